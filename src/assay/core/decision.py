@@ -1,0 +1,157 @@
+"""What the gate reads (facts), the people who speak (roster, approvals, waivers), and what it decides."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from assay.core.canonical import SCHEMA
+from assay.core.finding import Outcome
+
+
+class Verdict(StrEnum):
+    """What the gate decides. Only `allow` lets a release ship."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    INDETERMINATE = "indeterminate"
+
+
+class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Someone whose signed word may count. `keys` are public keys in text form, `ed25519:<base64>`."""
+
+    name: str
+    roles: tuple[str, ...]
+    keys: tuple[str, ...]
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    revoked_keys: tuple[str, ...] = ()
+
+
+class Roster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who people are. Signed apart from the policy."""
+
+    schema: str = SCHEMA
+    roster: str
+    version: int = 1
+    people: tuple[Person, ...]
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's signed word on one release. A refusal is a word too: it denies."""
+
+    schema: str = SCHEMA
+    release: str
+    role: str
+    decision: Literal["approve", "refuse"] = "approve"
+    comment: str = ""
+    at: datetime
+    expires: datetime
+
+
+class Waiver(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's signed, reasoned, expiring acceptance of one finding on one release."""
+
+    schema: str = SCHEMA
+    release: str
+    fingerprint: str
+    role: str
+    reason: str
+    at: datetime
+    expires: datetime
+
+
+class Signer(msgspec.Struct, frozen=True, kw_only=True):
+    """Who signed, after verification: a person of the roster, with the key that was used."""
+
+    person: str
+    key: str
+    roles: tuple[str, ...]
+
+
+class OutcomeFact(msgspec.Struct, frozen=True, kw_only=True):
+    """An outcome, with who vouches for it and when it was obtained."""
+
+    outcome: Outcome
+    signer: Signer
+    at: datetime
+    bundle: str
+
+
+class ApprovalFact(msgspec.Struct, frozen=True, kw_only=True):
+    """An approval, with who signed it."""
+
+    approval: Approval
+    signer: Signer
+
+
+class WaiverFact(msgspec.Struct, frozen=True, kw_only=True):
+    """A waiver, with who signed it."""
+
+    waiver: Waiver
+    signer: Signer
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the gate reads, all signatures verified before. `conflicts` are facts that contradict each other."""
+
+    release: str
+    outcomes: tuple[OutcomeFact, ...] = ()
+    approvals: tuple[ApprovalFact, ...] = ()
+    waivers: tuple[WaiverFact, ...] = ()
+    authors: tuple[Signer, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    severities: dict[str, str] = {}
+
+
+class RuleTrace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How one rule was decided: what it asks, what was seen, and why. `value`, `low`, `high`, `bound` for measures."""
+
+    line: int
+    rule: str
+    asks: str
+    verdict: Verdict
+    saw: str
+    reason: str = ""
+    fix: str = ""
+    check: str = ""
+    measure: str = ""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    bound: float | None = None
+    better: Literal["higher", "lower", ""] = ""
+    reads: Literal["value", "lower95", "upper95", ""] = ""
+    fingerprints: tuple[str, ...] = ()
+    waived: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    vouched: tuple[str, ...] = ()
+
+
+class PolicyRef(msgspec.Struct, frozen=True, kw_only=True):
+    """Which policy decided. `signed_by` is the owner's key id, "" for a policy that nobody signed."""
+
+    name: str
+    version: int
+    digest: str
+    uri: str = ""
+    signed_by: str = ""
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """Allow, deny or indeterminate, with the trace of every rule. `preview` when unsigned facts or policy were read."""
+
+    schema: str = SCHEMA
+    verdict: Verdict
+    release: str
+    policy: PolicyRef
+    mode: Literal["enforce", "observe"]
+    at: datetime
+    trace: tuple[RuleTrace, ...]
+    approvals: tuple[ApprovalFact, ...] = ()
+    waivers: tuple[WaiverFact, ...] = ()
+    preview: bool = False
+    preview_reason: str = ""

@@ -1,0 +1,75 @@
+"""What can be examined: a subject with its kind and digest, and the feature contract an attacker is bound by."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from assay.core.finding import Json, Scalar
+
+
+class Kind(StrEnum):
+    """What a subject is; a check is asked of one kind."""
+
+    ARTIFACT = "artifact"
+    DATASET = "dataset"
+    MODEL = "model"
+    ENDPOINT = "endpoint"
+    PROJECT = "project"
+    TRAFFIC = "traffic"
+
+
+class Stage(StrEnum):
+    """The link of the chain Data → Training → Model → Package → Approval → Live that a check gives evidence for."""
+
+    DATA = "data"
+    TRAINING = "training"
+    MODEL = "model"
+    PACKAGE = "package"
+    APPROVAL = "approval"
+    LIVE = "live"
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A named thing to examine. `uri` is relative to the project; `options` are the manifest's facts about it.
+
+    `reads` maps a role (data, holdout, champion, reference) to the name of another subject that its checks read too.
+    """
+
+    name: str
+    kind: Kind
+    uri: str
+    digest: str = ""
+    options: dict[str, Json] = {}
+    reads: dict[str, str] = {}
+
+
+class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What is known of one input column, and what an attacker can change in it.
+
+    `order` lists ordered categories from low to high, `categories` unordered ones; `direction` is the only way it can
+    move; `cost` is the price of one unit (numeric: per `scale`, by default the training data's standard deviation;
+    ordered: per place; unordered: per change).
+    """
+
+    mutable: bool = True
+    direction: Literal["up", "down", "both"] = "both"
+    min: float | None = None
+    max: float | None = None
+    step: float | None = None
+    integer: bool = False
+    scale: float | None = None
+    order: tuple[Scalar, ...] = ()
+    categories: tuple[Scalar, ...] = ()
+    cost: float = 1.0
+    type: Literal["number", "category", ""] = ""
+    nullable: bool = True
+
+
+class Contract(msgspec.Struct, frozen=True, kw_only=True):
+    """The feature contract: the facts of `features:` and the relations of `constraints:` in the manifest."""
+
+    features: dict[str, Feature] = {}
+    constraints: tuple[str, ...] = ()

@@ -1,0 +1,58 @@
+"""Frameworks as data: what a tag such as `atlas:AML.T0020` names, and which entries a check gives evidence for."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+from assay.core.report import TagInfo
+
+
+@cache
+def _data(name: str) -> dict[str, Any]:
+    raw = files("assay.taxonomy").joinpath(f"data/{name}.json").read_bytes()
+    loaded: dict[str, Any] = msgspec.json.decode(raw)
+    return loaded
+
+
+@cache
+def _items(prefix: str) -> dict[str, tuple[str, bool]]:
+    return {i: (name, ok) for i, name, ok in _data("frameworks")[prefix]["items"]}
+
+
+def resolve(tag: str) -> TagInfo | None:
+    """What a tag `prefix:id` names, or None when no such entry exists."""
+    prefix, _, entry = tag.partition(":")
+    framework = _data("frameworks").get(prefix)
+    if framework is None or entry not in _items(prefix):
+        return None
+    name, verified = _items(prefix)[entry]
+    return TagInfo(
+        tag=tag,
+        framework=framework["name"],
+        edition=framework["edition"],
+        id=entry,
+        name=name,
+        url=framework["url"],
+        verified=framework["verified"] and verified,
+    )
+
+
+def crosswalk(subject: str) -> tuple[str, ...]:
+    """Tags of every framework entry that a check id (or `gate.approvals` and the like) gives evidence for."""
+    topics = _data("topics")
+    tags = (tag for topic in _data("crosswalk").get(subject, ()) for tag in topics[topic]["tags"])
+    return tuple(dict.fromkeys(tags))
+
+
+def crosswalk_subjects() -> tuple[str, ...]:
+    """Every check id and gate rule that the crosswalk speaks of."""
+    return tuple(_data("crosswalk"))
+
+
+def frameworks() -> tuple[tuple[str, str, str, str, int], ...]:
+    """(prefix, name, edition, url, number of entries) of every framework."""
+    return tuple((p, f["name"], f["edition"], f["url"], len(f["items"])) for p, f in _data("frameworks").items())
