@@ -1,6 +1,6 @@
 """Rebuild src/assay/taxonomy/data from a folder of framework lists: ids, short names, edition, url; no prose.
 
-    python tools/import_taxonomies.py FOLDER
+python tools/import_taxonomies.py FOLDER
 """
 
 from __future__ import annotations

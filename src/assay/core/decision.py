@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from assay.core.canonical import SCHEMA
-from assay.core.finding import Outcome
+from assay.core.finding import Outcome, Severity
 
 
 class Verdict(StrEnum):
@@ -96,7 +96,12 @@ class WaiverFact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the gate reads, all signatures verified before. `conflicts` are facts that contradict each other."""
+    """Everything the gate reads, all signatures verified before.
+
+    `expected` says, for each check id that applies to this release, which subjects it must have been asked of: a check
+    that never ran is missing, not silent. `severities` is the highest severity each check gives. `conflicts` are facts
+    that contradict each other; `authors` signed the model.
+    """
 
     release: str
     outcomes: tuple[OutcomeFact, ...] = ()
@@ -104,7 +109,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     waivers: tuple[WaiverFact, ...] = ()
     authors: tuple[Signer, ...] = ()
     conflicts: tuple[str, ...] = ()
-    severities: dict[str, str] = {}
+    expected: dict[str, tuple[str, ...]] = {}
+    severities: dict[str, Severity] = {}
 
 
 class RuleTrace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

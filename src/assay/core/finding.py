@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
 from assay.core.exhibit import Exhibit
 
 Scalar = str | int | float | bool | None
-Json = Scalar | list["Json"] | dict[str, "Json"]
+Json = Scalar | list[Any] | dict[str, Any]
 
 
 class Severity(StrEnum):
@@ -105,10 +106,14 @@ def fingerprint(check: str, subject: str, finding: Finding) -> str:
 
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A number with its uncertainty: `low`..`high` is the 95% interval, `n` the sample it rests on."""
+    """A number with its uncertainty: `low`..`high` is the 95% interval, `n` the sample it rests on.
+
+    With `versus` (such as "champion") the value is the paired difference, this subject minus that one.
+    """
 
     name: str
     value: float | None
+    versus: str = ""
     unit: str = ""
     low: float | None = None
     high: float | None = None

@@ -24,12 +24,16 @@ SHIPPED = frozenset({Role.MODEL, Role.PREPROCESSING, Role.GUARD_RULES})
 
 
 class Material(msgspec.Struct, frozen=True, kw_only=True):
-    """One file or folder of a release. `name` is the subject's name; `uri` is relative to the project."""
+    """One file or folder of a release. `name` is the subject's name; `uri` is relative to the project.
+
+    A folder also lists its `files`: path relative to the folder → sha256 in hex, so that a changed one can be named.
+    """
 
     name: str
     role: Role
     uri: str
     digest: str
+    files: dict[str, str] = {}
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +55,43 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
         """`sha256:<hex>` of the canonical JSON (RFC 8785) of the release."""
         return digest_of(self)
 
+    def shipped(self) -> dict[str, str]:
+        """Every file that ships: path relative to the project → sha256 in hex."""
+        found: dict[str, str] = {}
+        for m in self.materials:
+            if m.role in SHIPPED:
+                found.update({f"{m.uri}/{name}": hex_ for name, hex_ in m.files.items()} or {m.uri: m.digest[7:]})
+        return found
+
     def material(self, name: str) -> Material | None:
         """The material of that subject name, if it is part of the release."""
         return next((m for m in self.materials if m.name == name), None)
+
+
+def differences(old: Release, new: Release) -> tuple[str, ...]:
+    """What makes `new` another release than `old`, in plain words; empty if nothing does."""
+    said: list[str] = []
+    if old.system != new.system:
+        said.append(f"system {old.system} → {new.system}")
+    for name in sorted(set(old.threshold) | set(new.threshold)):
+        a, b = old.threshold.get(name), new.threshold.get(name)
+        if a != b:
+            said.append(f"threshold of {name} {_number(a)} → {_number(b)}")
+    before, after = {m.name: m for m in old.materials}, {m.name: m for m in new.materials}
+    for name in sorted(set(before) | set(after)):
+        x, y = before.get(name), after.get(name)
+        if x is None or y is None:
+            said.append(f"{name} was {'added' if x is None else 'removed'}")
+        elif (x.digest, x.uri, x.role) != (y.digest, y.uri, y.role):
+            said.append(f"{x.role} {name} changed ({y.uri})")
+    if old.contract != new.contract:
+        said.append("input schema or feature contract changed")
+    if old.code != new.code:
+        said.append("training code changed")
+    if old.declared != new.declared:
+        said.append("declared facts changed")
+    return tuple(said)
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:g}"

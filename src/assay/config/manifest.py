@@ -1,0 +1,193 @@
+"""assay.yaml: the system, its subjects, what an attacker can change, and the policy, as frozen structs."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from assay.config.constraints import Constraint
+from assay.config.strict_yaml import Document, convert, parse, read_text
+from assay.core.errors import UsageError
+from assay.core.finding import Json, Scalar
+from assay.core.report import SystemInfo
+from assay.core.subject import Contract, Feature, Kind, Subject
+
+NAME = "assay.yaml"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A subject of the manifest; the classes below say what each kind may carry."""
+
+
+class DatasetEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A table: a CSV, Parquet or Arrow file. `holdout_of` names the data it was split from."""
+
+    dataset: str
+    label: str | None = None
+    positive: Scalar = 1
+    id: str | None = None
+    time: str | None = None
+    entity: str | None = None
+    weight: str | None = None
+    protected: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    separator: str | None = None
+    header: bool = True
+    columns: tuple[str, ...] = ()
+    holdout_of: str | None = None
+    reference: str | None = None
+
+
+class ModelEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A model file, with the data it was trained on, the untouched data it is judged on, and its champion."""
+
+    model: str
+    data: str | None = None
+    holdout: str | None = None
+    champion: str | None = None
+    threshold: float | None = None
+    positive: Scalar = 1
+    inputs: tuple[str, ...] = ()
+    preprocessing: str | None = None
+    guard_rules: str | None = None
+    allow: tuple[str, ...] = ()
+    allow_until: date | None = None
+
+
+class ArtifactEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Any other file that ships."""
+
+    artifact: str
+
+
+class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What training used, as declared: the code's commit and a file that pins the environment."""
+
+    code: str = ""
+    environment: str | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole of assay.yaml. `release` names the model that ships (needed only where several could)."""
+
+    schema: str = "assay/1"
+    system: SystemInfo
+    subjects: dict[str, dict[str, Json]] = {}
+    features: dict[str, Feature] = {}
+    constraints: tuple[str, ...] = ()
+    checks: dict[str, dict[str, Json]] = {}
+    release: str | None = None
+    training: Training = Training()
+    policy: str | None = None
+
+
+_KEYS: dict[str, tuple[Kind, type[Entry]]] = {
+    "dataset": (Kind.DATASET, DatasetEntry),
+    "model": (Kind.MODEL, ModelEntry),
+    "artifact": (Kind.ARTIFACT, ArtifactEntry),
+}
+_ROLES = ("data", "holdout", "champion", "reference", "holdout_of")
+
+
+class Project(msgspec.Struct, frozen=True, kw_only=True):
+    """A manifest that holds together: every subject opened as a noun, every name resolved."""
+
+    root: Path
+    manifest: Manifest
+    subjects: dict[str, Subject]
+    contract: Contract
+    model: str | None
+    lines: dict[str, int]
+
+    def path(self, uri: str) -> Path:
+        """Where a subject's file lies."""
+        return self.root / uri
+
+
+def load_project(where: Path) -> Project:
+    """Read assay.yaml (a file, or the folder that holds it). Raises InputError or UsageError, one clear line."""
+    path = where / NAME if where.is_dir() else where
+    document = parse(read_text(path), str(path))
+    return project_from(document, path.parent)
+
+
+def project_from(document: Document, root: Path) -> Project:
+    """Check a parsed manifest and resolve its names."""
+    manifest = convert(document, Manifest)
+    if manifest.schema != "assay/1":
+        raise document.error("$.schema", f"{manifest.schema!r} is not known", "this version reads assay/1")
+    entries = {name: _entry(document, name, raw) for name, raw in manifest.subjects.items()}
+    subjects = {name: _subject(document, name, kind, entry, entries) for name, (kind, entry) in entries.items()}
+    _check_features(document, manifest)
+    contract = Contract(features=manifest.features, constraints=manifest.constraints)
+    model = _release_model(document, manifest, subjects)
+    return Project(
+        root=root, manifest=manifest, subjects=subjects, contract=contract, model=model, lines=document.lines
+    )
+
+
+def _entry(document: Document, name: str, raw: dict[str, Json]) -> tuple[Kind, Entry]:
+    at = f"$.subjects.{name}"
+    if not name or name != name.strip() or "/" in name or not name.isprintable():
+        raise document.error(at, "is not a usable subject name", "use letters, digits, - and _")
+    kinds = [key for key in _KEYS if key in raw]
+    if len(kinds) != 1:
+        raise document.error(at, "needs exactly one of dataset, model, artifact", "name its file under that key")
+    kind, type_ = _KEYS[kinds[0]]
+    return kind, convert(document, type_, raw, at)
+
+
+def _subject(
+    document: Document, name: str, kind: Kind, entry: Entry, entries: dict[str, tuple[Kind, Entry]]
+) -> Subject:
+    at = f"$.subjects.{name}"
+    fields: dict[str, Any] = msgspec.to_builtins(entry)
+    uri = fields.pop(kind.value)
+    _inside(document, f"{at}.{kind.value}", uri)
+    for key in ("preprocessing", "guard_rules"):
+        if key in fields:
+            _inside(document, f"{at}.{key}", fields[key])
+    reads = {role: fields.pop(role) for role in _ROLES if fields.get(role) is not None}
+    for role, other in reads.items():
+        wanted = Kind.MODEL if role == "champion" else Kind.DATASET
+        if other not in entries or entries[other][0] is not wanted or other == name:
+            raise document.error(f"{at}.{role}", f"{other!r} is not a {wanted} subject of this manifest", "name one")
+    return Subject(name=name, kind=kind, uri=uri, options=fields, reads=reads)
+
+
+def _inside(document: Document, at: str, uri: str) -> None:
+    path = PurePosixPath(uri)
+    if not uri or path.is_absolute() or ".." in path.parts or "\0" in uri:
+        raise document.error(at, f"{uri!r} must be a path inside the project", "move the file into the project")
+
+
+def _check_features(document: Document, manifest: Manifest) -> None:
+    for name, feature in manifest.features.items():
+        at = f"$.features.{name}"
+        if feature.min is not None and feature.max is not None and feature.min > feature.max:
+            raise document.error(at, "min is greater than max", "swap them")
+        if feature.order and feature.categories:
+            raise document.error(at, "has both order and categories", "keep one")
+        if (feature.step is not None and feature.step <= 0) or feature.cost <= 0:
+            raise document.error(at, "step and cost must be positive", "mend the number")
+    for index, text in enumerate(manifest.constraints):
+        try:
+            Constraint(text)
+        except UsageError as error:
+            raise document.error(f"$.constraints[{index}]", error.what, error.fix) from None
+
+
+def _release_model(document: Document, manifest: Manifest, subjects: dict[str, Subject]) -> str | None:
+    champions = {s.reads["champion"] for s in subjects.values() if "champion" in s.reads}
+    models = [name for name, s in subjects.items() if s.kind is Kind.MODEL]
+    if manifest.release is not None:
+        if manifest.release not in models:
+            raise document.error("$.release", f"{manifest.release!r} is not a model subject", "name one")
+        return manifest.release
+    candidates = [name for name in models if name not in champions]
+    if len(candidates) > 1:
+        raise document.error("$.subjects", f"several models could ship: {', '.join(candidates)}", "add `release: NAME`")
+    return candidates[0] if candidates else None

@@ -1,0 +1,76 @@
+"""A file or folder that ships, as a check sees it: its files one by one, never followed out of the folder."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from assay.core.errors import InputError
+
+MAX_FILES = 100_000
+MAX_DEPTH = 64
+
+
+class File(msgspec.Struct, frozen=True):
+    """One file of an artifact: where it lies, its name relative to the project, and why it is unusable, if so."""
+
+    path: Path
+    uri: str
+    problem: str = ""
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """A file or folder to examine. `uri` is relative to the project (or as the user typed it)."""
+
+    name: str
+    path: Path
+    uri: str
+    digest: str = ""
+
+    def files(self) -> Iterator[File]:
+        """Every file, sorted. What cannot be read safely is given with its problem, never left out.
+
+        Raises InputError when the artifact itself is absent or is neither a file nor a folder.
+        """
+        try:
+            mode = os.stat(self.path).st_mode
+        except OSError as error:
+            fix = "check the path" if isinstance(error, FileNotFoundError) else "check its permissions"
+            raise InputError((error.strerror or "cannot be read").lower(), where=self.uri, fix=fix) from None
+        if stat.S_ISREG(mode):
+            yield File(self.path, self.uri)
+        elif stat.S_ISDIR(mode):
+            yield from _walk(self.path, self.path.resolve(), self.uri, 0, [0])
+        else:
+            raise InputError("is neither a file nor a folder", where=self.uri, fix="name a file or a folder")
+
+
+def _walk(folder: Path, root: Path, uri: str, depth: int, count: list[int]) -> Iterator[File]:
+    if depth > MAX_DEPTH:
+        yield File(folder, uri, f"is nested deeper than {MAX_DEPTH} folders")
+        return
+    try:
+        entries = sorted(os.scandir(folder), key=lambda e: e.name)
+    except OSError as error:
+        yield File(folder, uri, f"cannot be listed: {error.strerror}")
+        return
+    for entry in entries:
+        count[0] += 1
+        if count[0] > MAX_FILES:
+            yield File(folder, uri, f"holds more than {MAX_FILES} files")
+            return
+        path, where = Path(entry.path), entry.name if uri in (".", "") else f"{uri}/{entry.name}"
+        if entry.is_symlink() and not path.resolve().is_relative_to(root):
+            yield File(path, where, "is a symbolic link that leaves the folder")
+        elif entry.is_dir(follow_symlinks=False):
+            yield from _walk(path, root, where, depth + 1, count)
+        elif entry.is_file():
+            yield File(path, where)
+        elif entry.is_symlink():
+            yield File(path, where, "is a symbolic link to nothing that can be read here")
+        else:
+            yield File(path, where, "is a special file")

@@ -1,0 +1,76 @@
+"""A dossier: one report with its decision and who vouches for what, complete enough for any renderer."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from assay.core.canonical import SCHEMA
+from assay.core.decision import Decision
+from assay.core.report import Report
+
+
+class Vouch(msgspec.Struct, frozen=True, kw_only=True):
+    """Who stands for an outcome: the signer of the bundle it came in. `person` is "" for an unsigned run."""
+
+    check: str
+    subject: str
+    person: str
+    at: datetime
+    bundle: str
+
+
+class SignedMaterial(msgspec.Struct, frozen=True, kw_only=True):
+    """A material of the release whose signature holds."""
+
+    material: str
+    person: str
+    key: str
+    at: datetime
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One requirement of a framework, and how this release meets it."""
+
+    id: str
+    name: str
+    state: Literal["evidenced", "declared", "missing", "outside"]
+    checks: tuple[str, ...] = ()
+
+
+class Coverage(msgspec.Struct, frozen=True, kw_only=True):
+    """What one framework asks of a release and what there is evidence for. `verified` as in TagInfo."""
+
+    framework: str
+    edition: str
+    url: str
+    verified: bool
+    entries: tuple[Entry, ...]
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """How someone else can check the verdict: files, digests, the log's state, and the commands."""
+
+    verdict: str = ""
+    key: str = ""
+    expires: datetime | None = None
+    origin: str = ""
+    size: int = 0
+    root: str = ""
+    checkpoint: str = ""
+    inputs: tuple[tuple[str, str], ...] = ()
+    commands: tuple[str, ...] = ()
+
+
+class Dossier(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a page about one release shows. Nothing in it was computed for show."""
+
+    schema: str = SCHEMA
+    report: Report
+    decision: Decision | None = None
+    vouches: tuple[Vouch, ...] = ()
+    signatures: tuple[SignedMaterial, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
+    proof: Proof | None = None

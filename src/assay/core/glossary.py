@@ -1,0 +1,45 @@
+"""The words that Assay uses, each once, in plain language. `docs/glossary.md` and `assay explain WORD` come from here."""
+
+from __future__ import annotations
+
+GLOSSARY: dict[str, str] = {
+    "System": "What an organisation answers for: its purpose, owner, role and risk. It may have no model file at all.",
+    "Release": "What ships together: model, preprocessing, threshold, input schema, feature contract, the digest of the "
+    "training data. Change any of them and it is another Release, to which old evidence and approvals do not apply.",
+    "Subject": "One thing that can be examined: a file, a table, a model. It has a name and a digest.",
+    "Check": "A documented question asked of one kind of subject. `assay explain` lists them.",
+    "Finding": "One fact that someone should act on, with its place, severity, confidence and fix.",
+    "Severity": "How much harm follows if a finding is real: critical, high, medium, low or info.",
+    "Confidence": "How sure a check is that its finding is real. It is apart from severity.",
+    "Measure": "A number with its uncertainty: the value, the 95% interval, and how many rows it rests on.",
+    "Exhibit": "The data of one picture: a curve, intervals, a histogram, a table or a waterfall.",
+    "Outcome": "What one check said of one subject: pass, fail, open or not applicable.",
+    "Open": "Could not be judged. It is never counted as a pass: a gate stays indeterminate until someone looks.",
+    "Report": "All outcomes of one run. Its body is the same bytes for the same inputs.",
+    "Evidence": "A report signed by whoever ran it. Bundles from several machines join at the gate.",
+    "Policy": "The written rules of the release gate, signed by their owner.",
+    "Roster": "Who people are: names, roles and public keys. It is signed apart from the policy.",
+    "Approval": "A person's signed word that one Release may ship, with an end date.",
+    "Waiver": "A person's signed, reasoned acceptance of one finding on one Release, with an end date. A critical "
+    "finding needs two people, neither of them the author.",
+    "Author": "Whoever signed the model. Authors approve and waive nothing of their own.",
+    "Gate": "The decision whether a Release may ship, by policy, from facts: allow, deny or indeterminate.",
+    "Decision": "What the gate decided, with the trace of every rule.",
+    "Indeterminate": "The gate could not decide, because a fact is missing, stale, open or not a number. It does not "
+    "allow the Release.",
+    "Verdict": "The signed statement of a decision. Only ALLOW lets a deployment verify it.",
+    "Ledger": "The append-only record of evidence, decisions and verdicts. Any edit or deletion is noticed.",
+    "Checkpoint": "A signed note of the ledger's size and root. Whoever keeps one notices a rollback.",
+    "Entry": "One line of the ledger.",
+    "Digest": "A SHA-256 fingerprint of bytes: the same bytes, the same digest.",
+    "Fingerprint": "What makes a finding the same one in the next run, so that it can be waived or tracked.",
+    "Threshold": "The score at and above which the model says yes. It is part of the Release.",
+    "Feature contract": "What is known of each input: its range, its order, and what an attacker can change, at what cost.",
+    "Budget": "How much an attacker may change, in the units of the feature contract.",
+    "Sanity test": "What an attack must pass before its result is believed: an unlimited budget must always succeed, "
+    "success must rise with the budget, and every example is asked again of the real model.",
+    "Champion": "The model in use today, to which a new one is compared on the same rows.",
+    "Operating point": "The threshold at which the model is used, and the recall and precision there.",
+    "Sandbox": "The child process in which a pickled model is loaded: no network, no files but its own, no other "
+    "process. It proves that before it loads anything.",
+}

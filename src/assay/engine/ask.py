@@ -1,0 +1,159 @@
+"""Asks one check of one subject in this process, handing on each finding the moment it is yielded."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from assay.core.artifact import Artifact
+from assay.core.check import Yielded
+from assay.core.errors import AssayError, CouldNotLook, NotApplicable
+from assay.core.finding import Finding, Measure, Outcome, Severity, Status, fingerprint
+from assay.core.protocols import Progress
+from assay.core.subject import Kind
+from assay.engine.registry import LoadedCheck
+from assay.engine.task import Task, reads_of, tool_text
+
+
+class End(msgspec.Struct, frozen=True, tag="end"):
+    """How a check ended: on its own words, apart from what it yielded."""
+
+    status: Status
+    complete: bool
+    reason: str = ""
+
+
+Emit = Callable[[Yielded], None]
+Handles = dict[tuple[str, str], Any]
+
+
+def ask(task: Task, check: LoadedCheck, emit: Emit, progress: Progress, handles: Handles) -> End:
+    """Run the check to its end; never raises for what the check or its subject does wrong."""
+    try:
+        subject = open_handle(task, task.subject, handles)
+        roles = {r: open_handle(task, n, handles) for r, n in _roles(task, check).items()}
+        keywords = dict(task.parameters)
+        code = check.function.__code__
+        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        if "seed" in names:
+            keywords["seed"] = task.seed
+        if "progress" in names:
+            keywords["progress"] = progress  # type: ignore[assignment]
+        for item in check.function(subject, **keywords, **roles):
+            emit(complete_finding(item, task, check) if isinstance(item, Finding) else item)
+    except NotApplicable as why:
+        return End(Status.NOT_APPLICABLE, True, str(why))
+    except CouldNotLook as why:
+        return End(Status.OPEN, False, str(why))
+    except AssayError as error:
+        return End(Status.OPEN, False, str(error))
+    except MemoryError:
+        return End(Status.OPEN, False, "ran out of memory")
+    except RecursionError:
+        return End(Status.OPEN, False, "the subject is nested too deeply to examine")
+    except Exception as error:
+        return End(Status.OPEN, False, broken(error))
+    return End(Status.PASS, True)
+
+
+def _roles(task: Task, check: LoadedCheck) -> dict[str, str]:
+    """Other subjects that a dataset check takes by name; a model carries its own."""
+    if check.spec.kind is Kind.MODEL:
+        return {}
+    for role in check.spec.reads:
+        if role not in task.target.reads:
+            raise NotApplicable(f"{task.subject} declares no {role}")
+    return {role: task.target.reads[role] for role in check.spec.reads}
+
+
+def broken(error: Exception) -> str:
+    """What an unexpected exception may say: its type and place, never its text, which may hold a customer's value."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [f for f in frames if "assay" in Path(f.filename).parts]
+    place = f" at {'/'.join(Path(ours[-1].filename).parts[-3:])}:{ours[-1].lineno}" if ours else ""
+    return f"the check broke: {type(error).__name__}{place}; please report it"
+
+
+def complete_finding(finding: Finding, task: Task, check: LoadedCheck) -> Finding:
+    """The finding with check, subject, severity, tags and fingerprint filled in."""
+    severity = finding.severity or check.spec.severity
+    if severity.rank > check.spec.severity.rank:
+        raise ValueError("a finding is more severe than its check declares")
+    mark = fingerprint(check.spec.id, task.subject, finding)
+    tags = finding.tags or check.spec.tags
+    return replace(finding, check=check.spec.id, subject=task.subject, severity=severity, tags=tags, fingerprint=mark)
+
+
+def outcome_of(task: Task, check: LoadedCheck, items: list[Yielded], end: End) -> Outcome:
+    """An outcome from what was yielded and how it ended; any finding above info makes it fail, even if incomplete."""
+    findings = _distinct([i for i in items if isinstance(i, Finding)])
+    measures = tuple(i for i in items if isinstance(i, Measure))
+    exhibits = tuple(i for i in items if not isinstance(i, (Finding, Measure)))
+    failed = any(f.severity is not Severity.INFO for f in findings)
+    parameters = dict(task.parameters)
+    if check.spec.kind is Kind.MODEL:
+        parameters["sandbox"] = "weak" if task.weak_sandbox else "full"
+    return Outcome(
+        check=check.spec.id,
+        version=check.spec.version,
+        subject=task.subject,
+        subject_digest=task.target.digest,
+        status=Status.FAIL if failed else end.status,
+        complete=end.complete,
+        reason=end.reason,
+        findings=findings,
+        measures=measures,
+        exhibits=exhibits,
+        parameters=parameters,
+        seed=task.seed,
+        reads=reads_of(task),
+        tool=tool_text(check.spec),
+    )
+
+
+def _distinct(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Findings in order; a second one with the same fingerprint gets a numbered fingerprint of its own."""
+    seen: dict[str, int] = {}
+    result = []
+    for finding in findings:
+        count = seen.get(finding.fingerprint, 0)
+        seen[finding.fingerprint] = count + 1
+        if count:
+            again = replace(finding, key=f"{finding.key}\0{count}")
+            finding = replace(finding, fingerprint=fingerprint(finding.check, finding.subject, again))
+        result.append(finding)
+    return tuple(result)
+
+
+def open_handle(task: Task, name: str, handles: Handles) -> Any:
+    """The object a check examines. Opened once a worker and kept while its digest is asked for."""
+    subject = task.subjects[name]
+    root = Path(task.root)
+    if subject.kind is Kind.ARTIFACT:
+        return Artifact(name=subject.name, path=root / subject.uri, uri=subject.uri, digest=subject.digest)
+    key = (f"{task.root}\0{name}", f"{subject.digest}{subject.options}{task.contract}{task.weak_sandbox}")
+    if key not in handles:
+        while len(handles) >= 6:
+            handles.pop(next(iter(handles)))
+        handles[key] = _open(task, name, root)
+    return handles[key]
+
+
+def _open(task: Task, name: str, root: Path) -> Any:
+    subject = task.subjects[name]
+    if subject.kind is Kind.DATASET:
+        from assay.adapters.tables import open_dataset
+
+        return open_dataset(subject, root, task.contract)
+    if subject.kind is Kind.MODEL:
+        from assay.adapters.predictors import open_model
+
+        return open_model(
+            subject, task.subjects, root, task.contract, weak_sandbox=task.weak_sandbox, threads=task.threads
+        )
+    raise NotApplicable(f"{subject.kind} subjects cannot be opened by this version")

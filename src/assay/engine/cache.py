@@ -1,0 +1,63 @@
+"""Remembered outcomes, one small file each. A damaged or missing file is a miss, never an error."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from assay.core.finding import Outcome, Status
+
+
+class FileCache:
+    """Outcomes under a folder, by key. An outcome that is open is never remembered."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._decoder = msgspec.json.Decoder(Outcome)
+
+    def _path(self, key: str) -> Path:
+        name = key.rpartition(":")[2]
+        return self._folder / name[:2] / f"{name[2:]}.json"
+
+    def get(self, key: str) -> Outcome | None:
+        """The outcome stored under `key`, if it is there and whole."""
+        try:
+            mark, _, data = self._path(key).read_bytes().partition(b"\n")
+            if mark != hashlib.sha256(data).hexdigest().encode():
+                return None
+            return self._decoder.decode(data)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def put(self, key: str, outcome: Outcome) -> None:
+        """Remember an outcome; a full or read-only disk only costs the memory."""
+        if outcome.status is Status.OPEN or not outcome.complete:
+            return
+        path = self._path(key)
+        data = msgspec.json.encode(outcome, order="deterministic")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+                os.replace(name, path)
+            except OSError:
+                os.unlink(name)
+        except OSError:
+            return
+
+
+class NoCache:
+    """Remembers nothing."""
+
+    def get(self, key: str) -> Outcome | None:
+        """Always a miss."""
+        return None
+
+    def put(self, key: str, outcome: Outcome) -> None:
+        """Forget it."""

@@ -1,0 +1,61 @@
+"""Runs a plan: remembered outcomes first, instant checks here, the rest in the pool; the same body in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from assay.core.finding import Outcome
+from assay.core.protocols import Cache, Executor, Progress
+from assay.engine.pool import InlineExecutor
+from assay.engine.registry import load
+from assay.engine.task import Task, cache_key
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """Outcomes in the plan's order, how long each took, and how many were remembered."""
+
+    outcomes: tuple[Outcome, ...]
+    durations: dict[str, float]
+    cached: int
+
+
+def run(tasks: list[Task], cache: Cache, pool: Callable[[], Executor], progress: Progress) -> Ran:
+    """Ask every task. `pool` is started only when something must run in a worker; it is closed whatever happens."""
+    outcomes: dict[int, Outcome] = {}
+    durations: dict[str, float] = {}
+    keys: dict[int, str] = {}
+    for index, task in enumerate(tasks):
+        spec = load(task.check).spec
+        if spec.cacheable:
+            keys[index] = cache_key(task, spec)
+            known = cache.get(keys[index])
+            if known is not None:
+                outcomes[index] = known
+    cached = len(outcomes)
+    todo = [i for i in range(len(tasks)) if i not in outcomes]
+    here = [i for i in todo if load(tasks[i].check).spec.cost == "instant"]
+    away = [i for i in todo if i not in set(here)]
+
+    def step(done: float, total: float, what: str = "") -> None:
+        progress(len(outcomes) + done - int(done), len(tasks), what)
+
+    def carry(executor: Executor, indexes: list[int]) -> None:
+        for position, outcome, seconds in executor.run([msgspec.json.encode(tasks[i]) for i in indexes], step):
+            index = indexes[position]
+            outcomes[index] = outcome
+            durations[f"{outcome.check} {outcome.subject}"] = seconds
+            if index in keys:
+                cache.put(keys[index], outcome)
+            progress(len(outcomes), len(tasks), outcome.check)
+
+    if here:
+        carry(InlineExecutor(), here)
+    if away:
+        executor = pool()
+        try:
+            carry(executor, away)
+        finally:
+            executor.close()
+    return Ran(tuple(outcomes[i] for i in range(len(tasks))), durations, cached)

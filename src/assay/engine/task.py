@@ -1,0 +1,81 @@
+"""A task: one check asked of one subject, as JSON, so that any executor can carry it to any process or machine."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import msgspec
+
+from assay import __version__
+from assay.core.canonical import digest_of
+from assay.core.check import CheckSpec
+from assay.core.finding import Json
+from assay.core.subject import Contract, Subject
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a check may use before its worker is killed: wall-clock seconds and resident bytes."""
+
+    seconds: float = 600.0
+    bytes: int = 6 * 1024**3
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a worker needs. `subjects` holds the subject and all it reads, by name; `root` is the project."""
+
+    check: str
+    subject: str
+    root: str
+    subjects: dict[str, Subject]
+    contract: Contract = Contract()
+    parameters: dict[str, Json] = {}
+    seed: int = 0
+    weak_sandbox: bool = False
+    threads: int = 1
+    limits: Limits = Limits()
+
+    @property
+    def target(self) -> Subject:
+        """The subject that is asked about."""
+        return self.subjects[self.subject]
+
+
+def seed_for(run_seed: int, check: str, subject_digest: str) -> int:
+    """A check's own seed: from the run's seed, the check and the subject, never from order or job count."""
+    text = f"{run_seed}\0{check}\0{subject_digest}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def tool_text(spec: CheckSpec) -> str:
+    """The versions a result depends on: `assay/0.1.0 numpy/2.4.6 …`."""
+    parts = [f"assay/{__version__}"]
+    if spec.libraries:
+        parts.append(f"python/{platform.python_version()}")
+    for library in spec.libraries:
+        try:
+            parts.append(f"{library}/{version(library)}")
+        except PackageNotFoundError:
+            parts.append(f"{library}/absent")
+    return " ".join(parts)
+
+
+def reads_of(task: Task) -> dict[str, str]:
+    """Digest of everything the task looks at, by name; the subject itself under its own name."""
+    return {name: subject.digest for name, subject in sorted(task.subjects.items())}
+
+
+def cache_key(task: Task, spec: CheckSpec) -> str:
+    """What a remembered outcome depends on: check version, parameters, seed, all digests, contract, libraries."""
+    facts = {
+        "check": [spec.id, spec.version],
+        "subject": msgspec.to_builtins(task.subjects),
+        "target": task.subject,
+        "contract": msgspec.to_builtins(task.contract),
+        "parameters": task.parameters,
+        "seed": task.seed,
+        "weak": task.weak_sandbox,
+        "tool": tool_text(spec),
+    }
+    return digest_of(facts)

@@ -1,0 +1,147 @@
+"""Examine: a project (`run`) or loose files (`scan`), into a report."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from assay import __version__
+from assay.config.manifest import Project
+from assay.core.errors import UsageError
+from assay.core.finding import Outcome
+from assay.core.protocols import Clock, Executor, Progress, silent, system_clock
+from assay.core.release import Release
+from assay.core.report import Body, CheckInfo, Report, Run, SystemInfo, TagInfo
+from assay.core.subject import Contract, Kind, Subject
+from assay.engine.cache import FileCache, NoCache
+from assay.engine.plan import Settings, plan
+from assay.engine.pool import WorkerPool
+from assay.engine.registry import load
+from assay.engine.run import Ran, run
+from assay.engine.task import Task
+
+
+def scan(
+    paths: Iterable[Path], settings: Settings, *, clock: Clock = system_clock, progress: Progress = silent
+) -> Report:
+    """Examine files and folders structurally: no manifest, no release, digests left null.
+
+    Raises UsageError when nothing is named; a file that cannot be read is an open outcome, not an error.
+    """
+    start, began = clock(), time.perf_counter()
+    subjects = {str(p): Subject(name=str(p), kind=Kind.ARTIFACT, uri=str(p)) for p in paths}
+    if not subjects:
+        raise UsageError("nothing to scan", fix="name a file or a folder")
+    asked = [(Kind.ARTIFACT, name) for name in subjects]
+    tasks = plan(subjects, asked, "", Contract(), settings)
+    ran = run(tasks, NoCache(), lambda: pool_for(tasks, settings), progress)
+    return report_of(ran, tuple(subjects.values()), None, None, settings, start, began)
+
+
+def examine_dataset(
+    subjects: dict[str, Subject],
+    names: list[str],
+    root: Path,
+    contract: Contract,
+    settings: Settings,
+    *,
+    clock: Clock = system_clock,
+    progress: Progress = silent,
+) -> Report:
+    """Ask the data checks of loose tables."""
+    start, began = clock(), time.perf_counter()
+    tasks = plan(subjects, [(Kind.DATASET, n) for n in names], str(root), contract, settings)
+    ran = run(tasks, NoCache(), lambda: pool_for(tasks, settings), progress)
+    return report_of(ran, tuple(subjects[n] for n in names), None, None, settings, start, began)
+
+
+def examine_project(
+    project: Project,
+    subjects: dict[str, Subject],
+    asked: list[tuple[Kind, str]],
+    release: Release | None,
+    settings: Settings,
+    *,
+    cache: Path | None,
+    clock: Clock = system_clock,
+    progress: Progress = silent,
+) -> Report:
+    """Ask every selected check of every subject; `cache` is the folder of remembered outcomes, None to ask anew."""
+    start, began = clock(), time.perf_counter()
+    tasks = plan(subjects, asked, str(project.root.resolve()), project.contract, settings)
+    store = FileCache(cache) if cache is not None else NoCache()
+    ran = run(tasks, store, lambda: pool_for(tasks, settings), progress)
+    shown = tuple(subjects.values())
+    return report_of(ran, shown, project.manifest.system, release, settings, start, began)
+
+
+def pool_for(tasks: list[Task], settings: Settings) -> Executor:
+    """A pool with as many workers as there is work for."""
+    return WorkerPool(min(settings.jobs, max(1, len(tasks))))
+
+
+def report_of(
+    ran: Ran,
+    subjects: tuple[Subject, ...],
+    system: SystemInfo | None,
+    release: Release | None,
+    settings: Settings,
+    start: object,
+    began: float,
+) -> Report:
+    """A report of what was run. Only `run` depends on the clock, the host and the order."""
+    checks = check_infos(ran.outcomes)
+    body = Body(
+        system=system,
+        release=release,
+        subjects=subjects,
+        outcomes=ran.outcomes,
+        checks=checks,
+        tags=tag_infos(checks, ran.outcomes),
+    )
+    return Report(
+        body=body,
+        run=Run(
+            started=start,  # type: ignore[arg-type]
+            seconds=time.perf_counter() - began,
+            tool=f"assay/{__version__}",
+            python=platform.python_version(),
+            platform=f"{platform.system()} {platform.machine()}",
+            seed=settings.seed,
+            jobs=settings.jobs,
+            cached=ran.cached,
+            durations=ran.durations,
+        ),
+    )
+
+
+def check_infos(outcomes: tuple[Outcome, ...]) -> tuple[CheckInfo, ...]:
+    """The words of every check that spoke."""
+    return tuple(load(i).info for i in sorted({o.check for o in outcomes}))
+
+
+def tag_infos(checks: tuple[CheckInfo, ...], outcomes: tuple[Outcome, ...]) -> tuple[TagInfo, ...]:
+    """What every tag in the report names."""
+    from assay.taxonomy.frameworks import crosswalk, resolve
+
+    tags = {t for c in checks for t in (*c.tags, *crosswalk(c.id))}
+    tags |= {t for o in outcomes for f in o.findings for t in f.tags}
+    return tuple(info for info in map(resolve, sorted(tags)) if info is not None)
+
+
+def default_jobs() -> int:
+    """As many workers as this process may use cores."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def read_report(data: bytes, where: str) -> Report:
+    """A report from JSON. Raises UsageError for anything else."""
+    try:
+        return msgspec.json.decode(data, type=Report)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UsageError(f"is not an Assay report: {error}", where=where, fix="write one with --format json") from None

@@ -1,0 +1,146 @@
+"""Gate: join the papers, decide by the signed policy, write it in the ledger, and sign the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from assay import __version__
+from assay.attest.files import FileDigest
+from assay.attest.keys import PrivateKey, PublicKey
+from assay.attest.note import read_checkpoint
+from assay.attest.vsa import Resource, Verdict, sign_verdict
+from assay.config.policy_file import Policy
+from assay.core.canonical import digest_bytes
+from assay.core.decision import Decision, Facts, Signer
+from assay.core.dossier import Proof, Vouch
+from assay.core.errors import UsageError
+from assay.core.protocols import Log
+from assay.core.release import Release
+from assay.core.report import Report
+from assay.flow.join import Joined, expected_for, join, vouches_of
+from assay.flow.papers import People, open_paper, trusted_policy, trusted_roster
+from assay.policy.decide import decide
+
+
+class Gated(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision, what it was decided on, and the signed verdict (empty in mode observe or without a key)."""
+
+    decision: Decision
+    joined: Joined
+    verdict: bytes = b""
+    proof: Proof | None = None
+
+
+def gate(
+    papers: Iterable[Path],
+    policy_path: Path,
+    roster_path: Path,
+    policy_owner: PublicKey,
+    roster_owner: PublicKey,
+    now: datetime,
+    *,
+    log: Log | None = None,
+    key: PrivateKey | None = None,
+) -> Gated:
+    """Decide on the Release that the papers speak of.
+
+    Raises VerificationError for a policy, roster or paper whose signature does not hold: nothing is decided then.
+    With `log` and `key` the decision is written down first and the verdict carries the checkpoint.
+    """
+    policy = trusted_policy(policy_path, policy_owner)
+    roster = trusted_roster(roster_path, roster_owner)
+    people = People(roster, now)
+    joined = join(open_paper(path, people) for path in papers)
+    decision = decide(joined.facts, policy, now, signed_by=policy_owner.id)
+    if log is None:
+        if key is not None:
+            raise UsageError("a verdict needs a ledger", fix="add --ledger FILE")
+        return Gated(decision=decision, joined=joined)
+    encoded = msgspec.json.encode(decision, order="deterministic")
+    for bundle in joined.bundles:
+        log.append("evidence", joined.release.digest, msgspec.json.encode(bundle.report), bundle.signer.person)
+    log.append("decision", joined.release.digest, encoded, f"policy:{policy.file.policy}")
+    checkpoint = log.checkpoint()
+    if key is None or decision.mode == "observe":
+        return Gated(decision=decision, joined=joined)
+    verdict = _verdict(decision, joined, policy, checkpoint, digest_bytes(encoded))
+    envelope = sign_verdict(verdict, [key])
+    log.append("verdict", joined.release.digest, envelope, key.public.id)
+    return Gated(decision=decision, joined=joined, verdict=envelope, proof=_proof(verdict, joined, key.public.id))
+
+
+def _verdict(decision: Decision, joined: Joined, policy: Policy, checkpoint: str, trace: str) -> Verdict:
+    release = joined.release
+    files = tuple(FileDigest(name, hex_) for name, hex_ in sorted(release.shipped().items()))
+    return Verdict(
+        decision=decision.verdict.value,
+        release=release.digest,
+        material=msgspec.to_builtins(release),
+        files=files,
+        policy_name=policy.file.policy,
+        policy_version=policy.file.version,
+        policy_digest=policy.digest,
+        policy_uri=Path(policy.uri).name,
+        mode=decision.mode,
+        issued=decision.at,
+        expires=decision.at + policy.verdict_valid,
+        checkpoint=checkpoint,
+        trace=trace,
+        resource_uri=f"urn:assay:release:{release.digest}",
+        verifier_id="urn:assay:gate",
+        verifier_version=__version__,
+        inputs=tuple(Resource(Path(b.uri).name, {"sha256": b.digest.removeprefix("sha256:")}) for b in joined.bundles),
+        approvals=tuple(msgspec.to_builtins(a) for a in joined.facts.approvals),
+        waivers=tuple(msgspec.to_builtins(w) for w in joined.facts.waivers),
+    )
+
+
+def _proof(verdict: Verdict, joined: Joined, key: str) -> Proof:
+    point = read_checkpoint(verdict.checkpoint)
+    return Proof(
+        verdict=verdict.resource_uri,
+        key=key,
+        expires=verdict.expires,
+        origin=point.origin,
+        size=point.size,
+        root=point.root.hex(),
+        checkpoint=verdict.checkpoint,
+        inputs=tuple((Path(b.uri).name, b.digest) for b in joined.bundles),
+        commands=(
+            "assay verify verdict.json --key gate.pub --at .",
+            "assay log verify --ledger ledger.db --against checkpoint.txt",
+        ),
+    )
+
+
+def preview(report: Report, policy: Policy, now: datetime, who: str) -> tuple[Decision, tuple[Vouch, ...]]:
+    """What the gate would say of this run alone: nothing is signed, so an approval is always missing."""
+    release = report.body.release
+    if release is None:
+        raise UsageError("a policy decides on a Release", fix="name a model in assay.yaml, or remove `policy:`")
+    return _preview(report, release, policy, now, who)
+
+
+def _preview(
+    report: Report, release: Release, policy: Policy, now: datetime, who: str
+) -> tuple[Decision, tuple[Vouch, ...]]:
+    from assay.core.decision import OutcomeFact
+    from assay.engine.registry import check_ids, load
+
+    roles = tuple(sorted({role for rule in policy.file.evidence for role in rule.roles}))
+    signer = Signer(person=who, key="", roles=roles)
+    facts = Facts(
+        release=release.digest,
+        outcomes=tuple(
+            OutcomeFact(outcome=o, signer=signer, at=report.run.started, bundle="this run")
+            for o in report.body.outcomes
+        ),
+        expected=expected_for(release),
+        severities={i: load(i).spec.severity for i in check_ids()},
+    )
+    decision = decide(facts, policy, now, preview_reason="unsigned: this run only, on this machine")
+    return decision, vouches_of(facts.outcomes)

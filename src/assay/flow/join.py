@@ -1,0 +1,164 @@
+"""Join: papers from machines that share nothing become the facts that the gate reads; whatever disagrees is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+import msgspec
+
+from assay.attest import statement as st
+from assay.attest.signature import Moment
+from assay.core.canonical import short
+from assay.core.decision import Approval, ApprovalFact, Facts, OutcomeFact, Signer, Waiver, WaiverFact
+from assay.core.dossier import SignedMaterial, Vouch
+from assay.core.errors import VerificationError
+from assay.core.finding import Outcome
+from assay.core.release import Release, Role, differences
+from assay.core.report import Report
+from assay.core.subject import Kind
+from assay.engine.registry import check_ids, load
+from assay.flow.papers import Paper
+
+T = TypeVar("T", Approval, Waiver)
+
+KINDS = {
+    Role.MODEL: (Kind.ARTIFACT, Kind.MODEL),
+    Role.PREPROCESSING: (Kind.ARTIFACT,),
+    Role.GUARD_RULES: (Kind.ARTIFACT,),
+    Role.TRAINING_DATA: (Kind.DATASET,),
+    Role.ENVIRONMENT: (),
+}
+
+
+class Bundle(msgspec.Struct, frozen=True, kw_only=True):
+    """One evidence bundle, opened."""
+
+    uri: str
+    digest: str
+    signer: Signer
+    report: Report
+
+
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that was given, as facts, with the Release they speak of."""
+
+    release: Release
+    facts: Facts
+    bundles: tuple[Bundle, ...]
+    signatures: tuple[SignedMaterial, ...]
+    vouches: tuple[Vouch, ...]
+
+
+class _SignatureMark(msgspec.Struct, frozen=True, kw_only=True):
+    root: str
+    signed_at: Moment
+
+
+def expected_for(release: Release) -> dict[str, tuple[str, ...]]:
+    """For each check that applies to the release, the subjects it must have been asked of."""
+    wanted: dict[str, list[str]] = {}
+    for material in release.materials:
+        for kind in KINDS[material.role]:
+            for check_id in check_ids(kind):
+                wanted.setdefault(check_id, []).append(material.name)
+    return {check: tuple(names) for check, names in wanted.items()}
+
+
+def join(papers: Iterable[Paper]) -> Joined:
+    """Facts from verified papers. Raises VerificationError where there is no evidence at all, or one is malformed."""
+    papers = tuple(papers)
+    bundles = tuple(_bundle(p) for p in papers if p.kind == st.EVIDENCE)
+    if not bundles:
+        raise VerificationError(
+            "no evidence was given", fix="add --evidence FILE, written by `assay run --evidence-out`"
+        )
+    release = bundles[0].report.body.release
+    assert release is not None
+    vouched = tuple(_vouched(bundles))
+    signatures = tuple(_signatures(papers, release))
+    model = {m.name for m in release.materials if m.role is Role.MODEL}
+    authors = {s.key: s for p in papers for s in [p.signer] if p.kind == st.SIGNATURE}
+    signed_model = {s.key for s in signatures if s.material in model}
+    facts = Facts(
+        release=release.digest,
+        outcomes=vouched,
+        approvals=tuple(
+            ApprovalFact(approval=_word(p, Approval), signer=p.signer) for p in papers if p.kind == st.APPROVAL
+        ),
+        waivers=tuple(WaiverFact(waiver=_word(p, Waiver), signer=p.signer) for p in papers if p.kind == st.WAIVER),
+        authors=tuple(a for key, a in authors.items() if key in signed_model),
+        conflicts=tuple(_conflicts(bundles, release)),
+        expected=expected_for(release),
+        severities={i: load(i).spec.severity for i in check_ids()},
+    )
+    return Joined(release=release, facts=facts, bundles=bundles, signatures=signatures, vouches=vouches_of(vouched))
+
+
+def vouches_of(facts: Iterable[OutcomeFact]) -> tuple[Vouch, ...]:
+    """Who stands for each outcome, as a renderer reads it."""
+    return tuple(
+        Vouch(check=f.outcome.check, subject=f.outcome.subject, person=f.signer.person, at=f.at, bundle=f.bundle)
+        for f in facts
+    )
+
+
+def _bundle(paper: Paper) -> Bundle:
+    report = paper.statement.read(Report, where=paper.uri)
+    release = report.body.release
+    named = {s.name: s.digest.get("sha256", "") for s in paper.statement.subject}
+    if release is None or f"sha256:{named.get('urn:assay:release')}" != release.digest:
+        raise VerificationError("the evidence is not about the Release it names", where=paper.uri)
+    return Bundle(uri=paper.uri, digest=paper.digest, signer=paper.signer, report=report)
+
+
+def _word(paper: Paper, kind: type[T]) -> T:
+    word = paper.statement.read(kind, where=paper.uri)
+    named = {s.digest.get("sha256", "") for s in paper.statement.subject}
+    if named != {word.release.removeprefix("sha256:")}:
+        raise VerificationError("speaks of another Release than it is bound to", where=paper.uri)
+    return word
+
+
+def _vouched(bundles: tuple[Bundle, ...]) -> Iterable[OutcomeFact]:
+    for bundle in bundles:
+        for outcome in bundle.report.body.outcomes:
+            at = bundle.report.run.started
+            yield OutcomeFact(outcome=outcome, signer=bundle.signer, at=at, bundle=bundle.digest)
+
+
+def _signatures(papers: tuple[Paper, ...], release: Release) -> Iterable[SignedMaterial]:
+    for paper in (p for p in papers if p.kind == st.SIGNATURE):
+        mark = paper.statement.read(_SignatureMark, where=paper.uri)
+        signed = {s.digest.get("sha256", "") for s in paper.statement.subject} | {mark.root}
+        for material in release.materials:
+            if material.digest.removeprefix("sha256:") in signed:
+                yield SignedMaterial(
+                    material=material.name, person=paper.signer.person, key=paper.signer.key, at=mark.signed_at
+                )
+
+
+def _conflicts(bundles: tuple[Bundle, ...], release: Release) -> Iterable[str]:
+    digests: dict[str, tuple[str, str]] = {m.name: (m.digest, "the Release") for m in release.materials}
+    said: dict[tuple[str, str, int, bytes], tuple[Outcome, str]] = {}
+    for bundle in bundles:
+        who = f"{bundle.signer.person}'s evidence"
+        other = bundle.report.body.release
+        if other is not None and other.digest != release.digest:
+            why = "; ".join(differences(release, other)) or "other facts"
+            yield f"{who} speaks of Release {short(other.digest)}, not {short(release.digest)}: {why}"
+        for outcome in bundle.report.body.outcomes:
+            for name, digest in {**outcome.reads, outcome.subject: outcome.subject_digest}.items():
+                known, source = digests.setdefault(name, (digest, who))
+                if known != digest:
+                    yield f"{name} is {short(known)} in {source} and {short(digest)} in {who}"
+            key = (
+                outcome.check,
+                outcome.subject,
+                outcome.version,
+                msgspec.json.encode(outcome.parameters, order="sorted"),
+            )
+            first, source = said.setdefault(key, (outcome, who))
+            if first.status is not outcome.status and first.seed == outcome.seed:
+                what = f"{outcome.check} on {outcome.subject}"
+                yield f"{what} is {first.status} in {source} and {outcome.status} in {who}"

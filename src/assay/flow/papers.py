@@ -1,0 +1,199 @@
+"""Signed papers: evidence, approvals, waivers, signatures, policy and roster; written by people, read by the gate."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from assay.attest import statement as st
+from assay.attest.keys import PrivateKey, PublicKey
+from assay.attest.signature import read_signature
+from assay.config.policy_file import Policy, policy_from, roster_from
+from assay.config.strict_yaml import read_text
+from assay.core.canonical import digest_bytes
+from assay.core.decision import Approval, Person, Roster, Signer, Waiver
+from assay.core.errors import InputError, UsageError, VerificationError
+from assay.core.report import Report
+
+MAX_BYTES = 128 * 1024**2
+RELEASE_SUBJECT = "urn:assay:release"
+
+
+class DocumentMark(msgspec.Struct, frozen=True, kw_only=True):
+    """What the owner of a policy or roster signs, beside the digest of its bytes."""
+
+    name: str
+    version: int
+    signed_at: datetime
+
+
+class Paper(msgspec.Struct, frozen=True, kw_only=True):
+    """One signed file that holds: its kind (predicate type), who signed, its bytes' digest and its statement."""
+
+    kind: str
+    uri: str
+    digest: str
+    signer: Signer
+    statement: st.Statement
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all. Raises InputError when it cannot be written."""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        what = f"cannot be written: {(error.strerror or 'unknown').lower()}"
+        raise InputError(what, where=str(path), fix="choose a writable place") from None
+
+
+def read_paper(path: Path) -> bytes:
+    """The bytes of a signed file, bounded. Raises InputError."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError((error.strerror or "cannot be read").lower(), where=str(path), fix="check the path") from None
+    if len(data) > MAX_BYTES:
+        raise InputError(f"is larger than {MAX_BYTES // 1024**2} MB", where=str(path))
+    return data
+
+
+def release_subject(digest: str) -> st.Subject:
+    """The in-toto subject that names a Release."""
+    return st.Subject(RELEASE_SUBJECT, {"sha256": digest.removeprefix("sha256:")})
+
+
+def sign_report(report: Report, key: PrivateKey) -> bytes:
+    """Evidence: the report, bound to its Release and to every digest it looked at. UsageError without a Release."""
+    release = report.body.release
+    if release is None:
+        raise UsageError("evidence needs a Release", fix="name a model in assay.yaml and use `assay run`")
+    subjects = [release_subject(release.digest)]
+    subjects += [st.Subject(s.name, {"sha256": s.digest.removeprefix("sha256:")}) for s in report.body.subjects]
+    return st.sign(st.EVIDENCE, subjects, report, [key])
+
+
+def sign_word(word: Approval | Waiver, key: PrivateKey) -> bytes:
+    """A person's approval or waiver, bound to its Release."""
+    kind = st.APPROVAL if isinstance(word, Approval) else st.WAIVER
+    return st.sign(kind, [release_subject(word.release)], word, [key])
+
+
+def sign_document(path: Path, key: PrivateKey, now: datetime) -> tuple[str, bytes]:
+    """(what it is, envelope) for a policy or roster file, told apart by their content. Raises UsageError for others."""
+    data = read_text(path)
+    name, version, kind = _document(data, path)
+    hex_ = digest_bytes(data).removeprefix("sha256:")
+    mark = DocumentMark(name=name, version=version, signed_at=now)
+    word = "policy" if kind == st.POLICY else "roster"
+    return word, st.sign(kind, [st.Subject(path.name, {"sha256": hex_})], mark, [key])
+
+
+def _document(data: bytes, path: Path) -> tuple[str, int, str]:
+    if b"require" in data:
+        policy = policy_from(data, str(path)).file
+        return policy.policy, policy.version, st.POLICY
+    roster = roster_from(data, str(path))
+    return roster.roster, roster.version, st.ROSTER
+
+
+def is_document(path: Path) -> bool:
+    """Whether a file reads as a policy or a roster (so that `assay sign` signs it as one)."""
+    if path.suffix not in (".yaml", ".yml"):
+        return False
+    try:
+        _document(read_text(path), path)
+    except (UsageError, InputError):
+        return False
+    return True
+
+
+def trusted_policy(path: Path, owner: PublicKey) -> Policy:
+    """A policy that its owner signed, byte for byte. Raises VerificationError otherwise."""
+    data = _owned(path, owner, st.POLICY)
+    return policy_from(data, str(path))
+
+
+def trusted_roster(path: Path, owner: PublicKey) -> Roster:
+    """A roster that its owner signed, byte for byte. Raises VerificationError otherwise."""
+    return roster_from(_owned(path, owner, st.ROSTER), str(path))
+
+
+def _owned(path: Path, owner: PublicKey, kind: str) -> bytes:
+    data = read_text(path)
+    signed = st.verify(read_signature(path), [owner], kind, where=f"{path}.assay.sig")
+    promised = {s.digest.get("sha256", "") for s in signed.statement.subject}
+    if digest_bytes(data).removeprefix("sha256:") not in promised or len(promised) != 1:
+        raise VerificationError("was changed after its owner signed it", where=str(path), fix="have it signed again")
+    return data
+
+
+class People:
+    """The roster as the gate asks it: whose key is this, and may it speak at this moment."""
+
+    def __init__(self, roster: Roster, now: datetime) -> None:
+        self._by_key: dict[str, tuple[Person, PublicKey]] = {}
+        self._now = now
+        for person in roster.people:
+            for text in person.keys:
+                key = PublicKey.from_text(text)
+                self._by_key[key.id] = (person, key)
+
+    @property
+    def keys(self) -> tuple[PublicKey, ...]:
+        """Every key on the roster, valid now or not."""
+        return tuple(key for _, key in self._by_key.values())
+
+    def signer(self, key_ids: tuple[str, ...], where: str) -> Signer:
+        """Who signed. Raises VerificationError for a revoked key or a person who is not valid now."""
+        person, key = self._by_key[key_ids[0]]
+        if key.text in person.revoked_keys:
+            raise VerificationError(f"the key of {person.name} was revoked", where=where, fix="sign with a valid key")
+        if person.valid_from is not None and self._now < person.valid_from:
+            raise VerificationError(f"{person.name} is not on the roster yet", where=where)
+        if person.valid_until is not None and self._now >= person.valid_until:
+            raise VerificationError(f"{person.name} is no longer on the roster", where=where)
+        return Signer(person=person.name, key=key.id, roles=person.roles)
+
+
+def kind_of(envelope: bytes, where: str) -> str:
+    """The predicate type that an envelope claims, before any signature is checked. Raises VerificationError."""
+    try:
+        outer: dict[str, Any] = msgspec.json.decode(envelope, type=dict[str, Any])
+        inner = msgspec.json.decode(base64.b64decode(outer["payload"]), type=dict[str, Any])
+        return str(inner["predicateType"])
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError, binascii.Error, RecursionError):
+        fix = "give evidence, approvals, waivers or signatures written by assay"
+        raise VerificationError("is not a signed paper", where=where, fix=fix) from None
+
+
+def open_paper(path: Path, people: People) -> Paper:
+    """A paper that someone on the roster signed. Raises VerificationError for a stranger's, or a damaged one."""
+    data = read_paper(path)
+    kind = kind_of(data, str(path))
+    if kind not in (st.EVIDENCE, st.APPROVAL, st.WAIVER, st.SIGNATURE):
+        raise VerificationError(f"is a {kind[:60]}, which is no evidence", where=str(path), fix="give it elsewhere")
+    try:
+        signed = st.verify(data, people.keys, kind, where=str(path))
+    except VerificationError as error:
+        fix = error.fix or "ask who signed it, and whether the roster names their key"
+        raise VerificationError(error.what, where=error.where or str(path), fix=fix) from None
+    signer = people.signer(signed.key_ids, str(path))
+    return Paper(kind=kind, uri=str(path), digest=digest_bytes(data), signer=signer, statement=signed.statement)

@@ -1,0 +1,113 @@
+"""From a project on disk to digested subjects and the Release that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from assay.attest.files import hash_files, root_digest
+from assay.config.manifest import Project
+from assay.core.canonical import digest_of
+from assay.core.errors import InputError
+from assay.core.finding import Json
+from assay.core.protocols import Progress, silent
+from assay.core.release import Material, Release, Role
+from assay.core.subject import Kind, Subject
+from assay.flow.workspace import DigestMemory
+
+EXTRAS = {"preprocessing": Role.PREPROCESSING, "guard_rules": Role.GUARD_RULES}
+DEFAULT_THRESHOLD = 0.5
+
+
+class Digested(msgspec.Struct, frozen=True):
+    """Subjects with their digests, and for folders the digest of each file."""
+
+    subjects: dict[str, Subject]
+    files: dict[str, dict[str, str]]
+
+
+def digest_subjects(project: Project, memory: DigestMemory, progress: Progress = silent) -> Digested:
+    """Digest every subject of the manifest, preprocessing and guard rules included. Raises InputError."""
+    listed = dict(project.subjects)
+    for subject in project.subjects.values():
+        for option in EXTRAS:
+            if option in subject.options:
+                name = f"{subject.name}.{option}"
+                listed[name] = Subject(name=name, kind=Kind.ARTIFACT, uri=str(subject.options[option]))
+    subjects: dict[str, Subject] = {}
+    files: dict[str, dict[str, str]] = {}
+    for position, (name, subject) in enumerate(listed.items()):
+        progress(position, len(listed), f"hashing {subject.uri}")
+        digest, inside = _digest(project.path(subject.uri), subject, memory)
+        subjects[name] = replace(subject, digest=digest)
+        files[name] = inside
+    memory.save()
+    return Digested(subjects, files)
+
+
+def _digest(path: Path, subject: Subject, memory: DigestMemory) -> tuple[str, dict[str, str]]:
+    if not path.is_dir():
+        return memory.digest(path), {}
+    if subject.kind is Kind.DATASET:
+        raise InputError("is a folder, not a table", where=subject.uri, fix="name a CSV, Parquet or Arrow file")
+    found = hash_files(path)
+    if not found:
+        raise InputError("is an empty folder", where=subject.uri, fix="name a folder that holds the model")
+    return f"sha256:{root_digest(found).removeprefix('sha256:')}", {f.name: f.sha256 for f in found}
+
+
+def build_release(project: Project, digested: Digested, memory: DigestMemory) -> Release | None:
+    """The Release that the manifest describes, or None where it names no model."""
+    if project.model is None:
+        return None
+    model = digested.subjects[project.model]
+    materials = [_material(model, Role.MODEL, digested)]
+    for option, role in EXTRAS.items():
+        name = f"{model.name}.{option}"
+        if name in digested.subjects:
+            materials.append(_material(digested.subjects[name], role, digested))
+    if "data" in model.reads:
+        materials.append(_material(digested.subjects[model.reads["data"]], Role.TRAINING_DATA, digested))
+    environment = project.manifest.training.environment
+    if environment is not None:
+        digest = memory.digest(project.path(environment))
+        materials.append(Material(name="environment", role=Role.ENVIRONMENT, uri=environment, digest=digest))
+    threshold = model.options.get("threshold")
+    return Release(
+        system=project.manifest.system.name,
+        materials=tuple(materials),
+        threshold={model.name: float(threshold) if isinstance(threshold, (int, float)) else DEFAULT_THRESHOLD},
+        contract=contract_digest(project, model),
+        code=project.manifest.training.code,
+        declared=msgspec.to_builtins(project.manifest.system),
+    )
+
+
+def _material(subject: Subject, role: Role, digested: Digested) -> Material:
+    return Material(
+        name=subject.name, role=role, uri=subject.uri, digest=subject.digest, files=digested.files.get(subject.name, {})
+    )
+
+
+def contract_digest(project: Project, model: Subject) -> str:
+    """Digest of the input schema and the feature contract: what the model reads, and what may change in it."""
+    data = project.subjects.get(model.reads.get("data", ""))
+    inputs: dict[str, Json] = {k: v for k, v in model.options.items() if k in ("inputs", "positive")}
+    schema: Mapping[str, Json] = data.options if data is not None else {}
+    return digest_of({"contract": msgspec.to_builtins(project.contract), "model": inputs, "data": dict(schema)})
+
+
+def asked_of(project: Project, digested: Digested) -> list[tuple[Kind, str]]:
+    """What is examined: every file that ships or is loaded, every table, and the model that ships."""
+    asked: list[tuple[Kind, str]] = []
+    for name, subject in digested.subjects.items():
+        if subject.kind is Kind.DATASET:
+            asked.append((Kind.DATASET, name))
+        else:
+            asked.append((Kind.ARTIFACT, name))
+    if project.model is not None:
+        asked.append((Kind.MODEL, project.model))
+    return asked

@@ -1,0 +1,98 @@
+"""The `.assay` folder beside a manifest: remembered outcomes and digests, and the local ledger."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from assay.core.canonical import digest_file
+from assay.core.errors import AssayError, InputError
+from assay.core.protocols import Clock, system_clock
+
+FOLDER = ".assay"
+
+
+class _Known(msgspec.Struct, array_like=True):
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+    digest: str
+
+
+class Workspace:
+    """What Assay keeps beside a project. A folder that cannot be written costs memory, never the answer."""
+
+    def __init__(self, root: Path, clock: Clock = system_clock) -> None:
+        self.root, self.clock = root, clock
+        self.folder = root / FOLDER
+
+    @property
+    def cache(self) -> Path:
+        """Where outcomes are remembered."""
+        return self.folder / "cache"
+
+    @property
+    def ledger(self) -> Path:
+        """The local ledger's database."""
+        return self.folder / "ledger.db"
+
+    def prepare(self) -> None:
+        """Make the folder, kept out of version control. Raises AssayError if it cannot be."""
+        try:
+            self.folder.mkdir(exist_ok=True)
+            ignore = self.folder / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n", "utf-8")
+        except OSError as error:
+            what = f"cannot be written: {(error.strerror or 'unknown').lower()}"
+            raise AssayError(what, where=str(self.folder), fix="choose a writable project folder") from None
+
+
+class DigestMemory:
+    """SHA-256 of files, remembered while device, inode, size, mtime and ctime stay the same.
+
+    ctime cannot be set back by an ordinary user, so an edit that restores the mtime is still noticed. Evidence that is
+    to be signed never uses this memory.
+    """
+
+    def __init__(self, path: Path, trust: bool = True) -> None:
+        self._path, self._dirty = path, False
+        self._known: dict[str, _Known] = {}
+        if trust:
+            try:
+                self._known = msgspec.json.decode(path.read_bytes(), type=dict[str, _Known])
+            except (OSError, msgspec.DecodeError):
+                self._known = {}
+
+    def digest(self, path: Path) -> str:
+        """`sha256:<hex>` of the file. Raises InputError if it cannot be read."""
+        try:
+            stat = path.stat()
+            key = str(path.resolve())
+            known = self._known.get(key)
+            mark = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+            if known and (known.device, known.inode, known.size, known.modified, known.changed) == mark:
+                return known.digest
+            digest = digest_file(path)
+        except OSError as error:
+            fix = "check the path in assay.yaml" if isinstance(error, FileNotFoundError) else "check its permissions"
+            raise InputError((error.strerror or "cannot be read").lower(), where=str(path), fix=fix) from None
+        self._known[key] = _Known(*mark, digest)
+        self._dirty = True
+        return digest
+
+    def save(self) -> None:
+        """Write the memory down; failing to only costs the next run time."""
+        if not self._dirty:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self._path.with_suffix(f".{os.getpid()}")
+            temporary.write_bytes(msgspec.json.encode(self._known))
+            os.replace(temporary, self._path)
+        except OSError:
+            return

@@ -1,0 +1,73 @@
+"""The gate: a pure function from facts, policy and the moment to a decision with a full trace."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from assay.config.policy_file import Policy, Rule
+from assay.core.decision import Decision, Facts, PolicyRef, RuleTrace, Verdict
+from assay.policy.evidence import EvidenceIndex
+from assay.policy.people import Waived, judge_approvals
+from assay.policy.rules import judge_findings, judge_measure, judge_outcome
+
+
+def decide(facts: Facts, policy: Policy, now: datetime, *, signed_by: str = "", preview_reason: str = "") -> Decision:
+    """Decide on a release.
+
+    Three-valued and fail-closed: any rule that denies denies; any fact that is missing, stale, null, NaN, open or
+    errored leaves its rule indeterminate; only when every rule is met is the release allowed. Conflicting facts deny.
+    """
+    index = EvidenceIndex(facts, policy, now, Waived(facts, policy, now))
+    trace = [_agreement(facts)]
+    for line, text, rule in zip(policy.lines, policy.texts, policy.file.require, strict=True):
+        kind = text.partition(":")[0]
+        blank = RuleTrace(line=line, rule=text, asks=kind, verdict=Verdict.INDETERMINATE, saw="")
+        trace.append(_judge(rule, blank, facts, index, now))
+    verdicts = {t.verdict for t in trace}
+    verdict = next((v for v in (Verdict.DENY, Verdict.INDETERMINATE) if v in verdicts), Verdict.ALLOW)
+    ref = PolicyRef(
+        name=policy.file.policy,
+        version=policy.file.version,
+        digest=policy.digest,
+        uri=policy.uri,
+        signed_by=signed_by,
+    )
+    return Decision(
+        verdict=verdict,
+        release=facts.release,
+        policy=ref,
+        mode=policy.file.mode,
+        at=now,
+        trace=tuple(trace),
+        approvals=facts.approvals,
+        waivers=facts.waivers,
+        preview=bool(preview_reason),
+        preview_reason=preview_reason,
+    )
+
+
+def _agreement(facts: Facts) -> RuleTrace:
+    text = "evidence agrees: every bundle speaks of this Release, and none contradicts another"
+    if facts.conflicts:
+        more = f"; and {len(facts.conflicts) - 3} more" if len(facts.conflicts) > 3 else ""
+        reason = "; ".join(facts.conflicts[:3]) + more
+        saw = f"{len(facts.conflicts)} conflicts"
+        return RuleTrace(line=0, rule=text, asks="evidence", verdict=Verdict.DENY, saw=saw, reason=reason)
+    people = tuple(sorted({f.signer.person for f in facts.outcomes}))
+    if not facts.outcomes:
+        reason = "no evidence was given"
+        return RuleTrace(line=0, rule=text, asks="evidence", verdict=Verdict.INDETERMINATE, saw="none", reason=reason)
+    bundles = len({f.bundle for f in facts.outcomes})
+    saw = f"{len(facts.outcomes)} outcomes in {bundles} bundle{'s' if bundles != 1 else ''}"
+    return RuleTrace(line=0, rule=text, asks="evidence", verdict=Verdict.ALLOW, saw=saw, vouched=people)
+
+
+def _judge(rule: Rule, blank: RuleTrace, facts: Facts, index: EvidenceIndex, now: datetime) -> RuleTrace:
+    if rule.findings is not None:
+        return judge_findings(rule.findings, blank, index)
+    if rule.measure is not None:
+        return judge_measure(rule.measure, blank, index)
+    if rule.outcome is not None:
+        return judge_outcome(rule.outcome, blank, index)
+    assert rule.approvals is not None
+    return judge_approvals(rule.approvals, blank, facts, now)

@@ -1,0 +1,27 @@
+"""JSON: the report as it is (body and run), the decision beside it. `assay schema report` describes it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from assay.core.canonical import SCHEMA
+from assay.core.decision import Decision
+from assay.core.dossier import Dossier, Vouch
+from assay.core.report import Body, Run
+
+
+class JsonReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What `--format json` writes. `body` is deterministic; `run` and `vouches` hold times."""
+
+    schema: str = SCHEMA
+    body: Body
+    run: Run
+    decision: Decision | None = None
+    vouches: tuple[Vouch, ...] = ()
+
+
+def render_json(dossier: Dossier) -> str:
+    """The report as indented JSON with sorted keys."""
+    report = dossier.report
+    value = JsonReport(body=report.body, run=report.run, decision=dossier.decision, vouches=dossier.vouches)
+    return msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2).decode() + "\n"

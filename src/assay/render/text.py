@@ -1,0 +1,126 @@
+"""The terminal's rendering: findings first, then what could not be judged, the numbers, the trace and one last line."""
+
+from __future__ import annotations
+
+from assay.core.canonical import short
+from assay.core.decision import Decision, RuleTrace, Verdict
+from assay.core.dossier import Dossier
+from assay.core.finding import Finding, Measure, Outcome, Severity, Status
+from assay.core.text import visible
+
+_COLOURS = {
+    "critical": "1;31", "high": "31", "medium": "33", "low": "36", "info": "2", "open": "33", "allow": "1;32",
+    "deny": "1;31", "indeterminate": "1;33", "dim": "2",
+}  # fmt: skip
+_MARKS = {Verdict.ALLOW: ("✓", "allow"), Verdict.DENY: ("✗", "deny"), Verdict.INDETERMINATE: ("○", "open")}
+
+
+class Paint:
+    """Colours a word on a terminal, leaves it alone elsewhere."""
+
+    def __init__(self, on: bool) -> None:
+        self._on = on
+
+    def __call__(self, colour: str, text: str) -> str:
+        return f"\033[{_COLOURS[colour]}m{text}\033[0m" if self._on else text
+
+
+def render_text(dossier: Dossier, *, colour: bool = False) -> str:
+    """The whole text, ending in a newline."""
+    paint = Paint(colour)
+    body = dossier.report.body
+    blocks = [_finding(f, paint) for f in _findings(body.outcomes)]
+    blocks += [_open(o, paint) for o in body.outcomes if o.status is Status.OPEN or not o.complete]
+    measures = [(o.subject, m) for o in body.outcomes for m in o.measures]
+    if measures:
+        blocks.append("\n".join(_measure(s, m) for s, m in measures))
+    if dossier.decision is not None:
+        blocks.append(render_trace(dossier.decision, colour=colour).rstrip("\n"))
+    blocks.append(summary(dossier, paint))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _findings(outcomes: tuple[Outcome, ...]) -> list[Finding]:
+    found = [f for o in outcomes for f in o.findings]
+    return sorted(found, key=lambda f: (-(f.severity or Severity.CRITICAL).rank, f.check, str(f.location)))
+
+
+def _finding(finding: Finding, paint: Paint) -> str:
+    severity = finding.severity or Severity.CRITICAL
+    head = paint(severity.value, f"{severity.value}[{finding.check}]")
+    tags = "  ".join(finding.tags)
+    where = visible(str(finding.location))
+    lines = [f"{head}  {visible(finding.message)}"]
+    lines.append(paint("dim", f"  --> {where}      confidence {finding.confidence.value}      {tags}".rstrip()))
+    if finding.fix:
+        lines.append(f"   = fix   {visible(finding.fix)}")
+    lines.append(f"   = why   assay explain {finding.check}")
+    lines.append(paint("dim", f"   = id    {finding.fingerprint}"))
+    return "\n".join(lines)
+
+
+def _open(outcome: Outcome, paint: Paint) -> str:
+    head = paint("open", f"open[{outcome.check}]")
+    return f"{head}  could not be judged: {visible(outcome.reason)}\n  --> {visible(outcome.subject)}"
+
+
+def _measure(subject: str, measure: Measure) -> str:
+    name = measure.name + (f" versus {measure.versus}" if measure.versus else "")
+    value = "not a number" if measure.value is None else f"{measure.value:.3f}"
+    interval = f"[{measure.low:.3f}, {measure.high:.3f}]" if None not in (measure.low, measure.high) else ""
+    n = f"n={measure.n}" if measure.n is not None else ""
+    return f"  {name:<48} {value:>8} {interval:<18} {n:<10} {visible(subject)}".rstrip()
+
+
+def render_trace(decision: Decision, *, colour: bool = False) -> str:
+    """Every rule in the policy's order: mark, what it asks, what was seen, and why."""
+    paint = Paint(colour)
+    lines = []
+    for rule in decision.trace:
+        lines += _rule(rule, paint)
+    return "\n".join(lines) + "\n"
+
+
+def _rule(rule: RuleTrace, paint: Paint) -> list[str]:
+    mark, tone = _MARKS[rule.verdict]
+    where = f"line {rule.line}" if rule.line else "always"
+    lines = [f"{paint(tone, mark)} {where:<9} {visible(rule.rule)}", f"             saw {visible(rule.saw)}"]
+    if rule.reason:
+        lines.append(f"             {visible(rule.reason)}")
+    if rule.fix:
+        lines.append(f"             = fix   {visible(rule.fix)}")
+    return lines
+
+
+def verdict_word(decision: Decision) -> str:
+    """`DENY`, or `would DENY` where the policy only observes or nothing was signed."""
+    word = decision.verdict.value.upper()
+    return f"would {word}" if decision.mode == "observe" or decision.preview else word
+
+
+def summary(dossier: Dossier, paint: Paint) -> str:
+    """The last line: how many of what, and the verdict."""
+    report = dossier.report
+    counts = {status: report.count(status) for status in Status}
+    parts = [
+        _plural(len(report.body.outcomes), "check"),
+        _plural(len({o.subject for o in report.body.outcomes}), "subject"),
+        f"{counts[Status.FAIL]} failed",
+        f"{counts[Status.OPEN]} open",
+        f"{counts[Status.PASS]} passed",
+        f"{counts[Status.NOT_APPLICABLE]} n/a",
+    ]
+    line = " · ".join(parts)
+    decision = dossier.decision
+    if decision is not None:
+        line += "      " + paint(decision.verdict.value, verdict_word(decision))
+        line += f"  release {short(decision.release)}  policy {short(decision.policy.digest)}"
+        if decision.preview:
+            line += f"  ({decision.preview_reason})"
+    elif report.body.release is not None:
+        line += f"      release {short(report.body.release.digest)}"
+    return f"{line}  {report.run.seconds:.1f} s"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
