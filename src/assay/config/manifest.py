@@ -32,6 +32,7 @@ class DatasetEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True,
     time: str | None = None
     entity: str | None = None
     weight: str | None = None
+    source: str | None = None
     protected: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     separator: str | None = None

@@ -1,11 +1,11 @@
-"""The words that Assay uses, each once, in plain language. `docs/glossary.md` and `assay explain WORD` come from here."""
+"""The words that Assay uses, each once, in plain language: for `docs/glossary.md` and `assay explain WORD`."""
 
 from __future__ import annotations
 
 GLOSSARY: dict[str, str] = {
     "System": "What an organisation answers for: its purpose, owner, role and risk. It may have no model file at all.",
-    "Release": "What ships together: model, preprocessing, threshold, input schema, feature contract, the digest of the "
-    "training data. Change any of them and it is another Release, to which old evidence and approvals do not apply.",
+    "Release": "What ships together: model, preprocessing, threshold, input schema, feature contract, the digest of "
+    "the training data. Change any of them and it is another Release: old evidence and approvals do not apply to it.",
     "Subject": "One thing that can be examined: a file, a table, a model. It has a name and a digest.",
     "Check": "A documented question asked of one kind of subject. `assay explain` lists them.",
     "Finding": "One fact that someone should act on, with its place, severity, confidence and fix.",
@@ -34,7 +34,7 @@ GLOSSARY: dict[str, str] = {
     "Digest": "A SHA-256 fingerprint of bytes: the same bytes, the same digest.",
     "Fingerprint": "What makes a finding the same one in the next run, so that it can be waived or tracked.",
     "Threshold": "The score at and above which the model says yes. It is part of the Release.",
-    "Feature contract": "What is known of each input: its range, its order, and what an attacker can change, at what cost.",
+    "Feature contract": "What is known of each input: its range, its order, what an attacker can change and its cost.",
     "Budget": "How much an attacker may change, in the units of the feature contract.",
     "Sanity test": "What an attack must pass before its result is believed: an unlimited budget must always succeed, "
     "success must rise with the budget, and every example is asked again of the real model.",

@@ -151,7 +151,7 @@ def _open(task: Task, name: str, root: Path) -> Any:
 
         return open_dataset(subject, root, task.contract)
     if subject.kind is Kind.MODEL:
-        from assay.adapters.predictors import open_model
+        from assay.adapters.cases import open_model
 
         return open_model(
             subject, task.subjects, root, task.contract, weak_sandbox=task.weak_sandbox, threads=task.threads

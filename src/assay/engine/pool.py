@@ -26,7 +26,7 @@ from assay.engine.wire import Inbox, Ready, Said, Step, frame
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 PRELOAD = (
     "msgspec", "numpy", "pyarrow", "pyarrow.compute", "duckdb", "scipy.stats", "sklearn.ensemble", "lightgbm",
-    "onnxruntime", "assay.adapters.tables", "assay.adapters.predictors",
+    "onnxruntime", "assay.adapters.tables", "assay.adapters.cases",
 )  # fmt: skip
 _TICK = 0.2
 

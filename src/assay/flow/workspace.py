@@ -87,7 +87,7 @@ class DigestMemory:
 
     def save(self) -> None:
         """Write the memory down; failing to only costs the next run time."""
-        if not self._dirty:
+        if not self._dirty or not self._path.name:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

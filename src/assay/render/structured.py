@@ -6,7 +6,7 @@ import msgspec
 
 from assay.core.canonical import SCHEMA
 from assay.core.decision import Decision
-from assay.core.dossier import Dossier, Vouch
+from assay.core.dossier import Dossier, Proof, SignedMaterial, Vouch
 from assay.core.report import Body, Run
 
 
@@ -18,10 +18,19 @@ class JsonReport(msgspec.Struct, frozen=True, kw_only=True):
     run: Run
     decision: Decision | None = None
     vouches: tuple[Vouch, ...] = ()
+    signatures: tuple[SignedMaterial, ...] = ()
+    proof: Proof | None = None
 
 
 def render_json(dossier: Dossier) -> str:
     """The report as indented JSON with sorted keys."""
     report = dossier.report
-    value = JsonReport(body=report.body, run=report.run, decision=dossier.decision, vouches=dossier.vouches)
+    value = JsonReport(
+        body=report.body,
+        run=report.run,
+        decision=dossier.decision,
+        vouches=dossier.vouches,
+        signatures=dossier.signatures,
+        proof=dossier.proof,
+    )
     return msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2).decode() + "\n"

@@ -1,0 +1,118 @@
+"""artifact.pickle-code: what a pickled file would import and call, read from its opcodes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from assay.core.artifact import Artifact, File
+from assay.core.check import check
+from assay.core.errors import CouldNotLook, InputError, NotApplicable
+from assay.core.finding import Confidence, Finding, Location, Severity
+from assay.core.subject import Kind, Stage
+from assay.formats.artifact import ArtifactFacts, examine
+from assay.formats.pickle_facts import GlobalFact, Limits, PickleFacts
+
+MOST_FINDINGS = 200
+FIX = "do not load it; ask for the weights as ONNX, safetensors or skops from a source you trust"
+
+
+@check(
+    "artifact.pickle-code",
+    on=Kind.ARTIFACT,
+    stage=Stage.PACKAGE,
+    severity=Severity.CRITICAL,
+    cost="instant",
+    tags=("owasp-ml-2023:ML06", "atlas:AML.T0011.000"),
+)
+def pickle_code(artifact: Artifact, *, strict: bool = False, seconds: float = 60.0) -> Iterator[Finding]:
+    """Code that a pickled file would run while it is loaded.
+
+    Why: a pickle is a program. Loading one with pickle, joblib, torch or numpy runs whatever its author put in, with
+    your rights, before any model exists. Planted code is the commonest attack on shared models.
+
+    How it decides: the opcodes are run on an abstract machine that keeps the same stack and memo as Python's own
+    unpickler but imports and calls nothing. Every name that would be imported is judged by a written list: known-safe
+    (ordinary numpy, scipy, pandas, scikit-learn, lightgbm, torch and the like), unknown (noted, not failing unless
+    `strict`), dangerous, or impossible to resolve without running it. Several pickles in one file, pickles nested in
+    constants, in zip, tar and compressed files are followed. Nothing is ever loaded.
+
+    What it cannot say: that a known-safe class of the version you have installed has no defect of its own.
+
+    Fix: do not load the file. Ask its author for weights in a format that holds no code (ONNX, safetensors, skops).
+    `strict` also fails on classes the list does not know; `seconds` bounds the time a file may take.
+
+    References: CPython's pickletools; MITRE ATLAS AML.T0011.000; OWASP ML06:2023.
+    """
+    gaps: list[str] = []
+    pickles = count = 0
+    for file in artifact.files():
+        facts = look(file, gaps, seconds)
+        if facts is None:
+            continue
+        if facts.streams:
+            pickles += 1
+            for finding in _findings(file, facts, strict):
+                count += 1
+                if count <= MOST_FINDINGS:
+                    yield finding
+        gaps += [f"{file.uri}: {reason}" for reason in facts.reasons]
+    if count > MOST_FINDINGS:
+        gaps.append(f"{count - MOST_FINDINGS} further findings are not listed")
+    if gaps:
+        raise CouldNotLook("; ".join(gaps[:5]) + (f"; and {len(gaps) - 5} more" if len(gaps) > 5 else ""))
+    if not pickles:
+        raise NotApplicable("no pickle in it")
+
+
+def look(file: File, gaps: list[str], seconds: float) -> ArtifactFacts | None:
+    """The facts of one file, or None with the gap noted."""
+    if file.problem:
+        gaps.append(f"{file.uri} {file.problem}")
+        return None
+    limits = Limits(clock=time.monotonic, deadline=time.monotonic() + seconds)
+    try:
+        return examine(file.path, limits=limits)
+    except InputError as error:
+        gaps.append(f"{file.uri}: {error.what}")
+        return None
+
+
+def _findings(file: File, facts: ArtifactFacts, strict: bool) -> Iterator[Finding]:
+    seen: set[tuple[str, str]] = set()
+    for stream, fact in facts.globals():
+        if fact.tier == "safe" or (stream.where, fact.qualified) in seen:
+            continue
+        seen.add((stream.where, fact.qualified))
+        yield _finding(file, stream, fact, strict)
+
+
+def _finding(file: File, stream: PickleFacts, fact: GlobalFact, strict: bool) -> Finding:
+    what = fact.qualified
+    if fact.calls:
+        message = f"calls {fact.calls[0]} while loading"
+    elif "called" in fact.uses or "result-called" in fact.uses:
+        message = f"calls {what} while loading"
+    elif "patched" in fact.uses:
+        message = f"changes {what} while loading"
+    else:
+        message = f"imports {what} while loading"
+    severity = {"dangerous": Severity.CRITICAL, "unresolvable": Severity.HIGH}.get(fact.tier)
+    if severity is None:
+        severity = Severity.MEDIUM if strict else Severity.INFO
+        message = message.replace(" while loading", ", a class that the list does not know")
+    return Finding(
+        message=message,
+        location=Location(uri=file.uri, member=stream.where, offset=fact.offset),
+        key=what,
+        severity=severity,
+        confidence=Confidence.HIGH if fact.tier != "unresolvable" else Confidence.MEDIUM,
+        evidence={
+            "global": what,
+            "tier": fact.tier,
+            "why": fact.why,
+            "uses": list(fact.uses),
+            "calls": list(fact.calls),
+        },
+        fix=FIX if severity is not Severity.INFO else "",
+    )

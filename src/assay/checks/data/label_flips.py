@@ -1,0 +1,184 @@
+"""data.label-flips: labels that contradict what the rest of the data says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from assay.adapters.tables import Dataset
+from assay.core.check import check
+from assay.core.errors import CouldNotLook
+from assay.core.exhibit import Bars, Histogram, Table
+from assay.core.finding import Confidence, Finding, Location, Measure, Severity
+from assay.core.finding import Direction as Better
+from assay.core.protocols import Progress, silent
+from assay.core.subject import Kind, Stage
+
+if TYPE_CHECKING:
+    from assay.detectors.label_errors import Batch, Direction
+
+BATCHES = 40
+SHOWN = 12
+
+
+@check(
+    "data.label-flips",
+    on=Kind.DATASET,
+    stage=Stage.DATA,
+    severity=Severity.HIGH,
+    needs="ml",
+    cost="minutes",
+    tags=("atlas:AML.T0020", "owasp-ml-2023:ML02"),
+    libraries=("numpy", "scipy", "lightgbm", "duckdb"),
+)
+def label_flips(
+    data: Dataset, *, rate: float = 0.01, alpha: float = 0.01, seed: int = 0, progress: Progress = silent
+) -> Iterator[Finding | Measure | Table | Histogram]:
+    """Labels that contradict what the rest of the data says.
+
+    Why: whoever can relabel a few hundred rows can teach a model to look away, and no accuracy figure shows it, because
+    the same labels are used to measure. Honest mistakes in labelling do the same harm.
+
+    How it decides: trees trained without a row say how likely its label is. Rows are ranked inside their class, so that
+    a rare class is not drowned, and each direction (said no, looks like yes; said yes, looks like no) is judged apart.
+    How many rows could be mislabelled is bounded by a mixture proportion. If the data has a time or a source column, it
+    asks whether the suspicious labels come in a batch: planted labels usually do, natural ambiguity does not. A batch
+    unlike the rest (family-wise error `alpha`, drift between batches allowed for) is a high finding. Contradicted
+    labels without such a batch are a low finding of low confidence above a share of `rate`: nobody can tell them from
+    rows that are hard by nature, but a person should look at the strongest.
+
+    Fix: have the listed rows labelled again by someone who did not label them first; take out an upload that is unlike
+    the rest until it is explained. Then train again.
+
+    References: Northcutt et al. 2021 (confident learning); Blanchard et al. 2010 (mixture proportions); OWASP ML02.
+    """
+    from assay.detectors.label_errors import LEAST_CLASS, LEAST_ROWS, contradiction, direction, unlike_batches
+    from assay.detectors.out_of_fold import out_of_fold
+
+    target = data.target()
+    if data.rows < LEAST_ROWS or min(int(target.sum()), int((~target).sum())) < LEAST_CLASS:
+        raise CouldNotLook(f"{data.rows} rows are too few to learn from: {LEAST_ROWS}, {LEAST_CLASS} of each class")
+    encoded = data.encoded()
+    probability = out_of_fold(encoded, target, seed, progress=progress)
+    directions = [direction(probability, target, is_, seed) for is_ in (False, True)]
+    for d in directions:
+        yield Measure(
+            name=f"data.label_flips.{'missed' if not d.is_ else 'invented'}_share",
+            value=d.share, low=d.low, high=d.high, n=int((target == d.is_).sum()), seed=seed, direction=Better.LOWER,
+            method="mixture proportion, an upper bound",
+        )  # fmt: skip
+    found: list[Batch] = []
+    for column in filter(None, (data.time, _source(data))):
+        batches, names = _batches(data, column)
+        if len(names) >= 4:
+            unlike = unlike_batches(probability, target, batches, names, alpha)
+            found += unlike
+            yield from (_batch_finding(data, column, b) for b in unlike)
+            if unlike:
+                yield _histogram(column, batches, names, contradiction(probability, target))
+    worst = max(directions, key=lambda d: d.low)
+    if not found and worst.low > rate:
+        yield _share_finding(data, worst)
+    yield _table(data, target, probability, contradiction(probability, target), worst)
+
+
+def _source(data: Dataset) -> str | None:
+    source = data.subject.options.get("source")
+    return source if isinstance(source, str) else None
+
+
+def _batches(data: Dataset, column: str) -> tuple[Any, tuple[str, ...]]:
+    """(batch of each row, names): the values of a column, or equal-count stretches of it where it has many."""
+    import numpy as np
+
+    values = data.table((column,)).column(0).combine_chunks()
+    encoded = values.dictionary_encode()
+    if len(encoded.dictionary) <= BATCHES:
+        codes = encoded.indices.to_numpy(zero_copy_only=False)
+        names = tuple(str(v) for v in encoded.dictionary.to_pylist())
+        return np.nan_to_num(codes, nan=0).astype(int), names
+    order = np.argsort(np.array(values.to_pylist(), dtype=object).astype(str) if _is_text(values) else _ordered(values))
+    batches = np.empty(len(order), dtype=int)
+    batches[order] = np.arange(len(order)) * BATCHES // len(order)
+    firsts = [values[int(order[len(order) * b // BATCHES])].as_py() for b in range(BATCHES)]
+    return batches, tuple(f"from {v}" for v in firsts)
+
+
+def _is_text(values: Any) -> bool:
+    return str(values.type) in ("string", "large_string")
+
+
+def _ordered(values: Any) -> Any:
+    return values.to_numpy(zero_copy_only=False).astype("float64", copy=False) if str(values.type) in (
+        "int64", "double", "bool",
+    ) else values.cast("int64").to_numpy(zero_copy_only=False)  # fmt: skip
+
+
+def _batch_finding(data: Dataset, column: str, batch: Batch) -> Finding:
+    share = batch.suspicious / batch.rows
+    return Finding(
+        message=(
+            f"labels of {column} {batch.name} contradict the rest: {share:.0%} of its clear rows, "
+            f"{batch.elsewhere:.0%} elsewhere"
+        ),
+        location=Location(uri=data.subject.uri, column=data.label or ""),
+        key=f"{column}={batch.name}",
+        confidence=Confidence.HIGH if batch.p < 0.001 else Confidence.MEDIUM,
+        evidence={
+            "column": column, "batch": batch.name, "rows": batch.rows, "suspicious": batch.suspicious,
+            "p_corrected": batch.p,
+        },
+        fix=f"find out who labelled {column} {batch.name}; leave it out or label it again, then train again",
+    )  # fmt: skip
+
+
+def _share_finding(data: Dataset, worst: Direction) -> Finding:
+    said, looks = ("negative", "positive") if not worst.is_ else ("positive", "negative")
+    return Finding(
+        message=f"up to {worst.share:.1%} of the {said} labels look {looks}; some rows are hard by nature",
+        location=Location(uri=data.subject.uri, column=data.label or ""),
+        key=f"share:{said}",
+        severity=Severity.LOW,
+        confidence=Confidence.LOW,
+        evidence={"said": said, "share": worst.share, "low": worst.low, "high": worst.high, "rows": len(worst.rows)},
+        fix="have the strongest rows of the table labelled again; declare time or source to see whether they cluster",
+    )
+
+
+def _table(data: Dataset, target: Any, probability: Any, score: Any, worst: Direction) -> Table:
+    import numpy as np
+
+    order = np.argsort(-np.where(target == worst.is_, score, -1), kind="stable")[:SHOWN]
+    order = order[target[order] == worst.is_]
+    rows = tuple(
+        (
+            int(i),
+            "positive" if target[i] else "negative",
+            "positive" if not target[i] else "negative",
+            round(float(1 - probability[i] if target[i] else probability[i]), 3),
+        )
+        for i in order
+    )
+    return Table(
+        name="data.label-flips.rows",
+        title=f"The strongest {len(rows)} in the direction that stands out",
+        subtitle="Rows by number (from 0), never their content",
+        columns=("row", "label says", "rest of the data says", "probability"),
+        rows=rows,
+        bar="probability",
+        note="Out-of-fold trees: each row is judged by a model that never saw it.",
+    )
+
+
+def _histogram(column: str, batches: Any, names: tuple[str, ...], score: Any) -> Histogram:
+    import numpy as np
+
+    counts = np.bincount(batches[score >= 0.95], minlength=len(names))
+    return Histogram(
+        name=f"data.label-flips.{column}",
+        title="They come in a batch",
+        subtitle=f"Most contradicted labels (the strongest 5% of each class) by {column}",
+        x_label=column,
+        labels=names,
+        series=(Bars(name="suspicious labels", counts=tuple(float(c) for c in counts)),),
+    )

@@ -1,0 +1,35 @@
+"""Shared by the performance checks: a model's scores on the rows it is judged on, with the reasons it could not be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from assay.adapters.cases import ModelCase
+from assay.core.errors import CouldNotLook
+
+LEAST_POSITIVES = 10
+
+
+class Scored(msgspec.Struct, frozen=True):
+    """Scores float64 (n,), whether flagged bool (n,), and the truth bool (n,)."""
+
+    scores: Any
+    flagged: Any
+    target: Any
+
+
+def score_holdout(case: ModelCase) -> Scored:
+    """The model's answer for every holdout row. Raises CouldNotLook without one, or where scores are not numbers."""
+    import numpy as np
+
+    data = case.holdout
+    if data is None:
+        raise CouldNotLook(f"{case.name} has no untouched data to be judged on; add `holdout:` to it in assay.yaml")
+    target = data.target()
+    scores = np.asarray(case.predictor.scores(data.table()), dtype=float)
+    if not np.isfinite(scores).all():
+        bad = int((~np.isfinite(scores)).sum())
+        raise CouldNotLook(f"{case.name} gave {bad} scores that are no numbers on {data.name}")
+    return Scored(scores, scores >= case.threshold, target)

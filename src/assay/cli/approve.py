@@ -1,0 +1,65 @@
+"""`assay approve`: a person's signed word on one Release."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from assay.cli.common import FILE, private_key
+
+
+@click.command("approve")
+@click.argument("release", default=".")
+@click.option("--role", required=True, help="The role in which you speak (the roster must give it to you).")
+@click.option("--key", required=True, type=FILE, help="Your signing key.")
+@click.option("--out", required=True, type=FILE, help="Where the signed approval goes.")
+@click.option("--valid", default="30d", show_default=True, help="How long it holds (30d, 12h).")
+@click.option("--comment", default="", help="What you looked at, or why you refuse.")
+@click.option("--refuse", is_flag=True, help="Say no: the gate denies.")
+def command(release: str, role: str, key: Path, out: Path, valid: str, comment: str, refuse: bool) -> None:
+    """Approve RELEASE: a project folder, an evidence bundle, or a digest sha256:…"""
+    from assay.core.canonical import short
+    from assay.core.decision import Approval
+    from assay.core.protocols import system_clock
+    from assay.flow.papers import sign_word, write_whole
+
+    digest = release_digest(release)
+    now = system_clock()
+    word = Approval(
+        release=digest,
+        role=role,
+        decision="refuse" if refuse else "approve",
+        comment=comment,
+        at=now,
+        expires=now + lifetime(valid),
+    )
+    write_whole(out, sign_word(word, private_key(key)))
+    said = "refused" if refuse else "approved"
+    click.echo(f"{said} release {short(digest)} as {role} until {word.expires:%d %b %Y}; wrote {out}")
+
+
+def release_digest(text: str) -> str:
+    """The digest that a person means. Raises UsageError for a digest that is none."""
+    from assay.attest.statement import is_sha256
+    from assay.core.errors import UsageError
+
+    if text.startswith("sha256:"):
+        if not is_sha256(text[7:]):
+            raise UsageError("is not sha256: and 64 hex digits", where=text[:80], fix="copy the whole digest")
+        return text
+    from assay.flow.verify import release_for
+
+    return release_for(text).digest
+
+
+def lifetime(text: str) -> timedelta:
+    """A duration option. Raises UsageError."""
+    from assay.config.durations import duration
+    from assay.core.errors import UsageError
+
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise UsageError(str(error), where="--valid") from None

@@ -1,0 +1,184 @@
+"""What several verbs share: output, progress, keys, the clock's moment and the exit code of a report."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from assay.core.errors import InputError, UsageError
+from assay.core.finding import Severity, Status
+from assay.core.protocols import Progress, silent
+from assay.core.text import visible
+
+if TYPE_CHECKING:
+    from assay.attest.keys import PrivateKey, PublicKey
+    from assay.core.dossier import Dossier
+    from assay.core.report import Report
+    from assay.engine.plan import Settings
+
+FORMATS = ("text", "json", "sarif", "html")
+PASSPHRASE = "ASSAY_KEY_PASSPHRASE"  # noqa: S105 - the variable's name
+FILE = click.Path(path_type=Path)
+F = Callable[..., Any]
+
+
+def output_options(function: F) -> F:
+    """`--format` and `--output`."""
+    function = click.option(
+        "--output", "-o", type=FILE, help="Write the format to this file; the text still goes to the terminal."
+    )(function)
+    return click.option(
+        "--format",
+        "-f",
+        "format_",
+        type=click.Choice(FORMATS),
+        default="text",
+        show_default=True,
+        help="What to write.",
+    )(function)
+
+
+def asking_options(function: F) -> F:
+    """Options that say how checks are asked."""
+    options = (
+        click.option("--only", multiple=True, metavar="CHECK", help="Ask only these checks (patterns such as data.*)."),
+        click.option("--skip", multiple=True, metavar="CHECK", help="Do not ask these."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything that is random."),
+        click.option("--jobs", "-j", type=click.IntRange(1, 256), help="Workers  [default: one a core]."),
+        click.option("--timeout", type=click.FloatRange(0.1), default=600.0, help="Seconds a check may take."),
+        click.option("--memory", type=click.IntRange(64), default=6144, help="Megabytes a check may take."),
+        click.option(
+            "--fail-level",
+            type=click.Choice([s.value for s in Severity]),
+            default="medium",
+            show_default=True,
+            help="Exit 1 at findings of this severity or above.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def settings_from(
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    seed: int,
+    jobs: int | None,
+    timeout: float,
+    memory: int,
+    **more: Any,
+) -> Settings:
+    """Engine settings from the options above."""
+    from assay.engine.plan import Settings
+    from assay.engine.task import Limits
+    from assay.flow.examine import default_jobs
+
+    limits = Limits(seconds=timeout, bytes=memory * 1024**2)
+    return Settings(only=only, skip=skip, seed=seed, jobs=jobs or default_jobs(), limits=limits, **more)
+
+
+def render(dossier: Dossier, format_: str) -> str:
+    """The dossier in a format, as text."""
+    if format_ == "json":
+        from assay.render.structured import render_json
+
+        return render_json(dossier)
+    if format_ == "sarif":
+        from assay.render.sarif import render_sarif
+
+        return render_sarif(dossier)
+    if format_ == "html":
+        from assay.render.html import render_html
+
+        return render_html(dossier)
+    from assay.render.text import render_text
+
+    return render_text(dossier, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+
+
+def emit(dossier: Dossier, format_: str, output: Path | None) -> None:
+    """Write the format to `output` and the text to stdout, or the format to stdout alone."""
+    if output is None:
+        click.echo(render(dossier, format_), nl=False)
+        return
+    from assay.flow.papers import write_whole
+
+    write_whole(output, render(dossier, format_).encode("utf-8", "backslashreplace"))
+    click.echo(render(dossier, "text"), nl=False)
+    click.echo(f"wrote {visible(str(output))}", err=True)
+
+
+def report_code(report: Report, fail_level: str) -> int:
+    """1 for findings at or above the level, else 3 for anything open, else 0."""
+    least = Severity(fail_level).rank
+    findings = (f for o in report.body.outcomes for f in o.findings)
+    if any((f.severity or Severity.CRITICAL).rank >= least for f in findings):
+        return 1
+    return 3 if any(o.status is Status.OPEN or not o.complete for o in report.body.outcomes) else 0
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A progress bar on stderr where that is a terminal; silence elsewhere."""
+    if not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description:<34}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
+    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        last = [0.0]
+
+        def show(done: float, total: float, what: str = "") -> None:
+            now = time.monotonic()
+            if now - last[0] > 0.05:
+                last[0] = now
+                bar.update(task, completed=done, total=total or 1.0, description=visible(what, 34))
+
+        yield show
+
+
+def private_key(path: Path) -> PrivateKey:
+    """A signing key from a file; its passphrase from the environment, or asked on a terminal."""
+    from assay.attest.keys import load_private
+
+    given = os.environ.get(PASSPHRASE)
+    if given is not None:
+        return load_private(path, given.encode())
+    try:
+        return load_private(path)
+    except InputError as error:
+        if "passphrase" not in error.what or not sys.stdin.isatty():
+            raise
+        return load_private(path, click.prompt("Passphrase", hide_input=True, err=True).encode())
+
+
+def public_key(path: Path) -> PublicKey:
+    """A public key from a file, PEM or one line `ed25519:…`."""
+    from assay.attest.keys import PublicKey, load_public
+
+    try:
+        text = path.read_bytes()[:4096]
+    except OSError as error:
+        raise InputError((error.strerror or "cannot be read").lower(), where=str(path), fix="check the path") from None
+    if text.startswith(b"ed25519:"):
+        return PublicKey.from_text(text.decode("ascii", "replace").strip())
+    return load_public(path)
+
+
+def must(value: Any, option: str, why: str) -> Any:
+    """The value of an option that this use needs. Raises UsageError."""
+    if value is None:
+        raise UsageError(f"{option} is needed {why}", fix=f"add {option}")
+    return value

@@ -1,0 +1,57 @@
+"""`assay explain`: what a check or a word means, from the same text as the docs."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("explain")
+@click.argument("word", required=False)
+def command(word: str | None) -> None:
+    """Say what WORD means: a check (artifact.pickle-code) or a noun (Release). Without it, list them all."""
+    from assay.core.glossary import GLOSSARY
+    from assay.engine.registry import check_ids, load
+
+    if word is None:
+        for check_id in check_ids():
+            click.echo(f"{check_id:<30} {load(check_id).info.summary}")
+        click.echo(f"\nWords: {', '.join(GLOSSARY)}")
+        return
+    words = {k.lower(): k for k in GLOSSARY}
+    if word in check_ids():
+        click.echo(explain_check(word))
+    elif word.lower() in words:
+        noun = words[word.lower()]
+        click.echo(f"{noun}\n\n{GLOSSARY[noun]}")
+    else:
+        _unknown(word, (*check_ids(), *GLOSSARY))
+
+
+def _unknown(word: str, known: tuple[str, ...]) -> None:
+    from assay.core.errors import UsageError
+    from assay.core.text import nearest, visible
+
+    guess = nearest(word, known)
+    fix = f"did you mean {guess}?" if guess else "`assay explain` lists checks and words"
+    raise UsageError(f"nothing is called {visible(word)!r}", fix=fix)
+
+
+def explain_check(check_id: str) -> str:
+    """A check's documentation as plain text: the docstring, what it asks, its parameters and its frameworks."""
+    from assay.engine.registry import load
+    from assay.taxonomy.frameworks import crosswalk, resolve
+
+    check = load(check_id)
+    spec = check.spec
+    lines = [f"{spec.id}  (version {spec.version})", "", check.doc, ""]
+    lines.append(f"Asks       a {spec.kind.value}, for the link {spec.stage.value.title()}")
+    lines.append(f"Severity   at most {spec.severity.value}")
+    lines.append(f"Needs      {'pip install ' + repr(f'assay[{spec.needs}]') if spec.needs else 'nothing more'}")
+    for parameter in check.parameters:
+        lines.append(f"Parameter  {parameter.name}: {parameter.text} = {parameter.default!r}")
+    for tag in dict.fromkeys((*spec.tags, *crosswalk(spec.id))):
+        info = resolve(tag)
+        if info is not None:
+            note = "" if info.verified else "  (label not verified)"
+            lines.append(f"Evidence   {tag}  {info.name}{note}")
+    return "\n".join(lines)

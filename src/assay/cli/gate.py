@@ -1,0 +1,94 @@
+"""`assay gate`: join evidence from machines that share nothing, decide by the signed policy, sign the verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from assay.cli.common import FILE, emit, output_options, private_key, public_key
+
+SIGNED = (".json", ".sig", ".dsse")
+
+
+@click.command("gate")
+@click.option(
+    "--evidence",
+    "-e",
+    multiple=True,
+    required=True,
+    type=FILE,
+    help="Evidence, approvals, waivers, signatures: files or folders.",
+)
+@click.option("--policy", required=True, type=FILE, help="The release policy; its signature lies beside it.")
+@click.option("--roster", required=True, type=FILE, help="The roster; its signature lies beside it.")
+@click.option("--policy-key", required=True, type=FILE, help="Public key of the policy's owner.")
+@click.option("--roster-key", type=FILE, help="Public key of the roster's owner  [default: the policy's].")
+@click.option("--ledger", type=FILE, help="Write the evidence and the decision here.")
+@click.option("--key", type=FILE, help="The gate's signing key: signs the verdict.")
+@click.option("--verdict-out", type=FILE, help="Where the signed verdict goes.")
+@click.option("--checkpoint-out", type=FILE, help="Where the ledger's checkpoint goes, for others to keep.")
+@output_options
+def command(
+    evidence: tuple[Path, ...],
+    policy: Path,
+    roster: Path,
+    policy_key: Path,
+    roster_key: Path | None,
+    ledger: Path | None,
+    key: Path | None,
+    verdict_out: Path | None,
+    checkpoint_out: Path | None,
+    format_: str,
+    output: Path | None,
+) -> None:
+    """Decide whether a Release may ship, and sign the verdict.
+
+    Nothing is decided on a policy, roster or paper whose signature does not hold. Exit: 0 allow, 1 deny or refused,
+    3 indeterminate. A policy in mode observe exits 0 and signs nothing.
+    """
+    from contextlib import nullcontext
+
+    from assay.core.errors import UsageError
+    from assay.core.protocols import system_clock
+    from assay.flow.book import open_book
+    from assay.flow.dossier import dossier_of
+    from assay.flow.gate import gate
+    from assay.flow.papers import write_whole
+
+    if (verdict_out is None) != (key is None):
+        raise UsageError("a verdict needs both --key and --verdict-out", fix="give both, or neither")
+    owner = public_key(policy_key)
+    with open_book(ledger) if ledger is not None else nullcontext() as log:
+        gated = gate(
+            papers_in(evidence),
+            policy,
+            roster,
+            owner,
+            public_key(roster_key) if roster_key is not None else owner,
+            system_clock(),
+            log=log,
+            key=private_key(key) if key is not None else None,
+        )
+    if verdict_out is not None and gated.verdict:
+        write_whole(verdict_out, gated.verdict)
+        click.echo(f"wrote {verdict_out}", err=True)
+    if checkpoint_out is not None and gated.proof is not None:
+        write_whole(checkpoint_out, gated.proof.checkpoint.encode())
+        click.echo(f"wrote {checkpoint_out}", err=True)
+    emit(dossier_of(gated), format_, output)
+    decision = gated.decision
+    if decision.mode == "observe":
+        raise click.exceptions.Exit(0)
+    raise click.exceptions.Exit({"deny": 1, "indeterminate": 3, "allow": 0}[decision.verdict.value])
+
+
+def papers_in(given: tuple[Path, ...]) -> list[Path]:
+    """The files named, and every signed paper in the folders named, sorted."""
+    found: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            found += sorted(p for p in path.iterdir() if p.suffix in SIGNED and p.is_file())
+        else:
+            found.append(path)
+    return found

@@ -1,0 +1,125 @@
+"""The command line: lazy verbs in four groups, one line for every error, and exit codes that mean one thing each.
+
+0 nothing at or above the fail level, or allowed · 1 findings, denied or refused · 2 usage or configuration ·
+3 something asked for stayed open or indeterminate · 70 a defect of Assay itself · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from assay import __version__
+from assay.core.errors import AssayError, CouldNotLook
+from assay.core.text import nearest, visible
+
+GROUPS: dict[str, dict[str, str]] = {
+    "Build": {
+        "init": "Draft assay.yaml and a release policy for this project.",
+        "run": "Examine a project, decide by its policy, leave evidence.",
+        "data": "Check a table: schema, duplicates, leakage, labels.",
+        "report": "Show a report or evidence again, in another format.",
+        "demo": "Play the whole story on simulated card payments.",
+    },
+    "Secure": {
+        "scan": "Say what code a model file would run, without loading it.",
+        "attack": "Try to slip rows past a model under real constraints.",
+        "sign": "Sign a model, a policy or a roster.",
+        "verify": "Check a verdict or a signature against the files here.",
+    },
+    "Account": {
+        "gate": "Join evidence, decide on the Release, sign the verdict.",
+        "approve": "Sign your word on a Release.",
+        "waive": "Sign a reasoned, expiring acceptance of one finding.",
+        "key": "Make and show signing keys.",
+        "log": "Verify, prove and export the ledger.",
+    },
+    "Operate": {
+        "explain": "Say what a check or a word means.",
+        "schema": "Print the JSON Schema of a file format.",
+    },
+}
+VERBS = {verb: text for verbs in GROUPS.values() for verb, text in verbs.items()}
+DEFECT, INTERRUPTED = 70, 130
+
+
+class Verbs(click.Group):
+    """Imports a verb only when it is used, and names the nearest one to a typo."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every verb, in the order of the help."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb's command, imported now."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"assay.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Like click's own, with a suggestion."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            guess = nearest(args[0], tuple(VERBS))
+            hint = f" Did you mean {guess}?" if guess else " `assay --help` lists the verbs."
+            raise click.UsageError(f"there is no verb {visible(args[0])!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The verbs by group, without importing any."""
+        for group, verbs in GROUPS.items():
+            with formatter.section(group):
+                formatter.write_dl(list(verbs.items()))
+
+
+@click.command(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 fine or allowed · 1 findings, denied or refused · 2 usage · 3 open or indeterminate.",
+)
+@click.version_option(__version__, prog_name="assay", message="%(prog)s %(version)s")
+def assay() -> None:
+    """Assay decides whether a model may ship, shows the evidence, and keeps watch on it afterwards."""
+
+
+def main() -> None:
+    """Run the command line; every failure becomes one line and a defined exit code."""
+    try:
+        code = assay.main(standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _say("interrupted; what was finished is remembered, run again to go on")
+        code = INTERRUPTED
+    except AssayError as error:
+        _say(str(error))
+        code = error.exit_code
+    except CouldNotLook as error:
+        _say(str(error))
+        code = 3
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        if os.environ.get("ASSAY_DEBUG"):
+            raise
+        _say(f"a defect of Assay: {type(error).__name__}; run again with ASSAY_DEBUG=1 and report it")
+        code = DEFECT
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(text: str) -> None:
+    click.echo(f"assay: {visible(text, 2000)}", err=True)
+
+
+if __name__ == "__main__":
+    main()

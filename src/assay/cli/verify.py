@@ -1,0 +1,95 @@
+"""`assay verify`: does this verdict (or signature) hold for the files here, now? Public keys only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from assay.cli.common import FILE, public_key
+
+
+@click.command("verify")
+@click.argument("path", type=FILE)
+@click.option(
+    "--key", "keys", multiple=True, required=True, type=FILE, help="Public key that must have signed (may repeat)."
+)
+@click.option("--at", type=FILE, help="The folder that is deployed: its files and assay.yaml must be the Release.")
+@click.option("--files-only", is_flag=True, help="Check the files only, where assay.yaml is not deployed.")
+@click.option("--policy-version", type=int, default=0, help="The oldest version of the policy that you accept.")
+@click.option("--policy", "policy_name", default="", help="The name of the policy that must have decided.")
+@click.option("--log-key", type=FILE, help="Public key file of the ledger that must have signed the checkpoint.")
+def command(
+    path: Path,
+    keys: tuple[Path, ...],
+    at: Path | None,
+    files_only: bool,
+    policy_version: int,
+    policy_name: str,
+    log_key: Path | None,
+) -> None:
+    """Verify PATH: a verdict, or a signed model, policy or roster (its signature lies beside it).
+
+    Exit 0 only when everything holds; 1 names what does not.
+    """
+    from assay.attest import statement as st
+    from assay.core.protocols import system_clock
+    from assay.flow.papers import kind_of, read_paper
+
+    trusted = [public_key(k) for k in keys]
+    now = system_clock()
+    data = read_paper(path) if path.is_file() else b""
+    if data[:1] == b"{" and _is_verdict(data, str(path)):
+        _verdict(data, path, trusted, now, at, files_only, policy_version, policy_name, log_key)
+        return
+    from assay.attest.signature import read_signature, signature_path, verify_signature
+    from assay.flow.papers import trusted_policy, trusted_roster
+
+    envelope = read_signature(path)
+    kind = kind_of(envelope, str(signature_path(path)))
+    if kind == st.POLICY:
+        policy = trusted_policy(path, trusted[0])
+        click.echo(f"holds: policy {policy.file.policy} version {policy.file.version}")
+    elif kind == st.ROSTER:
+        roster = trusted_roster(path, trusted[0])
+        click.echo(f"holds: roster {roster.roster} version {roster.version}, {len(roster.people)} people")
+    else:
+        view = verify_signature(envelope, path, trusted, now)
+        click.echo(
+            f"holds: {len(view.files)} files, signed {view.signed_at:%d %b %Y %H:%M} UTC by {view.key_ids[0][:8]}"
+        )
+
+
+def _is_verdict(data: bytes, where: str) -> bool:
+    from assay.attest import statement as st
+    from assay.core.errors import VerificationError
+    from assay.flow.papers import kind_of
+
+    try:
+        return kind_of(data, where) == st.VERDICT
+    except VerificationError:
+        return False
+
+
+def _verdict(data, path, trusted, now, at, files_only, policy_version, policy_name, log_key) -> None:  # type: ignore[no-untyped-def]
+    from assay.attest.note import parse_vkey
+    from assay.attest.vsa import Demand
+    from assay.core.canonical import short
+    from assay.flow.verify import verify_release
+
+    log_keys = (parse_vkey(log_key.read_text("utf-8").strip()),) if log_key is not None else ()
+    demand = Demand(policy_name=policy_name, min_policy_version=policy_version, log_keys=log_keys)
+    found = verify_release(data, trusted, now, at=at, files_only=files_only, demand=demand, where=str(path))
+    verdict = found.view.verdict
+    click.echo(f"ALLOW holds: release {short(verdict.release)} of {found.release.system}")
+    click.echo(f"  policy     {verdict.policy_name} version {verdict.policy_version}  {short(verdict.policy_digest)}")
+    click.echo(f"  issued     {verdict.issued:%d %b %Y %H:%M} UTC, expires {verdict.expires:%d %b %Y}")
+    click.echo(f"  log        {found.view.checkpoint.origin} at {found.view.checkpoint.size} entries")
+    if at is None:
+        click.echo("  files      not compared: add --at FOLDER")
+        return
+    click.echo(f"  files      {len(found.files)} match: {', '.join(found.files)}")
+    settings = "match" if found.settings else "not compared (--files-only)"
+    click.echo(f"  settings   threshold, input schema and feature contract {settings}")
+    if found.unchecked:
+        click.echo(f"  elsewhere  {', '.join(found.unchecked)} (never shipped; the verdict's digest stands)")

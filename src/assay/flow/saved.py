@@ -1,0 +1,43 @@
+"""A saved JSON report or evidence bundle as a dossier again."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import msgspec
+
+from assay.attest import statement as st
+from assay.core.dossier import Dossier
+from assay.core.errors import UsageError, VerificationError
+from assay.core.report import Report
+from assay.flow.coverage import coverage_of
+from assay.flow.papers import kind_of, read_paper
+from assay.render.structured import JsonReport
+
+
+def read_dossier(path: Path) -> Dossier:
+    """Read it, whichever it is. Raises UsageError for neither, VerificationError for a damaged bundle."""
+    data = read_paper(path)
+    try:
+        is_evidence = kind_of(data, str(path)) == st.EVIDENCE
+    except VerificationError:
+        is_evidence = False
+    if is_evidence:
+        payload = base64.b64decode(msgspec.json.decode(data)["payload"])
+        report = st.parse(payload, st.EVIDENCE, where=str(path)).read(Report, where=str(path))
+        return Dossier(report=report, coverage=coverage_of(report, None))
+    try:
+        saved = msgspec.json.decode(data, type=JsonReport)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        fix = "give what `assay run --format json` or --evidence-out wrote"
+        raise UsageError("is not an Assay report", where=str(path), fix=fix) from None
+    report = Report(body=saved.body, run=saved.run)
+    return Dossier(
+        report=report,
+        decision=saved.decision,
+        vouches=saved.vouches,
+        signatures=saved.signatures,
+        coverage=coverage_of(report, saved.decision),
+        proof=saved.proof,
+    )

@@ -1,0 +1,125 @@
+"""Keys: what is stored reads back, nothing is overwritten or shown, and every wrong file is refused in one line."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization as ser
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+
+from assay.attest.keys import (
+    PrivateKey,
+    PublicKey,
+    generate,
+    load_private,
+    load_public,
+    save_private,
+    save_public,
+)
+from assay.core.errors import InputError, VerificationError
+
+PEM, SPKI = ser.Encoding.PEM, ser.PublicFormat.SubjectPublicKeyInfo
+
+
+def test_rfc8032_first_vector() -> None:
+    seed = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+    key = PrivateKey("vector", Ed25519PrivateKey.from_private_bytes(seed))
+    assert key.public.raw.hex() == "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+    assert key.sign(b"").hex().startswith("e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155")
+
+
+@pytest.mark.parametrize("passphrase", [None, b"correct horse"])
+def test_stored_keys_read_back(tmp_path: Path, passphrase: bytes | None) -> None:
+    key = generate("dana@example.com")
+    save_private(key, tmp_path / "dana.key", passphrase)
+    save_public(key.public, tmp_path / "dana.pub")
+    assert (tmp_path / "dana.key").stat().st_mode & 0o777 == 0o600
+    again, public = load_private(tmp_path / "dana.key", passphrase), load_public(tmp_path / "dana.pub")
+    assert (again.name, again.public, public) == ("dana", key.public, key.public)
+    public.verify(again.sign(b"word"), b"word")
+    with pytest.raises(VerificationError):
+        public.verify(again.sign(b"word"), b"another")
+
+
+def test_the_id_and_pem_are_those_of_cryptography() -> None:
+    inner = Ed25519PrivateKey.generate()
+    key = PrivateKey("x", inner)
+    assert key.public.id == hashlib.sha256(inner.public_key().public_bytes(ser.Encoding.DER, SPKI)).hexdigest()
+    assert key.public.pem() == inner.public_key().public_bytes(PEM, SPKI)
+
+
+def test_one_line_form() -> None:
+    key = generate("x").public
+    assert PublicKey.from_text(key.text) == key
+    for bad in ("", "ed25519:", key.text[:-1], key.text + "=", "rsa:" + key.text[8:], key.text.replace("9:", "9: ")):
+        with pytest.raises(InputError):
+            PublicKey.from_text(bad)
+
+
+def test_a_key_is_never_overwritten_nor_shown(tmp_path: Path) -> None:
+    key = generate("x")
+    save_private(key, tmp_path / "k")
+    before = (tmp_path / "k").read_bytes()
+    with pytest.raises(InputError, match="never overwritten"):
+        save_private(generate("y"), tmp_path / "k")
+    with pytest.raises(InputError, match="cannot write"):
+        save_public(key.public, tmp_path / "absent" / "k.pub")
+    assert (tmp_path / "k").read_bytes() == before
+    assert "PRIVATE" not in repr(key)
+    assert before.decode().split("\n")[1] not in repr(key)
+    with pytest.raises(TypeError):
+        pickle.dumps(key)
+
+
+def test_wrong_private_files(tmp_path: Path) -> None:
+    def refuse(words: str, path: Path, passphrase: bytes | None = None) -> None:
+        with pytest.raises(InputError, match=words) as caught:
+            load_private(path, passphrase)
+        assert "\n" not in str(caught.value)
+
+    def write(content: bytes) -> Path:
+        path = tmp_path / f"k{len(list(tmp_path.iterdir()))}"
+        path.write_bytes(content)
+        path.chmod(0o600)
+        return path
+
+    key = generate("x")
+    rsa = generate_private_key(65537, 2048).private_bytes(PEM, ser.PrivateFormat.PKCS8, ser.NoEncryption())
+    refuse("No such file", tmp_path / "absent")
+    refuse("directory", tmp_path)
+    refuse("not a PEM private key", write(b""))
+    refuse("not a PEM private key", write(key.pem()[:60]))
+    refuse("not a PEM private key", write(os.urandom(500)))
+    refuse("too large", write(b"x" * 20_000))
+    refuse("not Ed25519", write(rsa))
+    refuse("public key", write(key.public.pem()))
+    refuse("encrypted", write(key.pem(b"secret")))
+    refuse("does not open", write(key.pem(b"secret")), b"wrong")
+    open_to_all = write(key.pem())
+    open_to_all.chmod(0o644)
+    refuse("chmod 600", open_to_all)
+    os.mkfifo(tmp_path / "fifo", 0o600)
+    refuse("regular file", tmp_path / "fifo")
+
+
+def test_wrong_public_files(tmp_path: Path) -> None:
+    rsa = generate_private_key(65537, 2048).public_key().public_bytes(PEM, SPKI)
+    key = generate("x")
+    for number, (content, words) in enumerate(
+        [(b"", "not a PEM"), (rsa, "not Ed25519"), (key.pem(), "private key"), (key.public.pem()[:50], "not a PEM")]
+    ):
+        path = tmp_path / str(number)
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=words):
+            load_public(path)
+
+
+def test_names_are_printable() -> None:
+    for name in ("", "  ", "a\nb", "\x1b[31m"):
+        with pytest.raises(InputError):
+            generate(name)
