@@ -14,4 +14,5 @@ INDEX: dict[str, tuple[Kind, str]] = {
     "data.target-leakage": (Kind.DATASET, "data.target_leakage:target_leakage"),
     "performance.holdout": (Kind.MODEL, "performance.holdout:holdout"),
     "performance.versus-champion": (Kind.MODEL, "performance.versus_champion:versus_champion"),
+    "robustness.evasion": (Kind.MODEL, "robustness.evasion:evasion"),
 }

@@ -1,0 +1,121 @@
+"""What particular calls mean: attribute getters resolved, nested loaders followed, array wrappers remembered."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from assay.formats.joblib_arrays import ARRAY_WRAPPERS, DTYPES
+from assay.formats.pickle_values import MAX_CALLS, Cut, Made, Ref, show_call
+
+if TYPE_CHECKING:
+    from assay.formats.pickle_machine import Machine
+
+MAX_ARGUMENTS = 16
+STATE_HEADS = 64
+
+GETTERS = frozenset({("builtins", "getattr"), ("__builtin__", "getattr")})
+UFUNC_GETTERS = frozenset(
+    {("numpy.core", "_ufunc_reconstruct"), ("numpy._core", "_ufunc_reconstruct"), ("numpy", "_ufunc_reconstruct")}
+)
+BYTE_FILES = frozenset({("io", "BytesIO"), ("_io", "BytesIO"), ("builtins", "bytes"), ("builtins", "bytearray")})
+ENCODERS = frozenset({("_codecs", "encode"), ("codecs", "encode")})
+LOADERS = frozenset(
+    (module, name)
+    for modules, names in (
+        ("pickle _pickle cPickle", "loads load _loads _load"),
+        (
+            "dill dill._dill cloudpickle cloudpickle.cloudpickle joblib joblib.numpy_pickle torch torch.serialization",
+            "loads load",
+        ),
+        ("torch.storage", "_load_from_bytes"),
+        ("pandas pandas.io.pickle numpy numpy.lib.npyio numpy.lib._npyio_impl", "read_pickle load"),
+    )
+    for module in modules.split()
+    for name in names.split()
+)
+
+
+def call_ref(m: Machine, func: Ref, args: Any, offset: int) -> Any:
+    """Note that `func` is called with `args`; the abstract value that the call returns."""
+    func.called += 1
+    if len(func.calls) < MAX_CALLS:
+        text = show_call(func, args)
+        if text not in func.calls:
+            func.calls.append(text)
+    key = (func.module, func.name)
+    if key in DTYPES or key in ARRAY_WRAPPERS:
+        m.heads = max(m.heads, STATE_HEADS)  # the state that follows decides how many raw bytes to pass over
+        return Made(func, args)
+    if type(args) is not tuple:
+        func.unexplained += 1
+        return func.made
+    if key in GETTERS or key in UFUNC_GETTERS:
+        return _get(m, func, args, offset, attribute=key in GETTERS)
+    if key in LOADERS:
+        _load(m, func, args, offset)
+    elif key in BYTE_FILES and args and (type(args[0]) is bytes or type(args[0]) is Cut):
+        return args[0]
+    elif key in ENCODERS and len(args) == 2 and type(args[0]) is str and args[1] in ("latin1", "latin-1"):
+        return args[0].encode("latin-1", "replace")
+    if len(func.arguments) < MAX_ARGUMENTS:
+        func.arguments += [item for item in args[:MAX_ARGUMENTS] if type(item) is Ref and item not in func.arguments]
+    return func.made
+
+
+def _get(m: Machine, func: Ref, args: tuple[Any, ...], offset: int, *, attribute: bool) -> Any:
+    """`getattr(Global, "name")` is `Global.name`; a ufunc is named by its module and name. Otherwise unexplained."""
+    if attribute and len(args) >= 2 and type(args[0]) is Ref and type(args[1]) is str and args[0].resolved:
+        return m.ref(args[0].module, f"{args[0].name}.{args[1]}", offset, via=f"{func.module}.{func.name}")
+    if not attribute and len(args) == 2 and type(args[0]) is str and type(args[1]) is str:
+        return m.ref(args[0], args[1], offset, via=f"{func.module}.{func.name}")
+    func.unexplained += 1
+    return func.made
+
+
+def _load(m: Machine, func: Ref, args: tuple[Any, ...], offset: int) -> None:
+    """Follow a nested loader into the bytes it is given, as far as they are at hand."""
+    data = args[0] if args else None
+    where = f"{m.where}!{func.module}.{func.name}@{offset}"
+    if type(data) is str:
+        data = data.encode("latin-1", "replace")
+    file: Any = None
+    if type(data) is bytes:
+        file = io.BytesIO(data)
+    elif type(data) is Cut:
+        file = Slice(m.src.file, data.offset, data.length)
+    if file is None or not m.follow(file, where):
+        func.unexplained += 1
+
+
+class Slice(io.RawIOBase):
+    """A read-only view of `length` bytes of a seekable file from `start`; it leaves the file where it found it."""
+
+    def __init__(self, file: Any, start: int, length: int) -> None:
+        super().__init__()
+        self._file, self._start, self._length, self._at = file, start, length, 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = max(0, offset + (0, self._at, self._length)[whence])
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._length - self._at)
+        size = left if size is None or size < 0 else min(size, left)
+        before = self._file.tell()
+        try:
+            self._file.seek(self._start + self._at)
+            data: bytes = self._file.read(size)
+        finally:
+            self._file.seek(before)
+        self._at += len(data)
+        return data

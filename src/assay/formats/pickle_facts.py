@@ -1,0 +1,70 @@
+"""What is known about one pickle without running it: the structs that the machine yields and the limits it obeys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of one examination; passing one gives `complete=False` with a reason, never a hang.
+
+    Bytes count what is interpreted or decompressed, not what a container skips. `deadline` is a moment on `clock`,
+    which is called every few thousand opcodes and returns seconds.
+    """
+
+    max_bytes: int = 8 << 30
+    max_opcodes: int = 200_000_000
+    max_memo: int = 20_000_000
+    max_stack: int = 5_000_000
+    max_nesting: int = 3
+    max_members: int = 10_000
+    max_unpacked: int = 8 << 30
+    clock: Callable[[], float] | None = None
+    deadline: float = 0.0
+
+
+class GlobalFact(msgspec.Struct, frozen=True, kw_only=True):
+    """One name that loading the pickle would import, and what would then be done with it.
+
+    `uses` is a subset of: imported, called, build (state set on what it made), patched (state set on the object
+    itself), result-called (what it returned is called). `calls` holds the first few calls with their constant
+    arguments, cut short and with likely secrets masked. `tier` is safe, unknown, dangerous or unresolvable; `why`
+    says in words what decided it.
+    """
+
+    module: str
+    name: str
+    offset: int
+    tier: str
+    why: str = ""
+    uses: tuple[str, ...] = ("imported",)
+    calls: tuple[str, ...] = ()
+    call_count: int = 0
+    via: str = ""
+
+    @property
+    def qualified(self) -> str:
+        """`module.name`."""
+        return f"{self.module}.{self.name}" if self.module else self.name
+
+
+class PickleFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One pickle: where it lies in its stream (byte offsets), what it names, and whether it was read to its end.
+
+    `opcodes` counts those executed. `nested` are pickles inside constants that a loader named here would open.
+    """
+
+    where: str
+    start: int
+    end: int
+    protocol: int
+    opcodes: int
+    globals: tuple[GlobalFact, ...]
+    complete: bool
+    reason: str = ""
+    persistent_ids: int = 0
+    arrays: int = 0
+    nested: tuple[PickleFacts, ...] = ()
+    after_junk: bool = False

@@ -1,0 +1,335 @@
+"""The meaning of each pickle opcode on abstract values, as a table of 256 small handlers.
+
+A handler takes the machine and the position after its opcode, and returns the position after its operand. The semantics
+are those of CPython's C unpickler (Modules/_pickle.c); where the pure Python one goes on and C does not, or the
+reverse, the handler goes on, so that whatever either of them would import is seen.
+"""
+
+from __future__ import annotations
+
+from struct import unpack_from
+from typing import TYPE_CHECKING, Any
+
+from assay.formats.pickle_constants import CONSTANT_OPCODES, Handler
+from assay.formats.pickle_source import Torn
+from assay.formats.pickle_values import (
+    DICT,
+    FROZENSET,
+    HEAD_ITEMS,
+    HEAD_KEYS,
+    LIST,
+    PERSISTENT,
+    Made,
+    Ref,
+)
+
+if TYPE_CHECKING:
+    from assay.formats.pickle_machine import Machine
+
+
+def _bad_opcode(m: Machine, pos: int) -> int:
+    raise Torn(f"byte {m.src.buf[pos - 1]:#04x} at {m.src.base + pos - 1} is no opcode")
+
+
+def _proto(m: Machine, pos: int) -> int:
+    version = m.src.buf[pos]
+    if version > 5:
+        raise Torn(f"protocol {version} at byte {m.src.base + pos} is unknown")
+    m.protocol = max(m.protocol, version)
+    return pos + 1
+
+
+def _frame(m: Machine, pos: int) -> int:
+    (size,) = unpack_from("<Q", m.src.buf, pos)
+    m.frame_end = m.src.base + pos + 8 + size
+    return pos + 8
+
+
+# --- containers
+# --------------------------------------------------------------------------------------------------------
+
+
+def _mark(m: Machine, pos: int) -> int:
+    m.meta.append(m.stack)
+    m.buried += len(m.stack)
+    m.stack = []
+    return pos
+
+
+def _tuple(m: Machine, pos: int) -> int:
+    items = m.pop_mark()
+    m.stack.append(tuple(items[: 4 * HEAD_ITEMS]))
+    return pos
+
+
+def _tuple1(m: Machine, pos: int) -> int:
+    stack = m.stack
+    stack[-1] = (stack[-1],)
+    return pos
+
+
+def _tuple2(m: Machine, pos: int) -> int:
+    stack = m.stack
+    last = stack.pop()
+    stack[-1] = (stack[-1], last)
+    return pos
+
+
+def _tuple3(m: Machine, pos: int) -> int:
+    stack = m.stack
+    third, second = stack.pop(), stack.pop()
+    stack[-1] = (stack[-1], second, third)
+    return pos
+
+
+def _empty_list(m: Machine, pos: int) -> int:
+    m.heads -= 1
+    m.stack.append([] if m.heads > 0 else LIST)
+    return pos
+
+
+def _empty_dict(m: Machine, pos: int) -> int:
+    m.heads -= 1
+    m.stack.append({} if m.heads > 0 else DICT)
+    return pos
+
+
+def _list(m: Machine, pos: int) -> int:
+    items = m.pop_mark()
+    m.heads -= 1
+    m.stack.append(items[:HEAD_ITEMS] if m.heads > 0 else LIST)
+    return pos
+
+
+def _dict(m: Machine, pos: int) -> int:
+    items = m.pop_mark()
+    head: dict[str, Any] = {}
+    _keep_pairs(head, items)
+    m.stack.append(head)
+    return pos
+
+
+def _keep_pairs(target: dict[str, Any], items: list[Any]) -> None:
+    for i in range(0, len(items) - 1, 2):
+        if type(items[i]) is str:
+            if len(target) >= HEAD_KEYS and items[i] not in target:
+                return
+            target[items[i]] = items[i + 1]
+
+
+def _frozenset(m: Machine, pos: int) -> int:
+    m.pop_mark()
+    m.stack.append(FROZENSET)
+    return pos
+
+
+def _append(m: Machine, pos: int) -> int:
+    item = m.stack.pop()
+    _extend(m, [item])
+    return pos
+
+
+def _appends(m: Machine, pos: int) -> int:
+    items = m.pop_mark()
+    _extend(m, items)
+    return pos
+
+
+def _extend(m: Machine, items: list[Any]) -> None:
+    target = m.stack[-1]
+    if type(target) is list:
+        if len(target) < HEAD_ITEMS:
+            target.extend(items[: HEAD_ITEMS - len(target)])
+    elif type(target) is Ref:
+        target.patched = True
+
+
+def _setitem(m: Machine, pos: int) -> int:
+    value, key = m.stack.pop(), m.stack.pop()
+    _update(m, [key, value])
+    return pos
+
+
+def _setitems(m: Machine, pos: int) -> int:
+    items = m.pop_mark()
+    _update(m, items)
+    return pos
+
+
+def _update(m: Machine, items: list[Any]) -> None:
+    target = m.stack[-1]
+    if type(target) is dict:
+        _keep_pairs(target, items)
+    elif type(target) is Ref:
+        target.patched = True
+
+
+# --- stack and memo
+# ----------------------------------------------------------------------------------------------------
+
+
+def _pop(m: Machine, pos: int) -> int:
+    if m.stack:
+        m.stack.pop()
+    else:
+        m.pop_mark()
+    return pos
+
+
+def _pop_mark(m: Machine, pos: int) -> int:
+    m.pop_mark()
+    return pos
+
+
+def _readonly(m: Machine, pos: int) -> int:
+    m.stack[-1]  # an empty stack stops CPython too
+    return pos
+
+
+def _dup(m: Machine, pos: int) -> int:
+    m.stack.append(m.stack[-1])
+    return pos
+
+
+def _memoize(m: Machine, pos: int) -> int:
+    m.put(len(m.memo) + len(m.sparse), m.stack[-1])
+    return pos
+
+
+def _put_line(m: Machine, pos: int) -> int:
+    line, pos = m.src.line(pos)
+    index = m.number(line, 10)
+    if index < 0:
+        raise Torn(f"a PUT before byte {m.src.base + pos} has a negative index")
+    m.put(index, m.stack[-1])
+    return pos
+
+
+def _get_line(m: Machine, pos: int) -> int:
+    line, pos = m.src.line(pos)
+    m.stack.append(m.get(m.number(line, 10)))
+    return pos
+
+
+def _binput(m: Machine, pos: int) -> int:
+    m.put(m.src.buf[pos], m.stack[-1])
+    return pos + 1
+
+
+def _long_binput(m: Machine, pos: int) -> int:
+    m.put(unpack_from("<I", m.src.buf, pos)[0], m.stack[-1])
+    return pos + 4
+
+
+def _binget(m: Machine, pos: int) -> int:
+    m.stack.append(m.get(m.src.buf[pos]))
+    return pos + 1
+
+
+def _long_binget(m: Machine, pos: int) -> int:
+    m.stack.append(m.get(unpack_from("<I", m.src.buf, pos)[0]))
+    return pos + 4
+
+
+# --- names and calls
+# ---------------------------------------------------------------------------------------------------
+
+
+def _names(m: Machine, pos: int) -> tuple[str, str, int, int]:
+    start = m.src.base + pos - 1
+    module, pos = m.src.line(pos)
+    name, pos = m.src.line(pos)
+    return module.decode(), name.decode(), start, pos
+
+
+def _global(m: Machine, pos: int) -> int:
+    module, name, start, pos = _names(m, pos)
+    m.stack.append(m.ref(module, name, start))
+    return pos
+
+
+def _stack_global(m: Machine, pos: int) -> int:
+    name, module = m.stack.pop(), m.stack.pop()
+    m.stack.append(m.dynamic_ref(module, name, m.src.base + pos - 1))
+    return pos
+
+
+def _inst(m: Machine, pos: int) -> int:
+    module, name, start, pos = _names(m, pos)
+    ref = m.ref(module, name, start)
+    args = m.pop_mark()
+    m.stack.append(m.call(ref, tuple(args[: 4 * HEAD_ITEMS]), start))
+    return pos
+
+
+def _obj(m: Machine, pos: int) -> int:
+    args = m.pop_mark()
+    cls = args.pop(0)
+    m.stack.append(m.call(cls, tuple(args[: 4 * HEAD_ITEMS]), m.src.base + pos - 1))
+    return pos
+
+
+def _reduce(m: Machine, pos: int) -> int:
+    args = m.stack.pop()
+    m.stack[-1] = m.call(m.stack[-1], args, m.src.base + pos - 1)
+    return pos
+
+
+def _newobj_ex(m: Machine, pos: int) -> int:
+    keywords, args = m.stack.pop(), m.stack.pop()
+    if type(args) is tuple and type(keywords) is dict and keywords:
+        args = (*args, keywords)
+    m.stack[-1] = m.call(m.stack[-1], args, m.src.base + pos - 1)
+    return pos
+
+
+def _build(m: Machine, pos: int) -> int:
+    state = m.stack.pop()
+    inst = m.stack[-1]
+    if type(inst) is Made:
+        inst.ref.built = True
+        if inst.args is not None:
+            return m.build_special(inst, state, pos)
+    elif type(inst) is Ref:
+        inst.patched = True
+    elif inst is PERSISTENT:
+        m.foreign("persistent object", m.src.base + pos - 1).built = True
+    return pos
+
+
+def _ext(form: str, width: int) -> Handler:
+    def handler(m: Machine, pos: int) -> int:
+        (code,) = unpack_from(form, m.src.buf, pos)
+        if code <= 0:
+            raise Torn(f"extension code {code} at byte {m.src.base + pos} is not valid")
+        why = "the extension registry of the loading process decides what this is"
+        m.stack.append(m.ref("copyreg extension", str(code), m.src.base + pos - 1, resolved=False, why=why))
+        return pos + width
+
+    return handler
+
+
+def _persid_line(m: Machine, pos: int) -> int:
+    _, pos = m.src.line(pos)
+    m.persistent_ids += 1
+    m.stack.append(PERSISTENT)
+    return pos
+
+
+def _binpersid(m: Machine, pos: int) -> int:
+    m.stack[-1] = PERSISTENT
+    m.persistent_ids += 1
+    return pos
+
+
+_BY_OPCODE: dict[str, Handler] = CONSTANT_OPCODES | {
+    "(": _mark, "0": _pop, "1": _pop_mark, "2": _dup, "R": _reduce, "P": _persid_line, "Q": _binpersid,
+    "a": _append, "b": _build, "c": _global, "d": _dict, "}": _empty_dict, "e": _appends, "i": _inst, "l": _list,
+    "]": _empty_list, "o": _obj, "s": _setitem, "t": _tuple, "u": _setitems,
+    "g": _get_line, "h": _binget, "j": _long_binget, "p": _put_line, "q": _binput, "r": _long_binput,
+    "\x80": _proto, "\x81": _reduce, "\x82": _ext("<B", 1), "\x83": _ext("<H", 2), "\x84": _ext("<i", 4),
+    "\x85": _tuple1, "\x86": _tuple2, "\x87": _tuple3, "\x90": _appends, "\x91": _frozenset, "\x92": _newobj_ex,
+    "\x93": _stack_global, "\x94": _memoize, "\x95": _frame, "\x98": _readonly,
+}  # fmt: skip
+
+HANDLERS: tuple[Handler, ...] = tuple(_BY_OPCODE.get(chr(code), _bad_opcode) for code in range(256))

@@ -1,0 +1,240 @@
+"""All pickles in one stream: one after another, as several loaders read them, and those hidden behind other bytes."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from typing import IO
+
+import msgspec
+
+from assay.formats.pickle_facts import Limits, PickleFacts
+from assay.formats.pickle_machine import Machine
+from assay.formats.pickle_ops import HANDLERS
+from assay.formats.pickle_source import CHUNK, Source
+
+MAX_PICKLES = 10_000
+JUNK_OPCODES = 4_000_000
+JUNK_BYTES_PER_OPCODE = 50
+PREVIEW = 1024
+_TRIAL = Limits(max_opcodes=50_000, max_nesting=0)
+_PREVIEW = Limits(max_opcodes=PREVIEW, max_nesting=0)
+OVERLAP = 4096
+
+# Where a pickle may begin among other bytes: a protocol header, a name in the text protocols, or a short text (a
+# module's name).
+_STARTS = (
+    re.compile(rb"\x80[\x00-\x05]"),
+    re.compile(rb"\n(?=[A-Za-z_][\w.]*\n)"),
+    re.compile(rb"\x8c[\x01-\x60][A-Za-z_]"),
+)
+_TEXT_GLOBAL = re.compile(rb"[ci][A-Za-z_][\w.]*$")
+
+
+class StreamFacts(msgspec.Struct, frozen=True):
+    """The pickles of one stream in order, the bytes that belong to none, and what kept the machine from reading on."""
+
+    pickles: tuple[PickleFacts, ...]
+    trailing: int = 0
+    reasons: tuple[str, ...] = ()
+
+
+def read_pickles(file: IO[bytes], limits: Limits, *, where: str = "", depth: int = 0, start: int = 0) -> StreamFacts:
+    """Read every pickle of a seekable binary file from byte `start`. Never raises for what the bytes hold."""
+    walk = _Walk(file, limits, where, depth)
+    try:
+        walk.read(start)
+    except (OSError, EOFError, ValueError) as error:
+        walk.reasons.append(f"the stream cannot be read: {error}")
+    return StreamFacts(tuple(walk.found), walk.trailing, tuple(walk.reasons))
+
+
+def plausible(file: IO[bytes]) -> bool:
+    """Whether a file without a protocol header reads as a pickle: to STOP at its end, past a name, or for very long."""
+    file.seek(0)
+    first = file.read(1)
+    if not first or HANDLERS[first[0]] is HANDLERS[0xFF]:
+        return False
+    facts = _run(file, _TRIAL, "", 0, 0)
+    if any(_well_formed(item.module, item.name) for item in facts.globals):
+        return True
+    if not facts.complete:
+        return facts.opcodes > _TRIAL.max_opcodes
+    file.seek(facts.end)
+    return facts.opcodes > 1 and not file.read(PREVIEW).strip()
+
+
+class _Walk:
+    """The state of one reading: what was found and what is left of the budget for searching among other bytes."""
+
+    def __init__(self, file: IO[bytes], limits: Limits, where: str, depth: int) -> None:
+        self.file, self.limits, self.where, self.depth = file, limits, where, depth
+        self.found: list[PickleFacts] = []
+        self.reasons: list[str] = []
+        self.trailing = 0
+        self.opcodes = 0
+        self.searched = 0
+
+    def read(self, start: int) -> None:
+        first = self._run(start)
+        self._keep(first)
+        end = first.end
+        while first.complete or self.found[-1].complete:
+            if len(self.found) >= MAX_PICKLES:
+                self.reasons.append(f"more than {MAX_PICKLES} pickles; stopped at byte {end}")
+                return
+            head = self._bytes_at(end, PREVIEW)
+            if not head:
+                return
+            if not self._begins(head):
+                break
+            follower = self._run(end)
+            if not follower.complete and not _telling(follower):
+                break
+            self._keep(follower)
+            end = follower.end
+            if not follower.complete:
+                break
+        if any("stopped at byte" in item.reason for item in self.found):
+            return
+        self._search(max(end, start + 1))
+
+    def _run(self, at: int, limits: Limits | None = None) -> PickleFacts:
+        facts = _run(self.file, limits or self.limits, self.where, self.depth, at)
+        self.opcodes += facts.opcodes
+        if facts.arrays:
+            facts = self._with_plain_reading(facts, at)
+        return facts
+
+    def _with_plain_reading(self, facts: PickleFacts, at: int) -> PickleFacts:
+        """Add what a plain loader, which takes joblib's raw arrays for opcodes, would import from them."""
+        plain = _run(self.file, self.limits, self.where, self.depth, at, joblib=False)
+        seen = {(item.module, item.name) for item in facts.globals}
+        extra = [
+            item
+            for item in plain.globals
+            if (item.module, item.name) not in seen and _well_formed(item.module, item.name)
+        ]
+        if not extra:
+            return facts
+        via = "a loader that takes joblib's raw array bytes for opcodes"
+        return msgspec.structs.replace(
+            facts, globals=facts.globals + tuple(msgspec.structs.replace(item, via=via) for item in extra)
+        )
+
+    def _keep(self, facts: PickleFacts) -> None:
+        self.found.append(facts)
+        if self.opcodes > self.limits.max_opcodes and facts.complete:
+            self.found[-1] = msgspec.structs.replace(
+                facts,
+                complete=False,
+                reason=f"more than {self.limits.max_opcodes} opcodes; stopped at byte {facts.end}",
+            )
+
+    def _bytes_at(self, at: int, count: int) -> bytes:
+        self.file.seek(at)
+        return self.file.read(count)
+
+    def _begins(self, head: bytes) -> bool:
+        """Whether a pickle may follow at once: a protocol header, or a head that a preview can follow."""
+        if head[0] == 0x80:
+            return len(head) > 1 and head[1] <= 5
+        if HANDLERS[head[0]] is HANDLERS[0xFF]:
+            return False
+        preview = _run(io.BytesIO(head), _PREVIEW, "", 0, 0)
+        return preview.complete or _telling(preview) or (len(head) == PREVIEW and "the stream ends" in preview.reason)
+
+    # --- bytes that belong to no pickle
+    # --------------------------------------------------------------------------------
+
+    def _search(self, at: int) -> None:
+        """Look for pickles among the bytes from `at` on. Only those with well-formed names that are used count."""
+        beyond = at
+        for candidate, chunk_left in self._candidates(at):
+            if candidate < beyond:
+                continue
+            left = JUNK_OPCODES + self.trailing // JUNK_BYTES_PER_OPCODE - self.searched
+            if left <= 0 or len(self.found) >= MAX_PICKLES:
+                self.reasons.append(f"too many places that might begin a pickle; stopped at byte {candidate}")
+                return
+            preview = _run(io.BytesIO(chunk_left), _PREVIEW, "", 0, 0)
+            self.searched += preview.opcodes + 16
+            cut_short = len(chunk_left) == PREVIEW and "the stream ends" in preview.reason
+            if not (cut_short or _telling(preview)):
+                continue
+            facts = self._run(candidate, msgspec.structs.replace(self.limits, max_opcodes=left))
+            self.searched += facts.opcodes
+            if _telling(facts):
+                self.found.append(msgspec.structs.replace(facts, after_junk=True))
+                beyond = facts.end
+
+    def _candidates(self, at: int) -> Iterator[tuple[int, bytes]]:
+        """Offsets where a pickle may begin, in order, each with up to PREVIEW bytes from there."""
+        carry = b""
+        base = at
+        size = CHUNK
+        while True:
+            data = self._bytes_at(base + len(carry), size)
+            size = 1 << 20
+            self.trailing += len(data)
+            if self.limits.clock is not None and self.limits.clock() > self.limits.deadline:
+                self.reasons.append(f"out of time; stopped at byte {base}")
+                return
+            if self.trailing > self.limits.max_bytes:
+                self.reasons.append(
+                    f"more than {self.limits.max_bytes} bytes after the pickles; stopped at byte {base}"
+                )
+                return
+            window = carry + data
+            keep = 0 if not data else max(0, len(window) - OVERLAP)
+            for offset in sorted(_starts(window)):
+                if offset < keep or not data:
+                    yield base + offset, window[offset : offset + PREVIEW]
+            if not data:
+                return
+            carry, base = window[keep:], base + keep
+
+
+def _starts(window: bytes) -> set[int]:
+    header, line, short = _STARTS
+    found = {match.start() for match in header.finditer(window)} | {match.start() for match in short.finditer(window)}
+    for match in line.finditer(window):
+        text = _TEXT_GLOBAL.search(window, max(0, match.start() - 128), match.start())
+        if text is None:
+            continue
+        mark = window.rfind(b"(", max(0, text.start() - 512), text.start())
+        found.add(mark if window[text.start()] == 0x69 and mark >= 0 else text.start())
+    return found
+
+
+def _run(file: IO[bytes], limits: Limits, where: str, depth: int, at: int, *, joblib: bool = True) -> PickleFacts:
+    def reader(inner: IO[bytes], inner_where: str, inner_depth: int) -> tuple[PickleFacts, ...]:
+        return _nested(inner, limits, inner_where, inner_depth)
+
+    file.seek(at)
+    src = Source(file, limits, start=at)
+    machine = Machine(src, where=where, depth=depth, joblib=joblib, reader=reader)
+    pos, reason = machine.run(0)
+    return machine.facts(src.base + pos if not reason else max(machine.offset, at + 1), reason)
+
+
+def _nested(file: IO[bytes], limits: Limits, where: str, depth: int) -> tuple[PickleFacts, ...]:
+    stream = read_pickles(file, limits, where=where, depth=depth)
+    if not stream.reasons:
+        return stream.pickles
+    last = stream.pickles[-1]
+    broken = msgspec.structs.replace(
+        last, complete=False, reason="; ".join(filter(None, (last.reason, *stream.reasons)))
+    )
+    return (*stream.pickles[:-1], broken)
+
+
+def _telling(facts: PickleFacts) -> bool:
+    """Whether bytes that may be chance are a pickle: a well-formed name that is called, or STOP after one."""
+    named = [item for item in facts.globals if _well_formed(item.module, item.name)]
+    return bool(named) and (facts.complete or any(item.call_count or "build" in item.uses for item in named))
+
+
+def _well_formed(module: str, name: str) -> bool:
+    return all(part.isascii() and part.isidentifier() for text in (module, name) for part in text.split("."))

@@ -1,0 +1,129 @@
+"""The abstract values on the machine's stack, and how a call with constant arguments is shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+KEEP_TEXT = 256
+KEEP_BYTES = 1 << 16
+HEAD_ITEMS = 8
+HEAD_KEYS = 32
+MAX_CALLS = 4
+SHOW_ARG = 120
+SHOW_CALL = 240
+
+
+class Opaque:
+    """A value of which only the kind matters: a float, a set, a persistent object."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+
+FLOAT = Opaque("float")
+SET = Opaque("set")
+FROZENSET = Opaque("frozenset")
+LIST = Opaque("list")
+DICT = Opaque("dict")
+BUFFER = Opaque("buffer")
+BIG_INT = Opaque("int")
+PERSISTENT = Opaque("persistent object")
+
+
+class Cut:
+    """A long text or byte constant: its kind ("str" or "bytes"), length in bytes, head and offset in the stream."""
+
+    __slots__ = ("head", "kind", "length", "offset")
+
+    def __init__(self, kind: str, length: int, head: bytes, offset: int) -> None:
+        self.kind, self.length, self.head, self.offset = kind, length, head, offset
+
+
+class Ref:
+    """An imported global, with what the pickle does to it. One per (module, name) and pickle.
+
+    `unexplained` counts the calls of an attribute getter or nested loader whose result is not known from constants.
+    """
+
+    __slots__ = (
+        "arguments",
+        "built",
+        "called",
+        "calls",
+        "made",
+        "module",
+        "name",
+        "offset",
+        "patched",
+        "resolved",
+        "result_called",
+        "unexplained",
+        "via",
+        "why",
+    )  # fmt: skip
+
+    def __init__(
+        self, module: str, name: str, offset: int, *, resolved: bool = True, why: str = "", via: str = ""
+    ) -> None:
+        self.module, self.name, self.offset = module, name, offset
+        self.resolved, self.why, self.via = resolved, why, via
+        self.called = self.unexplained = 0
+        self.calls: list[str] = []
+        self.arguments: list[Ref] = []
+        self.built = self.patched = self.result_called = False
+        self.made = Made(self)
+
+
+class Made:
+    """What a call of `ref` returned. One for all calls, except where arguments and state decide how to read on."""
+
+    __slots__ = ("args", "ref", "state")
+
+    def __init__(self, ref: Ref, args: Any = None) -> None:
+        self.ref, self.args = ref, args
+        self.state: Any = None
+
+
+def show_call(ref: Ref, args: Any) -> str:
+    """`os.system('id')`: the name with its constant arguments, at most 240 characters, likely secrets masked."""
+    inner = ", ".join(_show(item, 2) for item in args) if type(args) is tuple else _show(args, 2)
+    text = mask(f"{ref.module}.{ref.name}({inner})")
+    return text if len(text) <= SHOW_CALL else text[: SHOW_CALL - 2] + "…)"
+
+
+def _show(value: Any, depth: int) -> str:
+    kind = type(value)
+    if value is None or kind is bool or kind is int:
+        return repr(value) if kind is not int or value.bit_length() < 200 else "<int>"
+    if kind is str or kind is bytes:
+        return repr(value) if len(value) <= SHOW_ARG else repr(value[:SHOW_ARG])[:-1] + "…'"
+    if kind is Cut:
+        return f"<{value.kind} of {value.length} bytes>"
+    if kind is Ref:
+        return f"{value.module}.{value.name}"
+    if kind is Made:
+        return f"<result of {value.ref.module}.{value.ref.name}>"
+    if kind is Opaque:
+        return f"<{value.kind}>"
+    if depth == 0:
+        return "…"
+    if kind is tuple or kind is list:
+        inner = ", ".join(_show(item, depth - 1) for item in value[:HEAD_ITEMS])
+        return f"({inner})" if kind is tuple else f"[{inner}]"
+    if kind is dict:
+        return "{" + ", ".join(f"{key!r}: {_show(item, depth - 1)}" for key, item in list(value.items())[:4]) + "}"
+    return f"<{kind.__name__}>"
+
+
+def mask(text: str) -> str:
+    """The text with what looks like a credential replaced by `***`: a scan's report must not become a leak."""
+    import re
+
+    text = re.sub(
+        r"(?i)\b((?:\w*(?:password|passwd|secret|token|api_?key|access_?key))\W{1,3})[^\s'\",;&)]+", r"\1***", text
+    )
+    text = re.sub(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}", r"\1 ***", text)
+    text = re.sub(r"://[^\s/@'\"]+@", "://***@", text)
+    return re.sub(r"\b(?:AKIA|ghp_|gho_|glpat-|hf_|sk-|xox[bp]-)[\w-]{8,}", "***", text)

@@ -1,0 +1,144 @@
+"""How far a name in a pickle can be trusted. Only tables decide, not what happens to be installed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from assay.formats.pickle_calls import GETTERS, UFUNC_GETTERS
+from assay.formats.pickle_facts import PickleFacts
+from assay.formats.pickle_values import Ref
+from assay.formats.tier_dangers import DANGEROUS_MODULES, DANGEROUS_NAMES, STDLIB
+from assay.formats.tier_tables import FOREIGN_NAMES, NOT_SAFE, NOTED, SAFE_NAMES, SAFE_PATTERNS, TIERS_VERSION
+
+SAFE, UNKNOWN, DANGEROUS, UNRESOLVABLE = "safe", "unknown", "dangerous", "unresolvable"
+_WORSE = {SAFE: 0, UNKNOWN: 1, UNRESOLVABLE: 2, DANGEROUS: 3}
+_INDIRECT = frozenset({("functools", "partial"), ("_functools", "partial")})
+
+__all__ = ["DANGEROUS", "SAFE", "TIERS_VERSION", "UNKNOWN", "UNRESOLVABLE", "classify", "judge"]
+
+
+@lru_cache(maxsize=4096)
+def classify(module: str, name: str) -> tuple[str, str]:
+    """The tier of a name by itself, and why. Python 2's names are judged as what CPython maps them to, too."""
+    tier, why = _look_up(module, name)
+    if tier == SAFE:
+        return tier, why
+    mapped = _python3_name(module, name)
+    if mapped == (module, name):
+        return tier, why
+    other = _look_up(*mapped)
+    return other if other[0] == SAFE or _WORSE[other[0]] > _WORSE[tier] else (tier, why)
+
+
+def judge(ref: Ref, nested: Sequence[PickleFacts]) -> tuple[str, str]:
+    """The tier of a name as this pickle uses it, and why."""
+    key = (ref.module, ref.name)
+    if not ref.resolved:
+        return UNRESOLVABLE, ref.why
+    tier, why = classify(ref.module, ref.name)
+    if ref.patched:
+        return DANGEROUS, "state is set on the class or module itself, which changes it for the whole process"
+    if ref.called and not ref.unexplained and (key in GETTERS or key in UFUNC_GETTERS):
+        tier, why = SAFE, "every name it fetches is known and judged by itself"
+    elif key == ("torch.storage", "_load_from_bytes") and ref.called and not ref.unexplained:
+        if all(item.complete and all(inner.tier == SAFE for inner in item.globals) for item in nested):
+            tier, why = SAFE, "the pickle that it loads was read and names only known-safe things"
+    elif key in _INDIRECT and ref.called:
+        tier, why = _indirect(ref)
+    if tier == UNKNOWN and ref.called and "." in ref.name and not ref.name.rpartition(".")[2].lstrip("_")[:1].isupper():
+        return DANGEROUS, "calls a method that is fetched by name"
+    if ref.result_called and _WORSE[tier] < _WORSE[UNRESOLVABLE]:
+        return UNRESOLVABLE, "what it returns is called in turn"
+    return tier, why
+
+
+def _indirect(ref: Ref) -> tuple[str, str]:
+    """A call held for later is as good as what it holds, at best unknown."""
+    worst = max(
+        (classify(item.module, item.name)[0] for item in ref.arguments), key=_WORSE.__getitem__, default=DANGEROUS
+    )
+    if worst in (DANGEROUS, UNRESOLVABLE):
+        return DANGEROUS, "holds a call of something dangerous or not known"
+    return UNKNOWN, "holds a call of a known name"
+
+
+def _look_up(module: str, name: str) -> tuple[str, str]:
+    if _named_safe(module, name):
+        return SAFE, ""
+    parts = name.split(".")
+    if len(parts) > 1:
+        return _dotted(module, parts)
+    why = _dangerous_module(module, name)
+    noted = NOTED.get(module)
+    if noted is not None and (noted == "*" or name in noted.split()):
+        return UNKNOWN, "not on the list of names that ordinary models use"
+    if why:
+        return DANGEROUS, why
+    if name in DANGEROUS_NAMES:
+        return DANGEROUS, DANGEROUS_NAMES[name]
+    if name in FOREIGN_NAMES and _fits_a_pattern(module, name):
+        return DANGEROUS, "imported there from elsewhere, and no part of what a model is made of"
+    if module.partition(".")[0] in STDLIB:
+        return DANGEROUS, "a part of the standard library that models have no need of"
+    if not all(part.isidentifier() for part in (*module.split("."), name)):
+        return UNRESOLVABLE, "no name that Python code could write"
+    return UNKNOWN, "not on the list of names that ordinary models use"
+
+
+def _named_safe(module: str, name: str) -> bool:
+    if name in SAFE_NAMES.get(module, "").split():
+        return True
+    if name in DANGEROUS_NAMES or name in FOREIGN_NAMES:
+        return False
+    if any(f"{module}.".startswith(row if row[-1] == "." else f"{row}.") for row in NOT_SAFE):
+        return False
+    return _fits_a_pattern(module, name)
+
+
+def _fits_a_pattern(module: str, name: str) -> bool:
+    return any(
+        (module == prefix or (prefix[-1] == "." and module.startswith(prefix))) and re.fullmatch(pattern, name)
+        for prefix, pattern in SAFE_PATTERNS
+    )
+
+
+def _dotted(module: str, parts: list[str]) -> tuple[str, str]:
+    """`Outer.Inner` is a nested class; any other chain reaches through attributes to whatever lies there."""
+    text = ".".join(parts)
+    for part in parts:
+        if part in DANGEROUS_NAMES:
+            return DANGEROUS, DANGEROUS_NAMES[part]
+        if (part in STDLIB or part in DANGEROUS_MODULES) and part != parts[-1]:
+            return DANGEROUS, f"{text} reaches through {part}"
+        if part.startswith("__"):
+            return DANGEROUS, f"{text} reaches through {part}"
+    why = _dangerous_module(module, parts[0])
+    if why:
+        return DANGEROUS, why
+    if all(part.lstrip("_")[:1].isupper() and part.isidentifier() for part in parts[:-1]) and parts[-1].isidentifier():
+        safe_outer = _look_up(module, parts[0])[0]
+        if safe_outer in (SAFE, UNKNOWN):
+            return UNKNOWN, "an attribute of a class, not on the list of names that ordinary models use"
+        return _look_up(module, parts[0])
+    return DANGEROUS, f"{text} reaches through attributes of {module}"
+
+
+def _dangerous_module(module: str, name: str) -> str:
+    """Why a module (or the most specific package above it that has a row) is refused; "" if it is not."""
+    path = f"{module}.{name}"
+    while path:
+        if path in DANGEROUS_MODULES:
+            return DANGEROUS_MODULES[path]
+        path = path.rpartition(".")[0]
+    return ""
+
+
+def _python3_name(module: str, name: str) -> tuple[str, str]:
+    from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+
+    if (module, name) in NAME_MAPPING:
+        found: tuple[str, str] = NAME_MAPPING[module, name]
+        return found
+    return IMPORT_MAPPING.get(module, module), name
