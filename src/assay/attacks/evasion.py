@@ -1,8 +1,9 @@
 """Evasion by asking only for the decision: the cheapest permitted change after which a flagged row passes.
 
-Two searches, whichever is cheaper. The first walks all combinations of moves in order of cost, so its first success is
-the cheapest there is among the candidates. The second borrows values from rows that pass, then takes back everything
-that was not needed. With access to scores a third one descends greedily. All rows are asked in one batch.
+Three searches, whichever finds the cheapest. The first asks every single move. The second walks combinations of moves
+in order of cost, so that within its queries nothing cheaper is left among the candidates. The third borrows values
+from rows that pass, then takes back whatever was not needed. With access to scores another one descends greedily. All
+rows are asked in one batch.
 """
 
 from __future__ import annotations
@@ -67,10 +68,33 @@ class Search:
         """Queries each row may still ask, shape (n,)."""
         return self.limit - self.queries
 
+    def singles(self) -> None:
+        """Ask every single move of every row, the cheapest first where they are more than the limit."""
+        ids: list[int] = []
+        choices: list[Array] = []
+        for row in range(self.space.size):
+            taken = self._moves(row, self.space.keep(1)[0], int(self.left()[row]))
+            ids += [row] * len(taken)
+            choices += taken
+        asked, choice = np.array(ids, dtype=int), np.array(choices, dtype=np.int16).reshape(-1, len(self.space.axes))
+        evades, _ = self.ask(asked, choice)
+        self.keep_best(asked[evades], choice[evades])
+
+    def _moves(self, row: int, state: Array, most: int) -> list[Array]:
+        """`state` with one more feature changed, cheapest first, up to `most`."""
+        places = np.argwhere(np.isfinite(self.space.costs[row]) & (state == KEEP)[:, None])
+        order = np.argsort(self.space.costs[row][places[:, 0], places[:, 1]], kind="stable")[:most]
+        choices = []
+        for j, k in places[order].tolist():
+            choice = state.copy()
+            choice[j] = k
+            choices.append(choice)
+        return choices
+
     def by_cost(self, share: float, progress: Progress) -> None:
-        """Ask combinations in order of cost until one evades or `share` of the limit is asked."""
+        """Ask combinations in order of cost until one evades, none is cheaper than the known, or `share` is asked."""
         limit = int(self.limit * share)
-        walks = {i: cheapest(self.space, i, limit) for i in range(self.space.size)}
+        walks = {i: cheapest(self.space, i, limit, float(self.best[i])) for i in range(self.space.size)}
         start = len(walks)
         while walks:
             ids: list[int] = []
@@ -126,7 +150,7 @@ class Search:
         score = self.predictor.scores(self.space.rows)
         for depth in range(min(MOST_MOVES, len(self.space.axes))):
             progress(depth, MOST_MOVES, "by score")
-            ids, choice = self._singles(active, state)
+            ids, choice = self._steps(active, state)
             if not len(ids):
                 break
             evades, scores = self.ask(ids, choice)
@@ -144,20 +168,13 @@ class Search:
             active = np.array([r for r in active.tolist() if r not in done and self.left()[r] > 0], dtype=int)
         self.reduce()
 
-    def _singles(self, active: Array, state: Array) -> tuple[Array, Array]:
+    def _steps(self, active: Array, state: Array) -> tuple[Array, Array]:
         ids: list[int] = []
         choices: list[Array] = []
         for row in active.tolist():
-            free = [
-                (j, k)
-                for j, k in zip(*np.nonzero(np.isfinite(self.space.costs[row])), strict=True)
-                if state[row, j] == KEEP
-            ]
-            for j, k in free[: int(self.left()[row])]:
-                choice = state[row].copy()
-                choice[j] = k
-                ids.append(row)
-                choices.append(choice)
+            taken = self._moves(row, state[row], int(self.left()[row]))
+            ids += [row] * len(taken)
+            choices += taken
         return np.array(ids, dtype=int), np.array(choices, dtype=np.int16).reshape(-1, len(self.space.axes))
 
     def reduce(self) -> None:
@@ -197,8 +214,8 @@ class Search:
         return Evaded(self.best.copy(), self.choice.copy(), self.queries.copy())
 
 
-def cheapest(space: Space, row: int, most: int) -> Iterator[Array]:
-    """Choices for one row in order of cost, one move a feature, at most MOST_MOVES moves; up to `most` of them."""
+def cheapest(space: Space, row: int, most: int, below: float) -> Iterator[Array]:
+    """Choices of two or more moves for a row in order of cost, one move a feature; up to `most`, all below `below`."""
     places = np.argwhere(np.isfinite(space.costs[row]))
     cost = space.costs[row][places[:, 0], places[:, 1]]
     order = np.argsort(cost, kind="stable")
@@ -208,12 +225,14 @@ def cheapest(space: Space, row: int, most: int) -> Iterator[Array]:
     while heap and given < most and popped < 40 * most:
         total, taken = heapq.heappop(heap)
         popped += 1
+        if total >= below:
+            return
         last = taken[-1] + 1
         if last < len(moves):
             heapq.heappush(heap, (total - price[last - 1] + price[last], (*taken[:-1], last)))
             if len(taken) < MOST_MOVES:
                 heapq.heappush(heap, (total + price[last], (*taken, last)))
-        if len({moves[t][0] for t in taken}) == len(taken):
+        if len(taken) > 1 and len({moves[t][0] for t in taken}) == len(taken):
             choice = space.keep(1)[0]
             for t in taken:
                 choice[moves[t][0]] = moves[t][1]
@@ -230,6 +249,7 @@ def attack(
     the queries a row may ask.
     """
     search = Search(predictor, space, limit, seed)
+    search.singles()
     search.by_cost(0.5 if access == "label" else 0.3, progress)
     if access == "score":
         search.descend(progress)

@@ -12,9 +12,12 @@ from assay.labs.simulate import LABEL, MERCHANTS, Table, flip_labels, leak_rows,
 
 State = Literal["compromised", "fragile", "robust"]
 EASY = ("amount", "hour", "merchant", "payments_24h", "distance_km", "device_age_days")
-HARD = ("account_age_days", "payee_age_days", "cards_on_device", "past_disputes")
+HARD = ("payee_age_days", "cards_on_device", "account_age_days", "past_disputes", "device_age_days", "payments_24h")
 TRAIN_ROWS, HOLDOUT_ROWS = 12_000, 6_000
-ROSE_WITH_RISK = {"payee_age_days": -1, "account_age_days": -1, "cards_on_device": 1, "past_disputes": 1}
+RISES_WITH_RISK = {
+    "payee_age_days": -1, "account_age_days": -1, "cards_on_device": 1, "past_disputes": 1, "device_age_days": -1,
+    "payments_24h": 1,
+}  # fmt: skip
 
 MANIFEST = """\
 system:
@@ -84,7 +87,7 @@ def write_project(folder: Path, state: State, seed: int) -> None:
     holdout = payments(HOLDOUT_ROWS, seed + 1, first_id=TRAIN_ROWS)
     if state == "compromised":
         holdout = leak_target(leak_rows(holdout, train, 0.05, seed), seed)
-        train = leak_target(flip_labels(train, "u17", 0.7, seed), seed)
+        train = flip_labels(leak_target(train, seed), "u17", 0.7, seed)
     write_csv(train, folder / "data/train.csv")
     write_csv(holdout, folder / "data/holdout.csv")
     name, threshold = _write_model(folder / "models", train, state, seed)
@@ -112,7 +115,7 @@ def _write_model(folder: Path, train: Table, state: State, seed: int) -> tuple[s
         "deterministic": True, "force_row_wise": True, "num_threads": 1, "verbose": -1,
     }  # fmt: skip
     if state == "robust":
-        parameters["monotone_constraints"] = [ROSE_WITH_RISK[c] for c in inputs]
+        parameters["monotone_constraints"] = [RISES_WITH_RISK[c] for c in inputs]
     model = lgb.train(parameters, data, num_boost_round=120)
     scores = model.predict(_frame(inputs, columns))
     threshold = round(float(np.quantile(scores, 1 - 1 / 12)), 3)

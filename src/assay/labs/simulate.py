@@ -35,7 +35,7 @@ def payments(rows: int, seed: int, *, first_id: int = 0, ring: float = 0.06) -> 
     return {
         "payment_id": np.arange(first_id, first_id + rows),
         "upload": np.array([f"u{u + 1:02d}" for u in np.arange(rows) * UPLOADS // rows]),
-        "amount": np.round(pick(rng.lognormal(3.3, 0.9, rows), rng.lognormal(4.5, 0.7, rows)), 2),
+        "amount": np.round(np.clip(pick(rng.lognormal(3.3, 0.9, rows), rng.lognormal(4.5, 0.7, rows)), 1, 5000), 2),
         "hour": (np.round(hours) % 24).astype(int),
         "merchant": np.array(MERCHANTS)[merchant],
         "payments_24h": pick(rng.poisson(1.6, rows), rng.poisson(4.5, rows)),

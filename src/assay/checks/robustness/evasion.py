@@ -84,6 +84,10 @@ def evasion(
     def space_of(ids: Any) -> Space:
         return Space(table.take(ids), case.contract, reference, kinds, case.predictor.features)
 
+    changeable = [n for n in case.predictor.features if _changeable(case, n)]
+    if not changeable and all(n in case.contract.features for n in case.predictor.features):
+        yield from _immovable(len(sample), len(caught), seed)
+        return
     space = space_of(caught)
     refuse_unstable(case.predictor, space.rows)
     refuse_masking(case.predictor, space.rows, passing)
@@ -96,6 +100,21 @@ def evasion(
     yield from _measures(found, len(sample), len(caught), cost, seed)
     yield _curve(found, len(sample), len(caught), cost, access, queries, space)
     yield from _waterfall(case, space, found, cost)
+
+
+def _changeable(case: ModelCase, name: str) -> bool:
+    feature = case.contract.features.get(name)
+    return feature is not None and feature.mutable
+
+
+def _immovable(n: int, caught: int, seed: int) -> Iterator[Measure]:
+    """The contract declares every input and lets none be changed: what is caught stays caught, on its word."""
+    low, high = wilson(caught, n)
+    for name in (NAME, "robustness.evasion.recall_unattacked"):
+        yield Measure(
+            name=name, value=caught / n, low=low, high=high, n=n, seed=seed, direction=Direction.HIGHER,
+            method="the contract lets an attacker change no input of the model, Wilson",
+        )  # fmt: skip
 
 
 def _measures(found: Evaded, n: int, caught: int, cost: float, seed: int) -> Iterator[Measure]:
