@@ -93,6 +93,13 @@ _KEYS: dict[str, tuple[Kind, type[Entry]]] = {
 _ROLES = ("data", "holdout", "champion", "reference", "holdout_of")
 
 
+class Threat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an attacker can change, where no manifest says it: the same `features:` and `constraints:`."""
+
+    features: dict[str, Feature]
+    constraints: tuple[str, ...] = ()
+
+
 class Project(msgspec.Struct, frozen=True, kw_only=True):
     """A manifest that holds together: every subject opened as a noun, every name resolved."""
 
@@ -113,6 +120,14 @@ def load_project(where: Path) -> Project:
     path = where / NAME if where.is_dir() else where
     document = parse(read_text(path), str(path))
     return project_from(document, path.parent)
+
+
+def load_threat(path: Path) -> Contract:
+    """Read a threat file into a feature contract. Raises InputError or UsageError."""
+    document = parse(read_text(path), str(path))
+    threat = convert(document, Threat)
+    _check_features(document, threat)
+    return Contract(features=threat.features, constraints=threat.constraints)
 
 
 def project_from(document: Document, root: Path) -> Project:
@@ -165,7 +180,7 @@ def _inside(document: Document, at: str, uri: str) -> None:
         raise document.error(at, f"{uri!r} must be a path inside the project", "move the file into the project")
 
 
-def _check_features(document: Document, manifest: Manifest) -> None:
+def _check_features(document: Document, manifest: Manifest | Threat) -> None:
     for name, feature in manifest.features.items():
         at = f"$.features.{name}"
         if feature.min is not None and feature.max is not None and feature.min > feature.max:

@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from assay import __version__
 from assay.config.manifest import Project
-from assay.core.errors import UsageError
+from assay.core.canonical import digest_file
+from assay.core.errors import InputError, UsageError
 from assay.core.finding import Outcome
 from assay.core.protocols import Clock, Executor, Progress, silent, system_clock
 from assay.core.release import Release
@@ -43,21 +45,30 @@ def scan(
     return report_of(ran, tuple(subjects.values()), None, None, settings, start, began)
 
 
-def examine_dataset(
+def examine_loose(
     subjects: dict[str, Subject],
-    names: list[str],
-    root: Path,
+    asked: list[tuple[Kind, str]],
     contract: Contract,
     settings: Settings,
     *,
     clock: Clock = system_clock,
     progress: Progress = silent,
 ) -> Report:
-    """Ask the data checks of loose tables."""
+    """Ask checks of tables and models that no manifest names; uris are paths as typed. Raises InputError."""
     start, began = clock(), time.perf_counter()
-    tasks = plan(subjects, [(Kind.DATASET, n) for n in names], str(root), contract, settings)
+    digested = {name: replace(s, digest=_digest(s)) for name, s in subjects.items()}
+    tasks = plan(digested, asked, os.getcwd(), contract, settings)
     ran = run(tasks, NoCache(), lambda: pool_for(tasks, settings), progress)
-    return report_of(ran, tuple(subjects[n] for n in names), None, None, settings, start, began)
+    return report_of(ran, tuple(digested.values()), None, None, settings, start, began)
+
+
+def _digest(subject: Subject) -> str:
+    try:
+        return digest_file(subject.uri)
+    except OSError as error:
+        raise InputError(
+            (error.strerror or "cannot be read").lower(), where=subject.uri, fix="check the path"
+        ) from None
 
 
 def examine_project(

@@ -120,3 +120,24 @@ def _log(workspace: Workspace, report: Report, signer: PrivateKey | None) -> Non
     with open_book(workspace.ledger, workspace.clock) as book:
         book.append("run", release.digest if release else report.body.digest, report.body.encode(), actor)
         book.checkpoint()
+
+
+def examine_only(
+    where: Path, settings: Settings, *, clock: Clock = system_clock, progress: Progress = silent
+) -> Report:
+    """Ask the selected checks of a project, with its manifest's parameters, and decide nothing."""
+    project = load_project(where)
+    memory = DigestMemory(Path(), trust=False)
+    digested = digest_subjects(project, memory, progress)
+    release = build_release(project, digested, memory)
+    settings = replace(settings, parameters=project.manifest.checks)
+    return examine_project(
+        project,
+        digested.subjects,
+        asked_of(project, digested),
+        release,
+        settings,
+        cache=None,
+        clock=clock,
+        progress=progress,
+    )

@@ -95,7 +95,9 @@ def _rule(rule: RuleTrace, paint: Paint) -> list[str]:
 def verdict_word(decision: Decision) -> str:
     """`DENY`, or `would DENY` where the policy only observes or nothing was signed."""
     word = decision.verdict.value.upper()
-    return f"would {word}" if decision.mode == "observe" or decision.preview else word
+    if decision.verdict is Verdict.INDETERMINATE:
+        word = f"be {word}"
+    return f"would {word}" if decision.mode == "observe" or decision.preview else word.removeprefix("be ")
 
 
 def summary(dossier: Dossier, paint: Paint) -> str:
