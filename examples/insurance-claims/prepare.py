@@ -29,7 +29,8 @@ def train(table: pd.DataFrame, leaves: int, rounds: int) -> lgb.Booster:
     data = lgb.Dataset(features, label=table[LABEL])
     parameters = {
         "objective": "binary", "learning_rate": 0.05, "num_leaves": leaves, "min_data_in_leaf": 40,
-        "cat_smooth": 30.0, "seed": SEED, "deterministic": True, "force_row_wise": True, "num_threads": 1, "verbose": -1,
+        "cat_smooth": 30.0, "seed": SEED, "deterministic": True, "force_row_wise": True, "num_threads": 1,
+        "verbose": -1,
     }  # fmt: skip
     return lgb.train(parameters, data, num_boost_round=rounds)
 
@@ -64,7 +65,8 @@ def main() -> int:
     model.save_model(HERE / "models/claims.txt")
     champion.save_model(HERE / "models/champion.txt")
     print(f"{len(past)} claims to train on, {len(future)} kept untouched, {int(future[LABEL].sum())} of them fraud")
-    print(f"threshold that reviews 1 in 6: {threshold_for(model, past, 1 / 6)} ({threshold_for(champion, past, 1 / 6)} champion)")
+    thresholds = [threshold_for(m, past, 1 / 6) for m in (model, champion)]
+    print(f"thresholds that review 1 claim in 6: model {thresholds[0]}, champion {thresholds[1]}")
     return 0
 
 

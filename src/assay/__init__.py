@@ -1,3 +1,20 @@
 """Assay decides whether a model may ship, shows the evidence, and keeps watch on it afterwards."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from assay.flow.api import run, scan
+
 __version__ = "0.1.0"
+__all__ = ["__version__", "run", "scan"]
+
+
+def __getattr__(name: str) -> Any:
+    """The API is imported when it is first used, so that `import assay` stays instant."""
+    if name in ("run", "scan"):
+        from assay.flow import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'assay' has no attribute {name!r}")

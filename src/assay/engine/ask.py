@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,6 +72,8 @@ def _roles(task: Task, check: LoadedCheck) -> dict[str, str]:
 
 def broken(error: Exception) -> str:
     """What an unexpected exception may say: its type and place, never its text, which may hold a customer's value."""
+    import traceback
+
     frames = traceback.extract_tb(error.__traceback__)
     ours = [f for f in frames if "assay" in Path(f.filename).parts]
     place = f" at {'/'.join(Path(ours[-1].filename).parts[-3:])}:{ours[-1].lineno}" if ours else ""

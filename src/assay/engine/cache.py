@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 import msgspec
@@ -39,25 +38,10 @@ class FileCache:
             return
         path = self._path(key)
         data = msgspec.json.encode(outcome, order="deterministic")
+        temporary = path.with_suffix(f".{os.getpid()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
-                os.replace(name, path)
-            except OSError:
-                os.unlink(name)
+            temporary.write_bytes(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+            os.replace(temporary, path)
         except OSError:
-            return
-
-
-class NoCache:
-    """Remembers nothing."""
-
-    def get(self, key: str) -> Outcome | None:
-        """Always a miss."""
-        return None
-
-    def put(self, key: str, outcome: Outcome) -> None:
-        """Forget it."""
+            temporary.unlink(missing_ok=True)

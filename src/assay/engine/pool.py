@@ -1,4 +1,4 @@
-"""Executors: a warm pool of killable workers, and the caller's own process for checks that bound themselves."""
+"""A warm pool of killable workers: time and memory limits hold because a worker that breaks them is killed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from assay.core.check import Yielded
 from assay.core.errors import AssayError
 from assay.core.finding import Outcome, Status
 from assay.core.protocols import Progress, silent
-from assay.engine.ask import End, Handles, ask, outcome_of
+from assay.engine.ask import End, outcome_of
 from assay.engine.registry import load
 from assay.engine.task import Task
 from assay.engine.wire import Inbox, Ready, Said, Step, frame
@@ -29,25 +29,6 @@ PRELOAD = (
     "onnxruntime", "assay.adapters.tables", "assay.adapters.cases",
 )  # fmt: skip
 _TICK = 0.2
-
-
-class InlineExecutor:
-    """Runs tasks one after another in this process. For checks of cost "instant", whose parsers bound themselves."""
-
-    def run(self, tasks: list[bytes], progress: Progress = silent) -> Iterator[tuple[int, Outcome, float]]:
-        """(index, outcome, seconds), in order."""
-        handles: Handles = {}
-        for index, data in enumerate(tasks):
-            task = msgspec.json.decode(data, type=Task)
-            check = load(task.check)
-            items: list[Yielded] = []
-            start = time.perf_counter()
-            end = ask(task, check, items.append, silent, handles)
-            yield index, outcome_of(task, check, items, end), time.perf_counter() - start
-            progress(index + 1, len(tasks), task.check)
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 class _Worker:

@@ -8,7 +8,7 @@ import msgspec
 
 from assay.core.finding import Outcome
 from assay.core.protocols import Cache, Executor, Progress
-from assay.engine.pool import InlineExecutor
+from assay.engine.inline import InlineExecutor
 from assay.engine.registry import load
 from assay.engine.task import Task, cache_key
 
@@ -21,14 +21,17 @@ class Ran(msgspec.Struct, frozen=True):
     cached: int
 
 
-def run(tasks: list[Task], cache: Cache, pool: Callable[[], Executor], progress: Progress) -> Ran:
-    """Ask every task. `pool` is started only when something must run in a worker; it is closed whatever happens."""
+def run(tasks: list[Task], cache: Cache | None, pool: Callable[[], Executor], progress: Progress) -> Ran:
+    """Ask every task; without a `cache` nothing is remembered.
+
+    `pool` is started only when something must run in a worker; it is closed whatever happens.
+    """
     outcomes: dict[int, Outcome] = {}
     durations: dict[str, float] = {}
     keys: dict[int, str] = {}
     for index, task in enumerate(tasks):
         spec = load(task.check).spec
-        if spec.cacheable:
+        if spec.cacheable and cache is not None:
             keys[index] = cache_key(task, spec)
             known = cache.get(keys[index])
             if known is not None:
@@ -46,7 +49,7 @@ def run(tasks: list[Task], cache: Cache, pool: Callable[[], Executor], progress:
             index = indexes[position]
             outcomes[index] = outcome
             durations[f"{outcome.check} {outcome.subject}"] = seconds
-            if index in keys:
+            if cache is not None and index in keys:
                 cache.put(keys[index], outcome)
             progress(len(outcomes), len(tasks), outcome.check)
 

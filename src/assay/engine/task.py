@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
 
@@ -51,8 +50,11 @@ def seed_for(run_seed: int, check: str, subject_digest: str) -> int:
 def tool_text(spec: CheckSpec) -> str:
     """The versions a result depends on: `assay/0.1.0 numpy/2.4.6 …`."""
     parts = [f"assay/{__version__}"]
-    if spec.libraries:
-        parts.append(f"python/{platform.python_version()}")
+    if not spec.libraries:
+        return parts[0]
+    from importlib.metadata import PackageNotFoundError, version
+
+    parts.append(f"python/{platform.python_version()}")
     for library in spec.libraries:
         try:
             parts.append(f"{library}/{version(library)}")

@@ -7,25 +7,26 @@ import platform
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
 
 from assay import __version__
-from assay.config.manifest import Project
 from assay.core.canonical import digest_file
 from assay.core.errors import InputError, UsageError
 from assay.core.finding import Outcome
-from assay.core.protocols import Clock, Executor, Progress, silent, system_clock
+from assay.core.protocols import Cache, Clock, Executor, Progress, silent, system_clock
 from assay.core.release import Release
 from assay.core.report import Body, CheckInfo, Report, Run, SystemInfo, TagInfo
 from assay.core.subject import Contract, Kind, Subject
-from assay.engine.cache import FileCache, NoCache
 from assay.engine.plan import Settings, plan
-from assay.engine.pool import WorkerPool
 from assay.engine.registry import load
 from assay.engine.run import Ran, run
 from assay.engine.task import Task
+
+if TYPE_CHECKING:
+    from assay.config.manifest import Project
 
 
 def scan(
@@ -41,7 +42,7 @@ def scan(
         raise UsageError("nothing to scan", fix="name a file or a folder")
     asked = [(Kind.ARTIFACT, name) for name in subjects]
     tasks = plan(subjects, asked, "", Contract(), settings)
-    ran = run(tasks, NoCache(), lambda: pool_for(tasks, settings), progress)
+    ran = run(tasks, None, lambda: pool_for(tasks, settings), progress)
     return report_of(ran, tuple(subjects.values()), None, None, settings, start, began)
 
 
@@ -58,7 +59,7 @@ def examine_loose(
     start, began = clock(), time.perf_counter()
     digested = {name: replace(s, digest=_digest(s)) for name, s in subjects.items()}
     tasks = plan(digested, asked, os.getcwd(), contract, settings)
-    ran = run(tasks, NoCache(), lambda: pool_for(tasks, settings), progress)
+    ran = run(tasks, None, lambda: pool_for(tasks, settings), progress)
     return report_of(ran, tuple(digested.values()), None, None, settings, start, began)
 
 
@@ -85,14 +86,23 @@ def examine_project(
     """Ask every selected check of every subject; `cache` is the folder of remembered outcomes, None to ask anew."""
     start, began = clock(), time.perf_counter()
     tasks = plan(subjects, asked, str(project.root.resolve()), project.contract, settings)
-    store = FileCache(cache) if cache is not None else NoCache()
-    ran = run(tasks, store, lambda: pool_for(tasks, settings), progress)
+    ran = run(tasks, _cache(cache), lambda: pool_for(tasks, settings), progress)
     shown = tuple(subjects.values())
     return report_of(ran, shown, project.manifest.system, release, settings, start, began)
 
 
+def _cache(folder: Path | None) -> Cache | None:
+    if folder is None:
+        return None
+    from assay.engine.cache import FileCache
+
+    return FileCache(folder)
+
+
 def pool_for(tasks: list[Task], settings: Settings) -> Executor:
     """A pool with as many workers as there is work for."""
+    from assay.engine.pool import WorkerPool
+
     return WorkerPool(min(settings.jobs, max(1, len(tasks))))
 
 

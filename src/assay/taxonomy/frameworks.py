@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,8 +13,8 @@ from assay.core.report import TagInfo
 
 @cache
 def _data(name: str) -> dict[str, Any]:
-    raw = files("assay.taxonomy").joinpath(f"data/{name}.json").read_bytes()
-    loaded: dict[str, Any] = msgspec.json.decode(raw)
+    path = Path(__file__).with_name("data") / f"{name}.json"  # importlib.resources costs 5 ms at start-up
+    loaded: dict[str, Any] = msgspec.json.decode(path.read_bytes())
     return loaded
 
 

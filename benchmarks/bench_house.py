@@ -1,0 +1,39 @@
+"""The house in figures: import circles, upward imports, file and function lengths.
+
+python benchmarks/bench_house.py
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+from common import ROOT
+
+SOURCE = ROOT / "src/assay"
+
+
+def main() -> int:
+    """Print the table; 1 when a bound is broken."""
+    long_files, functions, long_functions = 0, 0, 0
+    for path in SOURCE.rglob("*.py"):
+        text = path.read_text("utf-8")
+        long_files += text.count("\n") > 500
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                functions += 1
+                long_functions += (node.end_lineno or 0) - node.lineno + 1 > 60
+    linter = Path(sys.executable).with_name("lint-imports")
+    broken = subprocess.run([str(linter)], cwd=ROOT, capture_output=True, check=False).returncode
+    share = 100 * long_functions / functions
+    print("| what | is | bound |\n| --- | --- | --- |")
+    print(f"| import-linter (floors, circles, upward imports) | {'broken' if broken else 'kept'} | kept |")
+    print(f"| files over 500 lines | {long_files} | 0 |")
+    print(f"| functions over 60 lines | {long_functions} of {functions} ({share:.1f}%) | ≤ 1.5% |")
+    return int(bool(broken or long_files or share > 1.5))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""Every benchmark of docs/benchmarks.md, one after another.
+
+python benchmarks/run_all.py [PATH/fraud_oracle.csv]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BENCHES = (
+    "bench_start.py",
+    "bench_install.py",
+    "bench_engine.py",
+    "bench_ledger.py",
+    "bench_gate.py",
+    "bench_house.py",
+)
+
+
+def main() -> int:
+    """Run them; the example only where its data is given."""
+    failed = 0
+    for name in BENCHES:
+        print(f"\n## {name}\n", flush=True)
+        failed |= subprocess.run([sys.executable, str(HERE / name)], check=False).returncode
+    if len(sys.argv) > 1:
+        print("\n## bench_example.py\n", flush=True)
+        failed |= subprocess.run([sys.executable, str(HERE / "bench_example.py"), sys.argv[1]], check=False).returncode
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""Drafts assay.yaml and a release policy from the files that lie in a project."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import msgspec
+
+from assay.core.errors import UsageError
+
+MODELS = (".onnx", ".pkl", ".pickle", ".joblib", ".safetensors", ".gguf", ".pt", ".pth", ".h5", ".keras", ".txt")
+TABLES = (".csv", ".parquet", ".arrow", ".feather")
+SKIPPED = {".git", ".venv", "venv", "node_modules", "__pycache__", ".assay", "site-packages"}
+HOLDOUT = ("holdout", "test", "valid", "eval")
+MOST_FILES = 20_000
+
+PROFILES = ("starter", "team", "regulated")
+_RULES = {
+    "starter": """\
+  - findings: {severity: critical, unwaived_max: 0}
+""",
+    "team": """\
+  - findings: {severity: critical, unwaived_max: 0}
+  - findings: {severity: high, unwaived_max: 0}
+  - outcome: {check: "artifact.*", status: pass}
+  - approvals: {roles: [security], distinct: 1, exclude: author}
+""",
+    "regulated": """\
+  - findings: {severity: critical, unwaived_max: 0}
+  - findings: {severity: high, unwaived_max: 0}
+  - findings: {severity: medium, unwaived_max: 0}
+  - outcome: {check: "artifact.*", status: pass}
+  - outcome: {check: "data.*", status: pass}
+  - measure: {name: performance.recall, min: 0.60, bound: lower95}
+  - measure: {name: robustness.evasion.recall_under_attack, min: 0.40, bound: lower95, max_age: 30d}
+  - approvals: {roles: [security, compliance], distinct: 2, exclude: author}
+""",
+}
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Model and table files of a project, relative to it."""
+
+    models: tuple[str, ...]
+    tables: tuple[str, ...]
+
+
+def look_around(root: Path) -> Found:
+    """The files that could be subjects, at most a few folders deep. Raises UsageError where there are too many."""
+    models: list[str] = []
+    tables: list[str] = []
+    count = 0
+    for folder, names, files in os.walk(root):
+        depth = len(Path(folder).relative_to(root).parts)
+        names[:] = sorted(n for n in names if n not in SKIPPED and not n.startswith(".")) if depth < 4 else []
+        for name in sorted(files):
+            count += 1
+            if count > MOST_FILES:
+                raise UsageError("holds too many files to look through", where=str(root), fix="run it in the project")
+            path = (Path(folder) / name).relative_to(root)
+            if path.suffix.lower() in TABLES:
+                tables.append(path.as_posix())
+            elif path.suffix.lower() in MODELS and (path.suffix.lower() != ".txt" or _is_lightgbm(root / path)):
+                models.append(path.as_posix())
+    return Found(tuple(models), tuple(tables))
+
+
+def _is_lightgbm(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(5) == b"tree\n"
+    except OSError:
+        return False
+
+
+def draft_manifest(root: Path, found: Found, label: str | None) -> str:
+    """The text of assay.yaml. What could not be guessed is a comment that says what to write."""
+    lines = [
+        "# Drafted by `assay init`. Read it, mend it, then: assay run",
+        f"system: {{name: {_word(root.resolve().name)}, owner: you@example.com, purpose: say what it decides}}",
+        "",
+        "subjects:",
+    ]
+    train = next((t for t in found.tables if not _is_holdout(t)), None)
+    holdout = next((t for t in found.tables if _is_holdout(t)), None)
+    facts = f", label: {_quoted(label)}, positive: 1" if label else ""
+    if train:
+        lines.append(f"  train: {{dataset: {_quoted(train)}{facts}}}")
+    if holdout:
+        of = ", holdout_of: train" if train else ""
+        lines.append(f"  holdout: {{dataset: {_quoted(holdout)}{facts}{of}}}")
+    if found.models:
+        reads = (", data: train" if train else "") + (", holdout: holdout" if holdout else "")
+        lines.append(f"  model: {{model: {_quoted(found.models[0])}{reads}, threshold: 0.5}}")
+        lines += [f"  # also found: {m}" for m in found.models[1:6]]
+    if not found.models and not found.tables:
+        lines += ["  # no model or table was found; for example:", "  # model: {model: models/model.onnx}"]
+        lines[3] = "subjects: {}"
+    if found.tables and not label:
+        lines.append("  # name the label of the tables: label: COLUMN, positive: VALUE")
+    lines += [
+        "",
+        "# What an attacker can change in each column, at what cost. robustness.evasion stays open until you say so:",
+        "# take away the # and declare every column that the model reads.",
+    ]
+    columns = _columns(root / train) if train and train.endswith(".csv") else []
+    features = [c for c in columns if c != label]
+    lines.append("features: {}")
+    lines += [f"#  {_quoted(c)}: {{mutable: false}}" for c in features[:200]]
+    lines += ["", "policy: policy.yaml", ""]
+    return "\n".join(lines)
+
+
+def draft_policy(profile: str) -> str:
+    """The text of policy.yaml for a profile."""
+    return (
+        "# The release policy. Its owner signs it: assay sign policy.yaml --key owner.key\n"
+        f"policy: release\nversion: 1\nmode: {'observe' if profile == 'starter' else 'enforce'}\n"
+        "waivers: {roles: [security], longest: 90d}\nrequire:\n" + _RULES[profile]
+    )
+
+
+def _is_holdout(uri: str) -> bool:
+    return any(word in Path(uri).stem.lower() for word in HOLDOUT)
+
+
+def _columns(path: Path) -> list[str]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            head = file.readline(1_000_000)
+        dialect = csv.Sniffer().sniff(head, delimiters=",;\t|") if head.strip() else csv.excel
+        return [c for c in next(csv.reader([head], dialect), []) if c.strip()]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+
+
+def _word(text: str) -> str:
+    kept = "".join(c if c.isalnum() or c in "-_" else "-" for c in text).strip("-")
+    return _quoted(kept or "system")
+
+
+def _quoted(text: str) -> str:
+    return msgspec.json.encode(text).decode()
