@@ -5,14 +5,14 @@ from __future__ import annotations
 from assay.core.subject import Kind
 
 INDEX: dict[str, tuple[Kind, str]] = {
-    "artifact.pickle-code": (Kind.ARTIFACT, "artifact.pickle_code:pickle_code"),
-    "artifact.unsafe-format": (Kind.ARTIFACT, "artifact.unsafe_format:unsafe_format"),
-    "data.duplicates": (Kind.DATASET, "data.duplicates:duplicates"),
-    "data.label-flips": (Kind.DATASET, "data.label_flips:label_flips"),
-    "data.schema": (Kind.DATASET, "data.schema:schema"),
-    "data.split-leakage": (Kind.DATASET, "data.split_leakage:split_leakage"),
-    "data.target-leakage": (Kind.DATASET, "data.target_leakage:target_leakage"),
-    "performance.holdout": (Kind.MODEL, "performance.holdout:holdout"),
-    "performance.versus-champion": (Kind.MODEL, "performance.versus_champion:versus_champion"),
-    "robustness.evasion": (Kind.MODEL, "robustness.evasion:evasion"),
+    "artifact.pickle-code": (Kind.ARTIFACT, "assay.checks.artifact.pickle_code:pickle_code"),
+    "artifact.unsafe-format": (Kind.ARTIFACT, "assay.checks.artifact.unsafe_format:unsafe_format"),
+    "data.duplicates": (Kind.DATASET, "assay.checks.data.duplicates:duplicates"),
+    "data.label-flips": (Kind.DATASET, "assay.checks.data.label_flips:label_flips"),
+    "data.schema": (Kind.DATASET, "assay.checks.data.schema:schema"),
+    "data.split-leakage": (Kind.DATASET, "assay.checks.data.split_leakage:split_leakage"),
+    "data.target-leakage": (Kind.DATASET, "assay.checks.data.target_leakage:target_leakage"),
+    "performance.holdout": (Kind.MODEL, "assay.checks.performance.holdout:holdout"),
+    "performance.versus-champion": (Kind.MODEL, "assay.checks.performance.versus_champion:versus_champion"),
+    "robustness.evasion": (Kind.MODEL, "assay.checks.robustness.evasion:evasion"),
 }

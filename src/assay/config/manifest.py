@@ -38,6 +38,7 @@ class DatasetEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True,
     separator: str | None = None
     header: bool = True
     columns: tuple[str, ...] = ()
+    nan: tuple[str, ...] = ()
     holdout_of: str | None = None
     reference: str | None = None
 
@@ -56,6 +57,7 @@ class ModelEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     guard_rules: str | None = None
     allow: tuple[str, ...] = ()
     allow_until: date | None = None
+    modules: str | None = None
 
 
 class ArtifactEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

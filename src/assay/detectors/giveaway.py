@@ -86,4 +86,5 @@ def _interval(area: float, positives: int, negatives: int) -> tuple[float, float
     clipped = min(max(area, 1e-6), 1 - 1e-6)
     logit = math.log(clipped / (1 - clipped))
     step = z_for() * error / max(clipped * (1 - clipped), error)
-    return 1 / (1 + math.exp(-(logit - step))), 1 / (1 + math.exp(-(logit + step)))
+    low, high = 1 / (1 + math.exp(-(logit - step))), 1 / (1 + math.exp(-(logit + step)))
+    return min(area, low), max(area, high)

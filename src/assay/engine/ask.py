@@ -140,7 +140,7 @@ def open_handle(task: Task, name: str, handles: Handles) -> Any:
     key = (f"{task.root}\0{name}", f"{subject.digest}{subject.options}{task.contract}{task.weak_sandbox}")
     if key not in handles:
         while len(handles) >= 6:
-            handles.pop(next(iter(handles)))
+            handles.pop(next(iter(handles))).close()
         handles[key] = _open(task, name, root)
     return handles[key]
 

@@ -62,7 +62,7 @@ def load(check_id: str) -> LoadedCheck:
         fix = f"did you mean {guess}?" if guess else "`assay explain` lists them"
         raise UsageError(f"no check is called {visible(check_id)!r}", fix=fix)
     module, _, name = INDEX[check_id][1].partition(":")
-    return from_function(getattr(import_module(f"assay.checks.{module}"), name))
+    return from_function(getattr(import_module(module), name))
 
 
 def from_function(function: CheckFunction) -> LoadedCheck:

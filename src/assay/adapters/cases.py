@@ -1,0 +1,128 @@
+"""A model with everything that its checks read: training data, holdout, champion; each opened when first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from assay.adapters.predictor_base import BasePredictor
+from assay.adapters.predictors import open_predictor
+from assay.adapters.tables import Dataset, open_dataset
+from assay.core.errors import CouldNotLook
+from assay.core.subject import Contract, Subject
+from assay.core.text import visible
+
+
+class ModelCase:
+    """A model subject as checks see it. Close it once; that closes all that was opened through it."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        subjects: Mapping[str, Subject],
+        root: Path,
+        contract: Contract,
+        *,
+        weak_sandbox: bool = False,
+        threads: int = 1,
+        champions: int = 1,
+        datasets: dict[str, Dataset] | None = None,
+    ) -> None:
+        self.name, self.subject, self.contract = subject.name, subject, contract
+        self._subjects, self._root = subjects, root
+        self._weak, self._threads, self._champions = weak_sandbox, threads, champions
+        # Shared with the champion, so that a table that both read is opened once.
+        self._datasets: dict[str, Dataset] = {} if datasets is None else datasets
+
+    @cached_property
+    def predictor(self) -> BasePredictor:
+        """The model itself, its inputs fitted to the training data, or to the holdout where none is named."""
+        data = self.train or self.holdout
+        return open_predictor(self.subject, self._root, data=data, weak_sandbox=self._weak, threads=self._threads)
+
+    @property
+    def threshold(self) -> float:
+        """The deployed operating point."""
+        return self.predictor.threshold
+
+    @property
+    def train(self) -> Dataset | None:
+        """The dataset in the role `data`, None where the manifest names none."""
+        return self._dataset("data")
+
+    @property
+    def holdout(self) -> Dataset | None:
+        """The dataset in the role `holdout`, None where the manifest names none."""
+        return self._dataset("holdout")
+
+    @cached_property
+    def champion(self) -> ModelCase | None:
+        """The model in the role `champion`, None where the manifest names none. It inherits roles that it lacks."""
+        other = self._role("champion")
+        if other is None:
+            return None
+        if not self._champions or other.name == self.name:
+            raise CouldNotLook(f"{self.subject.uri}: its champion names a champion in turn, or itself")
+        inherited = {role: name for role, name in self.subject.reads.items() if role in ("data", "holdout")}
+        other = msgspec.structs.replace(other, reads={**inherited, **other.reads})
+        return ModelCase(
+            other,
+            self._subjects,
+            self._root,
+            self.contract,
+            weak_sandbox=self._weak,
+            threads=self._threads,
+            champions=self._champions - 1,
+            datasets=self._datasets,
+        )
+
+    def close(self) -> None:
+        """Close what was opened: the predictor, the champion, the datasets."""
+        for name in ("predictor", "champion"):
+            opened = self.__dict__.pop(name, None)
+            if opened is not None:
+                opened.close()
+        for dataset in self._datasets.values():
+            dataset.close()
+        self._datasets.clear()
+
+    def __enter__(self) -> ModelCase:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _role(self, role: str) -> Subject | None:
+        name = self.subject.reads.get(role)
+        if name is None:
+            return None
+        if name not in self._subjects:
+            raise CouldNotLook(f"{self.subject.uri}: `{role}: {visible(name, 60)}` names no subject")
+        return self._subjects[name]
+
+    def _dataset(self, role: str) -> Dataset | None:
+        subject = self._role(role)
+        if subject is None:
+            return None
+        if subject.name not in self._datasets:
+            self._datasets[subject.name] = open_dataset(subject, self._root, self.contract, threads=self._threads)
+        return self._datasets[subject.name]
+
+
+def open_model(
+    subject: Subject,
+    subjects: Mapping[str, Subject],
+    root: Path,
+    contract: Contract | None = None,
+    *,
+    weak_sandbox: bool = False,
+    threads: int = 1,
+) -> ModelCase:
+    """The case of a model subject; `subject.reads` maps data, holdout and champion to names in `subjects`.
+
+    Nothing is opened yet: each property raises what `open_dataset` and `open_predictor` raise, when it is first read.
+    """
+    return ModelCase(subject, subjects, root, contract or Contract(), weak_sandbox=weak_sandbox, threads=threads)

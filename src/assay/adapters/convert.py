@@ -1,0 +1,268 @@
+"""Models to ONNX, refused unless the conversion scores every given row as the original does and flips no decision."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from assay.adapters.convert_lightgbm import booster_of, booster_to_onnx
+from assay.adapters.encode import numbers
+from assay.adapters.extras import library
+from assay.adapters.onnx_predictor import OnnxPredictor
+from assay.adapters.predictor_base import listing
+from assay.adapters.tables import Column
+from assay.adapters.values import same_value
+from assay.core.errors import CouldNotLook, InputError
+from assay.core.finding import Json
+from assay.core.protocols import ArrowTable, FloatArray
+from assay.core.subject import Kind, Subject
+from assay.core.text import visible
+
+Score = Callable[[ArrowTable], FloatArray]
+
+
+class Parity(msgspec.Struct, frozen=True, kw_only=True):
+    """How close a conversion is: `rows` compared, greatest difference of a score, decisions that differ.
+
+    `precision` is the float type that the graph's numeric inputs have.
+    """
+
+    rows: int
+    max_difference: float
+    flips: int
+    precision: str = "float32"
+
+
+def to_onnx(
+    model: Any,
+    columns: Sequence[Column],
+    sample: ArrowTable,
+    path: Path,
+    *,
+    threshold: float = 0.5,
+    positive: Any = None,
+    tolerance: float = 1e-5,
+) -> Parity:
+    """Write a fitted scikit-learn classifier, or a LightGBM booster (object or text file), as ONNX to `path`.
+
+    `columns` are the inputs in the model's order; with text among them, or for a model fitted on a DataFrame with text,
+    the graph takes one input per column, else one tensor. Both models score all of `sample`; where float32 inputs miss
+    `tolerance` (greatest |difference|) or flip a decision at `threshold`, float64 inputs are tried. The file says its
+    features, classes, positive class and threshold in `metadata_props`.
+
+    Raises InputError, and leaves no file, when no conversion agrees or the model cannot be converted.
+    """
+    columns = _ordered(model, columns)
+    where = str(path)
+    missing = [c.name for c in columns if c.name not in sample.column_names]
+    if missing or not sample.num_rows:
+        what = f"the sample lacks {listing(missing)}" if missing else "the sample has no rows"
+        raise InputError(f"cannot be compared: {what}", where=where, fix="give rows with the model's columns")
+    sample = sample.select([c.name for c in columns])
+    attempts = _lightgbm_attempts(model, columns, sample) or _sklearn_attempts(model, columns, sample)
+    best: Parity | None = None
+    failure = ""
+    for attempt in attempts:
+        place = _place(attempt.classes, positive, where)
+        meta: dict[str, Json] = {
+            "features": [c.name for c in columns],
+            "classes": list(attempt.classes),
+            "positive": attempt.classes[place],
+            "threshold": threshold,
+        }
+        expected = _scored(attempt, sample, place, where)
+        with _temporary(path) as draft:
+            try:
+                draft.write_bytes(_with_metadata(attempt.build(), meta))
+                parity = _compare(draft, sample, expected, threshold, attempt.precision)
+            except (CouldNotLook, InputError) as error:
+                failure = failure or str(error).replace(draft.name, "the converted model")
+                continue
+            if parity.max_difference <= tolerance and parity.flips == 0:
+                os.replace(draft, path)
+                return parity
+        best = parity if best is None or parity.max_difference < best.max_difference else best
+    if best is None:
+        raise InputError(f"refused: {failure}", where=where, fix="ship the original")
+    what = f"the conversion differs by up to {best.max_difference:.2g} and flips {best.flips} of {best.rows} decisions"
+    raise InputError(f"refused: {what}", where=where, fix="ship the original, or train on float32 inputs")
+
+
+class _Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to convert: `build` gives a ModelProto, `score(sample, place)` the original's scores."""
+
+    build: Callable[[], Any]
+    score: Callable[[ArrowTable, int], FloatArray]
+    classes: tuple[Any, ...]
+    precision: str
+
+
+def _scored(attempt: _Attempt, sample: ArrowTable, place: int, where: str) -> FloatArray:
+    try:
+        return attempt.score(sample, place)
+    except Exception as error:  # an estimator raises whatever its author chose
+        first = str(error).partition("\n")[0]
+        raise InputError(f"the original cannot score the sample: {visible(first, 160)}", where=where) from None
+
+
+def _ordered(model: Any, columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The columns in the order that the estimator was fitted on, where it says so. Raises InputError."""
+    names = getattr(model, "feature_names_in_", None)
+    by_name = {c.name: c for c in columns}
+    if names is None or not set(map(str, names)) & set(by_name):
+        return tuple(columns)
+    missing = [str(n) for n in names if str(n) not in by_name]
+    if missing:
+        raise InputError(f"the model reads {listing(missing)}, which `columns` lacks", fix="give all its columns")
+    return tuple(by_name[str(n)] for n in names)
+
+
+def _place(classes: tuple[Any, ...], positive: Any, where: str) -> int:
+    if positive is None:
+        if len(classes) == 2:
+            return 1
+        raise InputError(f"has {len(classes)} classes", where=where, fix="say which one is positive")
+    for index, value in enumerate(classes):
+        if same_value(value, positive):
+            return index
+    shown = listing([str(c) for c in classes])
+    raise InputError(f"positive value {visible(str(positive), 40)!r} is none of {shown}", where=where)
+
+
+def _lightgbm_attempts(model: Any, columns: tuple[Column, ...], sample: ArrowTable) -> list[_Attempt]:
+    booster = booster_of(model)
+    if booster is None:
+        return []
+    classes = getattr(model, "classes_", None)
+    labels = tuple(_plain(c) for c in classes) if classes is not None else (0, 1)
+    if booster.num_model_per_iteration() > 1 and classes is None:
+        labels = tuple(range(booster.num_model_per_iteration()))
+    source = booster_to_onnx(booster, tuple(c.name for c in columns), sample)
+    return [_Attempt(build=source.build, score=source.score, classes=labels, precision="float32")]
+
+
+def _sklearn_attempts(model: Any, columns: tuple[Column, ...], sample: ArrowTable) -> Iterator[_Attempt]:
+    np, pa = library("numpy"), library("pyarrow")
+    if not hasattr(model, "predict_proba"):
+        raise InputError(f"a {type(model).__name__} has no predict_proba", fix="give a fitted classifier")
+    classes = tuple(_plain(c) for c in model.classes_)
+    words = {c.name for c in columns if pa.types.is_string(sample.schema.field(c.name).type)}
+    names = [c.name for c in columns]
+
+    def score(rows: ArrowTable, place: int) -> FloatArray:
+        if hasattr(model, "feature_names_in_") or words:
+            frame = rows.to_pandas()
+            answer = model.predict_proba(frame)
+        else:
+            answer = model.predict_proba(np.column_stack([numbers(rows.column(n)) for n in names]))
+        return np.asarray(answer)[:, place].astype(np.float64)
+
+    for precision in ("float32", "float64"):
+        build = functools.partial(_convert, model, columns, words, precision)
+        yield _Attempt(build=build, score=score, classes=classes, precision=precision)
+
+
+def _convert(model: Any, columns: tuple[Column, ...], words: set[str], precision: str) -> Any:
+    """skl2onnx's ModelProto with one float tensor, or one input per column when some are text."""
+    skl2onnx = library("skl2onnx")
+    types = library("skl2onnx.common.data_types")
+    number = types.FloatTensorType if precision == "float32" else types.DoubleTensorType
+    if words or _selects_by_name(model):
+        initial = [
+            (c.name, types.StringTensorType([None, 1]) if c.name in words else number([None, 1])) for c in columns
+        ]
+    else:
+        initial = [("X", number([None, len(columns)]))]
+    try:
+        with _plain_attributes(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return skl2onnx.convert_sklearn(model, initial_types=initial, options={"zipmap": False})
+    except Exception as error:  # the converters raise whatever their authors met
+        what = f"skl2onnx cannot convert it with {precision} inputs: {visible(str(error), 160)}"
+        raise InputError(what, fix="ship the original") from None
+
+
+def _selects_by_name(model: Any) -> bool:
+    """Whether a column transformer inside picks columns by name, which one nameless tensor cannot serve."""
+    steps = [step for _, step in getattr(model, "steps", [])] or [model]
+    return any(hasattr(step, "transformers_") for step in steps)
+
+
+@contextlib.contextmanager
+def _plain_attributes() -> Iterator[None]:
+    """While converting, hand onnx plain Python numbers.
+
+    For HistGradientBoosting skl2onnx gives it numpy scalars, and truth values among integers, which current onnx
+    refuses. The converter has no hook for it, so the function that it imported is wrapped.
+    """
+    container = library("skl2onnx.common._container")
+    original = container.make_node
+
+    def make_node(*positional: Any, **attributes: Any) -> Any:
+        return original(*positional, **{name: _bare(value) for name, value in attributes.items()})
+
+    container.make_node = make_node
+    try:
+        yield
+    finally:
+        container.make_node = original
+
+
+def _bare(value: Any) -> Any:
+    np = library("numpy")
+    if isinstance(value, np.ndarray):
+        return [_bare(v) for v in value.tolist()] if value.ndim == 1 and value.dtype != object else value
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool):
+        return int(value)
+    return [_bare(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def _with_metadata(proto: Any, meta: dict[str, Json]) -> bytes:
+    for key, value in meta.items():
+        entry = proto.metadata_props.add()
+        entry.key, entry.value = key, json.dumps(value)
+    return bytes(proto.SerializeToString())
+
+
+@contextlib.contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """A file beside `path` that is gone afterwards, unless it was renamed."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".assay-", suffix=".onnx")
+    os.close(handle)
+    # mkstemp makes private files; a model is as readable as any file that the user writes.
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(name, 0o666 & ~mask)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _compare(draft: Path, sample: ArrowTable, expected: FloatArray, threshold: float, precision: str) -> Parity:
+    """Score the draft as it will be scored in use: through the same predictor."""
+    np = library("numpy")
+    subject = Subject(name="draft", kind=Kind.MODEL, uri=draft.name)
+    with OnnxPredictor(draft.read_bytes(), subject) as predictor:
+        got = predictor.scores(sample)
+    return Parity(
+        rows=len(got),
+        max_difference=float(np.abs(got - expected).max()),
+        flips=int(((got >= threshold) != (expected >= threshold)).sum()),
+        precision=precision,
+    )

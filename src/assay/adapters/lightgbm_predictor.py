@@ -1,0 +1,125 @@
+"""LightGBM text models through LightGBM itself, native categories included."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from assay.adapters.encode import codes, numbers
+from assay.adapters.extras import library
+from assay.adapters.lightgbm_text import TextModel, sound
+from assay.adapters.predictor_base import (
+    BasePredictor,
+    declared_inputs,
+    positive_index,
+    require_columns,
+    require_count,
+    require_numeric,
+    threshold_of,
+)
+from assay.adapters.tables import Dataset
+from assay.core.errors import CouldNotLook
+from assay.core.protocols import ArrowTable, FloatArray
+from assay.core.subject import Subject
+from assay.core.text import visible
+
+_BATCH = 65_536
+
+
+class LightgbmPredictor(BasePredictor):
+    """A Booster from its text file. Categories are those that the file lists; any other is missing."""
+
+    kind = "lightgbm"
+
+    def __init__(self, content: bytes, subject: Subject, data: Dataset | None = None, threads: int = 1) -> None:
+        super().__init__(subject.uri)
+        self._threads = max(1, threads)
+        model = sound(content, self.where)
+        self._booster = _load(model, self.where)
+        self.features = self._columns(model.features, subject, data)
+        require_columns(self.where, self.features, data)
+        self._levels = {self.features[p]: level for p, level in zip(model.categorical, model.levels, strict=False)}
+        self.classes = tuple(range(max(2, model.classes)))
+        self._positive = positive_index(subject, data, self.classes)
+        # A booster trained with a custom loss answers margins, for which 0 is the even odds.
+        self._probability = model.objective in ("binary", "multiclass", "multiclassova", "cross_entropy")
+        self.threshold = threshold_of(subject, 0.5 if self._probability else 0.0)
+        self.access = "whitebox"
+        if data is not None:
+            self._matrix(data.table(self.features).slice(0, 1))
+
+    @property
+    def booster(self) -> Any:
+        """The `lightgbm.Booster`, for white-box work."""
+        return self._booster
+
+    @property
+    def levels(self) -> dict[str, tuple[Any, ...]]:
+        """The categories that the model knows, by column."""
+        return self._levels
+
+    def class_scores(self, rows: ArrowTable, place: int) -> FloatArray:
+        """Scores of the class at `place`, shape (n,), without counting queries."""
+        return self._answer(rows.select(list(self.features)), place)
+
+    def close(self) -> None:
+        """Let go of the booster."""
+        self._booster = None
+
+    def _columns(self, own: tuple[str, ...], subject: Subject, data: Dataset | None) -> tuple[str, ...]:
+        """The model's feature names as columns; LightGBM writes `_` for blanks and `Column_0` for what had no name."""
+        if declared := declared_inputs(subject):
+            require_count(self.where, declared, len(own), "`inputs:`")
+            return declared
+        if all(re.fullmatch(r"Column_\d+", name) for name in own) and data is not None:
+            if set(own) <= {c.name for c in data.columns}:
+                return own
+            require_count(self.where, data.features, len(own), data.subject.uri)
+            return data.features
+        if data is None:
+            return own
+        spelled = {re.sub(r"\s", "_", c.name): c.name for c in data.columns}
+        exact = {c.name for c in data.columns}
+        return tuple(name if name in exact else spelled.get(name, name) for name in own)
+
+    def _matrix(self, rows: ArrowTable) -> FloatArray:
+        np = library("numpy")
+        require_numeric(self.where, rows, tuple(n for n in self.features if n not in self._levels))
+        matrix = np.empty((rows.num_rows, len(self.features)), dtype=np.float64)
+        for place, name in enumerate(self.features):
+            column = rows.column(name)
+            levels = self._levels.get(name)
+            matrix[:, place] = numbers(column) if levels is None else codes(column, levels)[0]
+        return matrix
+
+    def _score(self, rows: ArrowTable) -> FloatArray:
+        return self._answer(rows, self._positive)
+
+    def _answer(self, rows: ArrowTable, place: int) -> FloatArray:
+        np = library("numpy")
+        if self._booster is None:
+            raise CouldNotLook(f"{self.where}: is closed")
+        parts = []
+        for start in range(0, rows.num_rows, _BATCH):
+            try:
+                part = self._booster.predict(self._matrix(rows.slice(start, _BATCH)), num_threads=self._threads)
+            except library("lightgbm").basic.LightGBMError as error:
+                raise CouldNotLook(f"{self.where}: failed to predict: {visible(str(error), 160)}") from None
+            parts.append(np.asarray(part))
+        out = np.concatenate(parts)
+        if out.ndim == 2:
+            return out[:, place]
+        if place == 1:
+            return out
+        return 1.0 - out if self._probability else -out
+
+
+def _load(model: TextModel, where: str) -> Any:
+    lightgbm = library("lightgbm")
+    try:
+        booster = lightgbm.Booster(model_str=model.text)
+    except (lightgbm.basic.LightGBMError, ValueError, KeyError, TypeError) as error:
+        raise CouldNotLook(f"{where}: LightGBM cannot load it: {visible(str(error), 160)}") from None
+    if tuple(booster.feature_name()) != model.features:
+        raise CouldNotLook(f"{where}: LightGBM reads other features from it than it names")
+    return booster

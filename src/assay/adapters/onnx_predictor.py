@@ -1,0 +1,254 @@
+"""ONNX models through onnxruntime on the CPU: one tensor of all features, or one input per column."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from assay.adapters.encode import numbers
+from assay.adapters.extras import library
+from assay.adapters.onnx_facts import require_self_contained
+from assay.adapters.predictor_base import (
+    BasePredictor,
+    declared_inputs,
+    listing,
+    positive_index,
+    require_columns,
+    require_count,
+    require_numeric,
+    threshold_of,
+)
+from assay.adapters.tables import Dataset
+from assay.adapters.values import canonical_text, same_value
+from assay.core.errors import CouldNotLook
+from assay.core.protocols import ArrowTable, FloatArray
+from assay.core.subject import Subject
+from assay.core.text import visible
+
+_BATCH = 65_536
+_FLOATS = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
+_INTEGERS = {"tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(int8)": "int8", "tensor(bool)": "bool"}
+_KNOWN = {**_FLOATS, **_INTEGERS, "tensor(string)": "str"}
+
+
+class OnnxPredictor(BasePredictor):
+    """A classifier in ONNX. Reads `metadata_props` features, classes, positive and threshold where they are written."""
+
+    kind = "onnx"
+
+    def __init__(self, content: bytes, subject: Subject, data: Dataset | None = None, threads: int = 1) -> None:
+        super().__init__(subject.uri)
+        require_self_contained(content, subject.uri)
+        self._session = _session(content, subject.uri, threads)
+        self._inputs = self._session.get_inputs()
+        for item in self._inputs:
+            if item.type not in _KNOWN:
+                raise CouldNotLook(
+                    f"{self.where}: input {visible(item.name, 40)!r} is a {item.type}, which no table fills"
+                )
+        meta = _metadata(self._session)
+        self.features = self._feature_names(meta, subject, data)
+        require_columns(self.where, self.features, data)
+        self._output, self._form = _choose_output(self._session, self.where)
+
+        def find_positive(classes: tuple[Any, ...]) -> int:
+            return positive_index(subject, data, classes)
+
+        self._find_positive: Callable[[tuple[Any, ...]], int] = find_positive
+        self._positive_value = _positive_value(subject, data, meta)
+        self._positive = -1
+        self._learn_classes(meta, subject)
+        default = meta.get("threshold", 0.5)
+        if isinstance(default, bool) or not isinstance(default, int | float):
+            default = 0.5
+        self.threshold = threshold_of(subject, float(default))
+        self.access = "label" if self._form == "label" else "score"
+        if data is not None:
+            self._feeds(data.table(self.features).slice(0, 1))
+
+    def close(self) -> None:
+        """Let go of the session."""
+        self._session = None
+
+    def _feature_names(self, meta: dict[str, Any], subject: Subject, data: Dataset | None) -> tuple[str, ...]:
+        """Input names if they are columns, else metadata, else `inputs:`, else the dataset's features in file order."""
+        names = tuple(item.name for item in self._inputs)
+        columns = {c.name for c in data.columns} if data else set()
+        if len(names) > 1 or set(names) <= columns:
+            if wide := [i.name for i in self._inputs if _width(i) not in (1, None)]:
+                raise CouldNotLook(f"{self.where}: inputs {listing(wide)} of several take more than one column each")
+            return names
+        width = _width(self._inputs[0])
+        written = meta.get("features")
+        if isinstance(written, list) and written and all(isinstance(w, str) for w in written):
+            found, source = tuple(written), "its metadata"
+        elif declared := declared_inputs(subject):
+            found, source = declared, "`inputs:`"
+        elif data is not None:
+            found, source = data.features, data.subject.uri
+        else:
+            what = "does not say which columns it reads, and no data is named"
+            raise CouldNotLook(f"{self.where}: {what}; set `inputs:` or `data:`")
+        if width is not None:
+            require_count(self.where, found, width, source)
+        return found
+
+    def _learn_classes(self, meta: dict[str, Any], subject: Subject) -> None:
+        """The classes from the metadata, else 0..k-1 by the output's width; maps say theirs when they answer."""
+        written = meta.get("classes")
+        if isinstance(written, list) and len(written) >= 2:
+            self.classes = tuple(written)
+        elif self._form == "tensor":
+            shape = self._session.get_outputs()[self._output].shape
+            count = shape[1] if len(shape) == 2 and isinstance(shape[1], int) else 2
+            self.classes = tuple(range(max(count, 2)))
+        else:
+            return
+        own = meta.get("positive")
+        if own in self.classes and "positive" not in subject.options:
+            self._positive = self.classes.index(own)
+        else:
+            self._positive = self._find_positive(self.classes)
+
+    def _score(self, rows: ArrowTable) -> FloatArray:
+        np = library("numpy")
+        parts = [self._run(rows.slice(start, _BATCH)) for start in range(0, rows.num_rows, _BATCH)]
+        return np.concatenate(parts)
+
+    def _run(self, rows: ArrowTable) -> FloatArray:
+        np = library("numpy")
+        if self._session is None:
+            raise CouldNotLook(f"{self.where}: is closed")
+        name = self._session.get_outputs()[self._output].name
+        try:
+            answer = self._session.run([name], self._feeds(rows))[0]
+        except CouldNotLook:
+            raise
+        except Exception as error:  # onnxruntime's errors share no base class but Exception
+            raise CouldNotLook(f"{self.where}: failed to predict: {visible(str(error), 200)}") from None
+        if self._form == "maps":
+            return self._from_maps(answer)
+        values = np.asarray(answer)
+        if self._form == "label":
+            return self._from_labels(values.reshape(len(values), -1)[:, 0])
+        if values.ndim == 1 or values.shape[1] == 1:
+            return values.reshape(-1).astype(np.float64)
+        if values.ndim != 2 or values.shape[1] <= self._positive:
+            raise CouldNotLook(f"{self.where}: its scores have shape {values.shape}, its classes are {self.classes}")
+        return values[:, self._positive].astype(np.float64)
+
+    def _from_maps(self, answer: list[dict[Any, float]]) -> FloatArray:
+        np = library("numpy")
+        if self._positive < 0:
+            self.classes = tuple(answer[0])
+            self._positive = self._find_positive(self.classes)
+        key = self.classes[self._positive]
+        try:
+            return np.array([row[key] for row in answer], dtype=np.float64)
+        except KeyError:
+            raise CouldNotLook(f"{self.where}: its answer has no class {visible(str(key), 40)!r}") from None
+
+    def _from_labels(self, labels: Any) -> FloatArray:
+        np = library("numpy")
+        if self._positive_value is None:
+            raise CouldNotLook(f"{self.where}: answers labels only; say which one is `positive:`")
+        values, inverse = np.unique(labels, return_inverse=True)
+        hit = np.array([same_value(v, self._positive_value) for v in values.tolist()], dtype=np.float64)
+        return hit[inverse.reshape(-1)]
+
+    def _feeds(self, rows: ArrowTable) -> dict[str, Any]:
+        np = library("numpy")
+        if len(self._inputs) == 1 and tuple(i.name for i in self._inputs) != self.features:
+            only = self._inputs[0]
+            if only.type == "tensor(string)":
+                return {only.name: np.column_stack([_words(rows.column(n)) for n in self.features])}
+            require_numeric(self.where, rows, self.features)
+            matrix = np.column_stack([numbers(rows.column(n)) for n in self.features])
+            return {only.name: self._cast(matrix, only.type, only.name)}
+        feeds = {}
+        for item in self._inputs:
+            column = rows.column(item.name)
+            if item.type == "tensor(string)":
+                values: Any = _words(column)
+            else:
+                require_numeric(self.where, rows, (item.name,))
+                values = self._cast(numbers(column), item.type, item.name)
+            feeds[item.name] = values.reshape(-1, 1) if len(item.shape) == 2 else values
+        return feeds
+
+    def _cast(self, values: FloatArray, kind: str, name: str) -> Any:
+        np = library("numpy")
+        if kind in _INTEGERS and not np.isfinite(values).all():
+            raise CouldNotLook(f"{self.where}: input {visible(name, 40)!r} wants integers, but values are missing")
+        # A value beyond float32's range becomes infinite there, as it does where the model is served.
+        with np.errstate(over="ignore"):
+            return np.ascontiguousarray(values, dtype=_KNOWN[kind])
+
+
+def _session(content: bytes, where: str, threads: int) -> Any:
+    ort = library("onnxruntime")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = max(1, threads)
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return ort.InferenceSession(content, sess_options=options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no base class but Exception
+        text = str(error)
+        what = "cannot be loaded"
+        if "not a registered function/op" in text or "unregistered" in text.lower() or "No Op registered" in text:
+            what = "uses operators that onnxruntime does not have (a custom domain?)"
+        elif "Protobuf parsing failed" in text or "INVALID_PROTOBUF" in text:
+            what = "is torn or not an ONNX model"
+        raise CouldNotLook(f"{where}: {what}: {visible(text, 160)}") from None
+
+
+def _metadata(session: Any) -> dict[str, Any]:
+    """`metadata_props` whose values are JSON; others are left out."""
+    out: dict[str, Any] = {}
+    for key, value in session.get_modelmeta().custom_metadata_map.items():
+        try:
+            out[key] = json.loads(value)
+        except (ValueError, RecursionError):
+            continue
+    return out
+
+
+def _positive_value(subject: Subject, data: Dataset | None, meta: dict[str, Any]) -> Any:
+    for value in (subject.options.get("positive"), meta.get("positive"), data.positive if data else None):
+        if value is not None:
+            return value
+    return 1
+
+
+def _width(item: Any) -> int | None:
+    """How many columns an input takes: 1 for a vector, None when the graph leaves it open."""
+    if len(item.shape) < 2:
+        return 1
+    return item.shape[1] if isinstance(item.shape[1], int) else None
+
+
+def _choose_output(session: Any, where: str) -> tuple[int, str]:
+    """(which output holds the scores, its form: tensor, maps or label)."""
+    outputs = session.get_outputs()
+    named = [i for i, o in enumerate(outputs) if o.type in _FLOATS and "prob" in o.name.lower()]
+    floats = named or [i for i, o in enumerate(outputs) if o.type in _FLOATS]
+    if floats:
+        return floats[-1], "tensor"
+    for index, item in enumerate(outputs):
+        if item.type.startswith("seq(map("):
+            return index, "maps"
+    for index, item in enumerate(outputs):
+        if item.type in _INTEGERS or item.type == "tensor(string)":
+            return index, "label"
+    raise CouldNotLook(f"{where}: has no output that is a score or a label")
+
+
+def _words(column: Any) -> Any:
+    """A column as an object array of strings, "" for missing, shape (n,); numbers in their plain spelling."""
+    np = library("numpy")
+    encoded = column.combine_chunks().dictionary_encode()
+    values = encoded.dictionary.to_pylist()
+    words = np.array([v if isinstance(v, str) else canonical_text(v) or "" for v in values] + [""], dtype=object)
+    return words[encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)]

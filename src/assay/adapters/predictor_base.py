@@ -1,0 +1,147 @@
+"""What all predictors share: which columns are asked for, which class is positive, counting, and refusing NaN."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from assay.adapters.extras import library
+from assay.adapters.tables import Dataset
+from assay.adapters.values import same_value
+from assay.core.errors import CouldNotLook
+from assay.core.protocols import Access, ArrowTable, FloatArray
+from assay.core.subject import Subject
+from assay.core.text import visible
+
+
+class BasePredictor:
+    """A `core.protocols.Predictor`; subclasses fill the attributes and answer `_score`. Use as a context manager.
+
+    `where` names the model in messages; `notes` are facts about how it was opened that a report should carry.
+    """
+
+    features: tuple[str, ...] = ()
+    classes: tuple[Any, ...] = (0, 1)
+    threshold: float = 0.5
+    access: Access = "score"
+    kind: str = ""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.queries = 0
+        self.notes: tuple[str, ...] = ()
+
+    def scores(self, rows: ArrowTable) -> FloatArray:
+        """Score of the positive class for each row, shape (n,), float64. Raises CouldNotLook."""
+        np = library("numpy")
+        missing = [name for name in self.features if name not in rows.column_names]
+        if missing:
+            raise CouldNotLook(f"{self.where}: the rows lack {listing(missing)}, which the model reads")
+        if rows.num_rows == 0:
+            return np.empty(0, dtype=np.float64)
+        out = np.asarray(self._score(rows.select(list(self.features))), dtype=np.float64)
+        if out.shape != (rows.num_rows,):
+            raise CouldNotLook(f"{self.where}: gave {out.shape} scores for {rows.num_rows} rows")
+        if np.isnan(out).any():
+            bad = int(np.isnan(out).sum())
+            raise CouldNotLook(f"{self.where}: scored {bad} of {rows.num_rows} rows as NaN")
+        self.queries += rows.num_rows
+        return out
+
+    def flagged(self, rows: ArrowTable) -> FloatArray:
+        """Whether score >= threshold for each row, shape (n,), bool."""
+        return self.scores(rows) >= self.threshold
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+    def __enter__(self) -> BasePredictor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _score(self, rows: ArrowTable) -> FloatArray:
+        """Scores of a table that has exactly `features`, in order."""
+        raise TypeError(f"{type(self).__name__} does not score")
+
+
+def listing(names: list[str] | tuple[str, ...], most: int = 6) -> str:
+    """Up to `most` names in one line."""
+    shown = ", ".join(visible(str(name), 40) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def threshold_of(subject: Subject, default: float) -> float:
+    """The deployed operating point that the manifest declares, else `default`. Raises CouldNotLook."""
+    value = subject.options.get("threshold")
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise CouldNotLook(f"{subject.uri}: `threshold: {visible(str(value), 40)}` is not a number")
+    return float(value)
+
+
+def declared_inputs(subject: Subject) -> tuple[str, ...]:
+    """The column names that `inputs:` lists, in the model's order; () without it. Raises CouldNotLook."""
+    value = subject.options.get("inputs")
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(v, str) for v in value):
+        raise CouldNotLook(f"{subject.uri}: `inputs` is not a list of column names")
+    return tuple(str(v) for v in value)
+
+
+def positive_index(subject: Subject, data: Dataset | None, classes: tuple[Any, ...]) -> int:
+    """The place of the positive class in `classes`. Raises CouldNotLook when it is not declared or not among them.
+
+    The model's own `positive:` must name one of its classes. The dataset's may also be a word that training turned into
+    0/1, which then means the class 1.
+    """
+    positive = subject.options.get("positive")
+    declared = positive is not None
+    if positive is None and data is not None:
+        positive = data.positive
+    if positive is not None and not isinstance(positive, list | dict):
+        for index, value in enumerate(classes):
+            if same_value(value, positive):
+                return index
+    binary = len(classes) == 2 and same_value(classes[0], 0) and same_value(classes[1], 1)
+    if not declared and (binary or (positive is None and len(classes) == 2)):
+        return 1
+    shown = listing([str(c) for c in classes])
+    if positive is None:
+        raise CouldNotLook(f"{subject.uri}: has classes {shown}; say which one is `positive:`")
+    raise CouldNotLook(f"{subject.uri}: positive value {visible(str(positive), 40)!r} is none of its classes {shown}")
+
+
+def require_columns(where: str, wanted: tuple[str, ...], data: Dataset | None) -> None:
+    """Refuse a model whose named inputs the data lacks, saying which. Raises CouldNotLook."""
+    if data is None:
+        return
+    have = tuple(c.name for c in data.columns)
+    missing = [name for name in wanted if name not in have]
+    if missing:
+        extra = [name for name in data.features if name not in wanted]
+        what = f"the model reads {listing(missing)}, which {data.subject.uri} lacks"
+        what += f"; the data has {listing(extra)} instead" if extra else ""
+        raise CouldNotLook(f"{where}: {what}; set `inputs:` to the columns in the model's order")
+
+
+def require_count(where: str, names: tuple[str, ...], count: int, source: str) -> None:
+    """Refuse a list of names that does not fit the model's number of inputs. Raises CouldNotLook."""
+    if len(names) != count:
+        what = f"the model takes {count} inputs, {source} has {len(names)} ({listing(names)})"
+        raise CouldNotLook(f"{where}: {what}; set `inputs:` to the columns in the model's order")
+
+
+def require_numeric(where: str, rows: ArrowTable, names: tuple[str, ...]) -> None:
+    """Refuse text columns where the model wants numbers. Raises CouldNotLook naming them."""
+    types = library("pyarrow").types
+    words = [
+        n
+        for n in names
+        if types.is_string(rows.schema.field(n).type) or types.is_large_string(rows.schema.field(n).type)
+    ]
+    if words:
+        raise CouldNotLook(f"{where}: the model wants numbers, but {listing(words)} hold text")

@@ -1,0 +1,73 @@
+"""Opening a model as a `Predictor`: ONNX and LightGBM in this process, pickled models only inside the sandbox."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from assay.adapters.predictor_base import BasePredictor
+from assay.adapters.tables import Dataset
+from assay.adapters.tables_read import check_file
+from assay.core.errors import CouldNotLook, InputError
+from assay.core.subject import Subject
+
+MAX_MODEL_BYTES = 2 << 30
+# A pickle of protocol 2 or later, or what joblib compresses it to.
+_PICKLED = (b"\x80", b"\x1f\x8b", b"x\x01", b"x^", b"x\x9c", b"x\xda", b"BZh", b"\xfd7zXZ", b"]\0\0", b"\x04\x22M\x18")
+
+
+def open_predictor(
+    subject: Subject,
+    root: Path,
+    *,
+    data: Dataset | None = None,
+    weak_sandbox: bool = False,
+    threads: int = 1,
+) -> BasePredictor:
+    """The model at `subject.uri` under `root`, ready to score rows of `data`'s columns.
+
+    Options of the subject: `threshold`, `positive`, `inputs` (columns in the model's order); for pickles also `allow`
+    ("module.Name" globals that may be loaded), `allow_until` (ISO date) and `modules` (folder to import them from).
+
+    Raises InputError for a file that is absent, empty or too large, MissingExtra without the library, and CouldNotLook
+    for a model that is refused, torn, of an unknown kind, or whose inputs do not fit the data.
+    """
+    path = Path(os.path.realpath(root / subject.uri))
+    check_file(path, subject.uri, MAX_MODEL_BYTES)
+    kind = model_kind(path)
+    if kind == "pickle":
+        from assay.adapters.sandboxed import open_sandboxed
+
+        return open_sandboxed(subject, root, path, data=data, weak_sandbox=weak_sandbox, threads=threads)
+    content = path.read_bytes()
+    if subject.digest and subject.digest != "sha256:" + hashlib.sha256(content).hexdigest():
+        raise InputError("changed since it was planned", where=subject.uri, fix="run again")
+    if kind == "lightgbm":
+        from assay.adapters.lightgbm_predictor import LightgbmPredictor
+
+        return LightgbmPredictor(content, subject, data, threads)
+    if kind == "onnx":
+        from assay.adapters.onnx_predictor import OnnxPredictor
+
+        return OnnxPredictor(content, subject, data, threads)
+    what = "is not a model that can be run here (ONNX, LightGBM text, scikit-learn pickle or joblib)"
+    raise CouldNotLook(f"{subject.uri}: {what}; convert it to ONNX")
+
+
+def model_kind(path: Path) -> str:
+    """onnx, lightgbm, pickle (compressed or not) or "" by the file's first bytes, helped by its name.
+
+    Only a guess at who should look: each loader judges the file itself, and the sandbox scans it first.
+    """
+    with path.open("rb") as file:
+        head = file.read(16)
+    suffix = path.suffix.lower()
+    if head.startswith((b"tree\n", b"tree\r\n")):
+        return "lightgbm"
+    if suffix == ".onnx":
+        return "onnx"
+    if suffix in (".pkl", ".pickle", ".joblib", ".sav") or head.startswith(_PICKLED):
+        return "pickle"
+    # ModelProto begins with field 1 (ir_version) as a varint.
+    return "onnx" if len(head) > 2 and head[0] == 0x08 and 1 <= head[1] <= 32 else ""

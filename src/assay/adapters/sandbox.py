@@ -1,0 +1,296 @@
+"""The parent's side of the pickle sandbox: start the walled-in child, judge its proof, ask it for scores, kill it.
+
+The parent never unpickles. It reads frames of bounded size under a deadline, and whatever goes wrong is CouldNotLook.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import select
+import shutil
+import signal
+import site
+import struct
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from assay.adapters import sandbox_child
+from assay.adapters.extras import library
+from assay.core.errors import CouldNotLook
+from assay.core.protocols import ArrowTable, FloatArray
+from assay.core.text import visible
+
+_MAX_NOTE = 4 << 20
+# What interpreters and numeric libraries read beside their own folders: the linker's cache, the machine's processors.
+_SYSTEM = (
+    *("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/localtime"),
+    *("/etc/ld.so.cache", "/dev/null", "/dev/urandom", "/proc/cpuinfo", "/proc/meminfo"),
+    *("/sys/devices/system/cpu", "/sys/devices/system/node", "/sys/fs/cgroup"),
+)
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the child may use: bytes of address space, CPU seconds in all, and seconds to start, load and answer."""
+
+    memory: int = 4 << 30
+    cpu: int = 3600
+    start: float = 30.0
+    load: float = 120.0
+    answer: float = 120.0
+
+
+class Isolation(msgspec.Struct, frozen=True, kw_only=True):
+    """What walls stood when the model was loaded. `proofs` are break-out attempts and the errno that stopped each.
+
+    `full` when Landlock, seccomp, rlimits and dropped capabilities are in force and every proof is a refusal;
+    namespaces come on top where the kernel allows them. `missing` says what was not there.
+    """
+
+    landlock_abi: int
+    seccomp: bool
+    rlimits: bool
+    namespaces: tuple[str, ...]
+    proofs: dict[str, str]
+    full: bool
+    missing: tuple[str, ...] = ()
+
+
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the child says of the estimator that it loaded."""
+
+    type: str
+    methods: tuple[str, ...]
+    classes: tuple[str | int | float | bool, ...] | None = None
+    features: tuple[str, ...] | None = None
+    width: int | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class Sandbox:
+    """One child process around one model file. Start it, look at `isolation`, then `load` and `scores`."""
+
+    def __init__(
+        self,
+        model: BinaryIO,
+        where: str,
+        *,
+        limits: Limits | None = None,
+        threads: int = 1,
+        modules: Path | None = None,
+        weak: bool = False,
+        without: frozenset[str] = frozenset(),
+    ) -> None:
+        """Start the child on an open model file and judge its isolation.
+
+        `modules` is a folder that the model's own classes may be imported from. `without` leaves walls out, to show
+        what happens without them. Raises CouldNotLook when isolation is not full, unless `weak`.
+        """
+        self._where, self._limits = where, limits or Limits()
+        self._home = Path(tempfile.mkdtemp(prefix="assay-sandbox-"))
+        self._child: subprocess.Popen[bytes] | None = None
+        try:
+            config = self._configuration(model, modules, without)
+            self._child = self._start(model, threads)
+            self._send(b"C", json.dumps(config).encode(), self._limits.start, "starting")
+            reply = self._receive(b"I", _MAX_NOTE, self._limits.start, "starting")
+            self.isolation: Isolation = self._decode(reply, Isolation)
+            if not self.isolation.full and not weak:
+                missing = ", ".join(visible(m, 80) for m in self.isolation.missing) or "full isolation"
+                raise CouldNotLook(f"{where}: not loaded, the sandbox lacks {missing}; --weak-sandbox accepts that")
+        except BaseException:
+            self.close()
+            raise
+
+    def load(self) -> ModelFacts:
+        """Unpickle the model in the child. Raises CouldNotLook."""
+        self._send(b"L", b"", self._limits.start, "loading")
+        reply = self._receive(b"M", _MAX_NOTE, self._limits.load, "loading")
+        facts: ModelFacts = self._decode(reply, ModelFacts)
+        return facts
+
+    def scores(self, rows: ArrowTable, method: str, positive: int) -> FloatArray:
+        """The estimator's answers by `method` for the class at place `positive`, shape (n,). Raises CouldNotLook."""
+        np, pa = library("numpy"), library("pyarrow")
+        ask = json.dumps({"method": method, "positive": positive}).encode()
+        rows = rows.replace_schema_metadata({b"assay": ask})
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, rows.schema) as writer:
+            writer.write_table(rows)
+        self._send(b"P", memoryview(sink.getvalue()), self._limits.answer, "predicting")
+        size = rows.num_rows * 8
+        reply = self._receive(b"S", size, self._limits.answer, "predicting")
+        if len(reply) != size:
+            self._give_up(f"answered {len(reply)} bytes for {rows.num_rows} scores")
+        return np.frombuffer(reply, dtype="<f8").astype(np.float64)
+
+    def close(self) -> None:
+        """Kill the child, with what it may have left behind. Safe to call again."""
+        child, self._child = self._child, None
+        if child is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.kill()
+            child.wait()
+            for pipe in (child.stdin, child.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def __del__(self) -> None:
+        if getattr(self, "_child", None) is not None:
+            self.close()
+
+    def _configuration(self, model: BinaryIO, modules: Path | None, without: frozenset[str]) -> dict[str, Any]:
+        (self._home / "cwd").mkdir(mode=0o700)
+        canary, secret = self._home / "canary", secrets.token_hex(16)
+        canary.write_text(secret)
+        canary.chmod(0o644)
+        packages = [
+            p for p in sys.path if os.path.basename(p) in ("site-packages", "dist-packages") and os.path.isdir(p)
+        ]
+        packages += [str(modules)] if modules else []
+        return {
+            "canary": str(canary),
+            "secret": secret,
+            "model": model.fileno(),
+            "path": packages,
+            "readable": sorted({*_interpreter_paths(), *packages, *_SYSTEM}),
+            "memory": self._limits.memory,
+            "cpu": self._limits.cpu,
+            "without": sorted(without),
+        }
+
+    def _start(self, model: BinaryIO, threads: int) -> subprocess.Popen[bytes]:
+        if not sys.executable:
+            raise CouldNotLook(f"{self._where}: not loaded, no Python interpreter is known to start the sandbox with")
+        cwd = self._home / "cwd"
+        count = str(max(1, threads))
+        environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), count)
+        # joblib must neither ask for processes nor make semaphores, which need a writable /dev/shm.
+        environment |= {
+            "LC_ALL": "C.UTF-8",
+            "HOME": str(cwd),
+            "JOBLIB_MULTIPROCESSING": "0",
+            "LOKY_MAX_CPU_COUNT": count,
+        }
+        if linker := os.environ.get("LD_LIBRARY_PATH"):
+            environment["LD_LIBRARY_PATH"] = linker
+        try:
+            child = subprocess.Popen(
+                [sys.executable, "-I", "-B", sandbox_child.__file__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd=cwd,
+                env=environment,
+                pass_fds=(model.fileno(),),
+                start_new_session=True,
+                bufsize=0,
+            )
+        except OSError as error:
+            raise CouldNotLook(f"{self._where}: the sandbox did not start: {error.strerror}") from None
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                os.set_blocking(pipe.fileno(), False)
+        return child
+
+    def _send(self, tag: bytes, payload: bytes | memoryview, seconds: float, doing: str) -> None:
+        deadline = time.monotonic() + seconds
+        for part in (memoryview(tag + struct.pack("<Q", len(payload))), memoryview(payload)):
+            while part:
+                self._wait(deadline, doing, write=True)
+                try:
+                    part = part[os.write(self._pipe("stdin"), part[: 1 << 20]) :]
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    self._give_up(f"died while {doing}{self._exit()}")
+
+    def _receive(self, tag: bytes, most: int, seconds: float, doing: str) -> bytes:
+        """The payload of the next frame, which must carry `tag` and at most `most` bytes."""
+        deadline = time.monotonic() + seconds
+        head = self._read(9, deadline, doing)
+        size = struct.unpack("<Q", head[1:])[0]
+        if head[:1] == b"E" and size <= 1 << 16:
+            text = self._read(size, deadline, doing).decode("utf-8", "replace")
+            # Libraries quote the offending value; customers' rows stay out of messages.
+            raise CouldNotLook(f"{self._where}: failed while {doing}: {visible(_unquoted(text, doing), 240)}")
+        if head[:1] != tag or size > most:
+            self._give_up(f"answered something else than it was asked while {doing}")
+        return self._read(size, deadline, doing)
+
+    def _read(self, size: int, deadline: float, doing: str) -> bytes:
+        parts = bytearray()
+        while len(parts) < size:
+            self._wait(deadline, doing, write=False)
+            try:
+                block = os.read(self._pipe("stdout"), min(size - len(parts), 1 << 20))
+            except BlockingIOError:
+                continue
+            if not block:
+                self._give_up(f"died while {doing}{self._exit()}")
+            parts += block
+        return bytes(parts)
+
+    def _wait(self, deadline: float, doing: str, *, write: bool) -> None:
+        left = deadline - time.monotonic()
+        pipe = self._pipe("stdin" if write else "stdout")
+        poll = select.poll()
+        poll.register(pipe, select.POLLOUT if write else select.POLLIN)
+        if left <= 0 or not poll.poll(left * 1000):
+            self._give_up(f"took too long {doing} and was killed")
+
+    def _pipe(self, name: str) -> int:
+        if self._child is None:
+            raise CouldNotLook(f"{self._where}: its sandbox is closed")
+        return int(getattr(self._child, name).fileno())
+
+    def _exit(self) -> str:
+        """How the child ended, in brackets, if that can be told soon."""
+        if self._child is None:
+            return ""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = self._child.wait(timeout=1)
+            # The watcher in the child tells its end by a signal as 128 + its number, as shells do.
+            return f" (signal {code - 128})" if code > 128 else f" (exit {code})"
+        return ""
+
+    def _give_up(self, what: str) -> None:
+        self.close()
+        raise CouldNotLook(f"{self._where}: the sandboxed model {what}")
+
+    def _decode(self, payload: bytes, kind: Any) -> Any:
+        try:
+            return msgspec.json.decode(payload, type=kind)
+        except msgspec.DecodeError:
+            self._give_up("answered garbage")
+
+
+def _unquoted(text: str, doing: str) -> str:
+    return re.sub(r"'[^']*'|\"[^\"]*\"|\[[^\]]*\]", "…", text) if doing == "predicting" else text
+
+
+def _interpreter_paths() -> set[str]:
+    """The folders that this interpreter and its shared libraries live in."""
+    paths = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *site.getsitepackages()}
+    paths |= {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    paths |= {p for p in os.environ.get("LD_LIBRARY_PATH", "").split(":") if p}
+    with contextlib.suppress(OSError), open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+        for line in maps:
+            name = line.rstrip("\n").partition("/")
+            if name[1] and ".so" in name[2]:
+                paths.add(os.path.dirname("/" + name[2]))
+    # A prefix of "/" or a home folder would open everything; what is needed lies in the other paths.
+    return {p for p in paths if p and Path(p).resolve() not in (Path("/"), Path.home())}

@@ -1,0 +1,293 @@
+"""The child process that alone unpickles a model: builds its walls, proves them by trying to break out, then serves.
+
+Started by `sandbox.py` with `python -I`. Speaks frames on stdin/stdout: one tag byte, eight bytes of length, payload.
+Runs on the standard library until the walls stand; numpy and the model's library are imported inside them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import mmap
+import os
+import select
+import signal
+import struct
+import sys
+from typing import Any
+
+if __name__ == "__main__":
+    # `-I` leaves the package's own folder off the path; it goes away again before anything untrusted is read.
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from assay.adapters import sandbox_kernel as kernel
+
+Frame = tuple[bytes, bytes]
+
+
+def main() -> None:
+    """Read the configuration, wall in, prove, then load and score on request until stdin closes."""
+    del sys.path[0]
+    pipe_in, pipe_out = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    os.close(null)
+    tag, payload = _receive(pipe_in)
+    if tag != b"C":
+        return
+    config = json.loads(payload)
+    keep = {0, 1, 2, pipe_in, pipe_out, config["model"]}
+    for number in os.listdir("/proc/self/fd"):
+        if int(number) not in keep:
+            _quietly(os.close, int(number))
+    isolation = _wall_in(config, pipe_in, pipe_out)
+    _send(pipe_out, b"I", json.dumps(isolation).encode())
+    model: Any = None
+    while True:
+        tag, payload = _receive(pipe_in)
+        try:
+            if tag == b"L":
+                model, meta = _load(config)
+                _send(pipe_out, b"M", json.dumps(meta).encode())
+            elif tag == b"P":
+                _send(pipe_out, b"S", _score(model, payload))
+            else:
+                return
+        except Exception as error:
+            # The model's libraries raise anything; the parent gets one line and decides.
+            _send(pipe_out, b"E", f"{type(error).__name__}: {error}"[:2000].encode("utf-8", "replace"))
+
+
+def _quietly(function: Any, *arguments: Any) -> None:
+    try:
+        function(*arguments)
+    except OSError:
+        return
+
+
+def _receive(pipe: int) -> Frame:
+    head = _exactly(pipe, 9)
+    if len(head) < 9:
+        return b"", b""
+    return head[:1], _exactly(pipe, struct.unpack("<Q", head[1:])[0])
+
+
+def _exactly(pipe: int, size: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < size:
+        block = os.read(pipe, min(size - len(parts), 1 << 20))
+        if not block:
+            return b""
+        parts += block
+    return bytes(parts)
+
+
+def _send(pipe: int, tag: bytes, payload: bytes) -> None:
+    view = memoryview(tag + struct.pack("<Q", len(payload)) + payload)
+    while view:
+        view = view[os.write(pipe, view) :]
+
+
+def _wall_in(config: dict[str, Any], pipe_in: int, pipe_out: int) -> dict[str, Any]:
+    """Raise every wall that the kernel offers, then try to get through them; the facts for the parent to judge."""
+    without = set(config["without"])
+    missing: list[str] = []
+    with open(config["canary"], "rb") as file:
+        canary_seen = file.read().decode() == config["secret"]
+    namespaces = [] if "namespaces" in without else kernel.enter_namespaces()
+    _leave_a_watcher_outside(pipe_in, pipe_out)
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    walls: dict[str, Any] = {}
+    for name, build in (
+        ("landlock", lambda: kernel.restrict_files(config["readable"])),
+        ("rlimits", lambda: kernel.limit_resources(config["memory"], config["cpu"])),
+    ):
+        walls[name] = _build(name, build, without, missing)
+    proofs = {
+        "read": _attempt(lambda: os.open(config["canary"], os.O_RDONLY)),
+        "write": _attempt(lambda: os.open("proof", os.O_WRONLY | os.O_CREAT, 0o600)),
+    }
+    walls["capabilities"] = _build("capabilities", kernel.drop_capabilities, without, missing)
+    walls["seccomp"] = _build("seccomp", kernel.filter_syscalls, without, missing)
+    proofs |= _prove(config)
+    if not canary_seen:
+        proofs["read"] = "the canary was not readable before"
+    held = {"EPERM", "EACCES", "ENOMEM", "ENOSYS", "EFBIG", "EROFS"}
+    missing += [f"proof of {name} ({result})" for name, result in proofs.items() if result not in held]
+    return {
+        "landlock_abi": walls["landlock"] or 0,
+        "seccomp": walls["seccomp"] is not None,
+        "rlimits": walls["rlimits"] is not None,
+        "namespaces": namespaces,
+        "proofs": proofs,
+        "full": not missing,
+        "missing": missing,
+    }
+
+
+def _build(name: str, build: Any, without: set[str], missing: list[str]) -> Any:
+    """What `build` returns (True for nothing), or None with the reason noted."""
+    if name in without:
+        missing.append(name)
+        return None
+    try:
+        result = build()
+    except (OSError, KeyError, ValueError) as error:
+        missing.append(f"{name} ({error})")
+        return None
+    return True if result is None else result
+
+
+def _leave_a_watcher_outside(pipe_in: int, pipe_out: int) -> None:
+    """Go on in a new process (the first of the new PID namespace); the old one ends it when the parent is gone.
+
+    Else a model that loops forever would outlive a parent that was killed.
+    """
+    sign_of_life, held_open = os.pipe()
+    inner = os.fork()
+    if not inner:
+        os.close(sign_of_life)
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        return
+    os.close(held_open)
+    os.close(pipe_out)
+    ends = select.poll()
+    # Nothing is read here: the parent's end closing is told even when no event is asked for.
+    ends.register(pipe_in, 0)
+    ends.register(sign_of_life, 0)
+    ends.poll()
+    os.kill(inner, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1])
+    os._exit(code if code >= 0 else 128 - code)
+
+
+def _attempt(action: Any) -> str:
+    """The name of the errno with which `action` fails, or "succeeded"."""
+    try:
+        action()
+    except OSError as error:
+        return errno.errorcode.get(error.errno or 0, str(error))
+    except MemoryError:
+        return "ENOMEM"
+    return "succeeded"
+
+
+def _prove(config: dict[str, Any]) -> dict[str, str]:
+    """Try what untrusted code would try. Every answer must be a refusal."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def call(function: str, *arguments: Any) -> None:
+        if getattr(libc, function)(*arguments) == -1:
+            raise OSError(ctypes.get_errno(), function)
+
+    def fork() -> None:
+        if os.fork() == 0:
+            os._exit(0)
+
+    return {
+        "socket": _attempt(lambda: call("socket", 2, 1, 0)),
+        "local socket": _attempt(lambda: call("socket", 1, 1, 0)),
+        "fork": _attempt(fork),
+        "signal": _attempt(lambda: os.kill(os.getpid(), 0)),
+        "mode": _attempt(lambda: os.chmod(config["canary"], 0o600)),
+        "create": _attempt(lambda: os.mkdir("proof.d")),
+        "memory": _attempt(lambda: mmap.mmap(-1, config["memory"] + (1 << 20))),
+        # Were it allowed, the process would be replaced and never send this proof.
+        "exec": _attempt(lambda: os.execv(sys.executable, [sys.executable, "-I", "-c", ""])),  # noqa: S606
+    }
+
+
+def _load(config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Unpickle the model from the descriptor that the parent opened; what the parent needs to know of it."""
+    import warnings
+
+    for path in config["path"]:
+        if path not in sys.path:
+            sys.path.append(path)
+    with warnings.catch_warnings(record=True) as caught, os.fdopen(config["model"], "rb") as file:
+        warnings.simplefilter("always")
+        estimator = _unpickle(file)
+    methods = [m for m in ("predict_proba", "decision_function", "predict") if hasattr(estimator, m)]
+    classes = getattr(estimator, "classes_", None)
+    names = getattr(estimator, "feature_names_in_", None)
+    width = getattr(estimator, "n_features_in_", None)
+    meta = {
+        "type": type(estimator).__name__,
+        "methods": methods,
+        "classes": None if classes is None else [_plain(c) for c in classes],
+        "features": None if names is None else [str(n) for n in names],
+        "width": None if width is None else int(width),
+        "warnings": sorted({f"{w.category.__name__}: {w.message}"[:300] for w in caught})[:5],
+    }
+    return _Model(estimator, meta), meta
+
+
+def _unpickle(file: Any) -> Any:
+    try:
+        import joblib
+    except ImportError:
+        import pickle
+
+        return pickle.load(file)  # noqa: S301 - scanned by the parent, and walled in
+    return joblib.load(file)
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    return value if isinstance(value, bool | int | float | str) else str(value)
+
+
+class _Model:
+    """An estimator and how to ask it; the parent's choices arrive with each table's schema metadata."""
+
+    def __init__(self, estimator: Any, meta: dict[str, Any]) -> None:
+        self.estimator, self.meta = estimator, meta
+
+
+def _score(model: Any, payload: bytes) -> bytes:
+    """Scores of an Arrow IPC stream of rows as little-endian float64."""
+    import warnings
+
+    import numpy as np
+    import pyarrow as pa
+
+    if not isinstance(model, _Model):
+        raise TypeError("no model is loaded")
+    with pa.ipc.open_stream(pa.py_buffer(payload)) as reader:
+        table = reader.read_all()
+    ask = json.loads(table.schema.metadata[b"assay"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        answer = np.asarray(getattr(model.estimator, ask["method"])(_rows(model, table)))
+    positive = ask["positive"]
+    if ask["method"] == "predict":
+        classes = model.meta["classes"]
+        out = answer if classes is None else answer == model.estimator.classes_[positive]
+    elif answer.ndim == 2:
+        out = answer[:, positive if answer.shape[1] > 1 else 0]
+    else:
+        out = answer if positive == 1 else -answer
+    return np.ascontiguousarray(out, dtype="<f8").reshape(-1).tobytes()
+
+
+def _rows(model: _Model, table: Any) -> Any:
+    """A DataFrame for estimators that were fitted on one, else a float64 matrix."""
+    import numpy as np
+
+    if model.meta["features"] is None:
+        columns = [np.asarray(c.to_numpy(zero_copy_only=False), dtype=np.float64) for c in table.columns]
+        return np.column_stack(columns)
+    frame = table.to_pandas()
+    frame.columns = model.meta["features"]
+    if type(model.estimator).__module__.startswith("lightgbm"):
+        for name in frame.columns:
+            if frame[name].dtype.kind not in "biuf":
+                frame[name] = frame[name].astype("category")
+    return frame
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Pickled scikit-learn models as predictors: scanned first, then loaded and asked only inside the sandbox."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from assay.adapters.extras import library
+from assay.adapters.predictor_base import (
+    BasePredictor,
+    declared_inputs,
+    positive_index,
+    require_columns,
+    require_count,
+    require_numeric,
+    threshold_of,
+)
+from assay.adapters.sandbox import Isolation, Limits, ModelFacts, Sandbox
+from assay.adapters.tables import Dataset
+from assay.core.errors import CouldNotLook, InputError
+from assay.core.protocols import ArrowTable, FloatArray
+from assay.core.subject import Subject
+from assay.core.text import visible
+from assay.formats.artifact import examine, safe_to_load
+
+_BATCH = 65_536
+# What joblib opens as one pickle: plain, or compressed as a whole.
+_LOADABLE = frozenset({"pickle", "zlib", "gzip", "bz2", "xz", "lzma", "lz4"})
+
+
+class SandboxedPredictor(BasePredictor):
+    """An estimator in a walled-in child process. `isolation` says which walls stood when it was loaded."""
+
+    kind = "sandboxed"
+
+    def __init__(self, sandbox: Sandbox, subject: Subject, data: Dataset | None = None) -> None:
+        super().__init__(subject.uri)
+        self._sandbox = sandbox
+        self.isolation: Isolation = sandbox.isolation
+        facts = sandbox.load()
+        if not facts.methods:
+            raise CouldNotLook(f"{self.where}: holds a {visible(facts.type, 60)}, which cannot predict")
+        self._method = facts.methods[0]
+        self._named = facts.features is not None
+        self.features = _columns(facts, subject, data)
+        require_columns(self.where, self.features, data)
+        self._classify(facts, subject, data)
+        self.threshold = threshold_of(subject, 0.0 if self._method == "decision_function" else 0.5)
+        self.notes = tuple(visible(w, 200) for w in facts.warnings)
+
+    def close(self) -> None:
+        """Kill the child."""
+        self._sandbox.close()
+
+    def _classify(self, facts: ModelFacts, subject: Subject, data: Dataset | None) -> None:
+        classes = facts.classes or ()
+        if len(classes) >= 2:
+            self.classes = tuple(classes)
+            self._positive = positive_index(subject, data, self.classes)
+        elif self._method == "predict" and facts.classes is None:
+            self._positive = 1  # a regressor: its answer is the score
+        elif len(classes) == 1:
+            raise CouldNotLook(f"{self.where}: knows one class only ({visible(str(classes[0]), 40)})")
+        else:
+            self._positive = 1
+        if self._method == "decision_function" and len(self.classes) > 2:
+            what = "has several classes and no predict_proba"
+            raise CouldNotLook(f"{self.where}: {what}; its margins say nothing of one class")
+        self.access = "label" if self._method == "predict" and facts.classes is not None else "score"
+
+    def _score(self, rows: ArrowTable) -> FloatArray:
+        np = library("numpy")
+        if not self._named:
+            require_numeric(self.where, rows, self.features)
+            rows = _as_numbers(rows)
+        starts = range(0, rows.num_rows, _BATCH)
+        parts = [self._sandbox.scores(rows.slice(s, _BATCH), self._method, self._positive) for s in starts]
+        return np.concatenate(parts)
+
+
+def open_sandboxed(
+    subject: Subject,
+    root: Path,
+    path: Path,
+    *,
+    data: Dataset | None = None,
+    weak_sandbox: bool = False,
+    threads: int = 1,
+    limits: Limits | None = None,
+) -> SandboxedPredictor:
+    """Scan a copy of the file that nobody else can change, then load that copy in the sandbox.
+
+    Raises CouldNotLook when any global is not known-safe or allowed, when isolation is not full, or when it fails.
+    """
+    allow, notes = allowed(subject, datetime.now(UTC).date())
+    # A file without a name: what was scanned is what gets loaded, and nothing is left behind if this process is killed.
+    with tempfile.TemporaryFile(prefix="assay-model-") as model:
+        with path.open("rb") as original:
+            shutil.copyfileobj(original, model, 1 << 20)
+        model.seek(0)
+        digest = "sha256:" + hashlib.file_digest(model, "sha256").hexdigest()
+        if subject.digest and subject.digest != digest:
+            raise InputError("changed since it was planned", where=subject.uri, fix="run again")
+        _refuse_unsafe(model, path.name, allow, subject.uri, notes)
+        with open(f"/proc/self/fd/{model.fileno()}", "rb") as readable:
+            return start(
+                readable, subject, root, data=data, weak=weak_sandbox, threads=threads, limits=limits, notes=notes
+            )
+
+
+def start(
+    model: BinaryIO,
+    subject: Subject,
+    root: Path,
+    *,
+    data: Dataset | None = None,
+    weak: bool = False,
+    threads: int = 1,
+    limits: Limits | None = None,
+    notes: tuple[str, ...] = (),
+    without: frozenset[str] = frozenset(),
+) -> SandboxedPredictor:
+    """Load an open, already scanned model file in the sandbox. Raises CouldNotLook."""
+    modules = subject.options.get("modules")
+    folder = (root / modules).resolve() if isinstance(modules, str) and modules else None
+    if folder is not None and not folder.is_dir():
+        raise CouldNotLook(f"{subject.uri}: `modules: {visible(str(modules), 60)}` is not a folder")
+    sandbox = Sandbox(model, subject.uri, limits=limits, threads=threads, modules=folder, weak=weak, without=without)
+    try:
+        predictor = SandboxedPredictor(sandbox, subject, data)
+    except BaseException:
+        sandbox.close()
+        raise
+    weakness = () if sandbox.isolation.full else ("weak sandbox: lacks " + ", ".join(sandbox.isolation.missing),)
+    predictor.notes = (*notes, *weakness, *predictor.notes)
+    return predictor
+
+
+def allowed(subject: Subject, today: date) -> tuple[frozenset[str], tuple[str, ...]]:
+    """(globals that the manifest allows today, what to say of those that it does not any more). Raises CouldNotLook."""
+    names = subject.options.get("allow") or []
+    until = subject.options.get("allow_until")
+    if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
+        raise CouldNotLook(f"{subject.uri}: `allow` is not a list of module.Name")
+    if not names:
+        return frozenset(), ()
+    try:
+        end = date.fromisoformat(str(until)[:10])
+    except ValueError:
+        raise CouldNotLook(f"{subject.uri}: `allow` needs `allow_until:` with a date like 2027-01-31") from None
+    if today > end:
+        return frozenset(), (f"allowed names ignored: allow_until {end} has passed",)
+    return frozenset(str(n) for n in names), ()
+
+
+def _refuse_unsafe(model: IO[bytes], name: str, allow: frozenset[str], where: str, notes: tuple[str, ...]) -> None:
+    facts = examine(model, name=name)
+    reasons = safe_to_load(facts, allow)
+    if not facts.streams:
+        # Nothing was scanned, so nothing is known to be safe, whatever a loader would make of the bytes.
+        reasons.append(f"no pickle was found in it; it reads as {facts.format.name}")
+    if facts.format.name not in _LOADABLE:
+        reasons.append(f"it is a {facts.format.name} file, not a pickle")
+    if reasons:
+        shown = "; ".join(visible(r, 160) for r in reasons[:3])
+        more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
+        said = f" ({notes[0]})" if notes else ""
+        raise CouldNotLook(f"{where}: refused to load: {shown}{more}{said}")
+
+
+def _columns(facts: ModelFacts, subject: Subject, data: Dataset | None) -> tuple[str, ...]:
+    """The estimator's own column names, else `inputs:`, else the dataset's features; as many as it was fitted on."""
+    if facts.features is not None:
+        declared = declared_inputs(subject)
+        if declared:
+            require_count(subject.uri, declared, len(facts.features), "`inputs:`")
+        return declared or facts.features
+    if declared := declared_inputs(subject):
+        found, source = declared, "`inputs:`"
+    elif data is not None:
+        found, source = data.features, data.subject.uri
+    else:
+        raise CouldNotLook(f"{subject.uri}: does not say which columns it reads; set `inputs:` or `data:`")
+    if facts.width is not None:
+        require_count(subject.uri, found, facts.width, source)
+    return found
+
+
+def _as_numbers(rows: ArrowTable) -> ArrowTable:
+    from assay.adapters.encode import numbers
+
+    pa = library("pyarrow")
+    return pa.table({name: numbers(rows.column(name)) for name in rows.column_names})

@@ -1,0 +1,224 @@
+"""Tables as datasets: CSV, Parquet and Arrow files through an embedded DuckDB, typed over all rows, none dropped."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from assay.adapters.encode import Encoded, encode
+from assay.adapters.extras import library
+from assay.adapters.tables_read import (
+    MAX_BYTES,
+    check_file,
+    connect,
+    detect,
+    ident,
+    load_raw,
+    threads_or_default,
+)
+from assay.adapters.tables_type import Column, build
+from assay.adapters.values import canonical_text, same_value
+from assay.core.canonical import digest_file
+from assay.core.errors import CouldNotLook, InputError
+from assay.core.finding import Scalar
+from assay.core.protocols import ArrowTable
+from assay.core.subject import Contract, Subject
+from assay.core.text import nearest, visible
+
+__all__ = ["Column", "Dataset", "Encoded", "ident", "open_dataset"]
+
+
+class Dataset:
+    """A table with the manifest's facts about it. Rows are numbered from 0 in file order.
+
+    `data` in `sql` is the whole table; its types are BIGINT, DOUBLE, BOOLEAN, VARCHAR and TIMESTAMP only.
+    """
+
+    def __init__(
+        self,
+        connection: Any,
+        subject: Subject,
+        path: Path,
+        digest: str,
+        contract: Contract,
+        columns: tuple[Column, ...],
+        rows: int,
+    ) -> None:
+        self._connection = connection
+        self._tables: dict[tuple[str, ...] | None, ArrowTable] = {}
+        self.name, self.path, self.digest, self.contract, self.subject = subject.name, path, digest, contract, subject
+        options = subject.options
+        self.columns, self.rows = columns, rows
+        where = subject.uri
+        self.label, self.id = _name(options, "label", where), _name(options, "id", where)
+        self.time, self.entity = _name(options, "time", where), _name(options, "entity", where)
+        self.weight = _name(options, "weight", where)
+        self.protected, self.drop = _names(options, "protected", where), _names(options, "drop", where)
+        positive = options.get("positive")
+        if isinstance(positive, list | dict):
+            raise InputError("`positive` is not one value", where=where, fix="write `positive: VALUE`")
+        self.positive: Scalar = positive
+        named = [self.id, self.time, self.entity, self.weight, *self.protected, *self.drop]
+        for name in filter(None, named):
+            self.column(name)
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.name!r}, {self.rows} rows, {len(self.columns)} columns)"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The columns that a model may read: all but label, id, time, entity, weight and `drop`."""
+        out = {self.label, self.id, self.time, self.entity, self.weight, *self.drop}
+        return tuple(c.name for c in self.columns if c.name not in out)
+
+    def column(self, name: str) -> Column:
+        """The column of that name. Raises InputError naming the nearest one."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        close = nearest(name, tuple(c.name for c in self.columns))
+        fix = f"did you mean {close!r}?" if close else f"it has {_listing([c.name for c in self.columns])}"
+        raise InputError(f"has no column {visible(name, 60)!r}", where=self._where, fix=fix)
+
+    def table(self, columns: tuple[str, ...] | list[str] | None = None) -> ArrowTable:
+        """The rows as an Arrow table (int64, double, bool, string, timestamp[us]), all columns or those named."""
+        key = None if columns is None else tuple(columns)
+        if key not in self._tables:
+            names = [c.name for c in self.columns] if key is None else [self.column(name).name for name in key]
+            self._tables[key] = self.sql(f"SELECT {', '.join(map(ident, names))} FROM data")  # noqa: S608 - quoted by ident()
+        return self._tables[key]
+
+    def sql(self, query: str) -> ArrowTable:
+        """The answer of a query over the table `data` (its `rowid` is the row number) as an Arrow table.
+
+        Raises CouldNotLook when the data does not fit the question or the memory.
+        """
+        duckdb = library("duckdb")
+        library("pyarrow")
+        try:
+            return self._connection.cursor().sql(query).to_arrow_table()
+        except duckdb.Error as error:
+            first = str(error).partition("\n")[0]
+            raise CouldNotLook(f"{self._where}: the query failed: {visible(first, 160)}") from None
+
+    def target(self) -> Any:
+        """Whether each row is of the positive class, shape (rows,), bool.
+
+        Raises CouldNotLook when there is no label, a null in it, one class only, or the positive value never occurs.
+        """
+        np = library("numpy")
+        if not self.label:
+            raise CouldNotLook(f"{self._where}: no label is declared; add `label:` to the subject in assay.yaml")
+        if self.label not in {c.name for c in self.columns}:
+            close = nearest(self.label, tuple(c.name for c in self.columns))
+            hint = f"did you mean {close!r}?" if close else f"it has {_listing([c.name for c in self.columns])}"
+            raise CouldNotLook(f"{self._where}: has no label column {visible(self.label, 60)!r}; {hint}")
+        column = self.table((self.label,)).column(0)
+        if column.null_count:
+            what = f"{column.null_count} rows have no label in {self.label!r}"
+            raise CouldNotLook(f"{self._where}: {what}; label them or take them out")
+        encoded = column.combine_chunks().dictionary_encode()
+        values = encoded.dictionary.to_pylist()
+        positive = self._positive_value(values)
+        hit = np.array([same_value(value, positive) for value in values], dtype=bool)
+        # Classes may be named; more values than that are rows' own, which stay out of messages.
+        few = len(values) <= 10
+        shown = _listing([str(canonical_text(v)) for v in values]) if few else f"{len(values)} different values"
+        if not hit.any():
+            what = f"positive value {visible(str(positive), 40)!r} never occurs in {self.label!r}"
+            raise CouldNotLook(f"{self._where}: {what}, which holds {shown}; set `positive:`")
+        if hit.all():
+            what = f"label {self.label!r} has one class only ({shown})"
+            raise CouldNotLook(f"{self._where}: {what}; nothing can be learned or measured from it")
+        return hit[encoded.indices.to_numpy(zero_copy_only=False)]
+
+    def _positive_value(self, values: list[Any]) -> Any:
+        if self.positive is not None:
+            return self.positive
+        if any(same_value(v, 1) for v in values) and len(values) <= 2:
+            return 1
+        what = f"which value of {self.label!r} is the positive class is not declared"
+        raise CouldNotLook(f"{self._where}: {what}; add `positive:` to the subject in assay.yaml")
+
+    def encoded(
+        self, features: tuple[str, ...] | list[str] | None = None, like: Encoded | None = None, *, text: bool = False
+    ) -> Encoded:
+        """The features as one float64 matrix (rows, features), as gradient-boosted trees want it; see `Encoded`.
+
+        Prose columns are left out unless named or `text`; `like` repeats another table's columns and category codes.
+        """
+        kinds = {c.name: c.kind for c in self.columns}
+        left_out: tuple[str, ...] = ()
+        if like is not None:
+            names = like.names
+        elif features is not None:
+            names = tuple(features)
+        else:
+            left_out = () if text else tuple(n for n in self.features if kinds[n] == "text")
+            names = tuple(n for n in self.features if n not in left_out)
+        orders = {name: f.order for name, f in self.contract.features.items() if f.order}
+        categorical = {name for name in names if kinds.get(name) in ("category", "text")}
+        return encode(self.table(names), categorical, orders, like, left_out)
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        self._tables.clear()
+        self._connection.close()
+
+    @property
+    def _where(self) -> str:
+        return self.subject.uri or str(self.path)
+
+
+def open_dataset(
+    subject: Subject,
+    root: Path,
+    contract: Contract | None = None,
+    *,
+    threads: int | None = None,
+    memory: str = "",
+    max_bytes: int = MAX_BYTES,
+) -> Dataset:
+    """The dataset at `subject.uri` under `root`, read whole and typed.
+
+    A CSV is read as text and a column gets the narrowest type that fits *every* value, so nothing is coerced or lost.
+    `threads` defaults to ASSAY_THREADS, else 1; `memory` is DuckDB's limit, as "4GB". Raises InputError for a file that
+    is absent, empty, torn, ragged, too large or not a table, MissingExtra without the `ml` extra.
+    """
+    path = Path(os.path.realpath(root / subject.uri))
+    where = subject.uri
+    check_file(path, where, max_bytes)
+    digest = digest_file(path)
+    if subject.digest and subject.digest != digest:
+        raise InputError("changed since it was planned", where=where, fix="run again")
+    layout = detect(path, where, subject.options)
+    connection = connect(path, threads_or_default(threads), memory)
+    try:
+        load_raw(connection, path, layout, where, subject.options)
+        contract = contract or Contract()
+        columns, rows = build(connection, contract, where, sniff=layout.format == "csv")
+        return Dataset(connection, subject, path, digest, contract, columns, rows)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _name(options: dict[str, Any], key: str, where: str) -> str:
+    value = options.get(key)
+    if value is None or isinstance(value, str):
+        return value or ""
+    raise InputError(f"`{key}` is not a column's name", where=where, fix=f"write `{key}: COLUMN`")
+
+
+def _names(options: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
+    value = options.get(key)
+    value = [value] if isinstance(value, str) else value or []
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    raise InputError(f"`{key}` is not a list of columns", where=where, fix=f"write `{key}: [COLUMN, ...]`")
+
+
+def _listing(words: list[str]) -> str:
+    shown = ", ".join(visible(word, 30) for word in words[:8])
+    return f"{shown} and {len(words) - 8} more" if len(words) > 8 else shown

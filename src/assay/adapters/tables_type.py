@@ -1,0 +1,157 @@
+"""Which type a column has, judged over all its rows: the narrowest that fits every value, so nothing is coerced."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from assay.adapters.tables_read import MAX_CELL, check_names, ident
+from assay.core.errors import InputError
+from assay.core.subject import Contract, Feature
+from assay.core.text import visible
+
+ColumnKind = Literal["number", "integer", "boolean", "category", "time", "text"]
+_INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
+_NUMBERS = frozenset({"FLOAT", "DOUBLE", "UBIGINT", "HUGEINT", "UHUGEINT"})
+# Above this many different values, text in which most values differ, or are long, is prose or an identifier.
+_MANY_LEVELS = 200
+_LONG_TEXT = 40
+_BATCH = 200
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One column. `nulls` counts missing values (NaN too); `distinct` is exact up to a few hundred, then approximate.
+
+    `mixed` is (values that read as numbers, values that do not) of a text column that holds both, None otherwise.
+    """
+
+    name: str
+    kind: ColumnKind
+    nullable: bool
+    nulls: int = 0
+    distinct: int = 0
+    mixed: tuple[int, int] | None = None
+
+
+class _Facts(msgspec.Struct, frozen=True):
+    """What the values of one column look like: counts over all rows."""
+
+    present: int
+    distinct: int
+    numbers: int = 0
+    integers: int = 0
+    truths: int = 0
+    times: int = 0
+    longest: int = 0
+    mean_length: float = 0.0
+
+
+def build(connection: Any, contract: Contract, where: str, *, sniff: bool) -> tuple[tuple[Column, ...], int]:
+    """Turn the table `raw` into `data` with five storage types; (its columns, its number of rows).
+
+    `sniff` types text by what it spells (CSV); a typed format means the types that it declares. Raises InputError.
+    """
+    described = [(str(row[0]), str(row[1])) for row in connection.execute("DESCRIBE raw").fetchall()]
+    check_names(tuple(name for name, _ in described), where)
+    rows = int(connection.execute("SELECT count(*) FROM raw").fetchone()[0])
+    if not rows:
+        raise InputError("has columns but no rows", where=where, fix="write the table again")
+    columns: list[Column] = []
+    casts: list[str] = []
+    for start in range(0, len(described), _BATCH):
+        batch = described[start : start + _BATCH]
+        first = _facts(connection, batch, "(SELECT * FROM raw LIMIT 1000)", None)
+        for (name, sql_type), facts in zip(batch, _facts(connection, batch, "raw", first), strict=True):
+            if facts.longest > MAX_CELL:
+                what = f"column {visible(name, 60)!r} has a cell of {facts.longest:,} characters; at most {MAX_CELL:,}"
+                raise InputError(what, where=where, fix="shorten or drop that column")
+            kind, cast = _decide(name, sql_type, facts, sniff)
+            columns.append(_column(name, kind, facts, rows, contract.features.get(name), sql_type))
+            casts.append(f"{cast} AS {ident(name)}")
+    connection.execute(f"CREATE TABLE data AS SELECT {', '.join(casts)} FROM raw")  # noqa: S608 - quoted by ident()
+    connection.execute("DROP TABLE raw")
+    return tuple(columns), rows
+
+
+def _facts(connection: Any, batch: list[tuple[str, str]], source: str, first: list[_Facts] | None) -> list[_Facts]:
+    """Facts of some columns over `source`; a type that the `first` rows rule out already is not counted again."""
+    parts: list[str] = []
+    for place, (name, sql_type) in enumerate(batch):
+        c = ident(name)
+        if sql_type == "VARCHAR" or sql_type.startswith("ENUM"):
+            s = f"{c}::VARCHAR"
+            hope = first[place] if first else None
+            parts += [
+                f"count({c})",
+                f"approx_count_distinct({c})",
+                f"count(TRY_CAST(trim({s}) AS DOUBLE)) FILTER (NOT contains({s}, '_'))",
+                f"count(*) FILTER (regexp_full_match(trim({s}), '[+-]?[0-9]{{1,18}}'))"
+                if hope is None or hope.integers == hope.present
+                else "0",
+                f"count(*) FILTER (lower(trim({s})) IN ('true', 'false'))"
+                if hope is None or hope.truths == hope.present
+                else "0",
+                f"count(TRY_CAST({s} AS TIMESTAMP))" if hope is None or hope.times == hope.present else "0",
+                f"max(length({s}))",
+                f"avg(length({s}))",
+            ]
+        else:
+            there = f"count({c}) FILTER (NOT isnan({c}))" if sql_type in ("FLOAT", "DOUBLE") else f"count({c})"
+            parts += [there, f"approx_count_distinct({c}::VARCHAR)", "0", "0", "0", "0", "0", "0"]
+    values = connection.execute(f"SELECT {', '.join(parts)} FROM {source}").fetchone()  # noqa: S608 - quoted by ident()
+    out = []
+    for i in range(0, len(values), 8):
+        present, distinct, numbers, integers, truths, times, longest = (int(v or 0) for v in values[i : i + 7])
+        length = float(values[i + 7] or 0)
+        out.append(_Facts(present, distinct, numbers, integers, truths, times, longest, length))
+    return out
+
+
+def _decide(name: str, sql_type: str, facts: _Facts, sniff: bool) -> tuple[ColumnKind, str]:
+    """The column's kind, and the SQL expression that stores it."""
+    c = ident(name)
+    if sql_type == "VARCHAR" or sql_type.startswith("ENUM"):
+        if sniff and facts.present:
+            if facts.truths == facts.present:
+                return "boolean", f"lower(trim({c})) = 'true'"
+            if facts.integers == facts.present:
+                return "integer", f"CAST(trim({c}) AS BIGINT)"
+            if facts.numbers == facts.present:
+                number = f"CAST(trim({c}) AS DOUBLE)"
+                return "number", f"CASE WHEN isnan({number}) THEN NULL ELSE {number} END"
+            if facts.times == facts.present:
+                return "time", f"CAST({c} AS TIMESTAMP)"
+        prose = facts.distinct > _MANY_LEVELS and (facts.distinct * 2 > facts.present or facts.mean_length > _LONG_TEXT)
+        return ("text" if prose else "category"), f"CAST({c} AS VARCHAR)"
+    if sql_type in _INTEGERS:
+        return "integer", f"CAST({c} AS BIGINT)"
+    if sql_type in ("FLOAT", "DOUBLE"):
+        return "number", f"CASE WHEN isnan({c}) THEN NULL ELSE CAST({c} AS DOUBLE) END"
+    if sql_type in _NUMBERS or sql_type.startswith("DECIMAL"):
+        return "number", f"CAST({c} AS DOUBLE)"
+    if sql_type == "BOOLEAN":
+        return "boolean", c
+    if sql_type == "DATE" or sql_type.startswith("TIMESTAMP"):
+        return "time", f"CAST({c} AS TIMESTAMP)"
+    return "text", f"CAST({c} AS VARCHAR)"
+
+
+def _column(name: str, kind: ColumnKind, facts: _Facts, rows: int, feature: Feature | None, sql_type: str) -> Column:
+    if feature is not None and kind != "time":
+        # What the contract says a column means outranks what its values look like: a shop number is a category.
+        if feature.type == "category" or feature.order or feature.categories:
+            kind = "category"
+        elif feature.type == "number" and kind == "integer":
+            kind = "number"
+    words = facts.present - facts.numbers
+    text = sql_type == "VARCHAR" and kind in ("category", "text")
+    nulls = rows - facts.present
+    return Column(
+        name=name,
+        kind=kind,
+        nullable=nulls > 0,
+        nulls=nulls,
+        distinct=min(facts.distinct, facts.present),
+        mixed=(facts.numbers, words) if text and facts.numbers and words else None,
+    )

@@ -1,0 +1,154 @@
+"""LightGBM text models: the same scores as LightGBM, categories included, and no damaged file ever reaches it."""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.core.errors import CouldNotLook
+
+pytest.importorskip("duckdb", reason="the ml extra is not installed")
+lgb = pytest.importorskip("lightgbm", reason="the ml extra is not installed")
+pd = pytest.importorskip("pandas", reason="the ml extra is not installed")
+pa = pytest.importorskip("pyarrow", reason="the ml extra is not installed")
+np = pytest.importorskip("numpy", reason="the ml extra is not installed")
+
+
+def frame(rows: int = 300) -> Any:
+    rng = np.random.default_rng(1)
+    return pd.DataFrame(
+        {
+            "x": rng.normal(size=rows),
+            "c": pd.Categorical(rng.choice(["a", "b", "q"], rows)),
+            "d": pd.Categorical(rng.choice([10, 20, 30], rows)),
+        }
+    )
+
+
+def train(path: Path, **parameters: Any) -> Any:
+    df = frame()
+    y = (df.x + (df.c == "a") + (df.d == 20) > 0.7).astype(int)
+    settings = {"objective": "binary", "verbose": -1, "min_data_in_leaf": 5, "num_threads": 1, **parameters}
+    if settings.get("num_class"):
+        y = np.arange(len(df)) % settings["num_class"]
+    booster = lgb.train(settings, lgb.Dataset(df, y), 8)
+    booster.save_model(path)
+    return booster
+
+
+@pytest.fixture
+def data(dataset: Any) -> Any:
+    df = frame()
+    return dataset(
+        "x,c,d,y\n" + "".join(f"{r.x!r},{r.c},{r.d},{i % 2}\n" for i, r in enumerate(df.itertuples())), label="y"
+    )
+
+
+def test_scores_are_lightgbms_own(tmp_path: Path, data: Any, predictor: Any) -> None:
+    booster = train(tmp_path / "m.txt")
+    model = predictor("m.txt", data)
+    np.testing.assert_array_equal(model.scores(data.table()), booster.predict(frame()))
+    assert (model.access, model.threshold, model.features, model.kind) == ("whitebox", 0.5, ("x", "c", "d"), "lightgbm")
+
+
+def test_unseen_and_missing_categories_are_missing(tmp_path: Path, data: Any, predictor: Any) -> None:
+    booster = train(tmp_path / "m.txt")
+    rows = pa.table({"x": [0.1, 0.1, 0.1], "c": ["zebra", None, "a"], "d": pa.array([99, None, 20])})
+    df = pd.DataFrame(
+        {
+            "x": [0.1] * 3,
+            "c": pd.Categorical([None, None, "a"], categories=["a", "b", "q"]),
+            "d": pd.Categorical([None, None, 20], categories=[10, 20, 30]),
+        }
+    )
+    got = predictor("m.txt", data).scores(rows)
+    np.testing.assert_array_equal(got, booster.predict(df))
+    assert got[0] == got[1] != got[2]
+
+
+def test_classes_and_margins(tmp_path: Path, data: Any, predictor: Any) -> None:
+    several = train(tmp_path / "three.txt", objective="multiclass", num_class=3)
+    model = predictor("three.txt", data, positive=2)
+    np.testing.assert_array_equal(model.scores(data.table()), several.predict(frame())[:, 2])
+    with pytest.raises(CouldNotLook, match="say which one"):
+        predictor("three.txt", data)
+    negative = predictor("three.txt", data, positive=0)
+    assert negative.classes == (0, 1, 2)
+    train(tmp_path / "two.txt")
+    assert predictor("two.txt", data, positive=0).scores(data.table())[0] == pytest.approx(
+        1 - predictor("two.txt", data).scores(data.table())[0]
+    )
+    train(tmp_path / "regression.txt", objective="regression")
+    assert predictor("regression.txt", data).threshold == 0.0
+
+
+def test_columns_that_do_not_fit_are_named(tmp_path: Path, data: Any, dataset: Any, predictor: Any) -> None:
+    train(tmp_path / "m.txt")
+    other = dataset("x,kind,d\n1,a,10\n2,b,20\n", name="o.csv")
+    with pytest.raises(CouldNotLook, match=r"reads c, which o.csv lacks; the data has kind instead"):
+        predictor("m.txt", other)
+    assert predictor("m.txt", other, inputs=["x", "kind", "d"]).scores(other.table()).shape == (2,)
+    with pytest.raises(CouldNotLook, match="takes 3 inputs, `inputs:` has 1"):
+        predictor("m.txt", other, inputs=["x"])
+    booster = lgb.train(
+        {"verbose": -1, "objective": "binary"}, lgb.Dataset(np.random.rand(50, 3), np.arange(50) % 2), 2
+    )
+    booster.save_model(tmp_path / "plain.txt")
+    with pytest.raises(CouldNotLook, match="wants numbers, but c hold text"):
+        predictor("plain.txt", data)
+
+
+def test_no_damage_reaches_lightgbm(tmp_path: Path, data: Any) -> None:
+    """Any of these files would crash the process in LightGBM's own parser; each is refused or scores."""
+    from assay.adapters.lightgbm_predictor import LightgbmPredictor
+
+    train(tmp_path / "m.txt")
+    whole = (tmp_path / "m.txt").read_bytes()
+    rng = random.Random(7)
+    trees_end = whole.index(b"end of trees")
+    rows, refused = data.table().slice(0, 3), 0
+    for turn in range(240):
+        damaged = bytearray(whole)
+        if turn % 3 == 0:
+            damaged = damaged[: rng.randrange(len(whole))]
+        for _ in range(turn % 3):
+            damaged[rng.randrange(min(trees_end, len(damaged)))] = rng.choice(b"0123456789-. =\nx")
+        try:
+            assert LightgbmPredictor(bytes(damaged), data.subject).scores(rows).shape == (3,)
+        except CouldNotLook as error:
+            refused += 1
+            assert "\n" not in str(error)  # noqa: PT017
+    assert refused > 120
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (b"left_child=[1-9] ", b"left_child=0 ", "not a tree"),
+        (b"split_feature=0", b"split_feature=7", "split_feature points outside"),
+        (b"num_tree_per_iteration=1", b"num_tree_per_iteration=2", "do not fit its classes"),
+        (b"num_class=1", b"num_class=9", "do not fit its classes"),
+        (b"max_feature_idx=2", b"max_feature_idx=5", "do not fit its features"),
+        (b"objective=binary sigmoid:1", b"objective=multiclass num_class:3", "does not fit its classes"),
+        (b"cat_boundaries=0 1", b"cat_boundaries=0 9", "cat_threshold has|do not rise"),
+        (b"pandas_categorical", b"pandas_xategorical", "cut off"),
+        (rb"\[categorical_feature: 1,2\]", b"[categorical_feature: 1,8]", "points outside"),
+        (b"num_leaves=", b"num_leaves=9", "not"),
+        (b"end of trees", b"end of treez", "do not end"),
+        (b"tree\n", b"tree\n\xff", "not UTF-8"),
+    ],
+)
+def test_contradictions_are_refused(
+    tmp_path: Path, data: Any, predictor: Any, old: bytes, new: bytes, says: str
+) -> None:
+    train(tmp_path / "m.txt")
+    whole = (tmp_path / "m.txt").read_bytes()
+    damaged = re.sub(old, new, whole, count=1)
+    assert damaged != whole
+    (tmp_path / "m.txt").write_bytes(damaged)
+    with pytest.raises(CouldNotLook, match=says):
+        predictor("m.txt", data)

@@ -1,0 +1,312 @@
+"""Tables: what each file means, exactly; and every broken one refused in one line that never quotes a row."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from assay.core.errors import CouldNotLook, InputError
+from assay.core.subject import Contract, Feature, Kind, Subject
+
+pytest.importorskip("duckdb", reason="the ml extra is not installed")
+pa = pytest.importorskip("pyarrow", reason="the ml extra is not installed")
+np = pytest.importorskip("numpy", reason="the ml extra is not installed")
+
+
+def kinds(data: Any) -> dict[str, str]:
+    return {c.name: c.kind for c in data.columns}
+
+
+def one_line(error: pytest.ExceptionInfo[Exception]) -> str:
+    text = str(error.value)
+    assert "\n" not in text
+    assert len(text) < 400
+    return text
+
+
+def test_csv_types_are_judged_over_all_rows(dataset: Any) -> None:
+    rows = "".join(f"{i},{i}.5,true,Yes,2024-01-02 03:04:05,x{i % 3}\n" for i in range(30_000))
+    data = dataset("i,f,b,y,t,late\n" + rows + "1,2,false,No,2024-02-03,7\n")
+    assert kinds(data) == {
+        "i": "integer", "f": "number", "b": "boolean", "y": "category", "t": "time", "late": "category",
+    }  # fmt: skip
+    assert data.rows == 30_001
+    late = data.column("late")
+    assert late.mixed == (1, 30_000)
+    assert data.table(("y",)).column(0)[0].as_py() == "Yes"
+
+
+def test_row_numbers_are_file_order(dataset: Any) -> None:
+    data = dataset("a,b\n" + "".join(f"{i},{i % 7}\n" for i in range(50_000)))
+    assert data.table(("a",)).column(0).to_pylist() == list(range(50_000))
+    assert data.sql("SELECT rowid, a FROM data WHERE a = 49999").to_pylist() == [{"rowid": 49_999, "a": 49_999}]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("a;b\r\n1;2,5\r\n3;4,5\r\n", ["a", "b"]),
+        ("\ufeffa;b\n1;2\n", ["a", "b"]),
+        ("a\tb\n1\t2\n", ["a", "b"]),
+        ("a|b\n1|2\n", ["a", "b"]),
+        ("a\n1\n2\n", ["a"]),
+        (',x\n0,"1,5"\n1,"2,5"\n', ["column0", "x"]),
+        ("1,2\n3,4\n", ["column0", "column1"]),
+        ('"a,1","b"\n1,"x\ny"\n2,"q""r"\n', ["a,1", "b"]),
+    ],
+)
+def test_csv_layout_is_found(dataset: Any, text: str, columns: list[str]) -> None:
+    data = dataset(text)
+    assert [c.name for c in data.columns] == columns
+
+
+def test_headerless_file_takes_declared_names(dataset: Any) -> None:
+    data = dataset("a,b\nc,d\n", header=False, columns=["x", "y"])
+    assert data.table().to_pylist() == [{"x": "a", "y": "b"}, {"x": "c", "y": "d"}]
+    assert dataset("a,b\nc,d\n", name="u.csv", columns=["a", "b"]).rows == 1
+
+
+def test_missing_values_are_pandas_words_or_the_declared_ones(dataset: Any) -> None:
+    data = dataset("a,b\n1,none\nNA,nan\n,NaN\nnull,x\n")
+    assert kinds(data) == {"a": "integer", "b": "category"}
+    assert (data.column("a").nulls, data.column("b").nulls) == (3, 2)
+    assert data.table(("b",)).column(0)[0].as_py() == "none"
+    own = dataset("a\n1\n?\n3\n", name="own.csv", nan=["?"])
+    assert (own.column("a").kind, own.column("a").nulls) == ("integer", 1)
+
+
+def test_infinities_stay_and_nan_is_missing(dataset: Any) -> None:
+    data = dataset("a\n1.5\ninf\n-inf\nNaN\n")
+    assert data.column("a").kind == "number"
+    assert data.encoded().matrix[:3, 0].tolist() == [1.5, float("inf"), float("-inf")]
+    assert np.isnan(data.encoded().matrix[3, 0])
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "t.feather", "t.arrows"])
+def test_typed_formats(dataset: Any, tmp_path: Path, name: str) -> None:
+    import pyarrow.feather
+    import pyarrow.parquet
+
+    table = pa.table(
+        {
+            "i": pa.array([1, None, 3], pa.int8()),
+            "f": pa.array([1.5, float("nan"), 2.5], pa.float32()),
+            "s": pa.array(["7", "8", "x"]).dictionary_encode(),
+            "digits": ["1", "2", "3"],
+            "d": pa.array([0, 1, 2], pa.date32()),
+            "n": [[1], [2], [3]],
+        }
+    )
+    path = tmp_path / name
+    if name.endswith("parquet"):
+        pyarrow.parquet.write_table(table, path)
+    elif name.endswith("feather"):
+        pyarrow.feather.write_feather(table, path)
+    else:
+        new = pa.ipc.new_file if name.endswith("arrow") else pa.ipc.new_stream
+        with new(path, table.schema) as writer:
+            writer.write_table(table)
+    data = dataset(None, name)
+    assert kinds(data) == {
+        "i": "integer", "f": "number", "s": "category", "digits": "category", "d": "time", "n": "text",
+    }  # fmt: skip
+    assert [data.column(n).nulls for n in ("i", "f", "s")] == [1, 1, 0]
+    assert data.column("s").mixed == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "0 bytes"),
+        (b"   \n\n", "no columns"),
+        (b"a,b\n", "no rows"),
+        (b"a,b\n1,2\n3\n5,6\n", "line 3 has 1 values where 2"),
+        (b"a,b\n1,2\n3,4,secret\n", "line 3 has 3 values where 2"),
+        (b"a,a\n1,2\n", "two columns named 'a'"),
+        (b"a,A\n1,2\n", "differ only in case"),
+        (b"a,b\n1,\xff\xfe\n", "not UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
+        (b'a,b\n1,"secret\n3,4\n', "never closed"),
+        (b"a,b\n1,2\r\n3,4\n5,6", "not well-formed"),
+        (b"a,b\n1," + b"x" * 10_000_000 + b"\n", "1,000,000 characters"),
+        (b"a,b\n1," + b"x" * 1_500_000 + b"\n", "1,500,000 characters"),
+        (b"x" * 10_000_000, "column name of 1,048,576 characters"),
+        (b"a,b\n\x00\x01\x02,3\n", "NUL"),
+        (b"PK\x03\x04aaaaaaaa", "zip"),
+        (b"\x1f\x8b\x08aaaaaaa", "gzip"),
+        (b"PAR1" + b"\x00" * 40 + b"PAR1", "Parquet"),
+        (b"PAR1 torn", "Parquet"),
+        (b"ARROW1\x00\x00torn", "Arrow"),
+        (b"\xff\xff\xff\xff\x10\x00\x00\x00torn", "Arrow"),
+        (",".join(f"c{i}" for i in range(10_001)).encode() + b"\n", "10,001 columns"),
+    ],
+)
+def test_bad_files_are_one_clear_line(dataset: Any, content: bytes, says: str) -> None:
+    with pytest.raises(InputError) as error:
+        dataset(content)
+    assert says in one_line(error)
+    assert "secret" not in str(error.value)
+    assert str(error.value).startswith("t.csv: ")
+
+
+def test_every_torn_parquet_is_refused_or_whole(dataset: Any, tmp_path: Path) -> None:
+    import pyarrow.parquet
+
+    path = tmp_path / "whole.parquet"
+    pyarrow.parquet.write_table(pa.table({"a": list(range(1000)), "b": ["x", "y"] * 500}), path)
+    whole = path.read_bytes()
+    for cut in range(8, len(whole), len(whole) // 12):
+        with pytest.raises(InputError):
+            dataset(whole[:cut], name=f"cut{cut}.parquet")
+
+
+def test_what_is_no_file_is_refused(dataset: Any, tmp_path: Path) -> None:
+    (tmp_path / "d.csv").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name, says in (("no.csv", "does not exist"), ("d.csv", "folder"), ("pipe.csv", "not a regular file")):
+        with pytest.raises(InputError) as error:
+            dataset(None, name)
+        assert says in one_line(error)
+    with pytest.raises(InputError):
+        dataset(None, "loop")
+
+
+def test_sizes_and_digests_are_held_to(tmp_path: Path) -> None:
+    from assay.adapters.tables import open_dataset
+
+    (tmp_path / "t.csv").write_text("a\n1\n")
+    subject = Subject(name="t", kind=Kind.DATASET, uri="t.csv", digest="sha256:" + "0" * 64)
+    with pytest.raises(InputError, match="changed since"):
+        open_dataset(subject, tmp_path)
+    with pytest.raises(InputError, match="at most 2"):
+        open_dataset(Subject(name="t", kind=Kind.DATASET, uri="t.csv"), tmp_path, max_bytes=2)
+
+
+def test_a_wrong_column_name_suggests_the_right_one(dataset: Any) -> None:
+    with pytest.raises(InputError, match="did you mean 'PolicyNumber'"):
+        dataset("PolicyNumber,b\n1,2\n", id="PolicyNumbr")
+    with pytest.raises(InputError, match="not a list"):
+        dataset("a,b\n1,2\n", drop=[1])
+    with pytest.raises(InputError, match="separator"):
+        dataset("a,b\n1,2\n", separator=";;")
+    with pytest.raises(InputError, match="names 1 columns but the first row has 2"):
+        dataset("1,2\n", header=False, columns=["a"])
+
+
+def test_features_leave_out_the_roles(dataset: Any) -> None:
+    data = dataset("i,t,e,w,x,z,y\n1,2,3,4,5,6,0\n2,2,3,4,5,6,1\n", label="y", id="i", time="t", entity="e", weight="w",
+                   drop=["z"], protected=["x"])  # fmt: skip
+    assert data.features == ("x",)
+    assert data.protected == ("x",)
+
+
+@pytest.mark.parametrize(
+    ("cells", "positive"),
+    [("1 0 1", 1), ("1 0 1", "1"), ("1.0 0.0 1.0", 1), ("true false true", 1), ("1 0 1", True), ("Yes No Yes", True),
+     ("Yes No Yes", "Yes"), ("0 1 0", 0), ("b a b", "b"), ("1 0 1", None), ("01 a 01", 1)],
+)  # fmt: skip
+def test_positive_is_matched_whatever_its_type(dataset: Any, cells: str, positive: Any) -> None:
+    data = dataset("x,y\n" + "".join(f"7,{c}\n" for c in cells.split()), label="y", positive=positive)
+    assert data.target().tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "says"),
+    [
+        ("x,y\n1,0\n2,1\n", {}, "no label is declared"),
+        ("x,fraud\n1,0\n2,1\n", {"label": "frauds"}, "did you mean 'fraud'"),
+        ("x,y\n1,1\n2,1\n", {"label": "y", "positive": 1}, "one class only"),
+        ("x,y\n1,0\n2,0\n", {"label": "y", "positive": 1}, "never occurs"),
+        ("x,y\n1,a\n2,b\n", {"label": "y"}, "add `positive:`"),
+        ("x,y\n1,0\n2,1\n3,\n", {"label": "y", "positive": 1}, "1 rows have no label"),
+    ],
+)
+def test_unusable_labels_could_not_be_looked_at(dataset: Any, text: str, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(CouldNotLook) as error:
+        dataset(text, **options).target()
+    assert says in one_line(error)
+
+
+def test_encoding(dataset: Any) -> None:
+    contract = Contract(features={"past": Feature(order=("none", 1, "2 to 4")), "shop": Feature(type="category")})
+    data = dataset("n,past,c,b,shop,y\n1,none,q,true,7,0\n,2 to 4,p,false,3,1\n3,1,,true,7,1\n4,odd,q,true,3,0\n",
+                   contract=contract, label="y")  # fmt: skip
+    got = data.encoded()
+    nan = float("nan")
+    want = [[1, 0, 1, 1, 1], [nan, 2, 0, 0, 0], [3, 1, nan, 1, 1], [4, nan, 1, 1, 0]]
+    np.testing.assert_array_equal(got.matrix, want)
+    assert got.matrix.dtype == np.float64
+    assert got.names == ("n", "past", "c", "b", "shop")
+    assert got.categorical == (2, 4)
+    assert got.levels == {"past": ("none", 1, "2 to 4"), "c": ("p", "q"), "shop": (3, 7)}
+    assert got.unknown == {"past": 1}
+    other = dataset("n,past,c,b,shop,y\n1,none,z,true,9,0\n1,none,q,true,7,0\n", name="o.csv", contract=contract)
+    again = other.encoded(like=got)
+    np.testing.assert_array_equal(again.matrix, [[1, 0, nan, 1, nan], [1, 0, 1, 1, 1]])
+    assert again.unknown == {"c": 1, "shop": 1}
+
+
+def test_prose_is_left_out_of_the_encoding(dataset: Any) -> None:
+    data = dataset("n,s\n" + "".join(f"{i},remark number {i}\n" for i in range(300)))
+    assert data.column("s").kind == "text"
+    assert data.encoded().left_out == ("s",)
+    assert data.encoded(["s"]).matrix.shape == (300, 1)
+
+
+def test_sql_reaches_nothing_but_the_table(dataset: Any, tmp_path: Path) -> None:
+    (tmp_path / "other.csv").write_text("a\n1\n")
+    data = dataset('a"b,c\n1,2\n')
+    from assay.adapters.tables import ident
+
+    assert data.sql(f"SELECT {ident('a' + chr(34) + 'b')} AS v FROM data").to_pylist() == [{"v": 1}]
+    for query in (
+        f"SELECT * FROM '{tmp_path}/other.csv'",
+        "SELECT * FROM read_text('/etc/hostname')",
+        f"COPY data TO '{tmp_path}/out.csv'",
+        f"ATTACH '{tmp_path}/x.db'",
+        "SET enable_external_access=true",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SELECT * FROM pa",
+        "SELECT nonsense FROM data",
+    ):
+        with pytest.raises(CouldNotLook):
+            data.sql(query)
+    assert not (tmp_path / "out.csv").exists()
+
+
+cell = st.text(
+    st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=12
+).filter(lambda s: s.strip() == s)  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(cell, cell), min_size=2, max_size=8))
+def test_any_well_written_csv_comes_back_whole(dataset: Any, rows: list[tuple[str, str]]) -> None:
+    import csv
+    import io
+
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer.writerow(("a", "b"))
+    writer.writerows([("w" + a, "w" + b) for a, b in rows])
+    data = dataset(buffer.getvalue(), header=True, separator=",")
+    assert [(r["a"], r["b"]) for r in data.table().to_pylist()] == [("w" + a, "w" + b) for a, b in rows]
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=60) | st.text('ab,;"\n\r1\t .', max_size=60).map(str.encode))
+def test_any_bytes_give_a_table_or_one_line(dataset: Any, content: bytes) -> None:
+    refusal = ""
+    try:
+        data = dataset(content)
+    except InputError as error:
+        refusal = str(error)
+    assert "\n" not in refusal
+    assert refusal.startswith("t.csv: ") or data.table().num_rows == data.rows > 0
