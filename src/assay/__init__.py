@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from assay.flow.api import run, scan
 
-__version__ = "0.1.0"
+from assay.core.version import __version__
+
 __all__ = ["__version__", "run", "scan"]
 
 
