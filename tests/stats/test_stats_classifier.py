@@ -28,6 +28,12 @@ def test_average_precision_equals_the_oracle_with_ties(seed: int, n: int, levels
     assert both[1] == pytest.approx(expected)
 
 
+def test_the_roc_area_equals_the_oracle_with_ties() -> None:
+    rng = np.random.default_rng(2)
+    target, scores = rng.random(500) < 0.3, rng.integers(0, 9, 500).astype(float)
+    assert c.roc_area(scores, target) == pytest.approx(metrics.roc_auc_score(target, scores))
+
+
 def test_the_curve_ends_where_everything_is_flagged() -> None:
     rng = np.random.default_rng(1)
     target, scores = rng.random(3000) < 0.2, rng.random(3000)

@@ -10,6 +10,7 @@ import numpy as np
 
 from assay.adapters.encode import Encoded
 from assay.core.protocols import Progress, silent
+from assay.stats.classifier import roc_area
 from assay.stats.intervals import z_for
 
 Array = Any
@@ -35,7 +36,7 @@ def giveaways(encoded: Encoded, target: Array, seed: int, progress: Progress = s
     for place, name in enumerate(encoded.names):
         progress(place, len(encoded.names), name)
         codes = _bins(encoded.matrix[:, place], place in encoded.categorical)
-        area = _roc_area(_rates(codes, target, fold_of), target)
+        area = roc_area(_rates(codes, target, fold_of), target)
         low, high = _interval(area, positives, len(target) - positives)
         found.append(Giveaway(name, area, low, high))
     return tuple(sorted(found, key=lambda g: -g.area))
@@ -67,15 +68,6 @@ def _rates(codes: Array, target: Array, fold_of: Array) -> Array:
         k = np.bincount(codes[rest], weights=target[rest].astype(float), minlength=size)
         rates[here] = ((k + 2 * base) / (n + 2))[codes[here]]
     return rates
-
-
-def _roc_area(scores: Array, target: Array) -> float:
-    from scipy.stats import rankdata
-
-    ranks = rankdata(scores)
-    positives = int(target.sum())
-    negatives = len(target) - positives
-    return float((ranks[target].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 def _interval(area: float, positives: int, negatives: int) -> tuple[float, float]:

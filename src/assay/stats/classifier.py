@@ -28,6 +28,16 @@ def average_precision(scores: Array, target: Array, weights: Array | None = None
     return area[0] if weights is None or np.ndim(weights) == 1 else area
 
 
+def roc_area(scores: Array, target: Array) -> float:
+    """Area under the ROC curve: how often a positive is ranked above a negative, ties counted half."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(scores)
+    positives = int(target.sum())
+    negatives = len(target) - positives
+    return float((ranks[target].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
 def curve(scores: Array, target: Array, most: int = 150) -> tuple[Array, Array, Array]:
     """(recall, precision, threshold) at up to `most` thresholds, from strict to lenient."""
     order = np.argsort(-scores, kind="stable")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from assay.detectors.label_errors import Batch, Direction
 
 BATCHES = 40
+SEPARABLE = 0.9
 SHOWN = 12
 
 
@@ -44,8 +45,9 @@ def label_flips(
     How many rows could be mislabelled is bounded by a mixture proportion. If the data has a time or a source column, it
     asks whether the suspicious labels come in a batch: planted labels usually do, natural ambiguity does not. A batch
     unlike the rest (family-wise error `alpha`, drift between batches allowed for) is a high finding. Contradicted
-    labels without such a batch are a low finding of low confidence above a share of `rate`: nobody can tell them from
-    rows that are hard by nature, but a person should look at the strongest.
+    labels without such a batch, in a share surely above `rate`, are a low finding of low confidence where the classes
+    are well separated (out-of-fold ROC area 0.9 or more), and only a note elsewhere: nobody can tell them from rows
+    that are hard by nature, but a person should look at the strongest.
 
     Fix: have the listed rows labelled again by someone who did not label them first; take out an upload that is unlike
     the rest until it is explained. Then train again.
@@ -54,6 +56,7 @@ def label_flips(
     """
     from assay.detectors.label_errors import LEAST_CLASS, LEAST_ROWS, contradiction, direction, unlike_batches
     from assay.detectors.out_of_fold import out_of_fold
+    from assay.stats.classifier import roc_area
 
     target = data.target()
     if data.rows < LEAST_ROWS or min(int(target.sum()), int((~target).sum())) < LEAST_CLASS:
@@ -78,7 +81,7 @@ def label_flips(
                 yield _histogram(column, batches, names, contradiction(probability, target))
     worst = max(directions, key=lambda d: d.low)
     if not found and worst.low > rate:
-        yield _share_finding(data, worst)
+        yield _share_finding(data, worst, separable=roc_area(probability, target) >= SEPARABLE)
     yield _table(data, target, probability, contradiction(probability, target), worst)
 
 
@@ -132,13 +135,13 @@ def _batch_finding(data: Dataset, column: str, batch: Batch) -> Finding:
     )  # fmt: skip
 
 
-def _share_finding(data: Dataset, worst: Direction) -> Finding:
+def _share_finding(data: Dataset, worst: Direction, separable: bool) -> Finding:
     said, looks = ("negative", "positive") if not worst.is_ else ("positive", "negative")
     return Finding(
         message=f"up to {worst.share:.1%} of the {said} labels look {looks}; some rows are hard by nature",
         location=Location(uri=data.subject.uri, column=data.label or ""),
         key=f"share:{said}",
-        severity=Severity.LOW,
+        severity=Severity.LOW if separable else Severity.INFO,
         confidence=Confidence.LOW,
         evidence={"said": said, "share": worst.share, "low": worst.low, "high": worst.high, "rows": len(worst.rows)},
         fix="have the strongest rows of the table labelled again; declare time or source to see whether they cluster",
