@@ -25,7 +25,7 @@ def command(release: str, role: str, key: Path, out: Path, valid: str, comment: 
     from assay.core.protocols import system_clock
     from assay.flow.papers import sign_word, write_whole
 
-    digest = release_digest(release)
+    digest, what = release_meant(release)
     now = system_clock()
     word = Approval(
         release=digest,
@@ -36,22 +36,33 @@ def command(release: str, role: str, key: Path, out: Path, valid: str, comment: 
         expires=now + lifetime(valid),
     )
     write_whole(out, sign_word(word, private_key(key)))
+    for line in what:
+        click.echo(line)
     said = "refused" if refuse else "approved"
     click.echo(f"{said} release {short(digest)} as {role} until {word.expires:%d %b %Y}; wrote {out}")
 
 
-def release_digest(text: str) -> str:
-    """The digest that a person means. Raises UsageError for a digest that is none."""
+def release_meant(text: str) -> tuple[str, tuple[str, ...]]:
+    """(digest, what it holds in words) of the Release that a person means. Raises UsageError for a digest that is none.
+
+    The words are empty for a bare digest: whoever signs that must know it already.
+    """
     from assay.attest.statement import is_sha256
+    from assay.core.canonical import short
     from assay.core.errors import UsageError
+    from assay.core.text import visible
 
     if text.startswith("sha256:"):
         if not is_sha256(text[7:]):
             raise UsageError("is not sha256: and 64 hex digits", where=text[:80], fix="copy the whole digest")
-        return text
+        return text, ()
     from assay.flow.verify import release_for
 
-    return release_for(text).digest
+    release = release_for(text)
+    lines = [f"Release {release.digest} of {visible(release.system)}"]
+    lines += [f"  {m.role.value:<14} {visible(m.uri)}  {short(m.digest)}" for m in release.materials]
+    lines += [f"  threshold      {visible(name)} {value:g}" for name, value in release.threshold.items()]
+    return release.digest, tuple(lines)
 
 
 def lifetime(text: str) -> timedelta:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from assay.cli.approve import lifetime, release_digest
+from assay.cli.approve import lifetime, release_meant
 from assay.cli.common import FILE, private_key
 from assay.core.errors import UsageError
 
@@ -34,11 +34,13 @@ def command(fingerprint: str, release: str, role: str, reason: str, key: Path, o
         raise UsageError("is not a finding's id", where=fingerprint[:80], fix="copy the `id` line of the report")
     if not reason.strip():
         raise UsageError("a waiver needs a reason", fix="say why with --reason")
-    digest = release_digest(release)
+    digest, what = release_meant(release)
     now = system_clock()
     word = Waiver(
         release=digest, fingerprint=fingerprint, role=role, reason=reason, at=now, expires=now + lifetime(valid)
     )
     write_whole(out, sign_word(word, private_key(key)))
+    for line in what:
+        click.echo(line)
     until = f"{word.expires:%d %b %Y}"
     click.echo(f"waived {fingerprint[:8]} on release {short(digest)} as {role} until {until}; wrote {out}")

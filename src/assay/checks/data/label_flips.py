@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BATCHES = 40
 SEPARABLE = 0.9
-SHOWN = 12
+SHOWN = 8
 
 
 @check(
@@ -82,7 +82,7 @@ def label_flips(
     worst = max(directions, key=lambda d: d.low)
     if not found and worst.low > rate:
         yield _share_finding(data, worst, separable=roc_area(probability, target) >= SEPARABLE)
-    yield _table(data, target, probability, contradiction(probability, target), worst)
+    yield from _table(target, probability, contradiction(probability, target), worst)
 
 
 def _source(data: Dataset) -> str | None:
@@ -148,28 +148,23 @@ def _share_finding(data: Dataset, worst: Direction, separable: bool) -> Finding:
     )
 
 
-def _table(data: Dataset, target: Any, probability: Any, score: Any, worst: Direction) -> Table:
+def _table(target: Any, probability: Any, score: Any, worst: Direction) -> Iterator[Table]:
     import numpy as np
 
+    other = np.where(target, 1 - probability, probability)
     order = np.argsort(-np.where(target == worst.is_, score, -1), kind="stable")[:SHOWN]
-    order = order[target[order] == worst.is_]
-    rows = tuple(
-        (
-            int(i),
-            "positive" if target[i] else "negative",
-            "positive" if not target[i] else "negative",
-            round(float(1 - probability[i] if target[i] else probability[i]), 3),
-        )
-        for i in order
-    )
-    return Table(
+    rows = [i for i in order.tolist() if target[i] == worst.is_ and other[i] >= 0.5]
+    if not rows:
+        return
+    said, looks = ("negative", "positive") if not worst.is_ else ("positive", "negative")
+    yield Table(
         name="data.label-flips.rows",
-        title=f"The strongest {len(rows)} in the direction that stands out",
-        subtitle="Rows by number (from 0), never their content",
+        title=f"The {len(rows)} labels that the rest contradicts most",
+        subtitle=f"Rows by number (from 0), never their content; {said} by their label, {looks} by the rest",
         columns=("row", "label says", "rest of the data says", "probability"),
-        rows=rows,
+        rows=tuple((i, said, looks, round(float(other[i]), 3)) for i in rows),
         bar="probability",
-        note="Out-of-fold trees: each row is judged by a model that never saw it.",
+        note="Out-of-fold trees: each row is judged by a model that never saw it. Rows may be hard by nature.",
     )
 
 
