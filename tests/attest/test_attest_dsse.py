@@ -179,6 +179,6 @@ def test_unsound_statements_are_refused(bad: bytes) -> None:
 
 
 def test_deep_predicates_are_refused_when_read() -> None:
-    payload = changed(predicate={}).replace(b'"predicate": {}', b'"predicate": ' + b"[" * 5_000 + b"]" * 5_000)
+    payload = changed(predicate={}).replace(b'"predicate": {}', b'"predicate": ' + b"[" * 200_000 + b"]" * 200_000)
     with pytest.raises(VerificationError):
         statement.parse(payload, statement.POLICY).read(msgspec.Raw | list)  # type: ignore[arg-type]

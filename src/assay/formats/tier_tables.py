@@ -91,11 +91,11 @@ SAFE_NAMES: dict[str, str] = {
     "scipy.spatial.kdtree": "KDTree",
     "scipy.interpolate._interpolate": (
         "interp1d interp1d._call_linear interp1d._call_linear_np interp1d._call_nearest interp1d._call_previousnext "
-        "interp1d._call_spline interp1d._call_nan_spline PPoly BPoly NdPPoly"
+        "interp1d._call_spline interp1d._call_nan_spline PPoly _PPoly BPoly NdPPoly"
     ),
     "scipy._lib.array_api_compat.numpy._aliases": "asarray",
     "scipy.interpolate.interpolate": "interp1d PPoly BPoly",
-    "scipy.interpolate._bsplines": "BSpline",
+    "scipy.interpolate._bsplines": "BSpline _BSpline",
     "scipy.interpolate._cubic": "CubicSpline PchipInterpolator Akima1DInterpolator CubicHermiteSpline",
     "scipy.interpolate._fitpack2": "UnivariateSpline InterpolatedUnivariateSpline LSQUnivariateSpline",
     "scipy.interpolate._rbfinterp": "RBFInterpolator",
