@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,8 +19,7 @@ def test_checks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = dict(INDEX)
     monkeypatch.syspath_prepend(HERE)
     monkeypatch.setenv("PYTHONPATH", HERE)
-    sys.modules.pop("engine_checks", None)
-    importlib.import_module("engine_checks")
+    importlib.import_module("engine_checks").register()
     load.cache_clear()
     yield
     INDEX.clear()

@@ -1,4 +1,4 @@
-"""Checks for the engine's tests: registered on import, in the test's process and, as a preload, in the workers."""
+"""Checks for the engine's tests; `register` puts them into the index, `engine_preload` does so in the workers."""
 
 from __future__ import annotations
 
@@ -112,4 +112,8 @@ def instant(artifact: Artifact) -> Iterator[Yielded]:
 NAMES = (
     "clean", "fails", "notes", "blind", "half", "elsewhere", "broken", "graver", "sleeps", "grows", "dies", "instant",
 )  # fmt: skip
-INDEX.update({f"test.{n}": (Kind.ARTIFACT, f"engine_checks:{n}") for n in NAMES})
+
+
+def register() -> None:
+    """Put them into the index of this process."""
+    INDEX.update({f"test.{n}": (Kind.ARTIFACT, f"engine_checks:{n}") for n in NAMES})

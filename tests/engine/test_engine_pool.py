@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the pool forks;
 
 @pytest.fixture
 def pool() -> Iterator[WorkerPool]:
-    workers = WorkerPool(2, preload=("engine_checks",))
+    workers = WorkerPool(2, preload=("engine_preload",))
     yield workers
     workers.close()
 
@@ -63,7 +63,7 @@ def test_the_pool_runs_again_after_a_kill(pool: WorkerPool, tmp_path: Path) -> N
 
 
 def test_no_worker_outlives_the_pool(tmp_path: Path) -> None:
-    workers = WorkerPool(2, preload=("engine_checks",))
+    workers = WorkerPool(2, preload=("engine_preload",))
     run(workers, tmp_path, "clean", "clean")
     pids = [w.pid for w in workers._workers]
     assert all(pids)

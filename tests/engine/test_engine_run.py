@@ -28,7 +28,7 @@ CHECKS = ("clean", "fails", "notes", "blind", "half", "elsewhere", "broken", "in
 
 def outcomes(folder: Path, jobs: int, order: list[str]) -> dict[str, bytes]:
     tasks = [task_for(c, folder, seed=seed_for(7, c, "d")) for c in order]
-    ran = run(tasks, None, lambda: WorkerPool(jobs, preload=("engine_checks",)), silent)
+    ran = run(tasks, None, lambda: WorkerPool(jobs, preload=("engine_preload",)), silent)
     return {o.check: msgspec.json.encode(o, order="deterministic") for o in ran.outcomes}
 
 

@@ -62,7 +62,7 @@ def _rule(info: CheckInfo) -> dict[str, Any]:
         "help": {"text": info.help},
         "defaultConfiguration": {"level": _LEVELS[info.severity.value]},
         "properties": {
-            "tags": ["security", *info.tags],
+            "tags": list(dict.fromkeys(["security", *info.tags])),
             "security-severity": _SCORES[info.severity.value],
             "stage": info.stage.value,
             "version": info.version,
@@ -75,7 +75,7 @@ def _result(finding: Finding, rules: dict[str, int]) -> dict[str, Any]:
     text = visible(finding.message, 2000) + (f" Fix: {visible(finding.fix, 1000)}" if finding.fix else "")
     return {
         "ruleId": finding.check,
-        "ruleIndex": rules[finding.check],
+        **({"ruleIndex": rules[finding.check]} if finding.check in rules else {}),
         "level": _LEVELS[severity],
         "message": {"text": text},
         "locations": [_location(finding.location)],
@@ -84,7 +84,7 @@ def _result(finding: Finding, rules: dict[str, int]) -> dict[str, Any]:
             "severity": severity,
             "confidence": finding.confidence.value,
             "subject": finding.subject,
-            "tags": list(finding.tags),
+            "tags": list(dict.fromkeys(finding.tags)),
             "evidence": finding.evidence,
         },
     }
@@ -92,7 +92,9 @@ def _result(finding: Finding, rules: dict[str, int]) -> dict[str, Any]:
 
 def _location(where: Location) -> dict[str, Any]:
     physical: dict[str, Any] = {
-        "artifactLocation": {"uri": quote(where.uri.replace("\\", "/"), safe="/-._~!$&'()*+,;=@")}
+        "artifactLocation": {
+            "uri": quote(where.uri.replace("\\", "/").encode("utf-8", "backslashreplace"), safe="/-._~!$&'()*+,;=@")
+        }
     }
     if where.line is not None:
         physical["region"] = {"startLine": max(1, where.line)}
@@ -110,5 +112,5 @@ def _open_note(outcome: Outcome, rules: dict[str, int]) -> dict[str, Any]:
     return {
         "level": "error",
         "message": {"text": text},
-        "associatedRule": {"id": outcome.check, "index": rules[outcome.check]},
+        "associatedRule": {"id": outcome.check, "index": rules.get(outcome.check, -1)},
     }

@@ -23,7 +23,7 @@ class JsonReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def render_json(dossier: Dossier) -> str:
-    """The report as indented JSON with sorted keys."""
+    """The report as indented JSON, in an order that depends on nothing but its content."""
     report = dossier.report
     value = JsonReport(
         body=report.body,

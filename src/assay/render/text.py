@@ -47,25 +47,26 @@ def _findings(outcomes: tuple[Outcome, ...]) -> list[Finding]:
 
 def _finding(finding: Finding, paint: Paint) -> str:
     severity = finding.severity or Severity.CRITICAL
-    head = paint(severity.value, f"{severity.value}[{finding.check}]")
-    tags = "  ".join(finding.tags)
+    check = visible(finding.check)
+    head = paint(severity.value, f"{severity.value}[{check}]")
+    tags = visible("  ".join(finding.tags))
     where = visible(str(finding.location))
     lines = [f"{head}  {visible(finding.message)}"]
     lines.append(paint("dim", f"  --> {where}      confidence {finding.confidence.value}      {tags}".rstrip()))
     if finding.fix:
         lines.append(f"   = fix   {visible(finding.fix)}")
-    lines.append(f"   = why   assay explain {finding.check}")
-    lines.append(paint("dim", f"   = id    {finding.fingerprint}"))
+    lines.append(f"   = why   assay explain {check}")
+    lines.append(paint("dim", f"   = id    {visible(finding.fingerprint)}"))
     return "\n".join(lines)
 
 
 def _open(outcome: Outcome, paint: Paint) -> str:
-    head = paint("open", f"open[{outcome.check}]")
+    head = paint("open", f"open[{visible(outcome.check)}]")
     return f"{head}  could not be judged: {visible(outcome.reason)}\n  --> {visible(outcome.subject)}"
 
 
 def _measure(subject: str, measure: Measure) -> str:
-    name = measure.name + (f" versus {measure.versus}" if measure.versus else "")
+    name = visible(measure.name + (f" versus {measure.versus}" if measure.versus else ""))
     value = "not a number" if measure.value is None else f"{measure.value:.3f}"
     interval = f"[{measure.low:.3f}, {measure.high:.3f}]" if None not in (measure.low, measure.high) else ""
     n = f"n={measure.n}" if measure.n is not None else ""

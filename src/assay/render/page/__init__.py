@@ -1,0 +1,1 @@
+"""The HTML report's sections, one module each."""

@@ -1,0 +1,150 @@
+"""One section for each check that measured or drew something: who vouches at the left, pictures at the right."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from assay.core.decision import Verdict
+from assay.core.exhibit import Table
+from assay.core.finding import Measure, Outcome, Severity, Status
+from assay.render.page.escape import code, esc
+from assay.render.page.figures import figure
+from assay.render.page.parts import Tone, age, digest, facts, section, status, vouched
+from assay.render.page.say import measure_interval, measure_value
+from assay.render.page.view import View, grave, is_open
+from assay.render.page.words import capital, name_words, plural
+
+FAMILIES = {
+    "data": "Data", "performance": "Performance", "robustness": "Under attack", "artifact": "Package",
+    "supply": "Supply chain", "theft": "Theft", "privacy": "Privacy", "fairness": "Fairness",
+    "llm": "Language model", "governance": "Governance",
+}  # fmt: skip
+MOST_KEYS = 6
+
+
+def family(check: str) -> str:
+    """The family's name for people."""
+    first = check.partition(".")[0]
+    return FAMILIES.get(first, capital(first.replace("-", " ")))
+
+
+def anchor(check: str) -> str:
+    """The section's id: only letters, digits and hyphens."""
+    return "c-" + "".join(c if c.isascii() and c.isalnum() else "-" for c in check.lower())[:80]
+
+
+def shown(view: View) -> list[tuple[str, list[Outcome]]]:
+    """The checks that have something to show, with their outcomes, family by family, those that stop first."""
+    having = [o for o in view.body.outcomes if o.exhibits or o.measures]
+    having.sort(key=lambda o: (o.check, o.subject))
+    checks = [(check, list(group)) for check, group in groupby(having, key=lambda o: o.check)]
+    order = {Verdict.DENY: 0, Verdict.INDETERMINATE: 1}
+
+    def worst(check: str) -> int:
+        return min((order.get(r.verdict, 2) for r in view.rules_on(check)), default=2)
+
+    first: dict[str, int] = {}
+    for check, _ in checks:
+        name = check.partition(".")[0]
+        first[name] = min(first.get(name, 3), worst(check))
+    return sorted(
+        checks, key=lambda c: (first[c[0].partition(".")[0]], c[0].partition(".")[0], worst(c[0]), c[0])
+    )  # fmt: skip
+
+
+def check_state(view: View, check: str) -> tuple[Tone, str]:
+    """How the check stands: by the rules that read it, else by its own outcomes."""
+    outcomes = [o for o in view.body.outcomes if o.check == check]
+    verdicts = {r.verdict for r in view.rules_on(check) if r.asks != "evidence"}
+    judged = {r.verdict for r in view.reading(check) if r.asks != "findings"}
+    serious = sum(grave(f) is not Severity.INFO for o in outcomes for f in o.findings)
+    found = f", {plural(serious, 'finding')}" if serious else ""
+    if Verdict.DENY in verdicts:
+        return "fail", "denies"
+    if any(is_open(o) for o in outcomes):
+        return "open", f"could not be judged{found}"
+    if Verdict.INDETERMINATE in verdicts:
+        return "open", "not sure enough" if not serious else f"could not be judged{found}"
+    if Verdict.ALLOW in judged:
+        return "pass", f"met{found}"
+    if view.decision is not None and serious:
+        waived = sum(f.fingerprint in view.waived for o in outcomes for f in o.findings)
+        return (
+            ("pass", f"{plural(waived, 'finding')} waived")
+            if waived >= serious
+            else ("na", f"{plural(serious, 'finding')} not counted")
+        )
+    if view.decision is not None and any(o.measures for o in outcomes):
+        return "na", "no rule reads its numbers"
+    if serious:
+        return "fail", plural(serious, "finding")
+    if any(o.status is Status.PASS for o in outcomes):
+        return "pass", "nothing found" if any(o.findings for o in outcomes) else "pass"
+    return "na", "not applicable"
+
+
+def evidence_sections(view: View) -> str:
+    """All sections as HTML, each family's checks together."""
+    return "".join(_section(view, check, outcomes) for check, outcomes in shown(view))
+
+
+def _section(view: View, check: str, outcomes: list[Outcome]) -> str:
+    info = view.checks.get(check)
+    tone, words = check_state(view, check)
+    content = f'<p class="lead">{esc(info.summary)}</p>' if info is not None and info.summary else ""
+    many = len(outcomes) > 1
+    for outcome in outcomes:
+        title = f'<h3 class="sub-h">{code(outcome.subject)}</h3>' if many else ""
+        content += f'<div class="one">{title}{_outcome(view, outcome)}</div>'
+    name = capital(name_words(check))
+    return section(anchor(check), name, status(tone, words), _about(view, check, outcomes), content, over=family(check))
+
+
+def _about(view: View, check: str, outcomes: list[Outcome]) -> str:
+    version = max(o.version for o in outcomes)
+    samples = sorted({m.n for o in outcomes for m in o.measures if m.n is not None})
+    seeds = sorted({m.seed for o in outcomes for m in o.measures if m.seed is not None})
+    subjects = dict.fromkeys(o.subject for o in outcomes)
+    digests = dict.fromkeys(o.subject_digest for o in outcomes)
+    sample = f"{samples[-1]:,} rows" if samples else ""
+    return facts(
+        [
+            ("Check", f"{code(check)} v{version}"),
+            ("Vouched", esc(vouched(view, [check]))),
+            ("Age", esc(age(view, [check]))),
+            ("Subject", ", ".join(code(s) for s in list(subjects)[:3]) + (" …" if len(subjects) > 3 else "")),
+            ("Digest", " ".join(digest(d) for d in list(digests)[:3] if d)),
+            ("Sample", esc(sample + (f", seed {seeds[0]}" if seeds and sample else ""))),
+        ]
+    )
+
+
+def _outcome(view: View, outcome: Outcome) -> str:
+    drawn = [(e, figure(view, outcome.check, e)) for e in outcome.exhibits]
+    keys = _keys(outcome.measures)
+    parts: list[str] = []
+    if is_open(outcome):
+        parts.append(f'<p class="lead">{status("open", "could not be judged")}: {esc(outcome.reason)}</p>')
+    first = next((i for i, (e, _) in enumerate(drawn) if not isinstance(e, Table)), None)
+    if first is None and keys:
+        parts.append(f'<dl class="keys across">{keys}</dl>')
+    for i, (_, html) in enumerate(drawn):
+        if i == first and keys:
+            html = f'<div class="split">{html}<dl class="keys">{keys}</dl></div>'
+        parts.append(html)
+    return "".join(parts)
+
+
+def _keys(measures: tuple[Measure, ...]) -> str:
+    shown_ = [m for m in measures if m.name][:MOST_KEYS]
+    items = []
+    for measure in shown_:
+        against = f" against the {measure.versus}" if measure.versus else ""
+        method = f'<span class="s">{esc(measure.method, 120)}</span>' if measure.method else ""
+        items.append(
+            f"<div><dt>{esc(capital(name_words(measure.name)) + against)}</dt>"
+            f"<dd><b>{esc(measure_value(measure))}</b>{esc(measure_interval(measure))}{method}</dd></div>"
+        )
+    if len(measures) > MOST_KEYS:
+        items.append(f"<div><dt>And</dt><dd>{plural(len(measures) - MOST_KEYS, 'more measure')}</dd></div>")
+    return "".join(items)

@@ -1,0 +1,152 @@
+"""The long lists: every finding, the gravest first; and every subject with what each check said of it."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from assay.core.finding import Finding, Outcome, Status
+from assay.render.page.escape import code, esc, split_command
+from assay.render.page.parts import Tone, age, cell, digest, facts, head, row, section, severity, status, table, vouched
+from assay.render.page.say import tally
+from assay.render.page.view import View, grave, is_open
+from assay.render.page.words import capital, listed, plural, sentence
+
+MOST_FINDINGS = 200
+MOST_SUBJECTS = 200
+# Past this many findings their texts are cut shorter, so that the page stays small.
+MANY = 80
+_ORDER = {Status.FAIL: 0, Status.OPEN: 1, Status.PASS: 2, Status.NOT_APPLICABLE: 3}
+
+
+def findings(view: View) -> str:
+    """Every finding, or the gravest two hundred."""
+    found = view.findings
+    if not found:
+        return ""
+    shown = found[:MOST_FINDINGS]
+    rows = []
+    last: tuple[str, str] | None = None
+    for finding in shown:
+        rows.append(_finding(view, finding, (finding.check, finding.fix) == last, long=len(shown) <= MANY))
+        last = (finding.check, finding.fix)
+    note = ""
+    if len(found) > len(shown):
+        more = plural(len(found) - len(shown), "more finding")
+        note = f"{more}, none graver than these; <code>--format json</code> writes all."
+    waived = sum(f.fingerprint in view.waived for f in found)
+    denying = sum(f.fingerprint in view.denied for f in found)
+    state = status("na", f"{len(found)} in all")
+    if view.decision is None:
+        state = status("fail", plural(len(found), "finding"))
+    elif denying:
+        state = status("fail", f"{denying} of {len(found)} counted against it")
+    elif waived:
+        state = status("pass", f"{waived} of {len(found)} waived")
+    checks = sorted({f.check for f in found})
+    about = facts(
+        [("Checks", esc(listed(checks, 3))), ("Vouched", esc(vouched(view, checks))), ("Age", age(view, checks))]
+    )
+    columns = ("Severity", "Finding", "Confidence", "Gate" if view.decision is not None else "", "Fingerprint")
+    heads = [c for c in columns if c]
+    caption = capital(tally(list(found)))
+    return section("findings", "Findings", state, about, table(caption, heads, rows, note))
+
+
+def _finding(view: View, finding: Finding, again: bool, *, long: bool) -> str:
+    before, command = split_command(finding.fix)
+    fix = ""
+    if finding.fix and not again:
+        told = esc(sentence(before), 240 if long else 80) if before else ""
+        fix = f'<br><span class="s">Fix: {told} {code(command, 160 if long else 80) if command else ""}</span>'
+    place = code(finding.location, 160 if long else 80)
+    where = f'<br><span class="s">{place} · {code(finding.check, 80)}</span>'
+    cells = [
+        cell("Severity", severity(grave(finding)), "nw"),
+        cell("Finding", f"{esc(capital(finding.message.strip()), 300 if long else 120)}{where}{fix}"),
+        cell("Confidence", esc(finding.confidence.value), "m"),
+    ]
+    hit = finding.fingerprint in view.denied
+    if view.decision is not None:
+        state: tuple[Tone, str] = ("na", "not counted")
+        if finding.fingerprint in view.waived:
+            state = ("pass", "waived")
+        elif hit:
+            state = ("fail", "denies")
+        cells.append(cell("Gate", status(*state), "nw"))
+    cells.append(cell("Fingerprint", f'<code class="m">{esc(finding.fingerprint[:12])}</code>'))
+    return row(*cells, hit=hit)
+
+
+def subjects(view: View) -> str:
+    """Every subject, the worst first, with what was said of it."""
+    by_subject: dict[str, list[Outcome]] = {s.name: [] for s in view.body.subjects}
+    for outcome in view.body.outcomes:
+        by_subject.setdefault(outcome.subject, []).append(outcome)
+    if not by_subject:
+        return ""
+    names = sorted(by_subject, key=lambda n: (min((_ORDER[o.status] for o in by_subject[n]), default=4), n))
+    rows = [_subject(view, name, by_subject[name]) for name in names[:MOST_SUBJECTS]]
+    blind = [n for n in names if any(is_open(o) for o in by_subject[n])]
+    read = len(names) - len(blind) - sum(not by_subject[n] for n in names)
+    caption = f"{plural(read, *view.noun)} of {len(names)} {'was' if read == 1 else 'were'} read to the end"
+    note = "Nothing was executed to be judged. What could not be read to the end is open, never clean."
+    if len(names) > MOST_SUBJECTS:
+        note = f"{plural(len(names) - MOST_SUBJECTS, 'more subject')} not shown. {note}"
+    state = status("open", f"open: {len(blind)} of {len(names)}") if blind else status("pass", "all were read")
+    about = facts(
+        [
+            ("Owner", esc(view.body.system.owner, 80) if view.body.system is not None else ""),
+            ("Checks", str(len(view.body.checks))),
+            ("Outcomes", f"{len(view.body.outcomes):,}"),
+            ("Seed", str(view.run.seed)),
+            ("From cache", str(view.run.cached) if view.run.cached else ""),
+        ]
+    )
+    columns = ("Subject", "Result", "What was said", "Kind", "SHA-256")
+    return section("files", "What was examined", state, about, table(caption, columns, rows, note))
+
+
+def _subject(view: View, name: str, outcomes: list[Outcome]) -> str:
+    known = next((s for s in view.body.subjects if s.name == name), None)
+    path = f'<br><span class="s">{code(known.uri)}</span>' if known is not None and known.uri not in ("", name) else ""
+    value = (known.digest if known is not None else "") or next((o.subject_digest for o in outcomes), "")
+    return row(
+        head(f"{code(name)}{path}", "path"),
+        cell("Result", status(*_result(view, outcomes)), "nw"),
+        cell("Said", _said(outcomes)),
+        cell("Kind", esc(known.kind.value) if known is not None else "", "m inl"),
+        cell("SHA-256", digest(value), "m inl nw"),
+    )
+
+
+def _result(view: View, outcomes: list[Outcome]) -> tuple[Tone, str]:
+    if any(f.fingerprint in view.denied for o in outcomes for f in o.findings):
+        return "fail", "denies"
+    if any(o.status is Status.FAIL for o in outcomes):
+        # Red is for what is part of a denial; without a decision the check's own word stands.
+        return ("fail", "fail") if view.decision is None else ("na", "findings")
+    if any(is_open(o) for o in outcomes):
+        return "open", "open"
+    if any(o.status is Status.PASS for o in outcomes):
+        return "pass", "pass"
+    return "na", "n/a" if outcomes else "not asked"
+
+
+def _said(outcomes: list[Outcome]) -> str:
+    """What the checks said, those with the same answer together."""
+    parts = []
+    for outcome in sorted((o for o in outcomes if o.status is Status.FAIL), key=lambda o: o.check):
+        parts.append(f"{code(outcome.check)} {esc(plural(len(outcome.findings), 'finding'))}")
+    blind = sorted((o for o in outcomes if is_open(o)), key=lambda o: (o.reason, o.check))
+    for reason, group in groupby(blind, key=lambda o: o.reason):
+        checks = ", ".join(code(o.check) for o in group)
+        parts.append(f"{checks} could not be judged: {esc(reason or 'no reason given', 240)}")
+    passed = [o for o in outcomes if o.status is Status.PASS and o.complete]
+    if passed:
+        parts.append(f"{'read to the end; ' if not blind else ''}{esc(plural(len(passed), 'check'))} passed")
+    other = [o for o in outcomes if o.status is Status.NOT_APPLICABLE and o.complete]
+    if other and not parts:
+        parts.append(f"not applicable: {esc(other[0].reason or 'the question makes no sense here', 200)}")
+    elif other:
+        parts.append(f"{len(other)} not applicable")
+    return "; ".join(parts) or "no check was asked of it"
