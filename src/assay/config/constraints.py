@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from assay.core.errors import UsageError
 
 MAX_LENGTH = 2000
 MAX_NODES = 200
-_BACKTICK = re.compile(r"`([^`]+)`")
+_BACKTICK = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`([^`]+)`""")  # a backtick inside a string is text
 
 _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
@@ -33,6 +34,24 @@ _ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
+
+
+_LISTS = (ast.In, ast.NotIn)
+
+
+def _is_relation(node: ast.expr) -> bool:
+    """Whether a node holds or does not: a comparison, or comparisons joined."""
+    logical = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+    return logical or isinstance(node, (ast.Compare, ast.BoolOp)) or _is_bool(node)
+
+
+def _is_number(node: ast.expr) -> bool:
+    text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return not text and not _is_relation(node)
+
+
+def _is_bool(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, bool)
 
 
 class Constraint:
@@ -56,18 +75,26 @@ class Constraint:
             raise UsageError(f"a constraint is longer than {MAX_LENGTH} characters", fix="split it")
 
         def name_for(match: re.Match[str]) -> str:
+            if match.group(1) is None:
+                return match.group()
             alias = f"__column_{len(self._names)}"
+            while alias in text:
+                alias += "_"
             self._names[alias] = match.group(1)
             return alias
 
         source = _BACKTICK.sub(name_for, text).strip()
         try:
-            tree = ast.parse(source, mode="eval").body
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Python's advice on style, such as an unknown escape in a string
+                tree = ast.parse(source, mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise self._error("is not an expression") from None
         if sum(1 for _ in ast.walk(tree)) > MAX_NODES:
             raise self._error("is too large")
         self._check(tree)
+        if not _is_relation(tree):
+            raise self._error("says nothing that holds or does not")
         return tree
 
     def _check(self, node: ast.expr) -> None:
@@ -78,6 +105,8 @@ class Constraint:
             children = [node.operand]
         elif isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
             children = [node.left, node.right]
+            if isinstance(node.op, ast.Div) and isinstance(node.right, ast.Constant) and not node.right.value:
+                raise self._error("divides by zero")
         elif isinstance(node, ast.Compare):
             for op, right in zip(node.ops, node.comparators, strict=True):
                 if isinstance(op, (ast.In, ast.NotIn)):
@@ -93,8 +122,15 @@ class Constraint:
             return
         elif not isinstance(node, ast.Name):
             raise self._error(f"{type(node).__name__} is not allowed")
+        if isinstance(node, ast.Compare) and len(node.ops) > 1 and any(isinstance(o, _LISTS) for o in node.ops):
+            raise self._error("`in` does not chain")
+        logical = isinstance(node, ast.BoolOp) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not))
         for child in children:
             self._check(child)
+            if logical and not _is_relation(child):
+                raise self._error("and, or and not join comparisons only")
+            if isinstance(node, (ast.BinOp, ast.UnaryOp)) and not logical and not _is_number(child):
+                raise self._error("arithmetic is for numbers only")
 
     def _collect(self, tree: ast.expr) -> list[str]:
         return [self._names.get(n.id, n.id) for n in ast.walk(tree) if isinstance(n, ast.Name)]

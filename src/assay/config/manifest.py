@@ -16,6 +16,8 @@ from assay.core.report import SystemInfo
 from assay.core.subject import Contract, Feature, Kind, Subject
 
 NAME = "assay.yaml"
+RESERVED = frozenset({"environment", "urn:assay:release"})
+"""Names of materials and of signed subjects that are not subjects of a manifest."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -140,6 +142,7 @@ def project_from(document: Document, root: Path) -> Project:
     entries = {name: _entry(document, name, raw) for name, raw in manifest.subjects.items()}
     subjects = {name: _subject(document, name, kind, entry, entries) for name, (kind, entry) in entries.items()}
     _check_features(document, manifest)
+    _check_files(document, manifest)
     contract = Contract(features=manifest.features, constraints=manifest.constraints)
     model = _release_model(document, manifest, subjects)
     return Project(
@@ -151,6 +154,8 @@ def _entry(document: Document, name: str, raw: dict[str, Json]) -> tuple[Kind, E
     at = f"$.subjects.{name}"
     if not name or name != name.strip() or "/" in name or not name.isprintable():
         raise document.error(at, "is not a usable subject name", "use letters, digits, - and _")
+    if name in RESERVED or name.endswith((".preprocessing", ".guard_rules")):
+        raise document.error(at, "is a name that Assay uses itself", "choose another")
     kinds = [key for key in _KEYS if key in raw]
     if len(kinds) != 1:
         raise document.error(at, "needs exactly one of dataset, model, artifact", "name its file under that key")
@@ -171,7 +176,9 @@ def _subject(
     reads = {role: fields.pop(role) for role in _ROLES if fields.get(role) is not None}
     for role, other in reads.items():
         wanted = Kind.MODEL if role == "champion" else Kind.DATASET
-        if other not in entries or entries[other][0] is not wanted or other == name:
+        if other == name:
+            raise document.error(f"{at}.{role}", "names itself", f"name another {wanted}")
+        if other not in entries or entries[other][0] is not wanted:
             raise document.error(f"{at}.{role}", f"{other!r} is not a {wanted} subject of this manifest", "name one")
     return Subject(name=name, kind=kind, uri=uri, options=fields, reads=reads)
 
@@ -180,6 +187,14 @@ def _inside(document: Document, at: str, uri: str) -> None:
     path = PurePosixPath(uri)
     if not uri or path.is_absolute() or ".." in path.parts or "\0" in uri:
         raise document.error(at, f"{uri!r} must be a path inside the project", "move the file into the project")
+
+
+def _check_files(document: Document, manifest: Manifest) -> None:
+    environment, policy = manifest.training.environment, manifest.policy
+    if environment is not None:
+        _inside(document, "$.training.environment", environment)
+    if policy is not None and (not policy or "\0" in policy):
+        raise document.error("$.policy", "is not a path", "name the policy's file")
 
 
 def _check_features(document: Document, manifest: Manifest | Threat) -> None:
@@ -198,9 +213,20 @@ def _check_features(document: Document, manifest: Manifest | Threat) -> None:
             raise document.error(f"$.constraints[{index}]", error.what, error.fix) from None
 
 
+def _no_circle(document: Document, name: str, subjects: dict[str, Subject]) -> None:
+    seen, current = {name}, subjects[name].reads.get("champion")
+    while current is not None and current not in seen:
+        seen.add(current)
+        current = subjects[current].reads.get("champion")
+    if current == name:
+        raise document.error(f"$.subjects.{name}.champion", "champions form a circle", "a champion came first")
+
+
 def _release_model(document: Document, manifest: Manifest, subjects: dict[str, Subject]) -> str | None:
     champions = {s.reads["champion"] for s in subjects.values() if "champion" in s.reads}
     models = [name for name, s in subjects.items() if s.kind is Kind.MODEL]
+    for name in models:
+        _no_circle(document, name, subjects)
     if manifest.release is not None:
         if manifest.release not in models:
             raise document.error("$.release", f"{manifest.release!r} is not a model subject", "name one")

@@ -165,6 +165,8 @@ def _check_rule(document: Document, at: str, rule: Rule) -> None:
             fix = "give min or max, or else versus: champion with min_change or max_change"
             raise document.error(f"{at}.measure", "asks for no bound, or for two kinds", fix)
         low, high = (measure.min_change, measure.max_change) if change else (measure.min, measure.max)
+        if low is not None and high is not None and low > high:
+            raise document.error(f"{at}.measure", "the minimum is greater than the maximum", "swap them")
         if (measure.bound == "lower95" and low is None) or (measure.bound == "upper95" and high is None):
             fix = "read lower95 with a minimum, upper95 with a maximum"
             raise document.error(f"{at}.measure.bound", f"{measure.bound} does not bound this side", fix)
@@ -175,7 +177,7 @@ def _check_rule(document: Document, at: str, rule: Rule) -> None:
 
 def _text(rule: Any) -> str:
     """A rule as people read it: `measure: name performance.recall, min 0.6, bound lower95`."""
-    ((key, fields),) = rule.items()
+    key, fields = next((k, f) for k, f in rule.items() if f is not None)
     parts = (f"{k}: {_value(v)}" for k, v in fields.items())
     return f"{key}: {{{', '.join(parts)}}}"
 
@@ -206,6 +208,6 @@ def roster_from(data: bytes, name: str) -> Roster:
             if not key.startswith("ed25519:"):
                 raise document.error(f"{at}.keys", "a key is not in the form ed25519:…", "`assay key show` prints it")
             if key in keys:
-                raise document.error(f"{at}.keys", "a key is listed for two people", "one key, one person")
+                raise document.error(f"{at}.keys", "a key is listed twice", "one key, one person, once")
             keys.add(key)
     return roster

@@ -6,6 +6,7 @@ Plain scalars follow the YAML 1.2 core schema: only `true` and `false` are boole
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,11 +19,14 @@ from assay.core.text import nearest, visible
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 40
 MAX_NODES = 100_000
+MAX_PATH = 1000
+"""Characters of the longest path of keys: each node's path is kept, so that an error can say its line."""
+MAX_INT = 2**53 - 1
+"""The largest whole number that every reader of JSON holds exactly (RFC 8785)."""
 
 T = TypeVar("T")
-_INT = re.compile(r"[-+]?[0-9]{1,18}\Z")
+_INT = re.compile(r"[-+]?[0-9]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?\Z")
-_CORE_TAGS = {None, "!", "tag:yaml.org,2002:str"}
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -53,8 +57,9 @@ def read_text(path: Path) -> bytes:
         raise InputError(
             "no such file", where=str(path), fix="check the path, or write one with `assay init`"
         ) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "is not a path"
+        raise InputError(f"cannot be read: {why}", where=visible(str(path)), fix="check the path") from None
     if len(data) > MAX_BYTES:
         raise InputError(f"is larger than {MAX_BYTES} bytes", where=str(path), fix="split it")
     return data
@@ -75,7 +80,8 @@ def parse(data: bytes, name: str) -> Document:
         problem = visible(error.problem or error.context or "is not YAML")
         raise UsageError(problem, where=where, fix="mend the YAML at this line") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UsageError(visible(f"is not YAML: {str(error).splitlines()[0]}"), where=name) from None
+        said = "".join(str(error).splitlines()[:1])
+        raise UsageError(visible(f"is not YAML: {said}"), where=name, fix="mend the file") from None
     if root is None:
         raise UsageError("is empty", where=name, fix="`assay init` drafts one")
     lines: dict[str, int] = {}
@@ -89,7 +95,7 @@ def _refuse_tricks(text: str, name: str) -> None:
         where = f"{name}:{mark.line + 1}" if mark else name
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise UsageError("anchors and aliases are not allowed", where=where, fix="write the value out")
-        if isinstance(event, yaml.NodeEvent) and getattr(event, "tag", None) not in _CORE_TAGS:
+        if isinstance(event, yaml.NodeEvent) and getattr(event, "tag", None) is not None:
             raise UsageError(f"the tag {visible(str(event.tag))} is not allowed", where=where, fix="remove it")  # type: ignore[attr-defined]
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
@@ -103,8 +109,11 @@ def _refuse_tricks(text: str, name: str) -> None:
 
 def _build(node: yaml.Node, path: str, lines: dict[str, int], name: str) -> Any:
     lines[path] = node.start_mark.line + 1
+    if len(path) > MAX_PATH:
+        what = f"the names of keys down to here are longer than {MAX_PATH} characters"
+        raise UsageError(what, where=f"{name}:{lines[path]}", fix="shorten them")
     if isinstance(node, yaml.ScalarNode):
-        return _scalar(node)
+        return _scalar(node, f"{name}:{lines[path]}")
     if isinstance(node, yaml.SequenceNode):
         return [_build(item, f"{path}[{i}]", lines, name) for i, item in enumerate(node.value)]
     result: dict[str, Any] = {}
@@ -120,7 +129,7 @@ def _build(node: yaml.Node, path: str, lines: dict[str, int], name: str) -> Any:
     return result
 
 
-def _scalar(node: yaml.ScalarNode) -> Any:
+def _scalar(node: yaml.ScalarNode, where: str) -> Any:
     text: str = node.value
     if node.style:  # quoted or block text; the two loaders say None and "" for plain
         return text
@@ -128,9 +137,13 @@ def _scalar(node: yaml.ScalarNode) -> Any:
         return None
     if text in ("true", "True", "TRUE", "false", "False", "FALSE"):
         return text.lower() == "true"
-    if _INT.match(text):
-        return int(text)
-    return float(text) if _FLOAT.match(text) else text
+    if not _FLOAT.match(text):
+        return text
+    whole = _INT.match(text) is not None
+    number = int(text) if whole and len(text) < 20 else float(text)
+    if abs(number) > (MAX_INT if whole else sys.float_info.max):
+        raise UsageError(f"the number {visible(text, 40)} is too large to be exact", where=where, fix="quote it")
+    return number
 
 
 _PATH = re.compile(r" - at `(?:key in )?(\$[^`]*)`\Z")
@@ -146,7 +159,7 @@ def convert(document: Document, type_: type[T], value: Any = None, at: str = "$"
     except (msgspec.ValidationError, OverflowError) as error:
         message = str(error)
         found = _PATH.search(message)
-        path = at + (found.group(1)[1:] if found else "")
+        path = at + (_named(found.group(1), source, type_, message)[1:] if found else "")
         message = _PATH.sub("", message)
     unknown, missing = _UNKNOWN.search(message), _MISSING.search(message)
     if unknown:
@@ -157,6 +170,30 @@ def convert(document: Document, type_: type[T], value: Any = None, at: str = "$"
     if missing:
         raise document.error(path, f"needs the key {missing.group(1)!r}", "add it") from None
     raise document.error(path, visible(message[:1].lower() + message[1:]), "see `assay schema`") from None
+
+
+def _named(path: str, source: Any, type_: Any, message: str) -> str:
+    """The path with the key that is at fault in place of msgspec's `[...]`, found by leaving out the others."""
+    head, dots, tail = path.partition("[...]")
+    at = source
+    for part in head.split(".")[1:]:
+        at = at.get(part) if isinstance(at, dict) else None
+    if not dots or not isinstance(at, dict):
+        return path
+    for key in at:
+        try:
+            msgspec.convert(_only(source, head.split(".")[1:], key), type_, strict=True)
+        except (msgspec.ValidationError, OverflowError) as error:
+            if str(error) == message:
+                return f"{head}.{key}{tail}"
+    return path
+
+
+def _only(source: Any, steps: list[str], key: str) -> Any:
+    """`source` with the mapping at `steps` reduced to one key."""
+    if not steps:
+        return {key: source[key]}
+    return {**source, steps[0]: _only(source[steps[0]], steps[1:], key)}
 
 
 def _fields_near(type_: Any, key: str) -> list[str]:

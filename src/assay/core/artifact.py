@@ -63,14 +63,26 @@ def _walk(folder: Path, root: Path, uri: str, depth: int, count: list[int]) -> I
         if count[0] > MAX_FILES:
             yield File(folder, uri, f"holds more than {MAX_FILES} files")
             return
-        path, where = Path(entry.path), entry.name if uri in (".", "") else f"{uri}/{entry.name}"
-        if entry.is_symlink() and not path.resolve().is_relative_to(root):
-            yield File(path, where, "is a symbolic link that leaves the folder")
-        elif entry.is_dir(follow_symlinks=False):
+        name = readable(entry.name)
+        path, where = Path(entry.path), name if uri in (".", "") else f"{uri}/{name}"
+        if entry.is_dir(follow_symlinks=False):
             yield from _walk(path, root, where, depth + 1, count)
-        elif entry.is_file():
-            yield File(path, where)
-        elif entry.is_symlink():
-            yield File(path, where, "is a symbolic link to nothing that can be read here")
         else:
-            yield File(path, where, "is a special file")
+            yield File(path, where, _problem(entry, root))
+
+
+def _problem(entry: os.DirEntry[str], root: Path) -> str:
+    """Why this entry, no folder, cannot be read safely; "" when it can."""
+    try:
+        if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root):
+            return "is a symbolic link that leaves the folder"
+        if entry.is_file():
+            return ""
+        return "is a symbolic link to nothing that can be read here" if entry.is_symlink() else "is a special file"
+    except (OSError, RuntimeError):  # a loop of links, or one through a folder that may not be entered
+        return "is a symbolic link that cannot be followed"
+
+
+def readable(name: str) -> str:
+    """A file's name as text that can be written down: bytes outside UTF-8 are shown as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

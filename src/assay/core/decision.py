@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from assay.core.canonical import SCHEMA
 from assay.core.finding import Outcome, Severity
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with its zone: one without cannot be compared, so it is refused when read."""
 
 
 class Verdict(StrEnum):
@@ -26,8 +29,8 @@ class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: str
     roles: tuple[str, ...]
     keys: tuple[str, ...]
-    valid_from: datetime | None = None
-    valid_until: datetime | None = None
+    valid_from: Moment | None = None
+    valid_until: Moment | None = None
     revoked_keys: tuple[str, ...] = ()
 
 
@@ -48,8 +51,8 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     decision: Literal["approve", "refuse"] = "approve"
     comment: str = ""
-    at: datetime
-    expires: datetime
+    at: Moment
+    expires: Moment
 
 
 class Waiver(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,8 +63,8 @@ class Waiver(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
     role: str
     reason: str
-    at: datetime
-    expires: datetime
+    at: Moment
+    expires: Moment
 
 
 class Signer(msgspec.Struct, frozen=True, kw_only=True):

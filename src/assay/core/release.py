@@ -60,12 +60,18 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
         found: dict[str, str] = {}
         for m in self.materials:
             if m.role in SHIPPED:
-                found.update({f"{m.uri}/{name}": hex_ for name, hex_ in m.files.items()} or {m.uri: m.digest[7:]})
+                found.update(paths_of(m))
         return found
 
     def material(self, name: str) -> Material | None:
         """The material of that subject name, if it is part of the release."""
         return next((m for m in self.materials if m.name == name), None)
+
+
+def paths_of(material: Material) -> dict[str, str]:
+    """The files of a material: path relative to the project → sha256 in hex."""
+    inside = {f"{material.uri}/{name}": hex_ for name, hex_ in material.files.items()}
+    return inside or {material.uri: material.digest.removeprefix("sha256:")}
 
 
 def differences(old: Release, new: Release) -> tuple[str, ...]:
@@ -90,8 +96,10 @@ def differences(old: Release, new: Release) -> tuple[str, ...]:
         said.append("training code changed")
     if old.declared != new.declared:
         said.append("declared facts changed")
+    if not said and old.digest != new.digest:
+        said.append("other facts changed")
     return tuple(said)
 
 
 def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:g}"
+    return "none" if value is None else repr(value)

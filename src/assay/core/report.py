@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
@@ -61,7 +62,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[TagInfo, ...] = ()
 
     def encode(self) -> bytes:
-        """The body's bytes: JSON with sorted keys."""
+        """The body's bytes: JSON in an order that depends on nothing but its content."""
         return msgspec.json.encode(self, order="deterministic")
 
     @property
@@ -73,7 +74,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """The part that differs from run to run."""
 
-    started: datetime
+    started: Annotated[datetime, msgspec.Meta(tz=True)]
     seconds: float
     tool: str
     python: str

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
 
-# C0/C1 controls, bidirectional overrides, zero-width characters and line separators can forge terminal output.
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
-)
+# Controls, direction marks, zero-width characters, line separators and unassigned code points can forge or hide output.
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
 
 
 def visible(text: str, limit: int = 400) -> str:
     """`text` on one line with every control or direction-changing character written as an escape, cut at `limit`."""
     short = text if len(text) <= limit else text[: limit - 1] + "…"
-    return _UNSAFE.sub(lambda m: m.group().encode("unicode_escape", "surrogatepass").decode("ascii"), short)
+    if short.isascii() and short.isprintable():
+        return short
+    return "".join(c.encode("unicode_escape").decode("ascii") if _hides(c) else c for c in short)
+
+
+def _hides(sign: str) -> bool:
+    if " " <= sign <= "~":
+        return False
+    return sign in _INVISIBLE or "\U000e0100" <= sign <= "\U000e01ef" or unicodedata.category(sign) in _UNSAFE
 
 
 class Redacted:

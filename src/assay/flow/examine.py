@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from assay import __version__
+from assay.core.artifact import readable
 from assay.core.canonical import digest_file
 from assay.core.errors import InputError, UsageError
 from assay.core.finding import Outcome
@@ -20,6 +20,7 @@ from assay.core.protocols import Cache, Clock, Executor, Progress, silent, syste
 from assay.core.release import Release
 from assay.core.report import Body, CheckInfo, Report, Run, SystemInfo, TagInfo
 from assay.core.subject import Contract, Kind, Subject
+from assay.core.version import __version__
 from assay.engine.plan import Settings, plan
 from assay.engine.registry import load
 from assay.engine.run import Ran, run
@@ -37,13 +38,19 @@ def scan(
     Raises UsageError when nothing is named; a file that cannot be read is an open outcome, not an error.
     """
     start, began = clock(), time.perf_counter()
-    subjects = {str(p): Subject(name=str(p), kind=Kind.ARTIFACT, uri=str(p)) for p in paths}
+    subjects = {name: Subject(name=name, kind=Kind.ARTIFACT, uri=name) for name in map(_name, paths)}
     if not subjects:
         raise UsageError("nothing to scan", fix="name a file or a folder")
     asked = [(Kind.ARTIFACT, name) for name in subjects]
     tasks = plan(subjects, asked, "", Contract(), settings)
     ran = run(tasks, None, lambda: pool_for(tasks, settings), progress)
     return report_of(ran, tuple(subjects.values()), None, None, settings, start, began)
+
+
+def _name(path: Path) -> str:
+    if readable(str(path)) != str(path):
+        raise InputError("its name is not UTF-8", where=readable(str(path)), fix="rename it, or scan its folder")
+    return str(path)
 
 
 def examine_loose(
@@ -64,8 +71,11 @@ def examine_loose(
 
 
 def _digest(subject: Subject) -> str:
+    path = Path(subject.uri)
     try:
-        return digest_file(subject.uri)
+        if path.exists() and not path.is_file():
+            raise InputError("is not a regular file", where=subject.uri, fix="name a table or a model file")
+        return digest_file(path)
     except OSError as error:
         raise InputError(
             (error.strerror or "cannot be read").lower(), where=subject.uri, fix="check the path"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from assay import __version__
 from assay.attest.files import FileDigest
 from assay.attest.keys import PrivateKey, PublicKey
 from assay.attest.note import read_checkpoint
@@ -21,6 +20,7 @@ from assay.core.errors import UsageError
 from assay.core.protocols import Log
 from assay.core.release import Release
 from assay.core.report import Report
+from assay.core.version import __version__
 from assay.flow.join import Joined, expected_for, join, vouches_of
 from assay.flow.papers import People, open_paper, trusted_policy, trusted_roster
 from assay.policy.decide import decide
@@ -139,7 +139,7 @@ def _preview(
             OutcomeFact(outcome=o, signer=signer, at=report.run.started, bundle="this run")
             for o in report.body.outcomes
         ),
-        expected=expected_for(release),
+        expected=expected_for(release, (report,)),
         severities={i: load(i).spec.severity for i in check_ids()},
     )
     decision = decide(facts, policy, now, preview_reason="unsigned: this run only, on this machine")

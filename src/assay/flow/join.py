@@ -8,13 +8,14 @@ from typing import TypeVar
 import msgspec
 
 from assay.attest import statement as st
+from assay.attest.files import FileDigest, root_digest
 from assay.attest.signature import Moment
 from assay.core.canonical import short
 from assay.core.decision import Approval, ApprovalFact, Facts, OutcomeFact, Signer, Waiver, WaiverFact
 from assay.core.dossier import SignedMaterial, Vouch
 from assay.core.errors import VerificationError
 from assay.core.finding import Outcome
-from assay.core.release import Release, Role, differences
+from assay.core.release import SHIPPED, Release, Role, differences, paths_of
 from assay.core.report import Report
 from assay.core.subject import Kind
 from assay.engine.registry import check_ids, load
@@ -55,13 +56,19 @@ class _SignatureMark(msgspec.Struct, frozen=True, kw_only=True):
     signed_at: Moment
 
 
-def expected_for(release: Release) -> dict[str, tuple[str, ...]]:
-    """For each check that applies to the release, the subjects it must have been asked of."""
+def expected_for(release: Release, reports: Iterable[Report] = ()) -> dict[str, tuple[str, ...]]:
+    """For each check that applies to the release, the subjects it must have been asked of.
+
+    The tables that the model's outcomes in `reports` rest on (its holdout) must have been examined as well.
+    """
+    asked = {(m.name, kind) for m in release.materials for kind in KINDS[m.role]}
+    for body in (r.body for r in reports):
+        read = {name for o in body.outcomes if o.check in check_ids(Kind.MODEL) for name in o.reads}
+        asked |= {(s.name, s.kind) for s in body.subjects if s.kind is Kind.DATASET and s.name in read}
     wanted: dict[str, list[str]] = {}
-    for material in release.materials:
-        for kind in KINDS[material.role]:
-            for check_id in check_ids(kind):
-                wanted.setdefault(check_id, []).append(material.name)
+    for name, kind in sorted(asked):
+        for check_id in check_ids(kind):
+            wanted.setdefault(check_id, []).append(name)
     return {check: tuple(names) for check, names in wanted.items()}
 
 
@@ -89,7 +96,7 @@ def join(papers: Iterable[Paper]) -> Joined:
         waivers=tuple(WaiverFact(waiver=_word(p, Waiver), signer=p.signer) for p in papers if p.kind == st.WAIVER),
         authors=tuple(a for key, a in authors.items() if key in signed_model),
         conflicts=tuple(_conflicts(bundles, release)),
-        expected=expected_for(release),
+        expected=expected_for(release, (b.report for b in bundles)),
         severities={i: load(i).spec.severity for i in check_ids()},
     )
     return Joined(release=release, facts=facts, bundles=bundles, signatures=signatures, vouches=vouches_of(vouched))
@@ -109,7 +116,34 @@ def _bundle(paper: Paper) -> Bundle:
     named = {s.name: s.digest.get("sha256", "") for s in paper.statement.subject}
     if release is None or f"sha256:{named.get('urn:assay:release')}" != release.digest:
         raise VerificationError("the evidence is not about the Release it names", where=paper.uri)
+    why = contradiction(release) or _beyond(report)
+    if why:
+        raise VerificationError(why, where=paper.uri, fix="have it made again with the version of Assay that gates")
     return Bundle(uri=paper.uri, digest=paper.digest, signer=paper.signer, report=report)
+
+
+def contradiction(release: Release) -> str:
+    """Why no manifest describes such a Release, or "": what is checked must be what ships."""
+    if not any(m.role is Role.MODEL for m in release.materials):
+        return "the Release names no model"
+    if len({m.name for m in release.materials}) < len(release.materials):
+        return "the Release names a material twice"
+    for material in release.materials:
+        inside = [FileDigest(name, hex_) for name, hex_ in material.files.items()]
+        if inside and material.digest != f"sha256:{root_digest(inside)}":
+            return f"the files of {material.name} are not those of its digest"
+    paths = [path for m in release.materials if m.role in SHIPPED for path in paths_of(m)]
+    return "the Release names a file twice" if len(set(paths)) < len(paths) else ""
+
+
+def _beyond(report: Report) -> str:
+    """Why this version cannot judge the report: a check, or a version of one, that it does not know."""
+    for outcome in report.body.outcomes:
+        if outcome.check not in check_ids():
+            return f"holds an outcome of {outcome.check[:80]!r}, a check that is not known here"
+        if outcome.version > load(outcome.check).spec.version:
+            return f"holds {outcome.check} in version {outcome.version}, which is not known here"
+    return ""
 
 
 def _word(paper: Paper, kind: type[T]) -> T:
@@ -130,7 +164,7 @@ def _vouched(bundles: tuple[Bundle, ...]) -> Iterable[OutcomeFact]:
 def _signatures(papers: tuple[Paper, ...], release: Release) -> Iterable[SignedMaterial]:
     for paper in (p for p in papers if p.kind == st.SIGNATURE):
         mark = paper.statement.read(_SignatureMark, where=paper.uri)
-        signed = {s.digest.get("sha256", "") for s in paper.statement.subject} | {mark.root}
+        signed = {s.digest["sha256"] for s in paper.statement.subject if "sha256" in s.digest} | {mark.root}
         for material in release.materials:
             if material.digest.removeprefix("sha256:") in signed:
                 yield SignedMaterial(

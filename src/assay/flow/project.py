@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ from assay.config.policy_file import Policy, load_policy
 from assay.core.decision import Decision
 from assay.core.dossier import Dossier, Vouch
 from assay.core.errors import InputError, UsageError
-from assay.core.protocols import Clock, Progress, silent, system_clock
+from assay.core.protocols import Clock, Log, Progress, silent, system_clock
 from assay.core.release import Release
 from assay.core.report import Report
 from assay.engine.plan import Settings
@@ -47,11 +48,27 @@ def run_project(
 
     Evidence that is signed is computed from bytes that were read now, never from remembered digests or outcomes.
     """
+    from assay.flow.book import open_book
+
     project = load_project(where)
     written = _policy(project, policy)
     workspace = Workspace(project.root, clock)
     workspace.prepare()
-    remember = remember and signer is None
+    with open_book(workspace.ledger, clock) as book:  # a ledger that is damaged is told before the work, not after
+        return _run(project, written, workspace, book, settings, signer, remember and signer is None, clock, progress)
+
+
+def _run(
+    project: Project,
+    written: Policy | None,
+    workspace: Workspace,
+    book: Log,
+    settings: Settings,
+    signer: PrivateKey | None,
+    remember: bool,
+    clock: Clock,
+    progress: Progress,
+) -> Ran:
     memory = DigestMemory(workspace.cache / "digests.json", trust=remember)
     digested = digest_subjects(project, memory, progress)
     release = build_release(project, digested, memory)
@@ -61,7 +78,7 @@ def run_project(
         _unchanged(project, digested)
     decision, vouches = _decide(report, written, clock)
     evidence = sign_report(report, signer) if signer is not None else b""
-    _log(workspace, report, signer)
+    _log(book, report, signer)
     dossier = Dossier(report=report, decision=decision, vouches=vouches, coverage=coverage_of(report, decision))
     return Ran(dossier, evidence)
 
@@ -112,14 +129,19 @@ def _decide(report: Report, policy: Policy | None, clock: Clock) -> tuple[Decisi
     return preview(report, policy, clock(), who="this run")
 
 
-def _log(workspace: Workspace, report: Report, signer: PrivateKey | None) -> None:
-    from assay.flow.book import open_book
-
+def _log(book: Log, report: Report, signer: PrivateKey | None) -> None:
     release = report.body.release
-    actor = signer.public.id if signer is not None else f"user:{getpass.getuser()}"
-    with open_book(workspace.ledger, workspace.clock) as book:
-        book.append("run", release.digest if release else report.body.digest, report.body.encode(), actor)
-        book.checkpoint()
+    actor = signer.public.id if signer is not None else f"user:{_user()}"
+    book.append("run", release.digest if release else report.body.digest, report.body.encode(), actor)
+    book.checkpoint()
+
+
+def _user() -> str:
+    """Who runs this: the login name, or the number where the system knows no name for it (containers)."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def examine_only(

@@ -16,6 +16,7 @@ from assay.config.manifest import NAME, Project, load_project
 from assay.core.canonical import short
 from assay.core.errors import InputError, VerificationError
 from assay.core.release import SHIPPED, Material, Release, differences
+from assay.flow.join import contradiction
 from assay.flow.release import Digested, build_release, digest_subjects
 from assay.flow.workspace import DigestMemory
 
@@ -54,6 +55,9 @@ def verify_release(
         (f.name, f.sha256) for f in view.verdict.files
     }:
         raise VerificationError("the verdict contradicts itself: its release is another", where=where)
+    why = contradiction(allowed)
+    if why:
+        raise VerificationError(f"the verdict contradicts itself: {why}", where=where)
     if at is None:
         return Verified(view=view, release=allowed)
     names = tuple(f.name for f in view.verdict.files)

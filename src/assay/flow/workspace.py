@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from stat import S_ISREG
 
 import msgspec
 
@@ -72,6 +73,8 @@ class DigestMemory:
         """`sha256:<hex>` of the file. Raises InputError if it cannot be read."""
         try:
             stat = path.stat()
+            if not S_ISREG(stat.st_mode):
+                raise InputError("is not a regular file", where=str(path), fix="check the path in assay.yaml")
             key = str(path.resolve())
             known = self._known.get(key)
             mark = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from itertools import chain
 
@@ -13,9 +14,10 @@ from assay.config.durations import duration
 from assay.config.policy_file import Policy
 from assay.core.decision import Facts, OutcomeFact
 from assay.core.finding import Measure, Severity, Status
-from assay.policy.people import SKEW, Waived
+from assay.policy.people import SKEW, Waived, zoned
 
 Counted = tuple[tuple[str, ...], tuple[str, ...]]
+_ABOVE_INFO = frozenset(s for s in Severity if s is not Severity.INFO) | {None}
 
 
 class Looked(msgspec.Struct, frozen=True):
@@ -23,6 +25,21 @@ class Looked(msgspec.Struct, frozen=True):
 
     facts: tuple[OutcomeFact, ...]
     gaps: tuple[str, ...]
+
+
+class _Entry(msgspec.Struct, frozen=True, gc=False):
+    """An admitted fact with what does not depend on the rule: its age, why its time is no time, why it is in doubt."""
+
+    fact: OutcomeFact
+    subject: str
+    age: timedelta
+    ran: str
+    untimely: str
+    doubt: str
+
+
+_Asked = tuple[str, int, list[_Entry], tuple[str, ...]]
+"""A check, the rank of the gravest finding it gives (critical where that is not known), its facts, its subjects."""
 
 
 class EvidenceIndex:
@@ -33,99 +50,172 @@ class EvidenceIndex:
         self.outcomes: dict[str, list[OutcomeFact]] = defaultdict(list)
         self.measures: dict[tuple[str, str], list[tuple[OutcomeFact, Measure]]] = defaultdict(list)
         self.unadmitted: dict[str, list[str]] = defaultdict(list)
+        self._entries: dict[str, list[_Entry]] = defaultdict(list)
+        self._by_fact: dict[int, _Entry] = {}
         self._buckets: dict[int, list[tuple[int, Counted]]] = {}
         cover = {s: waived.covers(s) for s in Severity}
-        for fact in _newest_version(facts.outcomes):
-            why = self._not_admitted(fact)
+        admitted = []
+        for fact in sorted(facts.outcomes, key=_place):
+            why = self._not_admitted(fact, fact.outcome.check)
             if why:
                 self.unadmitted[fact.outcome.check].append(why)
-                continue
+            else:
+                admitted.append(fact)
+        for fact in _newest_version(admitted):
             self.outcomes[fact.outcome.check].append(fact)
+            entry = self._by_fact[id(fact)] = self._entry(fact)
+            self._entries[fact.outcome.check].append(entry)
             self._buckets[id(fact)] = _bucket(fact, cover)
             for measure in fact.outcome.measures:
-                self.measures[measure.name, measure.versus].append((fact, measure))
+                if not self._not_admitted(fact, measure.name):
+                    self.measures[measure.name, measure.versus].append((fact, measure))
+        self._oldest = max((e.age for e in self._by_fact.values()), default=timedelta())
+        self._checks = sorted(set(self.outcomes) | set(facts.expected) | set(self.unadmitted))
+        told = [(e.fact.outcome.check, e.subject) for e in self._by_fact.values()]
+        self._told_once = len(set(told)) == len(told)
+        self._matching: dict[str, list[_Asked]] = {}
         self._looked: dict[tuple[str, str | None, str | None, int], Looked] = {}
+        self._counted: dict[tuple[int, Severity], Counted] = {}
 
-    def _not_admitted(self, fact: OutcomeFact) -> str:
-        check = fact.outcome.check
+    def _not_admitted(self, fact: OutcomeFact, name: str) -> str:
+        """Why this signer may not speak of the check or measure of that name, or "".
+
+        A measure's name is judged too, so that nobody slips it in under a check that the policy left open.
+        """
         for rule in self._policy.file.evidence:
-            if fnmatchcase(check, rule.check) and not set(rule.roles) & set(fact.signer.roles):
-                return f"{check} was vouched for by {fact.signer.person}, not by {' or '.join(rule.roles)}"
+            if fnmatchcase(name, rule.check) and not set(rule.roles) & set(fact.signer.roles):
+                return f"{name} was vouched for by {fact.signer.person}, not by {' or '.join(rule.roles)}"
         return ""
+
+    def _entry(self, fact: OutcomeFact) -> _Entry:
+        outcome, untimely, age = fact.outcome, "", timedelta()
+        if not zoned(fact.at):
+            untimely = f"{outcome.check} is dated without a time zone"
+        elif fact.at > self._now + SKEW:
+            untimely = f"{outcome.check} is dated in the future ({fact.at:%d %b %Y %H:%M} UTC)"
+        else:
+            age = self._now - fact.at
+        doubt = ""
+        if outcome.status is Status.OPEN or not outcome.complete:
+            doubt = f"{outcome.check} on {outcome.subject} is open: {outcome.reason or 'not complete'}"
+        elif outcome.status is Status.FAIL and not told_wrong(fact):
+            doubt = f"{outcome.check} on {outcome.subject} failed but names no finding"
+        return _Entry(fact, outcome.subject, age, f"{fact.at:%d %b %Y}", untimely, doubt)
 
     def age_gap(self, fact: OutcomeFact, max_age: str | None) -> str:
         """Why this fact's time disqualifies it, or "" when it is fresh."""
+        entry = self._by_fact[id(fact)]
         limit = max_age or self._policy.file.max_age
-        if fact.at > self._now + SKEW:
-            return f"{fact.outcome.check} is dated in the future ({fact.at:%d %b %Y %H:%M} UTC)"
-        if limit and self._now - fact.at > duration(limit):
-            return f"{fact.outcome.check} is older than {limit} (it ran {fact.at:%d %b %Y})"
-        return ""
+        if not entry.untimely and limit and entry.age > duration(limit):
+            return _older(entry, limit)
+        return entry.untimely
 
     def look(self, pattern: str, subject: str | None, max_age: str | None, least: int = 0) -> Looked:
         """Facts of every check that matches; gaps for what never ran, is stale, open, or not admitted.
 
         `least` is the severity rank that matters: an open check that could not have given such a finding is no gap.
         """
-        key = (pattern, subject, max_age, least)
+        limit = max_age or self._policy.file.max_age
+        if limit is not None and self._oldest <= duration(limit):
+            limit = None  # nothing is that old, so every such limit gives the same answer
+        key = (pattern, subject, limit, least)
         if key not in self._looked:
-            self._looked[key] = self._look(pattern, subject, max_age, least)
+            self._looked[key] = self._look(pattern, subject, limit, least)
         return self._looked[key]
 
-    def _look(self, pattern: str, subject: str | None, max_age: str | None, least: int) -> Looked:
+    def _look(self, pattern: str, subject: str | None, limit: str | None, least: int) -> Looked:
         found: list[OutcomeFact] = []
         gaps: list[str] = []
-        expected = self._facts.expected
-        for check in sorted(set(self.outcomes) | set(expected) | set(self.unadmitted)):
-            if not fnmatchcase(check, pattern):
-                continue
-            severity = self._facts.severities.get(check)
-            matters = severity is None or severity.rank >= least
-            seen: set[str] = set()
-            for fact in self.outcomes.get(check, ()):
-                outcome = fact.outcome
-                if subject is not None and outcome.subject != subject:
+        oldest = duration(limit) if limit is not None else None
+        if pattern not in self._matching:
+            self._matching[pattern] = [self._asked(c) for c in self._checks if fnmatchcase(c, pattern)]
+        for check, rank, entries, expected in self._matching[pattern]:
+            matters = rank >= least
+            seen: set[str] = set()  # of those asked, be the answer too old or not
+            for entry in entries:
+                if subject is not None and entry.subject != subject:
                     continue
-                old = self.age_gap(fact, max_age)
-                if old:
-                    gaps += [old] if matters else []
+                seen.add(entry.subject)
+                if entry.untimely or (oldest is not None and entry.age > oldest):
+                    if matters:
+                        gaps.append(entry.untimely or _older(entry, limit))
                     continue
-                seen.add(outcome.subject)
-                found.append(fact)
-                if matters and (outcome.status is Status.OPEN or not outcome.complete):
-                    gaps.append(f"{check} on {outcome.subject} is open: {outcome.reason or 'not complete'}")
-            wanted = [s for s in expected.get(check, ()) if subject in (None, s)]
+                found.append(entry.fact)
+                if entry.doubt and matters:
+                    gaps.append(entry.doubt)
             if matters:
                 gaps += self.unadmitted.get(check, ())
-                gaps += [f"{check} on {s} was never asked" for s in wanted if s not in seen]
+                if not seen.issuperset(expected):
+                    gaps += self.never_asked(check, subject, seen)
         if not found and not gaps:
             gaps.append(f"nothing was asked that matches {pattern}")
         return Looked(tuple(found), tuple(dict.fromkeys(gaps)))
 
+    def _asked(self, check: str) -> _Asked:
+        severity = self._facts.severities.get(check, Severity.CRITICAL)
+        return check, severity.rank, self._entries.get(check, []), self._facts.expected.get(check, ())
+
+    def never_asked(self, check: str, subject: str | None, seen: Iterable[str]) -> list[str]:
+        """Gaps for the subjects (that one, or all) that this check must have been asked of, apart from those seen."""
+        wanted = (s for s in self._facts.expected.get(check, ()) if subject in (None, s))
+        return [f"{check} on {s} was never asked" for s in wanted if s not in seen]
+
     def unwaived(self, looked: Looked, severity: Severity) -> Counted:
         """Fingerprints of findings at or above `severity`, each once: (unwaived, waived)."""
-        least = severity.rank
+        key = (id(looked), severity)
+        if key not in self._counted:
+            self._counted[key] = self._count(looked, severity.rank)
+        return self._counted[key]
+
+    def _count(self, looked: Looked, least: int) -> Counted:
         parts = [pair for fact in looked.facts for rank, pair in self._buckets[id(fact)] if rank >= least]
         open_ = tuple(chain.from_iterable(p[0] for p in parts))
         covered = tuple(chain.from_iterable(p[1] for p in parts))
-        if len({(f.outcome.check, f.outcome.subject) for f in looked.facts}) < len(looked.facts):
+        if not self._told_once:
             open_, covered = tuple(dict.fromkeys(open_)), tuple(dict.fromkeys(covered))
         return open_, covered
 
 
+def told_wrong(fact: OutcomeFact) -> bool:
+    """Whether the outcome names anything wrong: a finding above info (one that names no severity counts)."""
+    return any(f.severity in _ABOVE_INFO for f in fact.outcome.findings)
+
+
+def _older(entry: _Entry, limit: str | None) -> str:
+    return f"{entry.fact.outcome.check} is older than {limit} (it ran {entry.ran})"
+
+
+def _place(fact: OutcomeFact) -> tuple[str, ...]:
+    """A total order, so that the trace does not depend on the order in which papers were handed in."""
+    outcome, signer = fact.outcome, fact.signer
+    return (
+        outcome.check, outcome.subject, fact.bundle, signer.person, signer.key, fact.at.isoformat(), outcome.status,
+        outcome.reason,
+    )  # fmt: skip
+
+
 def _bucket(fact: OutcomeFact, cover: dict[Severity, frozenset[str]]) -> list[tuple[int, Counted]]:
     """A fact's fingerprints by severity rank; a finding that names no severity counts as critical."""
-    lists: dict[Severity, tuple[dict[str, None], dict[str, None]]] = {s: ({}, {}) for s in Severity}
+    marks: dict[Severity | None, dict[str, None]] = defaultdict(dict)
     for finding in fact.outcome.findings:
-        severity, fingerprint = finding.severity or Severity.CRITICAL, finding.fingerprint
-        lists[severity][fingerprint in cover[severity]][fingerprint] = None
-    return [(s.rank, (tuple(open_), tuple(covered))) for s, (open_, covered) in lists.items() if open_ or covered]
+        marks[finding.severity][finding.fingerprint] = None
+    if None in marks:
+        marks[Severity.CRITICAL].update(marks.pop(None))
+    result = []
+    for severity, once in marks.items():
+        assert severity is not None
+        covers = cover[severity]
+        covered = [m for m in once if m in covers] if covers else []
+        for mark in covered:
+            del once[mark]
+        result.append((severity.rank, (tuple(once), tuple(covered))))
+    return result
 
 
-def _newest_version(facts: tuple[OutcomeFact, ...]) -> list[OutcomeFact]:
+def _newest_version(facts: list[OutcomeFact]) -> list[OutcomeFact]:
     """A check that was superseded speaks no more where its newer version spoke of the same subject."""
     newest: dict[tuple[str, str], int] = {}
     for fact in facts:
         key = (fact.outcome.check, fact.outcome.subject)
-        newest[key] = max(newest.get(key, 0), fact.outcome.version)
+        newest[key] = max(newest.get(key, fact.outcome.version), fact.outcome.version)
     return [f for f in facts if f.outcome.version == newest[f.outcome.check, f.outcome.subject]]

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from assay.config.policy_file import FindingsRule, MeasureRule, OutcomeRule
 from assay.core.decision import OutcomeFact, RuleTrace, Verdict
 from assay.core.finding import Json, Measure, Status
-from assay.policy.evidence import EvidenceIndex
+from assay.policy.evidence import EvidenceIndex, told_wrong
 
 
 def _vouched(facts: tuple[OutcomeFact, ...]) -> tuple[str, ...]:
@@ -42,8 +42,9 @@ def judge_outcome(rule: OutcomeRule, trace: RuleTrace, index: EvidenceIndex) -> 
     """Every check the pattern names must have passed; not-applicable is an answer only beside one that passed."""
     looked = index.look(rule.check, rule.subject, rule.max_age)
     base = replace(trace, vouched=_vouched(looked.facts), check=rule.check)
-    failed = [f"{f.outcome.check} on {f.outcome.subject}" for f in looked.facts if f.outcome.status is Status.FAIL]
-    passed = sum(f.outcome.status is Status.PASS for f in looked.facts)
+    wrong = [f for f in looked.facts if f.outcome.status is Status.FAIL or told_wrong(f)]
+    failed = [f"{f.outcome.check} on {f.outcome.subject}" for f in wrong]
+    passed = sum(f.outcome.status is Status.PASS and not told_wrong(f) for f in looked.facts)
     saw = f"{passed} passed, {len(failed)} failed, {len(looked.facts) - passed - len(failed)} open or not applicable"
     if failed:
         reason = f"failed: {', '.join(dict.fromkeys(failed))}"
@@ -76,8 +77,10 @@ def judge_measure(rule: MeasureRule, trace: RuleTrace, index: EvidenceIndex) -> 
 
 
 def _values(rule: MeasureRule, index: EvidenceIndex) -> tuple[list[tuple[OutcomeFact, Measure]], list[str]]:
+    """The values that count, and what is in doubt; a value is missing where its check was to be asked and gave none."""
     found: list[tuple[OutcomeFact, Measure]] = []
-    gaps: list[str] = []
+    open_: list[str] = []
+    set_aside: list[str] = []
     for fact, measure in index.measures.get((rule.name, rule.versus or ""), ()):
         outcome = fact.outcome
         if rule.subject is not None and outcome.subject != rule.subject:
@@ -85,24 +88,38 @@ def _values(rule: MeasureRule, index: EvidenceIndex) -> tuple[list[tuple[Outcome
         old = index.age_gap(fact, rule.max_age)
         differs = _differs(rule.with_, outcome.parameters)
         if old or differs:
-            gaps.append(old or f"{outcome.check} ran with {differs}")
-        elif outcome.status is Status.OPEN or not outcome.complete:
-            gaps.append(f"{outcome.check} is open: {outcome.reason or 'not complete'}")
+            set_aside.append(old or f"{outcome.check} ran with {differs}")
+        elif outcome.status not in (Status.PASS, Status.FAIL) or not outcome.complete:
+            open_.append(f"{outcome.check} is open: {outcome.reason or 'not complete'}")
         else:
             found.append((fact, measure))
     if found:
-        return found, gaps if rule.with_ else [g for g in gaps if "is open" in g]
+        missing = _unmeasured(rule, index, found)
+        return found, open_ + missing + (set_aside if rule.with_ or missing else [])
     check = rule.name.rpartition(".")[0]
     candidates = {rule.name, check, f"performance.versus-{rule.versus}" if rule.versus else check}
+    gaps = open_ + set_aside
     for name, outcomes in index.outcomes.items():
         if any(fnmatchcase(name, c) for c in candidates):
             gaps += [f"{name} is {f.outcome.status}: {f.outcome.reason}" for f in outcomes if f.outcome.reason]
     return found, gaps
 
 
+def _unmeasured(rule: MeasureRule, index: EvidenceIndex, found: list[tuple[OutcomeFact, Measure]]) -> list[str]:
+    """Where a check that gave this measure was to be asked too, and neither gave it nor said that it does not apply."""
+    gaps: list[str] = []
+    for check in sorted({fact.outcome.check for fact, _ in found}):
+        seen = {fact.outcome.subject for fact, _ in found if fact.outcome.check == check}
+        for fact in index.outcomes.get(check, ()):
+            if fact.outcome.status is Status.NOT_APPLICABLE and not index.age_gap(fact, rule.max_age):
+                seen.add(fact.outcome.subject)
+        gaps += [f"{rule.name}: {gap}" for gap in index.never_asked(check, rule.subject, seen)]
+    return gaps
+
+
 def _differs(wanted: dict[str, Json], had: dict[str, Json]) -> str:
     for key, value in wanted.items():
-        if key not in had or had[key] != value:
+        if key not in had or had[key] != value or isinstance(had[key], bool) is not isinstance(value, bool):
             return f"{key} {had.get(key, 'absent')}, the policy asks for {value}"
     return ""
 
@@ -121,6 +138,8 @@ def _judge_value(rule: MeasureRule, trace: RuleTrace, fact: OutcomeFact, measure
         return replace(base, verdict=Verdict.INDETERMINATE, reason=reason, value=None)
     assert measure.value is not None
     assert read is not None
+    if rule.bound != "value" and not _ordered(measure):
+        return replace(base, verdict=Verdict.INDETERMINATE, reason="the interval does not hold the value")
     if rule.min_n and (measure.n is None or measure.n < rule.min_n):
         reason = f"rests on {measure.n if measure.n is not None else 'an unknown number of'} rows, {rule.min_n} asked"
         return replace(base, verdict=Verdict.INDETERMINATE, reason=reason)
@@ -134,6 +153,14 @@ def _judge_value(rule: MeasureRule, trace: RuleTrace, fact: OutcomeFact, measure
 
 def _broken(value: float | None) -> bool:
     return value is None or not math.isfinite(value)
+
+
+def _ordered(measure: Measure) -> bool:
+    """Whether the interval's ends that are given lie on their sides of the value (to rounding)."""
+    value, slack = measure.value or 0.0, 1e-9 * max(1.0, abs(measure.value or 0.0))
+    low = measure.low if measure.low is not None else value
+    high = measure.high if measure.high is not None else value
+    return low <= value + slack and high >= value - slack
 
 
 def _inside(value: float, low: float | None, high: float | None) -> bool:

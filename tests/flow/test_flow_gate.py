@@ -1,0 +1,475 @@
+"""The gate over real papers: machines that share nothing join, and whatever is not in order is refused or told."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flow_world import (
+    CAROL,
+    DANA,
+    DAY,
+    GATE,
+    HOUR,
+    NOW,
+    OWNER,
+    POLICY,
+    SAM,
+    STRANGER,
+    World,
+    finding,
+    forged,
+    measure,
+    roster,
+)
+from msgspec.structs import replace
+
+from assay.attest import statement as st
+from assay.attest.signature import sign_files, signature_path
+from assay.core.decision import Verdict
+from assay.core.errors import AssayError, UsageError, VerificationError
+from assay.core.finding import Outcome, Severity, Status
+from assay.core.release import Release
+from assay.core.report import Report
+from assay.core.subject import Kind, Subject
+from assay.engine.registry import check_ids
+from assay.flow.papers import sign_report
+
+A, D, I = Verdict.ALLOW, Verdict.DENY, Verdict.INDETERMINATE  # noqa: E741 - short in tables
+
+
+def test_all_in_order_allows(world: World) -> None:
+    decision = world.gate(world.everything()).decision
+    assert decision.verdict is A, decision.trace
+    assert decision.release == world.release().digest
+    assert decision.policy.signed_by == OWNER.public.id
+
+
+def test_bundles_of_two_machines_join(world: World) -> None:
+    rest = world.everything()[1:]
+    data = world.evidence(world.report(lambda c: c.startswith("data.")), DANA, "data.json")
+    other = world.evidence(world.report(lambda c: not c.startswith("data.")), SAM, "other.json")
+    assert world.gate([data, *rest]).decision.verdict is I
+    assert world.gate([other, *rest]).decision.verdict is I
+    gated = world.gate([data, other, *rest])
+    assert gated.decision.verdict is A
+    assert {(v.person, v.check.partition(".")[0]) for v in gated.joined.vouches} == {
+        ("dana", "data"), ("sam", "artifact"), ("sam", "performance"), ("sam", "robustness"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("lost", range(4))
+def test_no_paper_can_be_missing(world: World, lost: int) -> None:
+    papers = world.everything()
+    left = papers[:lost] + papers[lost + 1 :]
+    if lost == 0:
+        with pytest.raises(VerificationError, match="no evidence was given"):
+            world.gate(left)
+    else:
+        assert world.gate(left).decision.verdict is I
+
+
+@pytest.mark.parametrize(
+    "check", ["artifact.pickle-code", "artifact.unsafe-format", "data.schema", "performance.holdout"]
+)
+def test_a_check_that_nobody_ran_is_missing(world: World, check: str) -> None:
+    papers = world.everything()
+    world.evidence(world.report(lambda c: c != check))
+    decision = world.gate(papers).decision
+    assert decision.verdict is I
+    said = "performance.recall was never measured" if check.startswith("performance.") else f"{check} on"
+    assert any(said in t.reason for t in decision.trace)
+
+
+def test_a_finding_denies_until_it_is_waived(world: World) -> None:
+    papers = world.everything()
+    found = finding("data.label-flips", "train")
+    world.evidence(world.report(change={"data.label-flips": {"status": Status.FAIL, "findings": (found,)}}))
+    assert world.gate(papers).decision.verdict is D
+    waiver = world.waive(found.fingerprint, "security", SAM)
+    assert world.gate([*papers, waiver]).decision.verdict is A
+    old = world.waive(found.fingerprint, "security", SAM, at=NOW - 40 * DAY, expires=NOW + DAY)
+    assert world.gate([*papers, old]).decision.verdict is D
+
+
+def test_a_critical_finding_needs_two_waivers(world: World) -> None:
+    papers = world.everything()
+    found = finding("artifact.pickle-code", "model", Severity.CRITICAL)
+    change: dict[str, dict[str, Any]] = {"artifact.pickle-code": {"findings": (found,), "status": Status.FAIL}}
+    world.evidence(world.report(change=change))
+    world.policy = world.document(
+        "policy.yaml", POLICY.replace('  - outcome: {check: "artifact.*", status: pass}\n', "")
+    )
+    one, two = world.waive(found.fingerprint, "security", SAM), world.waive(found.fingerprint, "compliance", CAROL)
+    assert world.gate([*papers, one]).decision.verdict is D
+    assert world.gate([*papers, one, two]).decision.verdict is A
+    own = world.waive(found.fingerprint, "compliance", DANA)
+    assert world.gate([*papers, one, own]).decision.verdict is D
+
+
+# Strangers and forgeries: refused by name, and nothing is decided
+
+
+def refused(world: World, papers: list[Path], **changes: Any) -> VerificationError:
+    with pytest.raises(VerificationError) as caught:
+        world.gate(papers, **changes)
+    return caught.value
+
+
+def test_a_strangers_papers_are_refused_by_name(world: World) -> None:
+    papers = world.everything()
+    for path in (
+        world.evidence(key=STRANGER, name="stranger-evidence.json"),
+        world.approve("security", STRANGER, "stranger-approval.json"),
+        world.waive("0" * 32, "security", STRANGER),
+        world.write("stranger.sig", sign_files(world.project / "model.onnx", [STRANGER], NOW)),
+    ):
+        error = refused(world, [*papers, path])
+        assert path.name in error.where
+        assert "not signed by any trusted key" in error.what
+
+
+def test_a_strangers_policy_and_roster_are_refused_by_name(world: World) -> None:
+    papers = world.everything()
+    mine = world.document("mine.yaml", POLICY, STRANGER)
+    assert "mine.yaml" in refused(world, papers, policy=mine).where
+    people = world.document("people.yaml", roster(), STRANGER)
+    assert "people.yaml" in refused(world, papers, roster=people).where
+
+
+def test_a_policy_that_was_edited_after_signing_is_refused(world: World) -> None:
+    papers = world.everything()
+    world.policy.write_text(POLICY.replace("min: 0.6", "min: 0.1"))
+    error = refused(world, papers)
+    assert (error.what, Path(error.where).name) == ("was changed after its owner signed it", "policy.yaml")
+
+
+def test_a_roster_that_was_edited_or_never_signed_is_refused(world: World) -> None:
+    papers = world.everything()
+    world.roster.write_text(roster().replace("[data-science]", "[security]"))
+    assert "roster.yaml" in refused(world, papers).where
+    signature_path(world.roster).unlink()
+    assert "roster.yaml" in refused(world, papers).where
+
+
+def test_one_kind_of_signature_never_stands_for_another(world: World) -> None:
+    papers = world.everything()
+    shutil.copy(signature_path(world.roster), signature_path(world.policy))
+    assert "urn:assay:roster" in refused(world, papers).what
+    world.policy = world.document("policy.yaml", POLICY)
+    signature_path(world.policy).write_bytes(sign_files(world.policy, [OWNER], NOW))
+    assert "urn:assay:signature" in refused(world, papers).what
+    as_paper = world.write("policy.json", signature_path(world.document("p.yaml", POLICY)).read_bytes())
+    world.policy = world.document("policy.yaml", POLICY)
+    assert "is no evidence" in refused(world, [*papers, as_paper]).what
+
+
+def test_a_waiver_cannot_be_read_as_an_approval(world: World) -> None:
+    papers = world.everything()[:2]
+    waiver = world.waive("0" * 32, "security", SAM)
+
+    def bend(said: dict[str, Any]) -> None:
+        said["predicateType"] = st.APPROVAL
+
+    assert "forged.json" in refused(world, [*papers, forged(waiver, bend)]).where
+    assert world.gate([*papers, waiver]).decision.verdict is I
+
+
+@pytest.mark.parametrize("paper", range(4))
+def test_any_edit_of_any_paper_is_refused_by_name(world: World, paper: int) -> None:
+    papers = world.everything()
+
+    def bend(said: dict[str, Any]) -> None:
+        said["predicate"]["note"] = "edited"
+
+    papers[paper] = forged(papers[paper], bend, f"edited-{paper}.json")
+    error = refused(world, papers)
+    assert f"edited-{paper}.json" in error.where
+    assert "not signed by any trusted key" in error.what
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"null", b'{"payload": 5}', b'{"payload": "e30="}', b"\xff" * 9, b"[" * 99999]
+)
+def test_what_is_no_paper_is_refused_by_name(world: World, content: bytes) -> None:
+    junk = world.write("junk.json", content)
+    error = refused(world, [*world.everything(), junk])
+    assert (error.what, Path(error.where).name) == ("is not a signed paper", "junk.json")
+
+
+# Replay: a word on one Release is no word on another
+
+
+def test_evidence_for_another_release_denies_and_says_why(world: World) -> None:
+    old = world.evidence(name="old.json")
+    (world.project / "assay.yaml").write_text((world.project / "assay.yaml").read_text().replace("0.31", "0.29"))
+    decision = world.gate([*world.everything(), old]).decision
+    assert decision.verdict is D
+    assert "threshold of model 0.29 → 0.31" in decision.trace[0].reason
+    alone = world.gate([old, *world.everything()[1:]]).decision
+    assert alone.verdict is I, "approvals speak of the new Release, the evidence of the old"
+
+
+def test_an_approval_of_another_release_does_not_count(world: World) -> None:
+    stale = world.approve("security", SAM, "stale.json")
+    (world.project / "model.onnx").write_bytes(b"other weights")
+    papers = [world.evidence(), world.sign_model(), world.approve("compliance", CAROL), stale]
+    decision = world.gate(papers).decision
+    assert decision.verdict is I
+    assert "speaks of Release" in decision.trace[-1].reason
+
+
+def test_an_approval_cannot_be_bound_to_two_releases(world: World) -> None:
+    """The statement's subject and the word inside must agree."""
+    from assay.core.decision import Approval
+    from assay.flow.papers import release_subject
+
+    word = Approval(release=world.release().digest, role="security", at=NOW - HOUR, expires=NOW + DAY)
+    envelope = st.sign(st.APPROVAL, [release_subject("sha256:" + "0" * 64)], word, [SAM])
+    papers = [*world.everything(), world.write("moved.json", envelope)]
+    assert "another Release" in refused(world, papers).what
+
+
+def test_evidence_cannot_be_bound_to_another_release_than_its_report(world: World) -> None:
+    from assay.flow.papers import release_subject
+
+    envelope = st.sign(st.EVIDENCE, [release_subject("sha256:" + "0" * 64)], world.report(), [DANA])
+    assert "not about the Release it names" in refused(world, [world.write("moved.json", envelope)]).what
+
+
+def test_two_bundles_that_saw_different_training_data_deny(world: World) -> None:
+    first = world.report()
+    train = "sha256:" + "12" * 32
+    outcomes = tuple(replace(o, reads={"train": train}) for o in first.body.outcomes if o.subject == "model")
+    second = replace(first, body=replace(first.body, outcomes=outcomes))
+    decision = world.gate([*world.everything(), world.evidence(second, SAM, "second.json")]).decision
+    assert decision.verdict is D
+    assert "train is" in decision.trace[0].reason
+    assert "12121212 in sam's evidence" in decision.trace[0].reason
+
+
+def test_two_bundles_that_contradict_each_other_deny(world: World) -> None:
+    change = {"data.schema": {"status": Status.FAIL, "findings": (finding("data.schema", "train", Severity.LOW),)}}
+    second = world.evidence(world.report(change=change), SAM, "second.json")
+    decision = world.gate([*world.everything(), second]).decision
+    assert decision.verdict is D
+    assert "data.schema on train is pass in dana's evidence and fail in sam's evidence" in decision.trace[0].reason
+
+
+@pytest.mark.parametrize("started", [NOW + DAY, NOW - 40 * DAY])
+def test_evidence_from_the_future_or_long_ago_never_allows(world: World, started: datetime) -> None:
+    world.policy = world.document("policy.yaml", POLICY.replace("version: 3", "version: 3\nmax_age: 30d"))
+    papers = world.everything()
+    report = world.report()
+    world.evidence(replace(report, run=replace(report.run, started=started)))
+    assert world.gate(papers).decision.verdict is I
+
+
+def test_a_clock_set_back_never_allows(world: World) -> None:
+    papers = world.everything()
+    assert world.gate(papers, now=NOW).decision.verdict is A
+    assert world.gate(papers, now=NOW - 3 * HOUR).decision.verdict is I
+    assert world.gate(papers, now=NOW + 8 * DAY).decision.verdict is I, "the approvals have expired"
+
+
+# People who may no longer speak
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (", valid_until: '2026-11-21T11:00:00Z'", "no longer on the roster"),
+        (", valid_from: '2026-11-22T00:00:00Z'", "not on the roster yet"),
+        (f", revoked_keys: ['{SAM.public.text}']", "was revoked"),
+    ],
+)
+def test_who_may_not_speak_now_is_refused(world: World, entry: str, said: str) -> None:
+    papers = world.everything()
+    world.roster = world.document("roster.yaml", roster(sam=entry))
+    error = refused(world, papers)
+    assert said in error.what
+    assert "approval-security.json" in error.where
+
+
+def test_who_was_removed_is_a_stranger(world: World) -> None:
+    papers = world.everything()
+    kept = "".join(line for line in roster().splitlines(True) if "sam" not in line)
+    world.roster = world.document("roster.yaml", kept)
+    assert "approval-security.json" in refused(world, papers).where
+
+
+def test_a_time_without_a_zone_is_refused_not_a_crash(world: World) -> None:
+    papers = world.everything()
+    with pytest.raises(AssayError):
+        world.roster = world.document("roster.yaml", roster(sam=", valid_until: '2027-01-01T00:00:00'"))
+    world.roster = world.document("roster.yaml", roster())
+
+    def naive(word: Any) -> bytes:
+        from assay.flow.papers import release_subject
+
+        return st.sign(st.APPROVAL, [release_subject(world.release().digest)], word, [SAM])
+
+    word = {
+        "release": world.release().digest,
+        "role": "security",
+        "at": "2026-11-21T11:00:00",
+        "expires": "2027-01-01T00:00:00",
+    }
+    assert "malformed" in refused(world, [*papers, world.write("naive.json", naive(word))]).what
+
+
+def test_the_author_cannot_approve_even_with_the_role(world: World) -> None:
+    world.roster = world.document("roster.yaml", roster().replace("[data-science]", "[data-science, security]"))
+    papers = world.everything()
+    papers[2] = world.approve("security", DANA)
+    decision = world.gate(papers).decision
+    assert decision.verdict is I
+    assert "dana is the author" in decision.trace[-1].reason
+
+
+def test_a_signature_of_other_bytes_makes_nobody_the_author(world: World) -> None:
+    papers = world.everything()
+    (world.root / "other.bin").write_bytes(b"other")
+    world.write("model.sig", sign_files(world.root / "other.bin", [DANA], NOW - HOUR))
+    decision = world.gate(papers).decision
+    assert decision.verdict is I
+    assert "author is unknown" in decision.trace[-1].reason
+
+
+# Evidence that no honest run could have written
+
+
+def resigned(world: World, report: Report) -> Path:
+    return world.write("evidence.json", sign_report(report, DANA))
+
+
+def with_outcome(report: Report, **changes: Any) -> Report:
+    first = report.body.outcomes[0]
+    return replace(report, body=replace(report.body, outcomes=(*report.body.outcomes, replace(first, **changes))))
+
+
+def test_a_check_or_version_that_is_not_known_here_is_refused(world: World) -> None:
+    papers = world.everything()
+    resigned(world, with_outcome(world.report(), check="supply.sbom"))
+    assert "'supply.sbom', a check that is not known here" in refused(world, papers).what
+    resigned(world, with_outcome(world.report(), version=99))
+    assert "version 99" in refused(world, papers).what
+
+
+def without_model(release: Release) -> Release:
+    return replace(release, materials=tuple(m for m in release.materials if m.role != "model"))
+
+
+def hidden_file(release: Release) -> Release:
+    twin = replace(release.materials[0], name="model.preprocessing", role="preprocessing", digest="sha256:" + "9" * 64)
+    return replace(release, materials=(*release.materials, twin))
+
+
+def wrong_files(release: Release) -> Release:
+    return replace(
+        release, materials=(replace(release.materials[0], files={"a.bin": "9" * 64}), *release.materials[1:])
+    )
+
+
+def named_twice(release: Release) -> Release:
+    return replace(release, materials=(*release.materials, release.materials[-1]))
+
+
+@pytest.mark.parametrize("bend", [without_model, hidden_file, wrong_files, named_twice])
+def test_a_release_that_no_manifest_describes_is_refused(world: World, bend: Any) -> None:
+    report = world.report()
+    release = bend(report.body.release)
+    error = refused(world, [resigned(world, replace(report, body=replace(report.body, release=release)))])
+    assert "evidence.json" in error.where
+    assert "Release" in error.what or "files of" in error.what
+
+
+def test_a_measure_from_who_may_not_vouch_never_counts(world: World) -> None:
+    """The policy wants security's figure; data science hides its own in another check's outcome."""
+    head = "evidence:\n  - {check: 'performance.*', roles: [security]}\nrequire:"
+    world.policy = world.document("policy.yaml", POLICY.replace("require:", head))
+    honest = world.evidence(world.report(lambda c: c.startswith("performance.")), SAM, "sam.json")
+    rest = world.everything()[1:]
+    world.evidence(world.report(lambda c: not c.startswith("performance.")))
+    mine = world.papers / "evidence.json"
+    assert world.gate([honest, mine, *rest]).decision.verdict is A
+    hidden = {"data.schema": {"measures": (measure(0.99),)}}
+    poor = {"performance.holdout": {"measures": ()}}
+    world.evidence(world.report(lambda c: not c.startswith("performance."), hidden))
+    world.evidence(world.report(lambda c: c.startswith("performance."), poor), SAM, "sam.json")
+    assert world.gate([honest, mine, *rest]).decision.verdict is I
+
+
+def test_the_table_that_the_figures_rest_on_must_be_examined_too(world: World) -> None:
+    """Recall on a holdout that shares rows with the training data is flattery; its checks cannot be left out."""
+    report = world.report(change={"performance.holdout": {"reads": {"holdout": "sha256:" + "7" * 64}}})
+    table = Subject(name="holdout", kind=Kind.DATASET, uri="h.csv", digest="sha256:" + "7" * 64)
+    report = replace(report, body=replace(report.body, subjects=(*report.body.subjects, table)))
+    papers = world.everything()
+    resigned(world, report)
+    decision = world.gate(papers).decision
+    assert decision.verdict is I
+    assert "data.label-flips on holdout was never asked" in decision.trace[1].reason
+    said = replace(report.body.outcomes[0], subject="holdout", subject_digest=table.digest, measures=())
+    checks = check_ids(Kind.DATASET)
+    outcomes = (*report.body.outcomes, *(replace(said, check=c) for c in checks))
+    resigned(world, replace(report, body=replace(report.body, outcomes=outcomes)))
+    assert world.gate(papers).decision.verdict is A
+
+
+# What the gate leaves behind
+
+
+def test_observe_signs_nothing_and_says_would(world: World) -> None:
+    world.policy = world.document("policy.yaml", POLICY.replace("version: 3", "version: 3\nmode: observe"))
+    gated = world.gate(world.everything(), key=GATE)
+    assert (gated.decision.verdict, gated.decision.mode, gated.verdict, gated.proof) == (A, "observe", b"", None)
+
+
+def test_a_verdict_needs_a_ledger(world: World) -> None:
+    from assay.flow.gate import gate
+
+    with pytest.raises(UsageError, match="needs a ledger"):
+        gate(world.everything(), world.policy, world.roster, OWNER.public, OWNER.public, NOW, key=GATE)
+
+
+def test_the_ledger_holds_evidence_decision_and_verdict(world: World) -> None:
+    from assay.flow.book import open_book
+
+    gated = world.gate(world.everything(), key=GATE)
+    with open_book(world.root / "ledger.db") as book:
+        kinds = [entry.kind for entry in book.read()]
+    assert kinds == ["evidence", "decision", "verdict"]
+    assert gated.proof is not None
+    assert gated.proof.size == 2, "the checkpoint was taken before the verdict that carries it"
+
+
+def test_the_dossier_merges_bundles_and_keeps_who_vouches(world: World) -> None:
+    from assay.flow.dossier import dossier_of
+
+    data = world.evidence(world.report(lambda c: c.startswith("data.")), DANA, "data.json")
+    whole = world.evidence(world.report(), SAM, "whole.json")
+    dossier = dossier_of(world.gate([data, whole, *world.everything()[1:]]))
+    pairs = [(o.check, o.subject) for o in dossier.report.body.outcomes]
+    assert len(pairs) == len(set(pairs)) == len(world.report().body.outcomes)
+    assert {v.person for v in dossier.vouches if v.check == "data.schema"} == {"dana", "sam"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_paper_that_cannot_be_read_is_told(world: World) -> None:
+    papers = world.everything()
+    papers[0].chmod(0)
+    with pytest.raises(AssayError, match=r"evidence\.json"):
+        world.gate(papers)
+
+
+def test_a_saved_bundle_reads_back_as_the_same_report(world: World) -> None:
+    from assay.flow.saved import read_dossier
+
+    report = world.report()
+    assert read_dossier(world.evidence(report)).report == report
+    assert isinstance(report.body.outcomes[0], Outcome)

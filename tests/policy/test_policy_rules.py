@@ -1,0 +1,263 @@
+"""Each kind of rule on a table of examples: what allows, what denies, and what leaves it undecided."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from policy_facts import DS, NOW, SEC, fact, facts, finding, judge, measure, outcome, policy, verdict
+
+from assay.core.decision import Facts, OutcomeFact, Verdict
+from assay.core.finding import Severity, Status
+
+A, D, I = Verdict.ALLOW, Verdict.DENY, Verdict.INDETERMINATE  # noqa: E741 - the table reads better so
+PASS = fact(outcome())
+LONG_AGO = NOW - timedelta(days=31)
+
+
+def bad(*marks: str, severity: Severity | None = Severity.HIGH, **changes: Any) -> OutcomeFact:
+    return fact(outcome(findings=tuple(finding(m, severity) for m in marks), **changes))
+
+
+FINDINGS = [
+    (facts(PASS), A, "nothing found"),
+    (facts(bad("1")), D, "one too many"),
+    (facts(bad("1", severity=Severity.MEDIUM)), A, "below the severity that is asked"),
+    (facts(bad("1", severity=Severity.CRITICAL)), D, "above it"),
+    (facts(bad("1", severity=None)), D, "one that names no severity counts as critical"),
+    (facts(bad("1", complete=False)), D, "found, though not to the end"),
+    (facts(bad("1", "1")), D, "one fingerprint twice is one finding, and one is too many"),
+    (facts(bad("1", status=Status.PASS)), D, "the status does not hide the finding"),
+    (facts(fact(outcome(status=Status.FAIL))), I, "failed, but no finding says what"),
+    (facts(fact(outcome(status=Status.OPEN, complete=False, reason="no extra"))), I, "open"),
+    (facts(fact(outcome(complete=False))), I, "passed but not complete"),
+    (facts(fact(outcome(status=Status.NOT_APPLICABLE))), A, "does not apply"),
+    (facts(fact(outcome(), at=LONG_AGO)), I, "stale"),
+    (facts(fact(outcome(), at=NOW + timedelta(minutes=6))), I, "dated in the future"),
+    (facts(fact(outcome(), at=NOW + timedelta(minutes=4))), A, "a clock that runs a little ahead"),
+    (facts(fact(outcome(), at=NOW.replace(tzinfo=None))), I, "dated without a zone"),
+    (facts(PASS, expected={"x.a": ("model", "train")}), I, "never asked of a second subject"),
+    (facts(PASS, expected={"x.b": ("model",)}), I, "a second check never asked"),
+    (facts(), I, "no evidence at all"),
+]
+
+
+@pytest.mark.parametrize(("given", "wanted", "why"), FINDINGS, ids=[w for _, _, w in FINDINGS])
+def test_findings(given: Facts, wanted: Verdict, why: str) -> None:
+    written = policy("findings: {severity: high, unwaived_max: 0, max_age: 30d}")
+    assert verdict(given, written) is wanted, why
+
+
+def test_a_check_that_cannot_give_such_a_finding_may_stay_open() -> None:
+    open_ = fact(outcome("x.low", status=Status.OPEN, complete=False))
+    given = facts(PASS, open_, severities={"x.low": Severity.LOW, "x.a": Severity.CRITICAL})
+    assert verdict(given, policy("findings: {severity: high}")) is A
+    assert verdict(given, policy("findings: {severity: low}")) is I
+
+
+def test_a_count_within_the_limit_allows_and_is_told() -> None:
+    given = facts(bad("1", "2"))
+    assert verdict(given, policy("findings: {severity: high, unwaived_max: 2}")) is A
+    line = judge(given, policy("findings: {severity: high, unwaived_max: 1}")).trace[1]
+    assert (line.verdict, line.value, line.bound, line.fingerprints) == (D, 2.0, 1.0, ("1", "2"))
+
+
+def test_a_pattern_that_nothing_matches_is_undecided() -> None:
+    assert verdict(facts(PASS), policy('findings: {severity: high, check: "supply.*"}')) is I
+
+
+OUTCOMES = [
+    (facts(PASS), A, "passed"),
+    (facts(bad("1")), D, "failed"),
+    (facts(bad("1", status=Status.PASS)), D, "passed, with a finding"),
+    (facts(fact(outcome(status=Status.NOT_APPLICABLE, reason="no rows"))), I, "does not apply"),
+    (facts(fact(outcome(status=Status.OPEN))), I, "open"),
+    (facts(PASS, fact(outcome(subject="train", status=Status.OPEN))), I, "open on one subject"),
+    (facts(PASS, expected={"x.a": ("model", "train")}), I, "never asked of one subject"),
+    (facts(fact(outcome(), at=LONG_AGO)), I, "stale"),
+    (facts(fact(outcome("y.a"))), I, "another check"),
+]
+
+
+@pytest.mark.parametrize(("given", "wanted", "why"), OUTCOMES, ids=[w for _, _, w in OUTCOMES])
+def test_outcome(given: Facts, wanted: Verdict, why: str) -> None:
+    assert verdict(given, policy("outcome: {check: x.a, status: pass, max_age: 30d}")) is wanted, why
+
+
+def test_not_applicable_is_an_answer_beside_one_that_passed() -> None:
+    skipped = fact(outcome("x.b", status=Status.NOT_APPLICABLE))
+    assert verdict(facts(PASS, skipped), policy('outcome: {check: "x.*"}')) is A
+    assert verdict(facts(skipped), policy('outcome: {check: "x.*"}')) is I
+
+
+def test_an_outcome_can_be_asked_of_one_subject() -> None:
+    given = facts(PASS, bad("1", subject="train"))
+    assert verdict(given, policy("outcome: {check: x.a, subject: model}")) is A
+    assert verdict(given, policy("outcome: {check: x.a, subject: train}")) is D
+
+
+def measured(**changes: Any) -> Facts:
+    outcome_changes = {k: changes.pop(k) for k in ("status", "complete", "at") if k in changes}
+    at = outcome_changes.pop("at", NOW - timedelta(hours=1))
+    return facts(fact(outcome("performance.holdout", measures=(measure(**changes),), **outcome_changes), at=at))
+
+
+MEASURES = [
+    (measured(), A, "inside, and so is its low end"),
+    (measured(value=0.5, low=0.4, high=0.6), D, "outside"),
+    (measured(low=0.55), I, "inside, but too few rows to be sure"),
+    (measured(low=None), I, "no interval"),
+    (measured(low=float("nan")), I, "a broken interval"),
+    (measured(low=float("-inf")), I, "an unbounded interval"),
+    (measured(low=0.72), I, "an interval that does not hold its value"),
+    (measured(high=0.65), I, "an interval that ends below its value"),
+    (measured(value=None), I, "null"),
+    (measured(value=float("nan")), I, "NaN"),
+    (measured(value=float("inf")), I, "infinite"),
+    (measured(n=99), I, "too few rows"),
+    (measured(n=None), I, "an unknown number of rows"),
+    (measured(versus="champion"), I, "a difference, not the value"),
+    (measured(status=Status.OPEN), I, "open"),
+    (measured(status=Status.NOT_APPLICABLE), I, "a value of what does not apply"),
+    (measured(complete=False), I, "not complete"),
+    (measured(at=LONG_AGO), I, "stale"),
+    (measured(name="performance.precision"), I, "another measure"),
+]
+
+
+@pytest.mark.parametrize(("given", "wanted", "why"), MEASURES, ids=[w for _, _, w in MEASURES])
+def test_measure(given: Facts, wanted: Verdict, why: str) -> None:
+    written = policy("measure: {name: performance.recall, min: 0.6, bound: lower95, max_age: 30d, min_n: 100}")
+    assert verdict(given, written) is wanted, why
+
+
+def test_an_upper_bound_reads_the_other_end() -> None:
+    written = policy("measure: {name: data.duplicates, max: 0.02, bound: upper95}")
+
+    def share(value: float, high: float) -> Facts:
+        return facts(
+            fact(outcome("data.duplicates", "train", measures=(measure("data.duplicates", value, low=0.0, high=high),)))
+        )
+
+    assert verdict(share(0.01, 0.019), written) is A
+    assert verdict(share(0.01, 0.021), written) is I
+    assert verdict(share(0.03, 0.04), written) is D
+
+
+def test_versus_reads_the_paired_difference() -> None:
+    written = policy("measure: {name: performance.recall, versus: champion, min_change: -0.01, bound: lower95}")
+
+    def change(value: float, low: float) -> Facts:
+        said = measure(value=value, low=low, high=0.1, versus="champion")
+        return facts(fact(outcome("performance.versus-champion", measures=(said,))))
+
+    assert verdict(change(0.0, -0.005), written) is A
+    assert verdict(change(0.0, -0.02), written) is I
+    assert verdict(change(-0.05, -0.06), written) is D
+
+
+def test_the_worst_value_decides_and_is_shown() -> None:
+    good = fact(outcome("performance.holdout", "model", measures=(measure(),)))
+    poor = fact(outcome("performance.holdout", "other", measures=(measure(value=0.5, low=0.4, high=0.6),)))
+    line = judge(facts(good, poor), policy("measure: {name: performance.recall, min: 0.6}")).trace[1]
+    assert (line.verdict, line.value) == (D, 0.5)
+
+
+def test_a_measure_is_missing_where_its_check_was_to_be_asked_and_gave_none() -> None:
+    """One table's figure must not stand in for another's whose evidence was taken away."""
+    said = fact(outcome("data.duplicates", "holdout", measures=(measure("data.duplicates", 0.0, low=0.0, high=0.0),)))
+    written = policy("measure: {name: data.duplicates, max: 0.01}")
+    assert verdict(facts(said), written) is A
+    assert verdict(facts(said, expected={"data.duplicates": ("train", "holdout")}), written) is I
+    silent = fact(outcome("data.duplicates", "train"))
+    assert verdict(facts(said, silent), written) is I
+    skipped = fact(outcome("data.duplicates", "train", status=Status.NOT_APPLICABLE))
+    assert verdict(facts(said, skipped), written) is A
+
+
+def test_pinned_parameters_must_be_those_that_were_used() -> None:
+    written = policy("measure: {name: performance.recall, min: 0.6, with: {rows: 300, sandbox: full, strict: true}}")
+
+    def ran(**parameters: Any) -> Verdict:
+        return verdict(
+            facts(fact(outcome("performance.holdout", measures=(measure(),), parameters=parameters))), written
+        )
+
+    assert ran(rows=300, sandbox="full", strict=True) is A
+    assert ran(rows=300.0, sandbox="full", strict=True, other=1) is A
+    assert ran(rows=10, sandbox="full", strict=True) is I
+    assert ran(rows=300, sandbox="weak", strict=True) is I
+    assert ran(rows=300, sandbox="full", strict=1) is I
+    assert ran(rows=300, sandbox="full") is I
+
+
+def test_a_value_with_other_parameters_is_not_outvoted_by_one_with_the_right_ones() -> None:
+    right = fact(outcome("performance.holdout", measures=(measure(),), parameters={"rows": 300}))
+    wrong = fact(outcome("performance.holdout", measures=(measure(),), parameters={"rows": 3}), SEC, bundle="b2")
+    written = policy("measure: {name: performance.recall, min: 0.6, with: {rows: 300}}")
+    assert verdict(facts(right), written) is A
+    assert verdict(facts(right, wrong), written) is I
+
+
+VOUCH = "evidence:\n  - {check: 'performance.*', roles: [security]}\n"
+
+
+def test_only_the_named_roles_may_vouch() -> None:
+    said = outcome("performance.holdout", measures=(measure(),))
+    written = policy("measure: {name: performance.recall, min: 0.6}\noutcome: {check: performance.holdout}", VOUCH)
+    assert verdict(facts(fact(said, SEC)), written) is A
+    refused = judge(facts(fact(said, DS)), written)
+    assert refused.verdict is I
+    assert "vouched for by dana, not by security" in refused.trace[2].reason
+
+
+def test_a_measure_cannot_be_slipped_in_under_an_unguarded_check() -> None:
+    slipped = outcome("data.duplicates", measures=(measure("performance.recall"),))
+    written = policy("measure: {name: performance.recall, min: 0.6}", VOUCH)
+    assert verdict(facts(fact(slipped, DS)), written) is I
+    assert verdict(facts(fact(slipped, SEC)), written) is A
+
+
+def test_every_vouch_rule_that_matches_must_be_met() -> None:
+    head = VOUCH + "  - {check: performance.holdout, roles: [compliance]}\n"
+    said = outcome("performance.holdout")
+    assert verdict(facts(fact(said, SEC)), policy("outcome: {check: performance.holdout}", head)) is I
+
+
+def test_a_newer_version_of_a_check_supersedes_the_older() -> None:
+    written = policy("outcome: {check: x.a}")
+    old_bad, new_good = bad("1", version=1), fact(outcome(version=2), SEC, bundle="b2")
+    assert verdict(facts(old_bad), written) is D
+    assert verdict(facts(old_bad, new_good), written) is A
+    assert verdict(facts(fact(outcome(version=1)), bad("1", version=2)), written) is D
+    assert verdict(facts(old_bad, fact(outcome(version=2, subject="train"))), written) is D, "of that subject only"
+
+
+def test_who_may_not_vouch_cannot_supersede_either() -> None:
+    head = "evidence:\n  - {check: x.a, roles: [security]}\n"
+    honest = fact(outcome(findings=(finding("1"),), version=1), SEC)
+    pretended = fact(outcome(version=99), DS, bundle="b2")
+    assert verdict(facts(honest, pretended), policy("outcome: {check: x.a}", head)) is D
+
+
+def test_conflicts_always_deny() -> None:
+    decision = judge(facts(PASS, conflicts=("train is 1 here and 2 there",)), policy("outcome: {check: x.a}"))
+    assert decision.verdict is D
+    assert "train is 1 here and 2 there" in decision.trace[0].reason
+
+
+def test_the_trace_holds_every_rule_with_its_line_and_words() -> None:
+    rules = "findings: {severity: high}\nmeasure: {name: performance.recall, min: 0.6}\napprovals: {roles: [security]}"
+    decision = judge(facts(PASS), policy(rules))
+    assert [t.line for t in decision.trace] == [0, 4, 5, 6]
+    assert [t.asks for t in decision.trace] == ["evidence", "findings", "measure", "approvals"]
+    assert decision.trace[2].rule == "measure: {name: performance.recall, min: 0.6}"
+    assert all(t.reason for t in decision.trace if t.verdict is not A)
+
+
+def test_observe_decides_the_same_and_says_so() -> None:
+    enforced = judge(facts(PASS), policy("outcome: {check: x.a}"))
+    observed = judge(facts(PASS), policy("outcome: {check: x.a}", "mode: observe\n"))
+    assert (enforced.verdict, enforced.mode) == (A, "enforce")
+    assert (observed.verdict, observed.mode) == (A, "observe")
