@@ -27,13 +27,14 @@ evidence:
 waivers: {roles: [security], longest: 60d}
 require:
 - findings: {severity: critical, unwaived_max: 0}
-- measure: {name: performance.recall, min: 0.6, bound: lower95, with: {rows: 300}}
+- measure: {name: performance.recall, min: 0.6, bound: lower95}
 - measure:
     name: performance.recall
     versus: champion
     min_change: -0.01
 - outcome: {check: "artifact.*", status: pass, max_age: 7d}
 - approvals: {roles: [security, compliance], distinct: 2, exclude: author}
+parameters: {performance.holdout: {draws: 2000}}
 """
 KEY = "ed25519:" + "A" * 43 + "="
 ROSTER = f"""\
@@ -63,7 +64,7 @@ def test_a_whole_policy_opens_with_its_lines_and_words() -> None:
     assert policy.digest == digest_bytes(POLICY.encode())
     assert policy.verdict_valid.days == 14
     assert policy.file.require[1].measure is not None
-    assert policy.file.require[1].measure.with_ == {"rows": 300}
+    assert policy.file.parameters == {"performance.holdout": {"draws": 2000}}
 
 
 def test_a_rule_that_names_an_empty_kind_beside_its_own_still_reads() -> None:

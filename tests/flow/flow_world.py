@@ -21,7 +21,7 @@ from assay.core.report import Body, Report, Run
 from assay.core.subject import Subject
 from assay.flow.book import open_book
 from assay.flow.gate import Gated, gate
-from assay.flow.join import expected_for
+from assay.flow.join import defaults, expected_for
 from assay.flow.papers import sign_document, sign_report, sign_word
 from assay.flow.release import build_release, digest_subjects
 from assay.flow.workspace import DigestMemory
@@ -114,6 +114,7 @@ class World:
                     subject_digest=digests[subject],
                     status=Status.PASS,
                     measures=(measure(),) if check == "performance.holdout" else (),
+                    parameters=defaults()[check],
                 )
                 outcomes.append(replace(said, **(change or {}).get(check, {})))
         named = tuple(

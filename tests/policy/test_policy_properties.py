@@ -39,7 +39,7 @@ FULL = policy(
     findings: {severity: low, unwaived_max: 1, check: "x.*", max_age: 7d}
     outcome: {check: "y.*", status: pass, max_age: 7d}
     outcome: {check: x.b, status: pass, max_age: 7d}
-    measure: {name: x.rate, max: 0.5, bound: upper95, max_age: 7d, with: {rows: 300}}
+    measure: {name: x.rate, max: 0.5, bound: upper95, max_age: 7d}
     measure: {name: y.recall, min: 0.6, bound: lower95, max_age: 7d, min_n: 10}
     measure: {name: y.recall, versus: champion, min_change: -0.01, bound: lower95, max_age: 7d}
     approvals: {roles: [security, compliance], distinct: 2, exclude: author}""",
@@ -56,6 +56,7 @@ IN_ORDER = facts(
     fact(outcome("y.a", "model", measures=(RECALL, CHANGE)), SEC, bundle="b2"),
     approvals=(approval(), approval("compliance", COM)),
     waivers=(waiver("w1"),),
+    defaults={"x.a": {"rows": 300}},
 )
 BAD_NUMBERS = (None, float("nan"), float("inf"), float("-inf"))
 

@@ -176,28 +176,40 @@ def test_a_measure_is_missing_where_its_check_was_to_be_asked_and_gave_none() ->
     assert verdict(facts(said, skipped), written) is A
 
 
-def test_pinned_parameters_must_be_those_that_were_used() -> None:
-    written = policy("measure: {name: performance.recall, min: 0.6, with: {rows: 300, sandbox: full, strict: true}}")
+PINNED = "parameters:\n  performance.holdout: {rows: 300, strict: true}\n"
+DEFAULTS = {"performance.holdout": {"rows": 100, "strict": False}}
 
-    def ran(**parameters: Any) -> Verdict:
-        return verdict(
-            facts(fact(outcome("performance.holdout", measures=(measure(),), parameters=parameters))), written
-        )
 
-    assert ran(rows=300, sandbox="full", strict=True) is A
-    assert ran(rows=300.0, sandbox="full", strict=True, other=1) is A
-    assert ran(rows=10, sandbox="full", strict=True) is I
-    assert ran(rows=300, sandbox="weak", strict=True) is I
-    assert ran(rows=300, sandbox="full", strict=1) is I
-    assert ran(rows=300, sandbox="full") is I
+def test_parameters_must_be_those_of_the_policy_or_else_the_defaults() -> None:
+    rules = "measure: {name: performance.recall, min: 0.6}\n    outcome: {check: performance.holdout}"
+    silent, pinned = policy(rules), policy(rules, PINNED)
+
+    def ran(written: Any, **parameters: Any) -> Verdict:
+        said = outcome("performance.holdout", measures=(measure(),), parameters=parameters)
+        return verdict(facts(fact(said), defaults=DEFAULTS), written)
+
+    assert ran(silent, rows=100, strict=False, sandbox="full") is A
+    assert ran(silent, rows=1, strict=False, sandbox="full") is I
+    assert ran(pinned, rows=300, strict=True, sandbox="full") is A
+    assert ran(pinned, rows=300.0, strict=True) is A
+    assert ran(pinned, rows=100, strict=False) is I
+    assert ran(pinned, rows=300, strict=1) is I
+    assert ran(pinned, rows=300) is I
+    assert ran(pinned, rows=300, strict=True, sandbox="weak") is I
+    assert ran(pinned, rows=300, strict=True, extra=1) is I
+    weak = policy(rules, PINNED.replace("true}", "true, sandbox: weak}"))
+    assert ran(weak, rows=300, strict=True, sandbox="weak") is A
 
 
 def test_a_value_with_other_parameters_is_not_outvoted_by_one_with_the_right_ones() -> None:
-    right = fact(outcome("performance.holdout", measures=(measure(),), parameters={"rows": 300}))
-    wrong = fact(outcome("performance.holdout", measures=(measure(),), parameters={"rows": 3}), SEC, bundle="b2")
-    written = policy("measure: {name: performance.recall, min: 0.6, with: {rows: 300}}")
-    assert verdict(facts(right), written) is A
-    assert verdict(facts(right, wrong), written) is I
+    given = {"rows": 300, "strict": True}
+    right = fact(outcome("performance.holdout", measures=(measure(),), parameters=given))
+    wrong = fact(
+        outcome("performance.holdout", measures=(measure(),), parameters={**given, "rows": 3}), SEC, bundle="b2"
+    )
+    written = policy("measure: {name: performance.recall, min: 0.6}", PINNED)
+    assert verdict(facts(right, defaults=DEFAULTS), written) is A
+    assert verdict(facts(right, wrong, defaults=DEFAULTS), written) is I
 
 
 VOUCH = "evidence:\n  - {check: 'performance.*', roles: [security]}\n"

@@ -31,7 +31,7 @@ class FindingsRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class MeasureRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A measure within bounds. `bound` says what is read; `with` pins the parameters the check must have had."""
+    """A measure within bounds. `bound` says which end of the interval is read."""
 
     name: str
     min: float | None = None
@@ -43,7 +43,6 @@ class MeasureRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_age: str | None = None
     min_n: Count = 0
     subject: str | None = None
-    with_: dict[str, Json] = msgspec.field(name="with", default_factory=dict)
 
 
 class OutcomeRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -87,7 +86,11 @@ class WaiverRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True,
 
 
 class PolicyFile(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The release policy as written."""
+    """The release policy as written.
+
+    `parameters` are what a check must have been asked with; where they are silent, with its defaults. Whoever is judged
+    can so not loosen a check in the manifest unseen.
+    """
 
     schema: str = "assay/1"
     policy: str
@@ -96,6 +99,7 @@ class PolicyFile(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True,
     max_age: str | None = None
     verdict_valid: str = "30d"
     evidence: tuple[VouchRule, ...] = ()
+    parameters: dict[str, dict[str, Json]] = {}
     waivers: WaiverRule | None = None
     require: tuple[Rule, ...]
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from assay.core.canonical import SCHEMA
-from assay.core.finding import Outcome, Severity
+from assay.core.finding import Json, Outcome, Severity
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time with its zone: one without cannot be compared, so it is refused when read."""
@@ -102,8 +102,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the gate reads, all signatures verified before.
 
     `expected` says, for each check id that applies to this release, which subjects it must have been asked of: a check
-    that never ran is missing, not silent. `severities` is the highest severity each check gives. `conflicts` are facts
-    that contradict each other; `authors` signed the model.
+    that never ran is missing, not silent. `severities` is the highest severity each check gives, `defaults` its
+    parameters when nobody sets any. `conflicts` are facts that contradict each other; `authors` signed the model.
     """
 
     release: str
@@ -114,6 +114,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: tuple[str, ...] = ()
     expected: dict[str, tuple[str, ...]] = {}
     severities: dict[str, Severity] = {}
+    defaults: dict[str, dict[str, Json]] = {}
 
 
 class RuleTrace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

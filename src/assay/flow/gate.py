@@ -21,7 +21,7 @@ from assay.core.protocols import Log
 from assay.core.release import Release
 from assay.core.report import Report
 from assay.core.version import __version__
-from assay.flow.join import Joined, expected_for, join, vouches_of
+from assay.flow.join import Joined, defaults, expected_for, join, vouches_of
 from assay.flow.papers import People, open_paper, trusted_policy, trusted_roster
 from assay.policy.decide import decide
 
@@ -141,6 +141,7 @@ def _preview(
         ),
         expected=expected_for(release, (report,)),
         severities={i: load(i).spec.severity for i in check_ids()},
+        defaults=defaults(),
     )
     decision = decide(facts, policy, now, preview_reason="unsigned: this run only, on this machine")
     return decision, vouches_of(facts.outcomes)

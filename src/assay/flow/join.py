@@ -14,11 +14,11 @@ from assay.core.canonical import short
 from assay.core.decision import Approval, ApprovalFact, Facts, OutcomeFact, Signer, Waiver, WaiverFact
 from assay.core.dossier import SignedMaterial, Vouch
 from assay.core.errors import VerificationError
-from assay.core.finding import Outcome
+from assay.core.finding import Json, Outcome
 from assay.core.release import SHIPPED, Release, Role, differences, paths_of
 from assay.core.report import Report
 from assay.core.subject import Kind
-from assay.engine.registry import check_ids, load
+from assay.engine.registry import check_ids, load, resolve_parameters
 from assay.flow.papers import Paper
 
 T = TypeVar("T", Approval, Waiver)
@@ -72,6 +72,11 @@ def expected_for(release: Release, reports: Iterable[Report] = ()) -> dict[str, 
     return {check: tuple(names) for check, names in wanted.items()}
 
 
+def defaults() -> dict[str, dict[str, Json]]:
+    """Each check's parameters when nobody sets any."""
+    return {i: resolve_parameters(load(i), {}) for i in check_ids()}
+
+
 def join(papers: Iterable[Paper]) -> Joined:
     """Facts from verified papers. Raises VerificationError where there is no evidence at all, or one is malformed."""
     papers = tuple(papers)
@@ -98,6 +103,7 @@ def join(papers: Iterable[Paper]) -> Joined:
         conflicts=tuple(_conflicts(bundles, release)),
         expected=expected_for(release, (b.report for b in bundles)),
         severities={i: load(i).spec.severity for i in check_ids()},
+        defaults=defaults(),
     )
     return Joined(release=release, facts=facts, bundles=bundles, signatures=signatures, vouches=vouches_of(vouched))
 

@@ -58,6 +58,8 @@ policy: payments-release
 version: 1
 mode: enforce
 max_age: 30d
+parameters:
+  robustness.evasion: {cost: 3, access: label, rows: 200}
 waivers: {roles: [security], longest: 30d}
 require:
   - findings: {severity: critical, unwaived_max: 0}
@@ -65,7 +67,7 @@ require:
   - outcome: {check: "artifact.*", status: pass}
   - outcome: {check: "data.*", status: pass}
   - measure: {name: performance.recall, min: 0.60, bound: lower95}
-  - measure: {name: robustness.evasion.recall_under_attack, min: 0.40, bound: lower95, with: {cost: 3.0}}
+  - measure: {name: robustness.evasion.recall_under_attack, min: 0.40, bound: lower95}
   - approvals: {roles: [security, compliance], distinct: 2, exclude: author}
 """
 

@@ -13,7 +13,7 @@ import msgspec
 from assay.config.durations import duration
 from assay.config.policy_file import Policy
 from assay.core.decision import Facts, OutcomeFact
-from assay.core.finding import Measure, Severity, Status
+from assay.core.finding import Json, Measure, Severity, Status
 from assay.policy.people import SKEW, Waived, zoned
 
 Counted = tuple[tuple[str, ...], tuple[str, ...]]
@@ -56,7 +56,7 @@ class EvidenceIndex:
         cover = {s: waived.covers(s) for s in Severity}
         admitted = []
         for fact in sorted(facts.outcomes, key=_place):
-            why = self._not_admitted(fact, fact.outcome.check)
+            why = self._not_admitted(fact, fact.outcome.check) or self._loosened(fact)
             if why:
                 self.unadmitted[fact.outcome.check].append(why)
             else:
@@ -85,6 +85,22 @@ class EvidenceIndex:
         for rule in self._policy.file.evidence:
             if fnmatchcase(name, rule.check) and not set(rule.roles) & set(fact.signer.roles):
                 return f"{name} was vouched for by {fact.signer.person}, not by {' or '.join(rule.roles)}"
+        return ""
+
+    def _loosened(self, fact: OutcomeFact) -> str:
+        """Why the parameters of this outcome are not those that the policy, or else the check itself, asks for."""
+        outcome = fact.outcome
+        default = self._facts.defaults.get(outcome.check)
+        if default is None:
+            return ""
+        wanted = {**default, **self._policy.file.parameters.get(outcome.check, {})}
+        wanted.setdefault("sandbox", "full")
+        for key in sorted(set(wanted) | set(outcome.parameters)):
+            if key == "sandbox" and key not in outcome.parameters:
+                continue  # only a check that loads models has one
+            if not _same(wanted.get(key), outcome.parameters.get(key)) or key not in outcome.parameters:
+                had, asked = outcome.parameters.get(key, "absent"), wanted.get(key, "none")
+                return f"{outcome.check} ran with {key} {had}, the policy asks for {asked}"
         return ""
 
     def _entry(self, fact: OutcomeFact) -> _Entry:
@@ -219,3 +235,8 @@ def _newest_version(facts: list[OutcomeFact]) -> list[OutcomeFact]:
         key = (fact.outcome.check, fact.outcome.subject)
         newest[key] = max(newest.get(key, fact.outcome.version), fact.outcome.version)
     return [f for f in facts if f.outcome.version == newest[f.outcome.check, f.outcome.subject]]
+
+
+def _same(wanted: Json, had: Json) -> bool:
+    """Equal, and not a truth value beside a number."""
+    return wanted == had and isinstance(wanted, bool) is isinstance(had, bool)

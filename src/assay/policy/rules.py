@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from assay.config.policy_file import FindingsRule, MeasureRule, OutcomeRule
 from assay.core.decision import OutcomeFact, RuleTrace, Verdict
-from assay.core.finding import Json, Measure, Status
+from assay.core.finding import Measure, Status
 from assay.policy.evidence import EvidenceIndex, told_wrong
 
 
@@ -86,19 +86,20 @@ def _values(rule: MeasureRule, index: EvidenceIndex) -> tuple[list[tuple[Outcome
         if rule.subject is not None and outcome.subject != rule.subject:
             continue
         old = index.age_gap(fact, rule.max_age)
-        differs = _differs(rule.with_, outcome.parameters)
-        if old or differs:
-            set_aside.append(old or f"{outcome.check} ran with {differs}")
+        if old:
+            set_aside.append(old)
         elif outcome.status not in (Status.PASS, Status.FAIL) or not outcome.complete:
             open_.append(f"{outcome.check} is open: {outcome.reason or 'not complete'}")
         else:
             found.append((fact, measure))
     if found:
         missing = _unmeasured(rule, index, found)
-        return found, open_ + missing + (set_aside if rule.with_ or missing else [])
+        missing += [why for check in {f.outcome.check for f, _ in found} for why in index.unadmitted.get(check, ())]
+        return found, open_ + missing + (set_aside if missing else [])
     check = rule.name.rpartition(".")[0]
     candidates = {rule.name, check, f"performance.versus-{rule.versus}" if rule.versus else check}
     gaps = open_ + set_aside
+    gaps += [w for name, why in index.unadmitted.items() if any(fnmatchcase(name, c) for c in candidates) for w in why]
     for name, outcomes in index.outcomes.items():
         if any(fnmatchcase(name, c) for c in candidates):
             gaps += [f"{name} is {f.outcome.status}: {f.outcome.reason}" for f in outcomes if f.outcome.reason]
@@ -115,13 +116,6 @@ def _unmeasured(rule: MeasureRule, index: EvidenceIndex, found: list[tuple[Outco
                 seen.add(fact.outcome.subject)
         gaps += [f"{rule.name}: {gap}" for gap in index.never_asked(check, rule.subject, seen)]
     return gaps
-
-
-def _differs(wanted: dict[str, Json], had: dict[str, Json]) -> str:
-    for key, value in wanted.items():
-        if key not in had or had[key] != value or isinstance(had[key], bool) is not isinstance(value, bool):
-            return f"{key} {had.get(key, 'absent')}, the policy asks for {value}"
-    return ""
 
 
 def _judge_value(rule: MeasureRule, trace: RuleTrace, fact: OutcomeFact, measure: Measure) -> RuleTrace:
