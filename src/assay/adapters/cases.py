@@ -55,7 +55,16 @@ class ModelCase:
 
     @property
     def holdout(self) -> Dataset | None:
-        """The dataset in the role `holdout`, None where the manifest names none."""
+        """The dataset in the role `holdout`, None where the manifest names none.
+
+        Raises CouldNotLook for the training data under another name: what a model remembers says nothing of it.
+        """
+        mine, theirs = self._role("holdout"), self._role("data")
+        if mine is not None and theirs is not None:
+            same = mine.name == theirs.name or (mine.digest and mine.digest == theirs.digest)
+            if same:
+                why = "the data it was trained on; name untouched rows"
+                raise CouldNotLook(f"{self.name} would be judged on {mine.name}, {why}")
         return self._dataset("holdout")
 
     @cached_property

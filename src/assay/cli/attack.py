@@ -56,6 +56,7 @@ def command(
         if model.is_dir():
             from assay.flow.project import examine_only
 
+            _refuse_ignored()
             report = examine_only(model, settings_from(only=wanted, **options), progress=progress)
         else:
             from assay.config.manifest import load_threat
@@ -68,19 +69,32 @@ def command(
                 "positive": positive,
             }
             contract = load_threat(must(threat, "--threat", "to know what an attacker can change"))
+            name = f"{model.name} (model)" if model.name in ("data", "train") else model.name
             subjects = {
                 "data": Subject(name="data", kind=Kind.DATASET, uri=str(table), options=facts),
-                "train": Subject(name="train", kind=Kind.DATASET, uri=str(train or table), options=facts),
-                model.name: Subject(
-                    name=model.name,
+                name: Subject(
+                    name=name,
                     kind=Kind.MODEL,
                     uri=str(model),
                     options={"threshold": threshold},
-                    reads={"holdout": "data", "data": "train"},
+                    reads={"holdout": "data"} | ({"data": "train"} if train is not None else {}),
                 ),
             }
+            if train is not None:
+                subjects["train"] = Subject(name="train", kind=Kind.DATASET, uri=str(train), options=facts)
             asked = {"cost": cost, "access": access, "rows": rows, "queries": queries}
             settings = settings_from(only=wanted, parameters={"robustness.evasion": asked}, **options)
-            report = examine_loose(subjects, [(Kind.MODEL, model.name)], contract, settings, progress=progress)
+            report = examine_loose(subjects, [(Kind.MODEL, name)], contract, settings, progress=progress)
     emit(Dossier(report=report), format_, output)
     raise click.exceptions.Exit(report_code(report, fail_level))
+
+
+def _refuse_ignored() -> None:
+    """Options that a project answers itself must not be given, and then be ignored. Raises UsageError."""
+    from assay.core.errors import UsageError
+
+    context = click.get_current_context()
+    given = click.core.ParameterSource.COMMANDLINE
+    for name in ("data", "label", "positive", "threshold", "threat", "train", "cost", "access", "rows", "queries"):
+        if context.get_parameter_source(name) is given:
+            raise UsageError(f"--{name} is for a model file", where="assay attack", fix="set it in assay.yaml")

@@ -84,11 +84,21 @@ def command(
 
 
 def papers_in(given: tuple[Path, ...]) -> list[Path]:
-    """The files named, and every signed paper in the folders named, sorted."""
+    """The files named, and every paper in the folders named; a policy, roster or verdict there is no paper."""
+    from assay.attest import statement as st
+    from assay.core.errors import VerificationError
+    from assay.flow.papers import kind_of, read_paper
+
     found: list[Path] = []
     for path in given:
-        if path.is_dir():
-            found += sorted(p for p in path.iterdir() if p.suffix in SIGNED and p.is_file())
-        else:
+        if not path.is_dir():
             found.append(path)
+            continue
+        for inside in sorted(p for p in path.iterdir() if p.suffix in SIGNED and p.is_file()):
+            try:
+                kind = kind_of(read_paper(inside), str(inside))
+            except VerificationError:
+                kind = ""  # the gate says what is wrong with it
+            if kind not in (st.POLICY, st.ROSTER, st.VERDICT):
+                found.append(inside)
     return found

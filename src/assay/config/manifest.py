@@ -141,6 +141,7 @@ def project_from(document: Document, root: Path) -> Project:
         raise document.error("$.schema", f"{manifest.schema!r} is not known", "this version reads assay/1")
     entries = {name: _entry(document, name, raw) for name, raw in manifest.subjects.items()}
     subjects = {name: _subject(document, name, kind, entry, entries) for name, (kind, entry) in entries.items()}
+    subjects = _with_splits(subjects)
     _check_features(document, manifest)
     _check_files(document, manifest)
     contract = Contract(features=manifest.features, constraints=manifest.constraints)
@@ -148,6 +149,17 @@ def project_from(document: Document, root: Path) -> Project:
     return Project(
         root=root, manifest=manifest, subjects=subjects, contract=contract, model=model, lines=document.lines
     )
+
+
+def _with_splits(subjects: dict[str, Subject]) -> dict[str, Subject]:
+    """A model's holdout was split from its training data whether the manifest says so or not."""
+    found = dict(subjects)
+    for model in subjects.values():
+        data, holdout = model.reads.get("data"), model.reads.get("holdout")
+        if data and holdout and data != holdout and "holdout_of" not in found[holdout].reads:
+            table = found[holdout]
+            found[holdout] = msgspec.structs.replace(table, reads={**table.reads, "holdout_of": data})
+    return found
 
 
 def _entry(document: Document, name: str, raw: dict[str, Json]) -> tuple[Kind, Entry]:

@@ -85,9 +85,35 @@ def complete_finding(finding: Finding, task: Task, check: LoadedCheck) -> Findin
     severity = finding.severity or check.spec.severity
     if severity.rank > check.spec.severity.rank:
         raise ValueError("a finding is more severe than its check declares")
+    finding = _writable(finding)
     mark = fingerprint(check.spec.id, task.subject, finding)
     tags = finding.tags or check.spec.tags
     return replace(finding, check=check.spec.id, subject=task.subject, severity=severity, tags=tags, fingerprint=mark)
+
+
+def _writable(finding: Finding) -> Finding:
+    """The finding with lone surrogates escaped: a hostile file's names must not keep a report from being written."""
+    try:
+        msgspec.json.encode(finding)
+    except UnicodeEncodeError:
+        where = finding.location
+        return replace(
+            finding,
+            message=_plain(finding.message),
+            key=_plain(finding.key),
+            fix=_plain(finding.fix),
+            location=replace(where, uri=_plain(where.uri), member=_plain(where.member), column=_plain(where.column)),
+            evidence=_plain(finding.evidence),
+        )
+    return finding
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_plain(k): _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def outcome_of(task: Task, check: LoadedCheck, items: list[Yielded], end: End) -> Outcome:

@@ -66,8 +66,8 @@ def write_whole(path: Path, data: bytes) -> None:
 def read_paper(path: Path) -> bytes:
     """The bytes of a signed file, bounded. Raises InputError."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe must not hold us up
+            data = file.read(MAX_BYTES + 1) or b""
     except OSError as error:
         raise InputError((error.strerror or "cannot be read").lower(), where=str(path), fix="check the path") from None
     if len(data) > MAX_BYTES:

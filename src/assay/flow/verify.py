@@ -118,9 +118,8 @@ def release_for(source: str) -> Release:
     Raises InputError or UsageError for anything else.
     """
     from assay.attest import statement as st
-    from assay.attest.dsse import MAX_ENVELOPE
     from assay.core.report import Report
-    from assay.flow.papers import kind_of
+    from assay.flow.papers import kind_of, read_paper
 
     path = Path(source)
     if path.is_dir() or path.suffix in (".yaml", ".yml"):
@@ -130,12 +129,7 @@ def release_for(source: str) -> Release:
         if release is None:
             raise InputError("names no model, so there is no Release", where=source)
         return release
-    try:
-        data = path.read_bytes()[: MAX_ENVELOPE + 1]
-    except OSError as error:
-        raise InputError(
-            (error.strerror or "cannot be read").lower(), where=source, fix="name a project or evidence"
-        ) from None
+    data = read_paper(path)
     if kind_of(data, source) != st.EVIDENCE:
         raise InputError(
             "is not an evidence bundle", where=source, fix="give one written by `assay run --evidence-out`"
