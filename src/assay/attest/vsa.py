@@ -62,6 +62,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[Resource, ...] = ()
     waivers: tuple[dict[str, Any], ...] = ()
     approvals: tuple[dict[str, Any], ...] = ()
+    roster_name: str = ""
+    roster_version: int = 0
+    roster_digest: str = ""
     levels: tuple[str, ...] = ("ASSAY_RELEASE_ALLOWED",)
 
 
@@ -76,15 +79,16 @@ class VerdictView(msgspec.Struct, frozen=True):
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """What deployment asks of a verdict beyond a good signature; an empty field asks nothing.
 
-    `release` and `policy_digest` must be equal, `policy_name` too; the policy's version must be at least
-    `min_policy_version`; the release is none of `revoked`; `log_keys`, where given, must have signed the checkpoint
-    (without them the verdict's signer alone vouches for it).
+    `release` and `policy_digest` must be equal, `policy_name` too; the policy's and the roster's versions must be at
+    least `min_policy_version` and `min_roster_version`; the release is none of `revoked`; `log_keys`, where given, must
+    have signed the checkpoint (without them the verdict's signer alone vouches for it).
     """
 
     release: str = ""
     policy_digest: str = ""
     policy_name: str = ""
     min_policy_version: int = 0
+    min_roster_version: int = 0
     revoked: Collection[str] = ()
     log_keys: tuple[NoteKey, ...] = ()
 
@@ -107,6 +111,9 @@ class _Extension(msgspec.Struct, frozen=True, kw_only=True):
     trace_digest: str
     waivers: tuple[dict[str, Any], ...]
     approvals: tuple[dict[str, Any], ...]
+    roster_name: str = ""
+    roster_version: int = 0
+    roster_digest: str = ""
 
 
 class _Vsa(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -170,6 +177,9 @@ def read_verdict(envelope: bytes, keys: Iterable[PublicKey], *, where: str = "")
         inputs=vsa.input_attestations,
         waivers=said.waivers,
         approvals=said.approvals,
+        roster_name=said.roster_name,
+        roster_version=said.roster_version,
+        roster_digest=said.roster_digest,
         levels=vsa.verified_levels,
     )
     return VerdictView(verdict, signed.key_ids, read_checkpoint(said.checkpoint, where=where))
@@ -228,6 +238,12 @@ def _meet(view: VerdictView, demand: Demand, where: str) -> None:
             where=where,
             fix="gate again by the newer policy",
         )
+    if verdict.roster_version < demand.min_roster_version:
+        raise VerificationError(
+            f"decided by version {verdict.roster_version} of the roster, {demand.min_roster_version} is asked",
+            where=where,
+            fix="gate again by the newer roster",
+        )
     if demand.log_keys:
         key = next((key for key in demand.log_keys if key.name == view.checkpoint.origin), None)
         if key is None:
@@ -265,6 +281,9 @@ def _statement(verdict: Verdict) -> tuple[list[st.Subject], _Vsa]:
             trace_digest=verdict.trace,
             waivers=verdict.waivers,
             approvals=verdict.approvals,
+            roster_name=verdict.roster_name,
+            roster_version=verdict.roster_version,
+            roster_digest=verdict.roster_digest,
         ),
     )
     return subjects, predicate

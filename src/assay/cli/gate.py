@@ -58,6 +58,8 @@ def command(
 
     if (verdict_out is None) != (key is None):
         raise UsageError("a verdict needs both --key and --verdict-out", fix="give both, or neither")
+    if verdict_out is not None:
+        verdict_out.unlink(missing_ok=True)  # an older ALLOW must not outlive a refusal
     owner = public_key(policy_key)
     with open_book(ledger) if ledger is not None else nullcontext() as log:
         gated = gate(

@@ -39,6 +39,7 @@ def verify(ledger: Path, against: Path | None) -> None:
     with _open(ledger) as book:
         result = book.verify(_read(against) if against is not None else None)
         click.echo(f"holds: {result.size} entries, root {result.root[:16]}")
+        click.echo(f"verifier key: {book.vkey}")
 
 
 @command.command("prove")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from assay.cli.common import FILE, public_key
+
+if TYPE_CHECKING:
+    from assay.flow.verify import Verified
 
 
 @click.command("verify")
@@ -17,14 +21,22 @@ from assay.cli.common import FILE, public_key
 @click.option("--at", type=FILE, help="The folder that is deployed: its files and assay.yaml must be the Release.")
 @click.option("--files-only", is_flag=True, help="Check the files only, where assay.yaml is not deployed.")
 @click.option("--policy-version", type=int, default=0, help="The oldest version of the policy that you accept.")
+@click.option("--roster-version", type=int, default=0, help="The oldest version of the roster that you accept.")
+@click.option("--revoked", multiple=True, metavar="DIGEST", help="A Release that must not ship any more (may repeat).")
 @click.option("--policy", "policy_name", default="", help="The name of the policy that must have decided.")
-@click.option("--log-key", type=FILE, help="Public key file of the ledger that must have signed the checkpoint.")
+@click.option(
+    "--log-key",
+    type=FILE,
+    help="File with the verifier key (as `log verify` prints it) of the ledger that must have signed the checkpoint.",
+)
 def command(
     path: Path,
     keys: tuple[Path, ...],
     at: Path | None,
     files_only: bool,
     policy_version: int,
+    roster_version: int,
+    revoked: tuple[str, ...],
     policy_name: str,
     log_key: Path | None,
 ) -> None:
@@ -40,7 +52,19 @@ def command(
     now = system_clock()
     data = read_paper(path) if path.is_file() else b""
     if data[:1] == b"{" and _is_verdict(data, str(path)):
-        _verdict(data, path, trusted, now, at, files_only, policy_version, policy_name, log_key)
+        from assay.attest.note import parse_vkey
+        from assay.attest.vsa import Demand
+        from assay.flow.verify import verify_release
+
+        vkeys = (parse_vkey(read_paper(log_key).decode("utf-8", "replace").strip()),) if log_key is not None else ()
+        demand = Demand(
+            policy_name=policy_name,
+            min_policy_version=policy_version,
+            min_roster_version=roster_version,
+            revoked=revoked,
+            log_keys=vkeys,
+        )
+        _show(verify_release(data, trusted, now, at=at, files_only=files_only, demand=demand, where=str(path)), at)
         return
     from assay.attest.signature import read_signature, signature_path, verify_signature
     from assay.flow.papers import trusted_policy, trusted_roster
@@ -71,18 +95,13 @@ def _is_verdict(data: bytes, where: str) -> bool:
         return False
 
 
-def _verdict(data, path, trusted, now, at, files_only, policy_version, policy_name, log_key) -> None:  # type: ignore[no-untyped-def]
-    from assay.attest.note import parse_vkey
-    from assay.attest.vsa import Demand
+def _show(found: Verified, at: Path | None) -> None:
     from assay.core.canonical import short
-    from assay.flow.verify import verify_release
 
-    log_keys = (parse_vkey(log_key.read_text("utf-8").strip()),) if log_key is not None else ()
-    demand = Demand(policy_name=policy_name, min_policy_version=policy_version, log_keys=log_keys)
-    found = verify_release(data, trusted, now, at=at, files_only=files_only, demand=demand, where=str(path))
     verdict = found.view.verdict
     click.echo(f"ALLOW holds: release {short(verdict.release)} of {found.release.system}")
     click.echo(f"  policy     {verdict.policy_name} version {verdict.policy_version}  {short(verdict.policy_digest)}")
+    click.echo(f"  roster     {verdict.roster_name} version {verdict.roster_version}  {short(verdict.roster_digest)}")
     click.echo(f"  issued     {verdict.issued:%d %b %Y %H:%M} UTC, expires {verdict.expires:%d %b %Y}")
     click.echo(f"  log        {found.view.checkpoint.origin} at {found.view.checkpoint.size} entries")
     if at is None:

@@ -141,7 +141,7 @@ def project_from(document: Document, root: Path) -> Project:
         raise document.error("$.schema", f"{manifest.schema!r} is not known", "this version reads assay/1")
     entries = {name: _entry(document, name, raw) for name, raw in manifest.subjects.items()}
     subjects = {name: _subject(document, name, kind, entry, entries) for name, (kind, entry) in entries.items()}
-    subjects = _with_splits(subjects)
+    subjects = _with_splits(document, subjects)
     _check_features(document, manifest)
     _check_files(document, manifest)
     contract = Contract(features=manifest.features, constraints=manifest.constraints)
@@ -151,13 +151,21 @@ def project_from(document: Document, root: Path) -> Project:
     )
 
 
-def _with_splits(subjects: dict[str, Subject]) -> dict[str, Subject]:
-    """A model's holdout was split from its training data whether the manifest says so or not."""
+def _with_splits(document: Document, subjects: dict[str, Subject]) -> dict[str, Subject]:
+    """A model's holdout was split from its training data whether the manifest says so or not, and has its label."""
     found = dict(subjects)
     for model in subjects.values():
         data, holdout = model.reads.get("data"), model.reads.get("holdout")
-        if data and holdout and data != holdout and "holdout_of" not in found[holdout].reads:
-            table = found[holdout]
+        if not data or not holdout:
+            continue
+        at = f"$.subjects.{model.name}.holdout"
+        if data == holdout:
+            raise document.error(at, "is the data it was trained on", "name rows that the model has not seen")
+        table, trained = found[holdout], found[data]
+        for key in ("label", "positive"):
+            if table.options.get(key) != trained.options.get(key):
+                raise document.error(at, f"has another {key} than {data}", f"give both the same {key}")
+        if "holdout_of" not in table.reads:
             found[holdout] = msgspec.structs.replace(table, reads={**table.reads, "holdout_of": data})
     return found
 
@@ -182,7 +190,7 @@ def _subject(
     fields: dict[str, Any] = msgspec.to_builtins(entry)
     uri = fields.pop(kind.value)
     _inside(document, f"{at}.{kind.value}", uri)
-    for key in ("preprocessing", "guard_rules"):
+    for key in ("preprocessing", "guard_rules", "modules"):
         if key in fields:
             _inside(document, f"{at}.{key}", fields[key])
     reads = {role: fields.pop(role) for role in _ROLES if fields.get(role) is not None}

@@ -11,16 +11,20 @@ from assay.core.finding import Json
 
 
 class Role(StrEnum):
-    """What a material is to the release."""
+    """What a material is to the release. Holdout and champion judge it: whoever swaps them makes another Release."""
 
     MODEL = "model"
     PREPROCESSING = "preprocessing"
     GUARD_RULES = "guard-rules"
+    CODE = "code"
+    ARTIFACT = "artifact"
     TRAINING_DATA = "training-data"
+    HOLDOUT = "holdout"
+    CHAMPION = "champion"
     ENVIRONMENT = "environment"
 
 
-SHIPPED = frozenset({Role.MODEL, Role.PREPROCESSING, Role.GUARD_RULES})
+SHIPPED = frozenset({Role.MODEL, Role.PREPROCESSING, Role.GUARD_RULES, Role.CODE, Role.ARTIFACT})
 
 
 class Material(msgspec.Struct, frozen=True, kw_only=True):

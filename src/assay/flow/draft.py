@@ -109,7 +109,7 @@ def draft_manifest(root: Path, found: Found, label: str | None) -> str:
     features = [c for c in columns if c != label]
     lines.append("features: {}")
     lines += [f"#  {_quoted(c)}: {{mutable: false}}" for c in features[:200]]
-    lines += ["", "policy: policy.yaml", ""]
+    lines += ["", "policy: policy.yaml" if found.models else "# policy: policy.yaml    (it decides on a model)", ""]
     return "\n".join(lines)
 
 

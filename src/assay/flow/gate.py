@@ -13,8 +13,8 @@ from assay.attest.keys import PrivateKey, PublicKey
 from assay.attest.note import read_checkpoint
 from assay.attest.vsa import Resource, Verdict, sign_verdict
 from assay.config.policy_file import Policy
-from assay.core.canonical import digest_bytes
-from assay.core.decision import Decision, Facts, Signer
+from assay.core.canonical import digest_bytes, digest_of
+from assay.core.decision import Decision, Facts, Roster, Signer
 from assay.core.dossier import Proof, Vouch
 from assay.core.errors import UsageError
 from assay.core.protocols import Log
@@ -67,13 +67,15 @@ def gate(
     checkpoint = log.checkpoint()
     if key is None or decision.mode == "observe":
         return Gated(decision=decision, joined=joined)
-    verdict = _verdict(decision, joined, policy, checkpoint, digest_bytes(encoded))
+    verdict = _verdict(decision, joined, policy, roster, checkpoint, digest_bytes(encoded))
     envelope = sign_verdict(verdict, [key])
     log.append("verdict", joined.release.digest, envelope, key.public.id)
     return Gated(decision=decision, joined=joined, verdict=envelope, proof=_proof(verdict, joined, key.public.id))
 
 
-def _verdict(decision: Decision, joined: Joined, policy: Policy, checkpoint: str, trace: str) -> Verdict:
+def _verdict(
+    decision: Decision, joined: Joined, policy: Policy, roster: Roster, checkpoint: str, trace: str
+) -> Verdict:
     release = joined.release
     files = tuple(FileDigest(name, hex_) for name, hex_ in sorted(release.shipped().items()))
     return Verdict(
@@ -94,6 +96,9 @@ def _verdict(decision: Decision, joined: Joined, policy: Policy, checkpoint: str
         verifier_id="urn:assay:gate",
         verifier_version=__version__,
         inputs=tuple(Resource(Path(b.uri).name, {"sha256": b.digest.removeprefix("sha256:")}) for b in joined.bundles),
+        roster_name=roster.roster,
+        roster_version=roster.version,
+        roster_digest=digest_of(roster),
         approvals=tuple(msgspec.to_builtins(a) for a in joined.facts.approvals),
         waivers=tuple(msgspec.to_builtins(w) for w in joined.facts.waivers),
     )

@@ -14,7 +14,7 @@ from assay.core.canonical import short
 from assay.core.decision import Approval, ApprovalFact, Facts, OutcomeFact, Signer, Waiver, WaiverFact
 from assay.core.dossier import SignedMaterial, Vouch
 from assay.core.errors import VerificationError
-from assay.core.finding import Json, Outcome
+from assay.core.finding import Json, Outcome, Status
 from assay.core.release import SHIPPED, Release, Role, differences, paths_of
 from assay.core.report import Report
 from assay.core.subject import Kind
@@ -27,7 +27,11 @@ KINDS = {
     Role.MODEL: (Kind.ARTIFACT, Kind.MODEL),
     Role.PREPROCESSING: (Kind.ARTIFACT,),
     Role.GUARD_RULES: (Kind.ARTIFACT,),
+    Role.CODE: (Kind.ARTIFACT,),
+    Role.ARTIFACT: (Kind.ARTIFACT,),
     Role.TRAINING_DATA: (Kind.DATASET,),
+    Role.HOLDOUT: (Kind.DATASET,),
+    Role.CHAMPION: (Kind.ARTIFACT,),
     Role.ENVIRONMENT: (),
 }
 
@@ -199,6 +203,7 @@ def _conflicts(bundles: tuple[Bundle, ...], release: Release) -> Iterable[str]:
                 msgspec.json.encode(outcome.parameters, order="sorted"),
             )
             first, source = said.setdefault(key, (outcome, who))
-            if first.status is not outcome.status and first.seed == outcome.seed:
+            both = {first.status, outcome.status}
+            if len(both) > 1 and Status.OPEN not in both and first.seed == outcome.seed:
                 what = f"{outcome.check} on {outcome.subject}"
                 yield f"{what} is {first.status} in {source} and {outcome.status} in {who}"

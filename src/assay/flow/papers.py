@@ -16,7 +16,7 @@ from assay.attest import statement as st
 from assay.attest.keys import PrivateKey, PublicKey
 from assay.attest.signature import read_signature
 from assay.config.policy_file import Policy, policy_from, roster_from
-from assay.config.strict_yaml import read_text
+from assay.config.strict_yaml import parse, read_text
 from assay.core.canonical import digest_bytes
 from assay.core.decision import Approval, Person, Roster, Signer, Waiver
 from assay.core.errors import InputError, UsageError, VerificationError
@@ -107,22 +107,23 @@ def sign_document(path: Path, key: PrivateKey, now: datetime) -> tuple[str, byte
 
 
 def _document(data: bytes, path: Path) -> tuple[str, int, str]:
-    if b"require" in data:
-        policy = policy_from(data, str(path)).file
-        return policy.policy, policy.version, st.POLICY
-    roster = roster_from(data, str(path))
-    return roster.roster, roster.version, st.ROSTER
+    value = parse(data, str(path)).value
+    if isinstance(value, dict) and "people" in value:
+        roster = roster_from(data, str(path))
+        return roster.roster, roster.version, st.ROSTER
+    policy = policy_from(data, str(path)).file
+    return policy.policy, policy.version, st.POLICY
 
 
 def is_document(path: Path) -> bool:
-    """Whether a file reads as a policy or a roster (so that `assay sign` signs it as one)."""
+    """Whether a file means to be a policy or a roster, be it right or wrong (so that `assay sign` signs it as one)."""
     if path.suffix not in (".yaml", ".yml"):
         return False
     try:
-        _document(read_text(path), path)
-    except (UsageError, InputError):
+        keys = set(parse(read_text(path), str(path)).value)
+    except (UsageError, InputError, TypeError):
         return False
-    return True
+    return {"policy", "require"} <= keys or {"roster", "people"} <= keys
 
 
 def trusted_policy(path: Path, owner: PublicKey) -> Policy:

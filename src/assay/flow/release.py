@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -18,7 +17,8 @@ from assay.core.release import Material, Release, Role
 from assay.core.subject import Kind, Subject
 from assay.flow.workspace import DigestMemory
 
-EXTRAS = {"preprocessing": Role.PREPROCESSING, "guard_rules": Role.GUARD_RULES}
+EXTRAS = {"preprocessing": Role.PREPROCESSING, "guard_rules": Role.GUARD_RULES, "modules": Role.CODE}
+READ = {"data": Role.TRAINING_DATA, "holdout": Role.HOLDOUT, "champion": Role.CHAMPION}
 DEFAULT_THRESHOLD = 0.5
 
 
@@ -69,17 +69,20 @@ def build_release(project: Project, digested: Digested, memory: DigestMemory) ->
         name = f"{model.name}.{option}"
         if name in digested.subjects:
             materials.append(_material(digested.subjects[name], role, digested))
-    if "data" in model.reads:
-        materials.append(_material(digested.subjects[model.reads["data"]], Role.TRAINING_DATA, digested))
+    for subject in project.subjects.values():
+        if subject.kind is Kind.ARTIFACT:
+            materials.append(_material(digested.subjects[subject.name], Role.ARTIFACT, digested))
+    for reads, role in READ.items():
+        if reads in model.reads:
+            materials.append(_material(digested.subjects[model.reads[reads]], role, digested))
     environment = project.manifest.training.environment
     if environment is not None:
         digest = memory.digest(project.path(environment))
         materials.append(Material(name="environment", role=Role.ENVIRONMENT, uri=environment, digest=digest))
-    threshold = model.options.get("threshold")
     return Release(
         system=project.manifest.system.name,
         materials=tuple(materials),
-        threshold={model.name: float(threshold) if isinstance(threshold, (int, float)) else DEFAULT_THRESHOLD},
+        threshold={name: _threshold(project.subjects[name]) for name in (model.name, *_champion(model))},
         contract=contract_digest(project, model),
         code=project.manifest.training.code,
         declared=msgspec.to_builtins(project.manifest.system),
@@ -92,12 +95,23 @@ def _material(subject: Subject, role: Role, digested: Digested) -> Material:
     )
 
 
+def _champion(model: Subject) -> tuple[str, ...]:
+    return (model.reads["champion"],) if "champion" in model.reads else ()
+
+
+def _threshold(model: Subject) -> float:
+    threshold = model.options.get("threshold")
+    return float(threshold) if isinstance(threshold, (int, float)) else DEFAULT_THRESHOLD
+
+
 def contract_digest(project: Project, model: Subject) -> str:
-    """Digest of the input schema and the feature contract: what the model reads, and what may change in it."""
-    data = project.subjects.get(model.reads.get("data", ""))
-    inputs: dict[str, Json] = {k: v for k, v in model.options.items() if k in ("inputs", "positive")}
-    schema: Mapping[str, Json] = data.options if data is not None else {}
-    return digest_of({"contract": msgspec.to_builtins(project.contract), "model": inputs, "data": dict(schema)})
+    """Digest of the input schema and the feature contract: what is read and how, and what may change in it.
+
+    The manifest's facts about the model and about everything that trains or judges it are part of it.
+    """
+    facts = {reads: dict(project.subjects[name].options) for reads, name in model.reads.items() if reads in READ}
+    own: dict[str, Json] = {k: v for k, v in model.options.items() if k != "threshold"}
+    return digest_of({"contract": msgspec.to_builtins(project.contract), "model": own, "reads": facts})
 
 
 def asked_of(project: Project, digested: Digested) -> list[tuple[Kind, str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from assay.attest.files import FileDigest, hash_files, require_same
 from assay.attest.keys import PublicKey
 from assay.attest.vsa import Demand, VerdictView, verify_verdict
 from assay.config.manifest import NAME, Project, load_project
@@ -61,6 +62,7 @@ def verify_release(
     if at is None:
         return Verified(view=view, release=allowed)
     names = tuple(f.name for f in view.verdict.files)
+    _nothing_added(allowed, at)
     if files_only:
         return Verified(view=view, release=allowed, files=names)
     if not (at / NAME).exists():
@@ -74,6 +76,14 @@ def verify_release(
         what = f"this is Release {short(found.digest)}, the verdict allows {short(allowed.digest)}: {why}"
         raise VerificationError(what, where=str(at), fix="what ships changed: gate the new Release")
     return Verified(view=view, release=allowed, files=names, settings=True, unchecked=unchecked)
+
+
+def _nothing_added(allowed: Release, at: Path) -> None:
+    """A folder that ships holds its files and no other. Raises VerificationError naming what was added."""
+    for material in allowed.materials:
+        if material.role in SHIPPED and material.files:
+            expected = (FileDigest(name, hex_) for name, hex_ in material.files.items())
+            require_same(expected, hash_files(at / material.uri), where=str(at / material.uri))
 
 
 def _release_here(project: Project, allowed: Release) -> tuple[Release, tuple[str, ...]]:

@@ -25,7 +25,7 @@ class _Known(msgspec.Struct, array_like=True):
 
 
 class Workspace:
-    """What Assay keeps beside a project. A folder that cannot be written costs memory, never the answer."""
+    """What Assay keeps beside a project: memory that may be lost, and the ledger, which may not."""
 
     def __init__(self, root: Path, clock: Clock = system_clock) -> None:
         self.root, self.clock = root, clock
@@ -43,6 +43,8 @@ class Workspace:
 
     def prepare(self) -> None:
         """Make the folder, kept out of version control. Raises AssayError if it cannot be."""
+        if self.folder.is_symlink():
+            raise AssayError("is a symbolic link", where=str(self.folder), fix="remove it; Assay makes a folder there")
         try:
             self.folder.mkdir(exist_ok=True)
             ignore = self.folder / ".gitignore"

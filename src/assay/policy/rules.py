@@ -49,13 +49,11 @@ def judge_outcome(rule: OutcomeRule, trace: RuleTrace, index: EvidenceIndex) -> 
     if failed:
         reason = f"failed: {', '.join(dict.fromkeys(failed))}"
         return replace(base, verdict=Verdict.DENY, saw=saw, reason=reason)
-    exact = not any(c in rule.check for c in "*?[")
-    skipped = [f for f in looked.facts if f.outcome.status is Status.NOT_APPLICABLE]
-    if not looked.gaps and (not passed or (exact and skipped)):
-        why = f"nothing that matches {rule.check} passed"
-        return replace(
-            base, verdict=Verdict.INDETERMINATE, saw=saw, reason=why if not passed else skipped[0].outcome.reason
+    if not looked.gaps and not passed:
+        why = next(
+            (f.outcome.reason for f in looked.facts if f.outcome.reason), f"nothing that matches {rule.check} passed"
         )
+        return replace(base, verdict=Verdict.INDETERMINATE, saw=saw, reason=why)
     if looked.gaps:
         return replace(base, verdict=Verdict.INDETERMINATE, saw=saw, reason=_gap_text(looked.gaps))
     return replace(base, verdict=Verdict.ALLOW, saw=saw)
