@@ -23,6 +23,7 @@ from assay.engine.registry import load, resolve_parameters
 from assay.engine.run import run
 from assay.engine.task import cache_key, seed_for
 
+SECRET = b"s" * 32
 CHECKS = ("clean", "fails", "notes", "blind", "half", "elsewhere", "broken", "instant")
 
 
@@ -40,7 +41,7 @@ def test_the_same_bytes_for_any_job_count_and_order(tmp_path: Path) -> None:
 
 
 def test_what_was_answered_is_remembered_and_what_was_open_is_not(tmp_path: Path) -> None:
-    cache = FileCache(tmp_path / "cache")
+    cache = FileCache(tmp_path / "cache", SECRET)
     tasks = [task_for(c, tmp_path) for c in CHECKS]
     first = run(tasks, cache, InlineExecutor, silent)
     again = run(tasks, cache, InlineExecutor, silent)
@@ -51,7 +52,7 @@ def test_what_was_answered_is_remembered_and_what_was_open_is_not(tmp_path: Path
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"\x00" * 40, b"0" * 64 + b"\n{}"])
 def test_a_damaged_memory_is_a_miss(tmp_path: Path, damage: bytes) -> None:
-    cache = FileCache(tmp_path)
+    cache = FileCache(tmp_path, SECRET)
     task = task_for("clean", tmp_path)
     key = cache_key(task, load("test.clean").spec)
     run([task], cache, InlineExecutor, silent)
@@ -62,6 +63,9 @@ def test_a_damaged_memory_is_a_miss(tmp_path: Path, damage: bytes) -> None:
     assert cache.get(key) is None
     stored.write_bytes(whole.replace(b'"pass"', b'"fail"'))
     assert cache.get(key) is None
+    stored.write_bytes(whole)
+    assert cache.get(key) is not None
+    assert FileCache(tmp_path, b"t" * 32).get(key) is None  # sealed by someone else
 
 
 def test_the_key_changes_with_everything_that_matters(tmp_path: Path) -> None:

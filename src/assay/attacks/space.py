@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from assay.adapters.values import same_value
 from assay.config.constraints import Constraint
 from assay.core.errors import CouldNotLook
 from assay.core.subject import Contract, Feature
+from assay.core.text import visible
 
 Array = Any
 MOST = 64
@@ -173,8 +174,38 @@ class Space:
 
     def valid(self, table: Any) -> Array:
         """Whether each row satisfies every relation, shape (q,), bool."""
-        holds = np.ones(table.num_rows, dtype=bool)
-        for constraint in self._constraints:
-            columns = {name: table.column(name).to_numpy() for name in constraint.columns}
-            holds &= np.asarray(constraint(columns), dtype=bool)
-        return holds
+        return satisfied(self._constraints, table)
+
+
+def satisfied(constraints: Iterable[Constraint], table: Any) -> Array:
+    """Whether each row of an Arrow table satisfies every relation, shape (rows,), bool.
+
+    A row with a missing value in a relation is not held against it, as in data.schema. Raises CouldNotLook for a
+    relation that reads a column that is not there, or compares words with numbers.
+    """
+    holds = np.ones(table.num_rows, dtype=bool)
+    for constraint in constraints:
+        absent = [name for name in constraint.columns if name not in table.column_names]
+        if absent:
+            what = f"constraint {visible(constraint.text)!r} reads columns that are not there: {', '.join(absent)}"
+            raise CouldNotLook(what)
+        missing = np.zeros(table.num_rows, dtype=bool)
+        for name in constraint.columns:
+            missing |= np.asarray(table.column(name).is_null())
+        try:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                columns = {name: plain(table.column(name)) for name in constraint.columns}
+                holds &= np.asarray(constraint(columns), dtype=bool) | missing
+        except TypeError:
+            raise CouldNotLook(f"constraint {visible(constraint.text)!r} compares words with numbers") from None
+    return holds
+
+
+def plain(column: Any) -> Array:
+    """A column as an array that can be compared: missing words and truth values filled in, missing numbers NaN."""
+    kind = str(column.type)
+    if kind in ("string", "large_string"):
+        column = column.fill_null("")
+    elif kind == "bool":
+        column = column.fill_null(False)
+    return column.to_numpy()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from assay.cli.common import FILE, private_key
+from assay.cli.common import FILE, private_key, save
 
 
 @click.command("approve")
@@ -23,7 +23,7 @@ def command(release: str, role: str, key: Path, out: Path, valid: str, comment: 
     from assay.core.canonical import short
     from assay.core.decision import Approval
     from assay.core.protocols import system_clock
-    from assay.flow.papers import sign_word, write_whole
+    from assay.flow.papers import sign_word
 
     digest, what = release_meant(release)
     now = system_clock()
@@ -35,7 +35,7 @@ def command(release: str, role: str, key: Path, out: Path, valid: str, comment: 
         at=now,
         expires=now + lifetime(valid),
     )
-    write_whole(out, sign_word(word, private_key(key)))
+    save(out, sign_word(word, private_key(key)))
     for line in what:
         click.echo(line)
     said = "refused" if refuse else "approved"

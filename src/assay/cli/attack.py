@@ -7,7 +7,17 @@ from typing import Any
 
 import click
 
-from assay.cli.common import FILE, asking_options, emit, must, output_options, progress_bar, report_code, settings_from
+from assay.cli.common import (
+    FILE,
+    Finite,
+    asking_options,
+    emit,
+    must,
+    output_options,
+    progress_bar,
+    report_code,
+    settings_from,
+)
 
 
 @click.command("attack")
@@ -17,12 +27,14 @@ from assay.cli.common import FILE, asking_options, emit, must, output_options, p
 @click.option(
     "--positive", default="1", show_default=True, help="The label's positive value: what the model should flag."
 )
-@click.option("--threshold", type=float, default=0.5, show_default=True, help="The score from which the model flags.")
+@click.option(
+    "--threshold", type=Finite(), default=0.5, show_default=True, help="The score from which the model flags."
+)
 @click.option(
     "--threat", type=FILE, help="A YAML file with `features:` and `constraints:`: what an attacker can change."
 )
 @click.option("--train", type=FILE, help="The training data, for the scale of each feature  [default: --data].")
-@click.option("--cost", type=click.FloatRange(0, min_open=True), default=3.0, show_default=True, help="The budget.")
+@click.option("--cost", type=Finite(0, min_open=True), default=3.0, show_default=True, help="The budget.")
 @click.option("--access", type=click.Choice(["label", "score"]), default="label", show_default=True)
 @click.option("--rows", type=click.IntRange(10), default=300, show_default=True, help="Positive rows to try.")
 @click.option("--queries", type=click.IntRange(10), default=600, show_default=True, help="Queries a row may ask.")

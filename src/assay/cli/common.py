@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -25,7 +26,30 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "json", "sarif", "html")
 PASSPHRASE = "ASSAY_KEY_PASSPHRASE"  # noqa: S105 - the variable's name
-FILE = click.Path(path_type=Path)
+
+
+class _File(click.Path):
+    """A path; an empty one (a variable that is not set) is refused, where pathlib would take it for the folder here."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path as `Path`."""
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Finite(click.FloatRange):
+    """A number in a range that is neither infinite nor NaN."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number as float."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number", param, ctx)
+        return number
+
+
+FILE = _File(readable=False, path_type=Path)  # what cannot be read is told by who reads it
 F = Callable[..., Any]
 
 
@@ -52,7 +76,7 @@ def asking_options(function: F) -> F:
         click.option("--skip", multiple=True, metavar="CHECK", help="Do not ask these."),
         click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything that is random."),
         click.option("--jobs", "-j", type=click.IntRange(1, 256), help="Workers  [default: one a core]."),
-        click.option("--timeout", type=click.FloatRange(0.1), default=600.0, help="Seconds a check may take."),
+        click.option("--timeout", type=Finite(0.1), default=600.0, help="Seconds a check may take."),
         click.option("--memory", type=click.IntRange(64), default=6144, help="Megabytes a check may take."),
         click.option(
             "--fail-level",
@@ -109,11 +133,23 @@ def emit(dossier: Dossier, format_: str, output: Path | None) -> None:
     if output is None:
         click.echo(render(dossier, format_), nl=False)
         return
-    from assay.flow.papers import write_whole
-
-    write_whole(output, render(dossier, format_).encode("utf-8", "backslashreplace"))
+    save(output, render(dossier, format_).encode("utf-8", "backslashreplace"))
     click.echo(render(dossier, "text"), nl=False)
     click.echo(f"wrote {visible(str(output))}", err=True)
+
+
+def save(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; a device or a pipe (/dev/stdout, /dev/null) is written to, never replaced."""
+    if not path.exists() or path.is_file():
+        from assay.flow.papers import write_whole
+
+        write_whole(path, data)
+        return
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        what = f"cannot be written: {(error.strerror or 'unknown').lower()}"
+        raise InputError(what, where=str(path), fix="name a file") from None
 
 
 def report_code(report: Report, fail_level: str) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from assay.cli.common import FILE, emit, output_options, private_key, public_key
+from assay.cli.common import FILE, emit, output_options, private_key, public_key, save
 
 SIGNED = (".json", ".sig", ".dsse")
 
@@ -54,12 +54,11 @@ def command(
     from assay.flow.book import open_book
     from assay.flow.dossier import dossier_of
     from assay.flow.gate import gate
-    from assay.flow.papers import write_whole
 
     if (verdict_out is None) != (key is None):
         raise UsageError("a verdict needs both --key and --verdict-out", fix="give both, or neither")
     if verdict_out is not None:
-        verdict_out.unlink(missing_ok=True)  # an older ALLOW must not outlive a refusal
+        _retire(verdict_out)
     owner = public_key(policy_key)
     with open_book(ledger) if ledger is not None else nullcontext() as log:
         gated = gate(
@@ -73,10 +72,10 @@ def command(
             key=private_key(key) if key is not None else None,
         )
     if verdict_out is not None and gated.verdict:
-        write_whole(verdict_out, gated.verdict)
+        save(verdict_out, gated.verdict)
         click.echo(f"wrote {verdict_out}", err=True)
     if checkpoint_out is not None and gated.proof is not None:
-        write_whole(checkpoint_out, gated.proof.checkpoint.encode())
+        save(checkpoint_out, gated.proof.checkpoint.encode())
         click.echo(f"wrote {checkpoint_out}", err=True)
     emit(dossier_of(gated), format_, output)
     decision = gated.decision
@@ -104,3 +103,20 @@ def papers_in(given: tuple[Path, ...]) -> list[Path]:
             if kind not in (st.POLICY, st.ROSTER, st.VERDICT):
                 found.append(inside)
     return found
+
+
+def _retire(path: Path) -> None:
+    """Remove the verdict of an earlier decision: an older ALLOW must not outlive a refusal. Raises UsageError."""
+    from assay.attest.statement import VERDICT
+    from assay.core.errors import UsageError, VerificationError
+    from assay.flow.papers import kind_of, read_paper
+
+    if not path.exists():
+        return
+    try:
+        old = path.is_file() and kind_of(read_paper(path), str(path)) == VERDICT
+    except VerificationError:
+        old = False
+    if not old:
+        raise UsageError("is there and is no verdict", where=str(path), fix="name another file for --verdict-out")
+    path.unlink()

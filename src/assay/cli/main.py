@@ -1,20 +1,24 @@
 """The command line: lazy verbs in four groups, one line for every error, and exit codes that mean one thing each.
 
 0 nothing at or above the fail level, or allowed · 1 findings, denied or refused · 2 usage or configuration ·
-3 something asked for stayed open or indeterminate · 70 a defect of Assay itself · 130 interrupted.
+3 something asked for stayed open or indeterminate · 70 a defect of Assay itself · 130 interrupted ·
+141 whoever read stdout left early.
 """
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 import click
 
-from assay import __version__
 from assay.core.errors import AssayError, CouldNotLook
 from assay.core.text import nearest, visible
+from assay.core.version import __version__
 
 GROUPS: dict[str, dict[str, str]] = {
     "Build": {
@@ -43,7 +47,8 @@ GROUPS: dict[str, dict[str, str]] = {
     },
 }
 VERBS = {verb: text for verbs in GROUPS.values() for verb, text in verbs.items()}
-DEFECT, INTERRUPTED = 70, 130
+DEFECT, INTERRUPTED, CLOSED = 70, 130, 141
+_SYSTEM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE})
 
 
 class Verbs(click.Group):
@@ -89,6 +94,7 @@ def assay() -> None:
 
 def main() -> None:
     """Run the command line; every failure becomes one line and a defined exit code."""
+    _open_streams()
     try:
         code = assay.main(standalone_mode=False)
         sys.stdout.flush()
@@ -106,19 +112,49 @@ def main() -> None:
     except CouldNotLook as error:
         _say(str(error))
         code = 3
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except (BrokenPipeError, SystemExit):  # click turns a closed pipe into its own exit
+        _quieten()
+        code = CLOSED
     except Exception as error:
         if os.environ.get("ASSAY_DEBUG"):
             raise
-        _say(f"a defect of Assay: {type(error).__name__}; run again with ASSAY_DEBUG=1 and report it")
-        code = DEFECT
+        code = _unexpected(error)
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _open_streams() -> None:
+    """Give closed standard streams a place to go, so that no file or socket is taken for one of them."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
+    for stream in (sys.stdout, sys.stderr):  # a terminal that knows no ✓ gets an escape, not a crash
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _unexpected(error: Exception) -> int:
+    """One line for what nobody foresaw. A full or failing disk is the system's; anything else is our defect."""
+    if isinstance(error, OSError) and error.errno in _SYSTEM:
+        place = f"{error.filename}: " if error.filename else ""
+        _say(f"{place}{(error.strerror or 'input or output failed').lower()} (make room, or choose another place)")
+        _quieten()
+        return AssayError.exit_code
+    _say(f"a defect of Assay: {type(error).__name__}; run again with ASSAY_DEBUG=1 and report it")
+    return DEFECT
+
+
+def _quieten() -> None:
+    """Send what is still buffered for stdout nowhere, so that it cannot raise again while Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 def _say(text: str) -> None:
-    click.echo(f"assay: {visible(text, 2000)}", err=True)
+    with suppress(OSError):  # nobody can be told; the exit code still says it
+        click.echo(f"assay: {visible(text, 2000)}", err=True)
 
 
 if __name__ == "__main__":

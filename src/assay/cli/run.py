@@ -16,6 +16,7 @@ from assay.cli.common import (
     private_key,
     progress_bar,
     report_code,
+    save,
     settings_from,
 )
 
@@ -52,9 +53,7 @@ def command(
     with progress_bar() as progress:
         ran = run_project(project, settings, policy=policy, signer=signer, remember=not no_cache, progress=progress)
     if evidence_out is not None:
-        from assay.flow.papers import write_whole
-
-        write_whole(evidence_out, ran.evidence)
+        save(evidence_out, ran.evidence)
         click.echo(f"wrote {evidence_out}", err=True)
     emit(ran.dossier, format_, output)
     decision = ran.dossier.decision

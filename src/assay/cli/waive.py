@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from assay.cli.approve import lifetime, release_meant
-from assay.cli.common import FILE, private_key
+from assay.cli.common import FILE, private_key, save
 from assay.core.errors import UsageError
 
 
@@ -28,7 +28,7 @@ def command(fingerprint: str, release: str, role: str, reason: str, key: Path, o
     from assay.core.canonical import short
     from assay.core.decision import Waiver
     from assay.core.protocols import system_clock
-    from assay.flow.papers import sign_word, write_whole
+    from assay.flow.papers import sign_word
 
     if not re.fullmatch(r"[0-9a-f]{32}", fingerprint):
         raise UsageError("is not a finding's id", where=fingerprint[:80], fix="copy the `id` line of the report")
@@ -39,7 +39,7 @@ def command(fingerprint: str, release: str, role: str, reason: str, key: Path, o
     word = Waiver(
         release=digest, fingerprint=fingerprint, role=role, reason=reason, at=now, expires=now + lifetime(valid)
     )
-    write_whole(out, sign_word(word, private_key(key)))
+    save(out, sign_word(word, private_key(key)))
     for line in what:
         click.echo(line)
     until = f"{word.expires:%d %b %Y}"

@@ -17,9 +17,14 @@ class Overlap(msgspec.Struct, frozen=True):
 
 
 def overlap(first: Any, second: Any) -> Overlap:
-    """Compare two Arrow tables with the same columns; null equals null. Exact, by DuckDB's hash grouping."""
+    """Compare two Arrow tables with the same columns; null equals null. Exact, by DuckDB's hash grouping.
+
+    A column of numbers in one table and of words in the other (one bad cell is enough) is compared as text, numbers
+    written alike, so that a stray word hides no shared row.
+    """
     import duckdb
 
+    first, second = _alike(first, second)
     names = ", ".join('"' + n.replace('"', '""') + '"' for n in first.column_names)
     connection = duckdb.connect(config={"threads": 1})
     try:
@@ -36,3 +41,26 @@ def overlap(first: Any, second: Any) -> Overlap:
     finally:
         connection.close()
     return Overlap(int(shared[0]), int(twins[0]), None if shared[1] is None else int(shared[1]))
+
+
+def _alike(first: Any, second: Any) -> tuple[Any, Any]:
+    import pyarrow as pa
+
+    numeric = {pa.int64(), pa.float64(), pa.bool_()}
+    tables = [first, second]
+    for place, name in enumerate(first.column_names):
+        types = {t.schema.field(name).type for t in tables}
+        if len(types) == 1 or types <= numeric:
+            continue
+        for i, table in enumerate(tables):
+            tables[i] = table.set_column(place, name, pa.array(map(_text, table.column(name).to_pylist()), pa.string()))
+    return tables[0], tables[1]
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    try:
+        return repr(float(value))
+    except (TypeError, ValueError):
+        return str(value)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -12,11 +14,18 @@ from assay.core.finding import Outcome, Status
 
 
 class FileCache:
-    """Outcomes under a folder, by key. An outcome that is open is never remembered."""
+    """Outcomes under a folder, by key. An outcome that is open is never remembered.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Each is sealed with a `secret` that lies outside the folder, so that a project that brings a cache along is not
+    believed.
+    """
+
+    def __init__(self, folder: Path, secret: bytes) -> None:
+        self._folder, self._secret = folder, secret
         self._decoder = msgspec.json.Decoder(Outcome)
+
+    def _seal(self, key: str, data: bytes) -> bytes:
+        return hmac.new(self._secret, key.encode() + b"\n" + data, hashlib.sha256).hexdigest().encode()
 
     def _path(self, key: str) -> Path:
         name = key.rpartition(":")[2]
@@ -26,7 +35,7 @@ class FileCache:
         """The outcome stored under `key`, if it is there and whole."""
         try:
             mark, _, data = self._path(key).read_bytes().partition(b"\n")
-            if mark != hashlib.sha256(data).hexdigest().encode():
+            if not hmac.compare_digest(mark, self._seal(key, data)):
                 return None
             return self._decoder.decode(data)
         except (OSError, msgspec.DecodeError):
@@ -41,7 +50,8 @@ class FileCache:
         temporary = path.with_suffix(f".{os.getpid()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+            temporary.write_bytes(self._seal(key, data) + b"\n" + data)
             os.replace(temporary, path)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)

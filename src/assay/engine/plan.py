@@ -55,6 +55,9 @@ def plan(
         for name in (n for k, n in asked if k is kind):
             for check_id in (i for i in check_ids(kind) if i in chosen):
                 tasks.append(_task(check_id, kind, name, subjects, root, contract, settings))
+    if not tasks:
+        kinds = ", ".join(dict.fromkeys(str(k) for k, _ in asked)) or "nothing"
+        raise UsageError(f"none of the checks chosen is asked of: {kinds}", fix="choose others with --only or --skip")
     return tasks
 
 

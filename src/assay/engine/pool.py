@@ -93,16 +93,22 @@ class WorkerPool:
         self._control, theirs = socket.socketpair()
         threads = str(max(1, (os.cpu_count() or 1) // self.jobs))
         quiet = None if os.environ.get("ASSAY_DEBUG") else subprocess.DEVNULL
-        self._mother = subprocess.Popen(
-            [sys.executable, "-P", "-m", "assay.engine.zygote", str(theirs.fileno()), *preload],
-            pass_fds=[theirs.fileno()],
-            env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, threads)},
-            stdin=subprocess.DEVNULL,
-            stdout=quiet,
-            stderr=quiet,
-            start_new_session=True,
-        )
-        theirs.close()
+        try:
+            self._mother = subprocess.Popen(
+                [sys.executable, "-P", "-m", "assay.engine.zygote", str(theirs.fileno()), *preload],
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, threads)},
+                stdin=subprocess.DEVNULL,
+                stdout=quiet,
+                stderr=quiet,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._control.close()
+            what = f"the worker processes could not be started: {(error.strerror or 'unknown').lower()}"
+            raise AssayError(what, where=sys.executable, fix="check that you may run it") from None
+        finally:
+            theirs.close()
 
     def run(self, tasks: list[bytes], progress: Progress = silent) -> Iterator[tuple[int, Outcome, float]]:
         """(index, outcome, seconds) as tasks end. A worker that dies leaves an open outcome with what it had said."""

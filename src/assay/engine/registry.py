@@ -68,13 +68,23 @@ def load(check_id: str) -> LoadedCheck:
 def from_function(function: CheckFunction) -> LoadedCheck:
     """A declared check function as the engine needs it. Raises TypeError for one that is not declared."""
     spec = spec_of(function)
-    hints = typing.get_type_hints(function)
+    hints = typing.get_type_hints(function, include_extras=True)
     parameters = tuple(
-        Parameter(p.name, hints[p.name], str(p.annotation), p.default)
+        Parameter(p.name, hints[p.name], _words(hints[p.name], str(p.annotation)), p.default)
         for p in inspect.signature(function).parameters.values()
         if p.kind is p.KEYWORD_ONLY and p.name not in RESERVED and p.name not in spec.reads
     )
     return LoadedCheck(spec, function, parameters, inspect.cleandoc(function.__doc__ or ""))
+
+
+def _words(hint: Any, written: str) -> str:
+    """A parameter's type for people: as it is written, or with its bounds (`float, 0 to 1`)."""
+    if typing.get_origin(hint) is not typing.Annotated:
+        return written
+    base, meta = typing.get_args(hint)[:2]
+    low = f"at least {meta.ge:g}" if meta.ge is not None else f"above {meta.gt:g}" if meta.gt is not None else ""
+    high = f"at most {meta.le:g}" if meta.le is not None else f"below {meta.lt:g}" if meta.lt is not None else ""
+    return ", ".join(filter(None, (base.__name__, low, high)))
 
 
 def resolve_parameters(check: LoadedCheck, given: dict[str, Json], where: str = "") -> dict[str, Json]:

@@ -10,7 +10,7 @@ from assay.core.finding import Outcome
 from assay.core.protocols import Cache, Executor, Progress
 from assay.engine.inline import InlineExecutor
 from assay.engine.registry import load
-from assay.engine.task import Task, cache_key
+from assay.engine.task import Limits, Task, cache_key
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ def run(tasks: list[Task], cache: Cache | None, pool: Callable[[], Executor], pr
                 outcomes[index] = known
     cached = len(outcomes)
     todo = [i for i in range(len(tasks)) if i not in outcomes]
-    here = [i for i in todo if load(tasks[i].check).spec.cost == "instant"]
+    here = [i for i in todo if _bounds_itself(tasks[i])]
     away = [i for i in todo if i not in set(here)]
 
     def step(done: float, total: float, what: str = "") -> None:
@@ -62,3 +62,10 @@ def run(tasks: list[Task], cache: Cache | None, pool: Callable[[], Executor], pr
         finally:
             executor.close()
     return Ran(tuple(outcomes[i] for i in range(len(tasks))), durations, cached)
+
+
+def _bounds_itself(task: Task) -> bool:
+    """Whether the check may run in this process: its parsers keep to the default limits. Tighter ones need a worker."""
+    default = Limits()
+    tighter = task.limits.seconds < default.seconds or task.limits.bytes < default.bytes
+    return load(task.check).spec.cost == "instant" and not tighter

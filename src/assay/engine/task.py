@@ -7,11 +7,11 @@ import platform
 
 import msgspec
 
-from assay import __version__
 from assay.core.canonical import digest_of
 from assay.core.check import CheckSpec
 from assay.core.finding import Json
 from assay.core.subject import Contract, Subject
+from assay.core.version import __version__
 
 
 class Limits(msgspec.Struct, frozen=True):

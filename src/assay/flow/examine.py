@@ -105,8 +105,10 @@ def _cache(folder: Path | None) -> Cache | None:
     if folder is None:
         return None
     from assay.engine.cache import FileCache
+    from assay.flow.workspace import cache_secret
 
-    return FileCache(folder)
+    secret = cache_secret()
+    return FileCache(folder, secret) if secret is not None else None
 
 
 def pool_for(tasks: list[Task], settings: Settings) -> Executor:

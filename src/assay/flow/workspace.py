@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 from stat import S_ISREG
 
@@ -53,6 +54,28 @@ class Workspace:
         except OSError as error:
             what = f"cannot be written: {(error.strerror or 'unknown').lower()}"
             raise AssayError(what, where=str(self.folder), fix="choose a writable project folder") from None
+
+
+def cache_secret() -> bytes | None:
+    """This user's secret that seals remembered outcomes, made on first use; None where it cannot be kept."""
+    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    path = Path(home) / "assay" / "cache.secret"
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            draft = path.with_name(f"{path.name}.{os.getpid()}")
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(secrets.token_bytes(32))
+            try:
+                os.link(draft, path)  # the first of two runs wins
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        found = path.read_bytes()
+    except OSError:
+        return None
+    return found if len(found) == 32 else None
 
 
 class DigestMemory:

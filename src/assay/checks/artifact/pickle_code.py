@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
 
 from assay.core.artifact import Artifact, File
 from assay.core.check import check
@@ -14,6 +17,7 @@ from assay.formats.artifact import ArtifactFacts, examine
 from assay.formats.pickle_facts import GlobalFact, Limits, PickleFacts
 
 MOST_FINDINGS = 200
+MOST_TIMES = 10
 FIX = "do not load it; ask for the weights as ONNX, safetensors or skops from a source you trust"
 
 
@@ -25,7 +29,9 @@ FIX = "do not load it; ask for the weights as ONNX, safetensors or skops from a 
     cost="instant",
     tags=("owasp-ml-2023:ML06", "atlas:AML.T0011.000"),
 )
-def pickle_code(artifact: Artifact, *, strict: bool = False, seconds: float = 60.0) -> Iterator[Finding]:
+def pickle_code(
+    artifact: Artifact, *, strict: bool = False, seconds: Annotated[float, Meta(gt=0)] = 60.0
+) -> Iterator[Finding]:
     """Code that a pickled file would run while it is loaded.
 
     Why: a pickle is a program. Loading one with pickle, joblib, torch or numpy runs whatever its author put in, with
@@ -40,13 +46,18 @@ def pickle_code(artifact: Artifact, *, strict: bool = False, seconds: float = 60
     What it cannot say: that a known-safe class of the version you have installed has no defect of its own.
 
     Fix: do not load the file. Ask its author for weights in a format that holds no code (ONNX, safetensors, skops).
-    `strict` also fails on classes the list does not know; `seconds` bounds the time a file may take.
+    `strict` also fails on classes the list does not know; `seconds` bounds the time a file may take,
+    and ten times that the whole of a folder.
 
     References: CPython's pickletools; MITRE ATLAS AML.T0011.000; OWASP ML06:2023.
     """
     gaps: list[str] = []
     pickles = count = 0
+    end = time.monotonic() + MOST_TIMES * seconds
     for file in artifact.files():
+        if time.monotonic() > end:
+            gaps.insert(0, f"stopped before {file.uri}: the whole took longer than {MOST_TIMES * seconds:g} s")
+            break
         facts = look(file, gaps, seconds)
         if facts is None:
             continue

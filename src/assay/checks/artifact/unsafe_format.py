@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from assay.core.artifact import Artifact
+from assay.core.artifact import Artifact, File
 from assay.core.check import check
 from assay.core.errors import CouldNotLook, InputError
 from assay.core.finding import Finding, Location, Severity
@@ -36,8 +36,9 @@ def unsafe_format(artifact: Artifact) -> Iterator[Finding]:
     is loaded. A format that holds only numbers and a graph closes that door.
 
     How it decides: by content first and the name last. Pickle, joblib, torch archives, numpy object arrays and HDF5
-    models can run code; ONNX, safetensors, GGUF, plain numpy arrays, Parquet and Arrow cannot. What it does not
-    recognise it says so of, and calls it neither.
+    models can run code; so does source code, and configuration that names code to load. ONNX (standard operators, no
+    file outside itself), LightGBM text, safetensors, plain numpy arrays and plain text pass once they were read to
+    their end. A format that this version only recognises (GGUF, TFLite, HDF5's inside) stays open.
 
     Fix: convert to ONNX, skops or safetensors, and sign the result. A team that must keep a pickle can waive this
     finding, with a reason and an end date.
@@ -47,7 +48,8 @@ def unsafe_format(artifact: Artifact) -> Iterator[Finding]:
     gaps: list[str] = []
     unknown: list[str] = []
     alone = artifact.path.is_file()
-    for file in artifact.files():
+    count = 0
+    for count, file in enumerate(artifact.files(), 1):  # noqa: B007 - read after the loop
         if file.problem:
             gaps.append(f"{file.uri} {file.problem}")
             continue
@@ -61,13 +63,20 @@ def unsafe_format(artifact: Artifact) -> Iterator[Finding]:
             (gaps if alone else unknown).append(f"{file.uri} is {'empty' if name == 'empty' else 'of no known format'}")
         elif facts.format.loads_code or facts.streams:
             kind = name if name in SAFER else "pickle"
+            what = f"is a {name} file" if kind == name else f"holds a pickle (it is a {name} file)"
             yield Finding(
-                message=f"is a {name} file, which can run code when it is opened",
+                message=f"{what}, which can run code when it is opened",
                 location=Location(uri=file.uri),
                 key=kind,
                 evidence={"format": name},
                 fix=SAFER[kind],
             )
+            gaps += _not_parsed(file, name)
+        else:
+            gaps += [f"{file.uri}: {reason}" for reason in facts.reasons]
+            yield from _inert(file, name, gaps)
+    if not count:
+        raise CouldNotLook(f"{artifact.uri} is an empty folder")
     if unknown:
         yield Finding(
             message=f"{len(unknown)} files are of no known format and were not judged: {', '.join(unknown[:3])}",
@@ -78,3 +87,43 @@ def unsafe_format(artifact: Artifact) -> Iterator[Finding]:
         )
     if gaps:
         raise CouldNotLook("; ".join(gaps[:5]) + (f"; and {len(gaps) - 5} more" if len(gaps) > 5 else ""))
+
+
+def _not_parsed(file: File, name: str) -> list[str]:
+    return [f"{file.uri}: what an HDF5 file holds is not read by this version"] if name == "hdf5" else []
+
+
+def _inert(file: File, name: str, gaps: list[str]) -> Iterator[Finding]:
+    """A file that is no pickle: only data, code by another name, or a gap."""
+    try:
+        if name == "onnx":
+            from assay.adapters.onnx_facts import require_self_contained
+
+            require_self_contained(file.path.read_bytes(), file.uri)
+            return
+        with open(file.path, "rb") as start:
+            lightgbm = start.read(5) == b"tree\n"
+        if name == "text" and lightgbm:
+            from assay.adapters.lightgbm_text import sound
+
+            sound(file.path.read_bytes(), file.uri)
+            return
+        from assay.formats.inert import probe
+
+        found = probe(file.path, name)
+    except CouldNotLook as why:
+        gaps.append(str(why))
+        return
+    except (OSError, MemoryError) as error:
+        gaps.append(f"{file.uri}: cannot be read: {error}")
+        return
+    if found.unread:
+        gaps.append(f"{file.uri} {found.unread}")
+    if found.code:
+        yield Finding(
+            message=found.code,
+            location=Location(uri=file.uri),
+            key="code",
+            evidence={"format": name},
+            fix="read it, pin it by digest, and waive this finding with your reason; or ship data only",
+        )

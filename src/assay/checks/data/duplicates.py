@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
 
 from assay.adapters.tables import Dataset, ident
 from assay.core.check import check
@@ -21,7 +24,12 @@ from assay.stats.intervals import wilson
     tags=("atlas:AML.T0020", "owasp-ml-2023:ML02"),
     libraries=("duckdb", "pyarrow"),
 )
-def duplicates(data: Dataset, *, flood: float = 0.005, conflict: float = 0.01) -> Iterator[Finding | Measure]:
+def duplicates(
+    data: Dataset,
+    *,
+    flood: Annotated[float, Meta(ge=0, le=1)] = 0.005,
+    conflict: Annotated[float, Meta(ge=0, le=1)] = 0.01,
+) -> Iterator[Finding | Measure]:
     """Rows that occur more than once, and identical rows with different labels.
 
     Why: flooding the data with copies of one row is a cheap way to bend a model. Copies also make a model look better
@@ -38,6 +46,8 @@ def duplicates(data: Dataset, *, flood: float = 0.005, conflict: float = 0.01) -
     """
     if not data.rows or not data.features:
         raise CouldNotLook(f"{data.name} has no rows or no features")
+    if data.label:
+        data.column(data.label)
     keys = ", ".join(ident(c) for c in data.features)
     label = f"count(DISTINCT {ident(data.label)})" if data.label else "1"
     grouped = f"SELECT count(*) AS n, {label} AS labels, min(rowid) AS first FROM data GROUP BY {keys}"  # noqa: S608

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import Meta
 
 from assay.adapters.tables import Dataset
 from assay.core.check import check
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from assay.detectors.label_errors import Batch, Direction
 
 BATCHES = 40
+_CODE = re.compile(r"[A-Za-z]{0,4}[-_]?[0-9]{1,4}([-_/][A-Za-z]?[0-9]{1,4}){0,2}")
 SEPARABLE = 0.9
 SHOWN = 8
 
@@ -33,7 +37,12 @@ SHOWN = 8
     libraries=("numpy", "scipy", "lightgbm", "duckdb"),
 )
 def label_flips(
-    data: Dataset, *, rate: float = 0.01, alpha: float = 0.01, seed: int = 0, progress: Progress = silent
+    data: Dataset,
+    *,
+    rate: Annotated[float, Meta(ge=0, le=1)] = 0.01,
+    alpha: Annotated[float, Meta(gt=0, lt=1)] = 0.01,
+    seed: int = 0,
+    progress: Progress = silent,
 ) -> Iterator[Finding | Measure | Table | Histogram]:
     """Labels that contradict what the rest of the data says.
 
@@ -98,13 +107,20 @@ def _batches(data: Dataset, column: str) -> tuple[Any, tuple[str, ...]]:
     encoded = values.dictionary_encode()
     if len(encoded.dictionary) <= BATCHES:
         codes = encoded.indices.to_numpy(zero_copy_only=False)
-        names = tuple(str(v) for v in encoded.dictionary.to_pylist())
-        return np.nan_to_num(codes, nan=0).astype(int), names
+        codes = np.nan_to_num(codes, nan=0).astype(int)
+        firsts = [int(np.argmax(codes == i)) for i in range(len(encoded.dictionary))]
+        names = tuple(_named(v, row) for v, row in zip(encoded.dictionary.to_pylist(), firsts, strict=True))
+        return codes, names
     order = np.argsort(np.array(values.to_pylist(), dtype=object).astype(str) if _is_text(values) else _ordered(values))
     batches = np.empty(len(order), dtype=int)
     batches[order] = np.arange(len(order)) * BATCHES // len(order)
-    firsts = [values[int(order[len(order) * b // BATCHES])].as_py() for b in range(BATCHES)]
-    return batches, tuple(f"from {v}" for v in firsts)
+    return batches, tuple(f"from that of row {int(order[len(order) * b // BATCHES])}" for b in range(BATCHES))
+
+
+def _named(value: Any, row: int) -> str:
+    """A batch by its value only where that is a short code such as u17 or 2026-W24; else by a row that has it."""
+    text = str(value)
+    return text if _CODE.fullmatch(text) else f"that of row {row}"
 
 
 def _is_text(values: Any) -> bool:

@@ -100,18 +100,19 @@ def _contract(data: Dataset, name: str, feature: Feature) -> Iterator[Finding]:
         message = f"should be a number and reads as {kind}"
         yield _finding(data, name, "type", message, Severity.HIGH, {"kind": kind})
         return
+    number = f"CAST({column} AS DOUBLE)" if kind == "boolean" else column
     tests: list[tuple[str, str, str]] = []
     if not feature.nullable:
         tests.append(("null", f"{column} IS NULL", "is missing"))
     if feature.min is not None:
-        tests.append(("min", f"{column} < {feature.min!r}", f"is below {feature.min:g}"))
+        tests.append(("min", f"{number} < {feature.min!r}", f"is below {feature.min:g}"))
     if feature.max is not None:
-        tests.append(("max", f"{column} > {feature.max!r}", f"is above {feature.max:g}"))
+        tests.append(("max", f"{number} > {feature.max!r}", f"is above {feature.max:g}"))
     if feature.integer:
-        tests.append(("integer", f"{column} != round({column})", "is no whole number"))
+        tests.append(("integer", f"{number} != round({number})", "is no whole number"))
     if feature.step is not None:
         origin = feature.min or 0.0
-        off = f"abs(({column} - {origin!r}) / {feature.step!r} - round(({column} - {origin!r}) / {feature.step!r}))"
+        off = f"abs(({number} - {origin!r}) / {feature.step!r} - round(({number} - {origin!r}) / {feature.step!r}))"
         tests.append(("step", f"{off} > 1e-6", f"is not on the step {feature.step:g}"))
     known = feature.order or feature.categories
     if known:
@@ -136,18 +137,21 @@ def _count(data: Dataset, condition: str) -> tuple[int, int | None]:
 def _relation(data: Dataset, constraint: Constraint, names: set[str]) -> Iterator[Finding]:
     import numpy as np
 
+    from assay.attacks.space import plain
+
     absent = [c for c in constraint.columns if c not in names]
     if absent:
         message = f"constraint {visible(constraint.text)!r} reads columns that are not there: {', '.join(absent)}"
         yield _finding(data, "", f"constraint:{constraint.text}", message, Severity.HIGH, {})
         return
     table = data.table(constraint.columns)
-    columns = {n: table.column(n).to_numpy() for n in constraint.columns}
+    columns = {n: plain(table.column(n)) for n in constraint.columns}
     missing = np.zeros(data.rows, dtype=bool)
     for n in constraint.columns:
         missing |= np.asarray(table.column(n).is_null())
     try:
-        holds = np.asarray(constraint(columns), dtype=bool) | missing
+        with np.errstate(divide="ignore", invalid="ignore"):
+            holds = np.asarray(constraint(columns), dtype=bool) | missing
     except TypeError:
         message = f"constraint {visible(constraint.text)!r} compares words with numbers"
         yield _finding(data, "", f"constraint:{constraint.text}", message, Severity.HIGH, {})

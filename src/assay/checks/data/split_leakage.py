@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
 
 from assay.adapters.tables import Dataset, ident
 from assay.core.check import check
@@ -23,7 +26,9 @@ from assay.stats.intervals import wilson
     reads=("holdout_of",),
     libraries=("duckdb", "pyarrow"),
 )
-def split_leakage(data: Dataset, *, holdout_of: Dataset, tolerance: float = 0.002) -> Iterator[Finding | Measure]:
+def split_leakage(
+    data: Dataset, *, holdout_of: Dataset, tolerance: Annotated[float, Meta(ge=0, le=1)] = 0.002
+) -> Iterator[Finding | Measure]:
     """Rows or entities of the training data in the data that should judge the model.
 
     Why: a model remembers. If the rows it is judged on were in its training data, every figure is flattered, and the

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
 
 from assay.adapters.tables import Dataset
 from assay.core.check import check
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     libraries=("numpy", "scipy", "duckdb"),
 )
 def target_leakage(
-    data: Dataset, *, limit: float = 0.985, seed: int = 0, progress: Progress = silent
+    data: Dataset, *, limit: Annotated[float, Meta(ge=0.5, le=1)] = 0.985, seed: int = 0, progress: Progress = silent
 ) -> Iterator[Finding | Measure | Intervals]:
     """A column that gives the answer away.
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
 
 from assay.adapters.cases import ModelCase
 from assay.checks.performance.scored import LEAST_POSITIVES, Scored, score_holdout
@@ -24,7 +27,11 @@ from assay.stats.intervals import wilson
     libraries=("numpy", "onnxruntime", "lightgbm", "scikit-learn", "duckdb"),
 )
 def holdout(
-    case: ModelCase, *, bins: int = 10, draws: int = 1000, seed: int = 0
+    case: ModelCase,
+    *,
+    bins: Annotated[int, Meta(ge=2, le=100)] = 10,
+    draws: Annotated[int, Meta(ge=100, le=100_000)] = 1000,
+    seed: int = 0,
 ) -> Iterator[Measure | Curve | Intervals]:
     """How good the model is on untouched rows: precision-recall area, recall and precision, calibration.
 

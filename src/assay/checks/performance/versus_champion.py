@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from assay.adapters.cases import ModelCase
 from assay.checks.performance.scored import LEAST_POSITIVES, Scored, score_holdout
@@ -25,7 +27,9 @@ from assay.stats.intervals import paired_difference
     reads=("data", "holdout", "champion"),
     libraries=("numpy", "onnxruntime", "lightgbm", "scikit-learn", "duckdb"),
 )
-def versus_champion(case: ModelCase, *, draws: int = 1000, seed: int = 0) -> Iterator[Measure | Intervals]:
+def versus_champion(
+    case: ModelCase, *, draws: Annotated[int, Meta(ge=100, le=100_000)] = 1000, seed: int = 0
+) -> Iterator[Measure | Intervals]:
     """Whether the model is better or worse than the one in use, row by row on the same holdout.
 
     Why: two separate scores say little; most of their spread is the rows, which both models share. The paired

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from msgspec import Meta
 
 from assay.adapters.cases import ModelCase
+from assay.config.constraints import Constraint
 from assay.core.check import check
 from assay.core.errors import CouldNotLook
 from assay.core.exhibit import Curve, Series, Step, Waterfall
@@ -36,10 +39,10 @@ NAME = "robustness.evasion.recall_under_attack"
 def evasion(
     case: ModelCase,
     *,
-    cost: float = 3.0,
+    cost: Annotated[float, Meta(gt=0)] = 3.0,
     access: Literal["label", "score"] = "label",
-    rows: int = 300,
-    queries: int = 600,
+    rows: Annotated[int, Meta(ge=10)] = 300,
+    queries: Annotated[int, Meta(ge=10)] = 600,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Iterator[Measure | Curve | Waterfall]:
@@ -49,8 +52,9 @@ def evasion(
     caught case into a passed one, its recall on yesterday's cases says nothing about tomorrow's.
 
     How it decides: it does not; the policy reads the lower bound of the recall that is left. For a sample of positive
-    holdout rows that the model flags, it looks for the cheapest change within `features:` and `constraints:` (immutable
-    columns stay, directions, ranges, steps and orders hold) by asking only for decisions (`access: label`) or scores.
+    holdout rows that the model flags, and that satisfy `constraints:` as they are, it looks for the cheapest change
+    within `features:` and `constraints:` (immutable columns stay, directions, ranges, steps and orders hold) by asking
+    only for decisions (`access: label`) or scores.
     The result is an upper bound of the true recall under attack: a better attack can only lower it. Before anyone
     believes it the attack must pass its sanity test: the same row gets the same answer, no limit means success, a hole
     planted in the model is found at no more than its cost, and every success is asked again of the real model.
@@ -64,7 +68,7 @@ def evasion(
 
     from assay.attacks.evasion import attack
     from assay.attacks.sanity import ROWS, confirm, refuse_blind, refuse_masking, refuse_unstable
-    from assay.attacks.space import Space
+    from assay.attacks.space import Space, satisfied
 
     data = case.holdout
     if data is None:
@@ -72,12 +76,13 @@ def evasion(
     target, table = data.target(), data.table()
     flagged = case.predictor.flagged(table)
     rng = np.random.default_rng(seed)
-    positives = np.flatnonzero(target)
-    sample = np.sort(rng.permutation(positives)[:rows])
+    possible = satisfied(map(Constraint, case.contract.constraints), table)
+    if not possible[target].any():
+        raise CouldNotLook("no positive row satisfies the constraints as it is: mend the rows, or `constraints:`")
+    sample = np.sort(rng.permutation(np.flatnonzero(target & possible))[:rows])
     caught = sample[flagged[sample]]
     passing = table.take(rng.permutation(np.flatnonzero(~flagged))[:500])
-    if len(caught) < LEAST or passing.num_rows < LEAST:
-        raise CouldNotLook(f"the model flags {len(caught)} of {len(sample)} positive rows: at least {LEAST} are needed")
+    _enough(len(caught), len(sample), passing.num_rows)
     reference = (case.train or data).table()
     kinds = {c.name: c.kind for c in data.columns}
 
@@ -100,6 +105,13 @@ def evasion(
     yield from _measures(found, len(sample), len(caught), cost, seed)
     yield _curve(found, len(sample), len(caught), cost, access, queries, space)
     yield from _waterfall(case, space, found, cost)
+
+
+def _enough(caught: int, sample: int, passing: int) -> None:
+    if caught < LEAST:
+        raise CouldNotLook(f"the model flags {caught} of {sample} positive rows: at least {LEAST} are needed")
+    if passing < LEAST:
+        raise CouldNotLook(f"the model lets {passing} rows pass: at least {LEAST} are needed to attack toward")
 
 
 def _changeable(case: ModelCase, name: str) -> bool:

@@ -1,0 +1,204 @@
+"""artifact.*: planted code is told, ordinary models are not, and what cannot be read is never a pass."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checks_tools import Bench, finding, said
+
+CODE, FORMAT = "artifact.pickle-code", "artifact.unsafe-format"
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, ("echo planted",)
+
+
+EVIL = pickle.dumps({"model": [1, 2], "hook": Evil()}, protocol=4)
+PLAIN = pickle.dumps({"weights": [1.0, 2.0]}, protocol=4)
+
+
+def laughs(levels: int = 200) -> bytes:
+    """A pickle of 2**levels elements: each tuple holds the one before twice."""
+    body = b"\x80\x04K\x01\x94"
+    for i in range(levels):
+        body += b"h" + bytes([i]) + b"h" + bytes([i]) + b"\x86\x94"
+    return body + b"."
+
+
+def test_planted_code_is_told_with_what_it_calls(bench: Bench) -> None:
+    outcome = bench.ask(CODE, bench.artifact("m.pkl", EVIL))
+    found = finding(outcome, "system('echo planted') while loading")
+    assert (str(outcome.status), str(found.severity), found.location.uri) == ("fail", "critical", "m.pkl")
+    assert found.location.offset is not None
+    assert EVIL[found.location.offset :].startswith(b"\x93")
+
+
+@pytest.mark.parametrize("name", ["m.pkl", "m.bin", "weights.txt", "model.onnx", "README.md"])
+def test_the_name_of_the_file_hides_nothing(bench: Bench, name: str) -> None:
+    assert str(bench.ask(CODE, bench.artifact(name, EVIL)).status) == "fail"
+
+
+def test_code_is_found_in_containers(bench: Bench) -> None:
+    with zipfile.ZipFile(bench.folder / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("deep/data.pkl", EVIL)
+    bench.artifact("b.pkl.gz", gzip.compress(EVIL))
+    for name in (bench.artifact("a.zip"), "b.pkl.gz"):
+        assert str(finding(bench.ask(CODE, name), "echo planted").severity) == "critical", name
+
+
+def test_an_ordinary_model_of_scikit_learn_raises_no_alarm(bench: Bench) -> None:
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    model = ensemble.RandomForestClassifier(3, random_state=1).fit([[0], [1], [2], [3]], [0, 0, 1, 1])
+    name = bench.artifact("m.pkl", pickle.dumps(model))
+    outcome = bench.ask(CODE, name)
+    assert (str(outcome.status), outcome.findings) == ("pass", ()), said(outcome)
+    assert said(bench.ask(FORMAT, name)) == [("low", "is a pickle file, which can run code when it is opened")]
+
+
+def test_what_the_list_does_not_know_is_noted_and_fails_only_if_strict(bench: Bench) -> None:
+    name = bench.artifact("m.pkl", b"cmycompany.models\nScorer\n)R.")
+    outcome = bench.ask(CODE, name)
+    assert (str(outcome.status), [s for s, _ in said(outcome)]) == ("pass", ["info"])
+    assert str(bench.ask(CODE, name, strict=True).status) == "fail"
+
+
+@pytest.mark.parametrize("cut", [1, len(EVIL) // 2, len(EVIL) - 1])
+def test_a_torn_pickle_never_passes(bench: Bench, cut: int) -> None:
+    outcome = bench.ask(CODE, bench.artifact("m.pkl", EVIL[:cut]))
+    assert str(outcome.status) in ("open", "fail")
+    assert outcome.complete is False
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        laughs(),
+        b"\x80\x04" + b"(" * 300_000 + b"t" * 300_000 + b".",
+        b"\x80\x04N" + b"2" * 500_000 + b".",
+        b"\x80\x04\x8d" + (2**62).to_bytes(8, "little") + b"x",
+        b"\x80\x04\x95" + (2**63 - 1).to_bytes(8, "little") + b"N.",
+        b"r\xff\xff\xff\x7f" * 1000,
+        pickle.dumps([[]] * 5, protocol=0) * 2000,
+    ],
+    ids=["laughs", "nested", "dup", "length", "frame", "memo", "many"],
+)
+def test_a_bomb_ends(bench: Bench, bomb: bytes) -> None:
+    outcome = bench.ask(CODE, bench.artifact("m.pkl", bomb))
+    assert str(outcome.status) in ("pass", "open")
+    assert outcome.findings == ()
+
+
+def test_a_decompression_bomb_ends_open(bench: Bench) -> None:
+    name = bench.artifact("m.pkl.gz", gzip.compress(b"\x80\x04" + b"N0" * (16 << 20) + b"N."))
+    outcome = bench.ask(CODE, name, seconds=0.2)
+    assert (str(outcome.status), outcome.complete) == ("open", False)
+
+
+def test_a_folder_of_bombs_ends_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    from assay.checks.artifact import pickle_code
+
+    folder = bench.folder / "bombs"
+    folder.mkdir()
+    for i in range(3):
+        (folder / f"{i}.pkl").write_bytes(PLAIN)
+    ticks = iter(range(0, 10_000, 100))
+    monkeypatch.setattr(pickle_code, "time", type("T", (), {"monotonic": staticmethod(lambda: float(next(ticks)))}))
+    outcome = bench.ask(CODE, bench.artifact("bombs"), seconds=15.0)
+    assert (str(outcome.status), "the whole took longer than 150 s" in outcome.reason) == ("open", True)
+
+
+def test_a_folder_is_walked_and_never_left(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("outside") / "secret.pkl"
+    outside.write_bytes(EVIL)
+    folder = bench.folder / "m"
+    (folder / "a/b").mkdir(parents=True)
+    (folder / "a/b/plain.pkl").write_bytes(PLAIN)
+    (folder / "a/b/up").symlink_to("../..")
+    (folder / "self").symlink_to("self")
+    (folder / "out.pkl").symlink_to(outside)
+    os.mkfifo(folder / "pipe")
+    outcome = bench.ask(CODE, bench.artifact("m"))
+    assert (str(outcome.status), outcome.complete, outcome.findings) == ("open", False, ())
+    for part in ("m/out.pkl is a symbolic link that leaves", "m/pipe is a special file", "m/self is a symbolic link"):
+        assert part in outcome.reason
+    (folder / "a/evil.pkl").write_bytes(EVIL)
+    again = bench.ask(CODE, "m")
+    assert (str(again.status), again.complete, again.findings[0].location.uri) == ("fail", False, "m/a/evil.pkl")
+
+
+@pytest.mark.parametrize("check", [CODE, FORMAT])
+@pytest.mark.parametrize("kind", ["absent", "empty file", "empty folder", "pipe", "dangling"])
+def test_nothing_to_look_at_is_never_a_pass(bench: Bench, check: str, kind: str) -> None:
+    path = bench.folder / "thing"
+    make = {
+        "absent": lambda: None,
+        "empty file": lambda: path.write_bytes(b""),
+        "empty folder": path.mkdir,
+        "pipe": lambda: os.mkfifo(path),
+        "dangling": lambda: path.symlink_to("nowhere"),
+    }
+    make[kind]()
+    assert str(bench.ask(check, bench.artifact("thing")).status) in ("open", "not-applicable")
+    assert "open" in {str(bench.ask(c, "thing").status) for c in (CODE, FORMAT)}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("check", [CODE, FORMAT])
+def test_an_unreadable_file_is_open(bench: Bench, check: str) -> None:
+    bench.artifact("m.pkl", EVIL)
+    (bench.folder / "m.pkl").chmod(0)
+    outcome = bench.ask(check, "m.pkl")
+    assert (str(outcome.status), "ermission" in outcome.reason) == ("open", True)
+
+
+@pytest.mark.parametrize("check", [CODE, FORMAT])
+def test_a_file_that_fails_to_read_is_open(bench: Bench, check: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.artifact("m.pkl", EVIL)
+    real = Path.open
+
+    def refuse(self: Path, *args: Any, **kwargs: Any) -> Any:
+        if self.name == "m.pkl":
+            raise PermissionError(13, "Permission denied")
+        return real(self, *args, **kwargs)
+
+    opened = open
+
+    def refuse_too(file: Any, *args: Any, **kwargs: Any) -> Any:
+        if str(file).endswith("m.pkl"):
+            raise PermissionError(13, "Permission denied")
+        return opened(file, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("builtins.open", refuse_too)
+    outcome = bench.ask(check, "m.pkl")
+    assert (str(outcome.status), outcome.findings) == ("open", ())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.pkl", PLAIN, "low"),
+        ("a.npy", b"\x93NUMPY\x01\x00v\x00{'descr': '|O', 'fortran_order': False, 'shape': (1,), }".ljust(128), "low"),
+        ("a.h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 600, "low"),
+        ("a.pkl.gz", gzip.compress(PLAIN), "low"),
+        ("a.safetensors", (2).to_bytes(8, "little") + b"{}", ""),
+    ],
+)
+def test_formats_that_run_code_are_told_apart(bench: Bench, name: str, content: bytes, expected: str) -> None:
+    outcome = bench.ask(FORMAT, bench.artifact(name, content))
+    assert [s for s, _ in said(outcome)] == ([expected] if expected else []), (said(outcome), outcome.reason)
+
+
+def test_a_file_of_no_known_format_is_open_alone_and_noted_in_a_folder(bench: Bench) -> None:
+    outcome = bench.ask(FORMAT, bench.artifact("thing.xyz", b"\x00\x01\x02 nothing known \x03" * 40))
+    assert (str(outcome.status), "of no known format" in outcome.reason) == ("open", True)
+    (bench.folder / "d").mkdir()
+    (bench.folder / "d/thing.xyz").write_bytes(b"\x00\x01\x02 nothing known \x03" * 40)
+    assert said(bench.ask(FORMAT, bench.artifact("d")))[0][0] == "info"

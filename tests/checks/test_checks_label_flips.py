@@ -1,0 +1,63 @@
+"""data.label-flips: a batch that was relabelled is named; clean data is silent; too little is open."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from checks_tools import Bench, finding, measure, said
+
+from assay.labs.simulate import LABEL, flip_labels, payments
+
+pytest.importorskip("lightgbm")
+CHECK = "data.label-flips"
+FACTS = {"label": LABEL, "positive": 1, "id": "payment_id", "source": "upload", "drop": ["upload"]}
+
+
+@pytest.mark.parametrize("seed", [1, 5])
+def test_a_relabelled_upload_is_named(bench: Bench, seed: int) -> None:
+    table = flip_labels(payments(6000, seed), "u17", 0.8, seed)
+    outcome = bench.ask(CHECK, bench.table(table, **FACTS), seed=seed)
+    found = finding(outcome, "labels of upload u17 contradict the rest")
+    assert (str(outcome.status), str(found.severity)) == ("fail", "high")
+    assert [f.evidence["batch"] for f in outcome.findings if str(f.severity) == "high"] == ["u17"]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_clean_labels_raise_no_alarm(bench: Bench, seed: int) -> None:
+    outcome = bench.ask(CHECK, bench.table(payments(4000, seed), **FACTS), seed=seed)
+    assert (str(outcome.status), outcome.complete) == ("pass", True), said(outcome)
+    share = measure(outcome, "data.label_flips.missed_share")
+    assert share.low <= share.value <= share.high
+
+
+def test_the_rows_it_lists_are_the_flipped_ones_by_number_only(bench: Bench) -> None:
+    clean = payments(4000, 7)
+    table = flip_labels(clean, "u05", 1.0, 7)
+    outcome = bench.ask(CHECK, bench.table(table, **FACTS))
+    flipped = set(np.flatnonzero(clean[LABEL] != table[LABEL]).tolist())
+    (listed,) = [e for e in outcome.exhibits if e.name == "data.label-flips.rows"]
+    assert listed.columns[0] == "row"
+    hits = [row[0] in flipped for row in listed.rows]
+    assert sum(hits) >= 0.6 * len(hits)
+
+
+@pytest.mark.parametrize(
+    ("rows", "ring", "reason"), [(150, 0.3, "too few"), (1000, 0.0, "never occurs"), (1000, 0.005, "too few")]
+)
+def test_too_little_to_learn_from_is_open(bench: Bench, rows: int, ring: float, reason: str) -> None:
+    outcome = bench.ask(CHECK, bench.table(payments(rows, 1, ring=ring), label=LABEL, positive=1))
+    assert (str(outcome.status), outcome.complete) == ("open", False)
+    assert reason in outcome.reason
+
+
+def test_rows_without_a_source_or_time_are_still_judged(bench: Bench) -> None:
+    table = payments(1500, 2)
+    some = {"upload": [None if i % 10 == 0 else u for i, u in enumerate(table["upload"])]}
+    day = [None if i % 7 == 0 else f"2026-01-{1 + i % 28:02d}" for i in range(1500)]
+    outcome = bench.ask(CHECK, bench.table({**table, **some, "day": day}, **FACTS, time="day"))
+    assert str(outcome.status) == "pass", (outcome.reason, said(outcome))
+
+
+def test_one_seed_one_answer(bench: Bench) -> None:
+    bench.table(payments(1200, 3), **FACTS)
+    assert bench.ask(CHECK, "t", seed=9) == bench.ask(CHECK, "t", seed=9)

@@ -1,0 +1,126 @@
+"""data.split-leakage and data.target-leakage: planted leaks are found, natural twins and honest columns are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from checks_tools import Bench, finding, measure, said
+
+from assay.labs.simulate import LABEL, Table, leak_rows, leak_target, payments
+
+pytest.importorskip("duckdb")
+SPLIT, TARGET = "data.split-leakage", "data.target-leakage"
+FACTS = {"label": LABEL, "positive": 1, "drop": ["payment_id", "upload"]}
+
+
+def split(bench: Bench, holdout: Table, train: Table, **options: object) -> str:
+    bench.table(train, "train", **{**FACTS, **options})
+    return bench.table(holdout, "hold", holdout_of="train", **{**FACTS, **options})
+
+
+def test_an_honest_split_passes(bench: Bench) -> None:
+    outcome = bench.ask(SPLIT, split(bench, payments(800, 2), payments(1500, 1)))
+    assert (str(outcome.status), outcome.findings) == ("pass", ())
+
+
+def test_copied_rows_are_found_and_counted(bench: Bench) -> None:
+    train = payments(1500, 1)
+    outcome = bench.ask(SPLIT, split(bench, leak_rows(payments(800, 2), train, 0.05, 4), train))
+    found = finding(outcome, "are also in train")
+    share = measure(outcome, "data.split_leakage")
+    assert (str(outcome.status), str(found.severity)) == ("fail", "high")
+    assert share.value == pytest.approx(0.05, abs=0.025)
+    assert found.location.row is not None
+
+
+def test_a_stray_word_hides_no_shared_row(bench: Bench) -> None:
+    train = payments(1500, 1)
+    holdout = leak_rows(payments(800, 2), train, 0.05, 4)
+    amount = [repr(float(v)) for v in holdout["amount"]]
+    outcome = bench.ask(SPLIT, split(bench, {**holdout, "amount": [*amount[:-1], "banana"]}, train))
+    assert str(finding(outcome, "are also in train").severity) == "high"
+
+
+def test_twins_by_nature_are_not_a_leak(bench: Bench) -> None:
+    rng = np.random.default_rng(0)
+
+    def draw(n: int) -> Table:
+        return {"a": rng.integers(0, 6, n), "b": rng.choice(list("uvwxyz"), n), LABEL: rng.integers(0, 2, n)}
+
+    bench.table(draw(2000), "train", label=LABEL, positive=1)
+    outcome = bench.ask(SPLIT, bench.table(draw(500), "hold", holdout_of="train", label=LABEL, positive=1))
+    assert outcome.findings == (), said(outcome)
+    assert (measure(outcome, "data.split_leakage").value or 0) > 0.9
+
+
+@pytest.mark.parametrize("role", ["id", "entity"])
+def test_an_entity_on_both_sides_is_found(bench: Bench, role: str) -> None:
+    train, holdout = payments(600, 1), payments(300, 2, first_id=595)
+    name = split(bench, holdout, train, **{role: "payment_id", "drop": ["upload"]})
+    found = finding(bench.ask(SPLIT, name), f"5 of 300 values of the {role} payment_id are also in train")
+    assert str(found.severity) == "high"
+
+
+def test_a_missing_id_is_nobody(bench: Bench) -> None:
+    bench.table({"i": [1, None, 3], "a": [1, 2, 3]}, "train", id="i")
+    outcome = bench.ask(SPLIT, bench.table({"i": [None, 7, 8], "a": [4, 5, 6]}, "hold", holdout_of="train", id="i"))
+    assert outcome.findings == ()
+
+
+def test_no_declared_origin_is_not_applicable_and_no_common_column_is_open(bench: Bench) -> None:
+    bench.table({"a": [1, 2]}, "train")
+    assert str(bench.ask(SPLIT, "train").status) == "not-applicable"
+    outcome = bench.ask(SPLIT, bench.table({"b": [1, 2]}, "hold", holdout_of="train"))
+    assert (str(outcome.status), "share no feature" in outcome.reason) == ("open", True)
+    outcome = bench.ask(SPLIT, bench.table(b"a\n1\n2,3\n", "torn", holdout_of="train"))
+    assert str(outcome.status) == "open"
+
+
+def test_a_column_written_after_the_fact_is_found(bench: Bench) -> None:
+    outcome = bench.ask(TARGET, bench.table(leak_target(payments(1500, 1), 1), **FACTS))
+    found = finding(outcome, "chargeback_days alone gives the label away")
+    assert (str(found.severity), str(found.confidence), len(outcome.findings)) == ("high", "high", 1)
+
+
+def test_a_column_that_is_missing_only_where_the_answer_is_no_is_found(bench: Bench) -> None:
+    table = payments(1500, 1)
+    refund = [float(i % 97) if fraud else None for i, fraud in enumerate(table[LABEL])]
+    outcome = bench.ask(TARGET, bench.table({**table, "refund": refund}, **FACTS))
+    assert finding(outcome, "refund alone gives the label away").location.column == "refund"
+
+
+def test_a_status_in_words_is_found(bench: Bench) -> None:
+    table = payments(1500, 1)
+    status = np.where(table[LABEL] == 1, "case opened", "closed")
+    outcome = bench.ask(TARGET, bench.table({**table, "status": status}, **FACTS))
+    assert finding(outcome, "status alone gives the label away")
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_honest_columns_are_silent(bench: Bench, seed: int) -> None:
+    outcome = bench.ask(TARGET, bench.table(payments(1500, seed), **FACTS), seed=seed)
+    assert (str(outcome.status), outcome.findings) == ("pass", ())
+    area = measure(outcome, "data.target_leakage")
+    assert 0.5 < area.low < area.value < area.high < 1
+
+
+def test_a_column_that_is_different_in_every_row_gives_nothing_away(bench: Bench) -> None:
+    table = payments(1500, 1)
+    name = [f"person {i}" for i in range(1500)]
+    outcome = bench.ask(TARGET, bench.table({**table, "name": name}, **FACTS))
+    assert outcome.findings == (), said(outcome)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"a,is_fraud\n1,0\n2,1\n", "fewer than 20 rows"), (b"a,is_fraud\n1,0\n2,0\n", "never occurs"), (b"", "empty")],
+)
+def test_too_little_to_judge_is_open(bench: Bench, content: bytes, reason: str) -> None:
+    outcome = bench.ask(TARGET, bench.table(content, label=LABEL, positive=1))
+    assert str(outcome.status) == "open"
+    assert reason in outcome.reason
+
+
+def test_a_table_of_nothing_but_a_label_is_open(bench: Bench) -> None:
+    outcome = bench.ask(TARGET, bench.table({LABEL: [0, 1] * 40}, label=LABEL, positive=1))
+    assert str(outcome.status) == "open"

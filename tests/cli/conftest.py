@@ -1,0 +1,105 @@
+"""Projects that many tests of the command line start from, written once a session and copied by each test."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_tools import copy
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's projects, with fewer rows."""
+    pytest.importorskip("lightgbm")
+    from assay.labs import project
+
+    folder = tmp_path_factory.mktemp("templates")
+    before = project.TRAIN_ROWS, project.HOLDOUT_ROWS
+    project.TRAIN_ROWS, project.HOLDOUT_ROWS = 2500, 2000
+    try:
+        for state in ("robust", "compromised"):
+            project.write_project(folder / state, state, 11)
+    finally:
+        project.TRAIN_ROWS, project.HOLDOUT_ROWS = before
+    return folder
+
+
+@pytest.fixture
+def robust(templates: Path, tmp_path: Path) -> Path:
+    """A clean project: everything passes, only people are missing."""
+    return copy(templates / "robust", tmp_path / "project")
+
+
+@pytest.fixture
+def compromised(templates: Path, tmp_path: Path) -> Path:
+    """A project with planted code, flipped labels and leaks."""
+    return copy(templates / "compromised", tmp_path / "project")
+
+
+MANIFEST = """\
+system: {name: tiny, owner: me@example.com, purpose: tests}
+subjects:
+  model: {model: model.safetensors}
+policy: policy.yaml
+"""
+POLICY = """\
+policy: tiny
+version: 3
+mode: enforce
+waivers: {roles: [security], longest: 30d}
+require:
+  - findings: {severity: critical, unwaived_max: 0}
+  - findings: {severity: low, unwaived_max: 0}
+  - approvals: {roles: [security], distinct: 1, exclude: author}
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A project that needs no data and no worker: one file of weights."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    (folder / "assay.yaml").write_text(MANIFEST, "utf-8")
+    (folder / "policy.yaml").write_text(POLICY, "utf-8")
+    (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    return folder
+
+
+class Planted:
+    """Its pickle would run a command; it is never loaded."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, ("echo planted",)
+
+
+EVIL = pickle.dumps({"hook": Planted()}, protocol=4)
+
+
+@pytest.fixture
+def evil(tmp_path: Path) -> Path:
+    """A pickle with code in it."""
+    path = tmp_path / "evil.pkl"
+    path.write_bytes(EVIL)
+    return path
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """A file that holds only numbers."""
+    path = tmp_path / "plain.safetensors"
+    path.write_bytes((2).to_bytes(8, "little") + b"{}")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is written into the repository by a test that forgets where it is."""
+    before = os.getcwd()
+    os.chdir(tmp_path_factory.mktemp("cwd"))
+    yield
+    os.chdir(before)

@@ -1,0 +1,119 @@
+"""Interrupted, killed and doubled runs: no orphan, nothing acknowledged is lost, the next run goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli_tools import Done, assay, report, shell, start
+
+pytest.importorskip("lightgbm")
+QUICK = ("--only", "data.*", "--jobs", "1")
+
+
+def members(session: int) -> list[int]:
+    """Processes that descend from a run: its own group's, and the workers' mothers by their parent."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            environment = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if fields[0] != "Z" and f"ASSAY_TEST_RUN={session}".encode() in environment:
+            found.append(int(entry.name))
+    return found
+
+
+def wait_for(what: Callable[[], object], seconds: float = 30.0) -> None:
+    """Until it holds."""
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+def marked(mark: int, *words: object) -> subprocess.Popen[str]:
+    return start(*words, env={**os.environ, "ASSAY_TEST_RUN": str(mark)})
+
+
+def remembered(project: Path) -> int:
+    return sum(1 for p in (project / ".assay/cache").glob("*/*.json"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to see the workers")
+def test_control_c_ends_in_one_line_without_orphans_and_the_next_run_goes_on(robust: Path) -> None:
+    mark = os.getpid() * 10 + 1
+    run = marked(mark, "run", robust, *QUICK)
+    wait_for(lambda: remembered(robust) >= 2)
+    assert len(members(mark)) >= 2
+    os.kill(run.pid, signal.SIGINT)
+    out, err = run.communicate(timeout=30)
+    assert (run.returncode, out) == (130, "")
+    assert err.strip() == "assay: interrupted; what was finished is remembered, run again to go on"
+    wait_for(lambda: not members(mark))
+    again = assay("run", robust, *QUICK, "-f", "json")
+    assert report(again)["run"]["cached"] >= 2
+    assert again.code == 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to see the workers")
+def test_kill_9_leaves_no_orphan_and_a_ledger_that_holds(robust: Path) -> None:
+    ledger = robust / ".assay/ledger.db"
+    assert shell("run", robust, "--only", "artifact.*").code == 3
+    mark = os.getpid() * 10 + 2
+    run = marked(mark, "run", robust, *QUICK)
+    wait_for(lambda: remembered(robust) >= 3)
+    os.kill(run.pid, signal.SIGKILL)
+    run.communicate(timeout=30)
+    wait_for(lambda: not members(mark))
+    assert assay("log", "verify", "--ledger", ledger).out.startswith("holds: 1 entries")
+    assert assay("run", robust, *QUICK).code == 3
+    assert assay("log", "verify", "--ledger", ledger).out.startswith("holds: 2 entries")
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.1, 0.2, 0.3, 0.4])
+def test_kill_9_at_any_moment_of_a_short_run(tiny: Path, moment: float) -> None:
+    assert assay("run", tiny, "--only", "artifact.*").code == 3
+    run = start("run", tiny, "--only", "artifact.*", "--no-cache")
+    time.sleep(moment)
+    run.kill()
+    run.communicate(timeout=30)
+    ledger = tiny / ".assay/ledger.db"
+    before = assay("log", "verify", "--ledger", ledger)
+    assert before.out.startswith(("holds: 1 entries", "holds: 2 entries"))
+    assert assay("run", tiny, "--only", "artifact.*").code == 3
+    after = assay("log", "verify", "--ledger", ledger)
+    assert int(after.out.split()[1]) == int(before.out.split()[1]) + 1
+
+
+def test_four_runs_at_once_on_one_project(tiny: Path) -> None:
+    runs = [start("run", tiny, "--only", "artifact.*", "--no-cache") for _ in range(4)]
+    done = [Done(r.wait(60), *r.communicate()) for r in runs]
+    assert [(d.code, d.err) for d in done] == [(3, "")] * 4
+    assert assay("log", "verify", "--ledger", tiny / ".assay/ledger.db").out.startswith("holds: 4 entries")
+    assert len(list((tiny / ".assay").glob("ledger.*"))) >= 3
+
+
+def test_a_worker_that_is_killed_leaves_an_open_outcome_and_the_rest_goes_on(robust: Path) -> None:
+    done = assay("run", robust, "--only", "data.*", "--memory", "64", "-f", "json")
+    found = report(done)["body"]["outcomes"]
+    assert done.code == 3
+    assert len(found) == 10
+    stopped = [o for o in found if "memory" in o["reason"]]
+    assert stopped
+    assert all((o["status"], o["complete"]) == ("open", False) for o in stopped)
+
+
+def test_the_report_is_the_same_in_any_number_of_workers(robust: Path) -> None:
+    bodies = [
+        report(assay("run", robust, "--only", "data.*", "--no-cache", "-j", j, "-f", "json"))["body"] for j in (1, 3)
+    ]
+    assert bodies[0] == bodies[1]

@@ -1,0 +1,87 @@
+"""`assay data check` and `assay attack` on files that no manifest names."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from cli_tools import assay, one_line, outcomes
+
+pytest.importorskip("lightgbm")
+
+
+@pytest.fixture
+def threat(robust: Path, tmp_path: Path) -> Path:
+    """The features of the project's manifest, as a threat file."""
+    text = (robust / "assay.yaml").read_text("utf-8")
+    path = tmp_path / "threat.yaml"
+    path.write_text(text[text.index("features:") : text.index("checks:")], "utf-8")
+    return path
+
+
+def test_a_poisoned_table_against_the_training_data(compromised: Path) -> None:
+    done = assay(
+        "data", "check", compromised / "data/holdout.csv", "--holdout-of", compromised / "data/train.csv",
+        "--label", "is_fraud", "--drop", "upload", "--drop", "payment_id", "--skip", "data.label-flips", "-f", "json",
+    )  # fmt: skip
+    found = outcomes(done)
+    assert done.code == 1
+    assert {s for _, s in found} == {"holdout.csv"}
+    assert found["data.split-leakage", "holdout.csv"]["status"] == "fail"
+    assert found["data.target-leakage", "holdout.csv"]["findings"][0]["location"]["column"] == "chargeback_days"
+
+
+def test_two_tables_of_one_name(robust: Path, tmp_path: Path) -> None:
+    for name, source in (("a", "train"), ("b", "holdout")):
+        (tmp_path / name).mkdir()
+        shutil.copy(robust / f"data/{source}.csv", tmp_path / name / "t.csv")
+    done = assay(
+        "data", "check", tmp_path / "b/t.csv", "--holdout-of", tmp_path / "a/t.csv", "--only", "data.split-leakage"
+    )
+    assert done.code == 0
+    assert "n=2000" in done.out
+
+
+def test_rows_against_a_threat_file(robust: Path, threat: Path) -> None:
+    table = ("data", "check", robust / "data/train.csv", "--only", "data.schema", "--threat", threat)
+    assert assay(*table).code == 0
+    threat.write_text(threat.read_text("utf-8").replace("max: 5000", "max: 50"), "utf-8")
+    done = assay(*table)
+    assert done.code == 1
+    assert "amount is above 50 in" in done.out
+
+
+@pytest.mark.parametrize("name", ["model.txt", "data"])
+def test_an_attack_on_a_model_file_whatever_its_name(robust: Path, threat: Path, tmp_path: Path, name: str) -> None:
+    model = tmp_path / name
+    shutil.copy(robust / "models/model.txt", model)
+    done = assay(
+        "attack", model, "--data", robust / "data/holdout.csv", "--train", robust / "data/train.csv",
+        "--label", "is_fraud", "--threat", threat, "--threshold", "0.2", "--rows", "20", "-f", "json",
+    )  # fmt: skip
+    (outcome,) = outcomes(done).values()
+    assert (done.code, outcome["status"], outcome["reason"]) == (0, "pass", "")
+    measures = {m["name"].rpartition(".")[2]: m["value"] for m in outcome["measures"]}
+    assert 0 <= measures["recall_under_attack"] <= measures["recall_unattacked"] <= 1
+
+
+def test_what_an_attack_needs_is_asked_for(robust: Path, threat: Path) -> None:
+    model, data = robust / "models/model.txt", robust / "data/holdout.csv"
+    one_line(assay("attack", model), "--data is needed", code=2)
+    one_line(assay("attack", model, "--data", data), "--label is needed", code=2)
+    one_line(assay("attack", model, "--data", data, "--label", "is_fraud"), "--threat is needed", code=2)
+    wrong = ("attack", model, "--data", data, "--label", "is_fraud", "--threat")
+    one_line(assay(*wrong, robust / "assay.yaml"), "unknown key 'system'", code=2)
+    one_line(assay(*wrong, robust / "gone.yaml"), "gone.yaml", code=2)
+    one_line(assay("attack", robust / "gone.txt", *wrong[2:], threat), "gone.txt", code=2)
+
+
+def test_a_projects_budget_is_set_in_its_manifest(robust: Path) -> None:
+    one_line(assay("attack", robust, "--cost", "9"), "--cost is for a model file", "assay.yaml", code=2)
+
+
+def test_a_model_that_carries_code_is_open_not_attacked(robust: Path, threat: Path, evil: Path) -> None:
+    done = assay("attack", evil, "--data", robust / "data/holdout.csv", "--label", "is_fraud", "--threat", threat)
+    assert done.code == 3
+    assert "refused to load" in done.out
