@@ -188,6 +188,8 @@ def _subject(
 ) -> Subject:
     at = f"$.subjects.{name}"
     fields: dict[str, Any] = msgspec.to_builtins(entry)
+    if isinstance(entry, (DatasetEntry, ModelEntry)):
+        fields["positive"] = entry.positive  # said or not: a default is left out of what is written
     uri = fields.pop(kind.value)
     _inside(document, f"{at}.{kind.value}", uri)
     for key in ("preprocessing", "guard_rules", "modules"):
