@@ -19,6 +19,7 @@ from assay.core.finding import Finding, Location, Measure, Outcome, Severity, St
 from assay.core.release import Release
 from assay.core.report import Body, Report, Run
 from assay.core.subject import Subject
+from assay.engine.task import seed_for
 from assay.flow.book import open_book
 from assay.flow.gate import Gated, gate
 from assay.flow.join import defaults, expected_for
@@ -115,6 +116,7 @@ class World:
                     status=Status.PASS,
                     measures=(measure(),) if check == "performance.holdout" else (),
                     parameters=defaults()[check],
+                    seed=seed_for(0, check, digests[subject]),
                 )
                 outcomes.append(replace(said, **(change or {}).get(check, {})))
         named = tuple(

@@ -37,6 +37,7 @@ from assay.core.release import Release
 from assay.core.report import Report
 from assay.core.subject import Kind, Subject
 from assay.engine.registry import check_ids
+from assay.engine.task import seed_for
 from assay.flow.join import defaults
 from assay.flow.papers import sign_report
 
@@ -417,7 +418,10 @@ def test_the_table_that_the_figures_rest_on_must_be_examined_too(world: World) -
     assert "data.label-flips on holdout was never asked" in decision.trace[1].reason
     said = replace(report.body.outcomes[0], subject="holdout", subject_digest=table.digest, measures=())
     checks = check_ids(Kind.DATASET)
-    outcomes = (*report.body.outcomes, *(replace(said, check=c, parameters=defaults()[c]) for c in checks))
+    outcomes = (
+        *report.body.outcomes,
+        *(replace(said, check=c, parameters=defaults()[c], seed=seed_for(0, c, table.digest)) for c in checks),
+    )
     resigned(world, replace(report, body=replace(report.body, outcomes=outcomes)))
     assert world.gate(papers).decision.verdict is A
 

@@ -13,6 +13,7 @@ from assay.core.protocols import Predictor
 
 Array = Any
 ROWS = 24
+HOLES = 3
 
 
 class Planted:
@@ -69,12 +70,17 @@ def refuse_blind(predictor: Predictor, space: Space, passing: Any, *, access: st
     Raises CouldNotLook when the attack misses it.
     """
     rng = np.random.default_rng(seed)
-    for j in rng.permutation(len(space.axes))[:3].tolist():
+    planted_holes = 0
+    for j in rng.permutation(len(space.axes)).tolist():
         axis = space.axes[j]
-        k = int(rng.integers(axis.cost.shape[1]))
+        same = [
+            k for k in range(axis.cost.shape[1]) if np.isfinite(axis.cost[:, k]).any() and _shared(axis.codes[:, k])
+        ]
+        if not same or planted_holes == HOLES:
+            continue  # a number that differs from row to row is no hole that all rows can reach
+        planted_holes += 1
+        k = same[int(rng.integers(len(same)))]
         reach = np.isfinite(axis.cost[:, k])
-        if not reach.any() or (not axis.levels and not _shared(axis.codes[:, k])):
-            continue
         value = axis.levels[int(axis.codes[0, k])] if axis.levels else float(axis.codes[0, k])
         whole = not axis.levels and axis.integer
         planted = Planted(predictor, axis.name, int(value) if whole else value)
@@ -84,6 +90,8 @@ def refuse_blind(predictor: Predictor, space: Space, passing: Any, *, access: st
         allowed = reach & space.valid(space.build(np.arange(space.size), only))
         if (found.cost[allowed] > axis.cost[allowed, k] + 1e-9).any():
             raise CouldNotLook(f"the sanity test failed: a hole planted in {axis.name} was not found")
+    if not planted_holes:
+        raise CouldNotLook("the sanity test could not plant a hole: no feature has a value that every row can reach")
 
 
 def _shared(codes: Array) -> bool:

@@ -15,6 +15,7 @@ from assay.core.text import visible
 
 Array = Any
 MOST = 64
+MOST_LEVELS = 500
 STEPS = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0])
 KEEP = -1
 
@@ -45,7 +46,11 @@ class Axis:
             found = [next((p for p in present if same_value(p, d)), None) for d in declared]
             self.levels = tuple(p for p in found if p is not None)
         else:
-            self.levels = tuple(sorted((p for p in present if p is not None), key=str))[:MOST]
+            self.levels = tuple(sorted((p for p in present if p is not None), key=str))
+            if len(self.levels) > MOST_LEVELS:
+                raise CouldNotLook(
+                    f"{self.name} has {len(self.levels)} categories; list those that count in `categories:`"
+                )
         place = {level: i for i, level in enumerate(self.levels)}
         self.origin = np.array([place.get(v, np.nan) for v in column.to_pylist()], dtype=float)
         k = len(self.levels)
@@ -104,10 +109,10 @@ class Axis:
         code, origin = float(self.codes[row, choice]), float(self.origin[row])
         if self.feature.order:
             places = int(code - origin)
-            return f"{places:+d} place{'s' if abs(places) != 1 else ''}"
+            return f"{places:+d} place{'s' if abs(places) != 1 else ''}".replace("-", "−")
         if self.levels:
             return f"→ {self.levels[int(code)]}"
-        return f"{code - origin:+.4g}"
+        return f"{code - origin:+.4g}".replace("-", "−")
 
 
 class Space:

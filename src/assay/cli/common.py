@@ -83,7 +83,7 @@ def asking_options(function: F) -> F:
             type=click.Choice([s.value for s in Severity]),
             default="medium",
             show_default=True,
-            help="Exit 1 at findings of this severity or above.",
+            help="Exit 1 at findings of this severity or above, where no policy decides.",
         ),
     )
     for option in reversed(options):

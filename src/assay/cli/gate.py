@@ -55,6 +55,8 @@ def command(
     from assay.flow.dossier import dossier_of
     from assay.flow.gate import gate
 
+    if checkpoint_out is not None and ledger is None:
+        raise UsageError("a checkpoint needs a ledger", fix="add --ledger FILE")
     if (verdict_out is None) != (key is None):
         raise UsageError("a verdict needs both --key and --verdict-out", fix="give both, or neither")
     if verdict_out is not None:
@@ -74,8 +76,8 @@ def command(
     if verdict_out is not None and gated.verdict:
         save(verdict_out, gated.verdict)
         click.echo(f"wrote {verdict_out}", err=True)
-    if checkpoint_out is not None and gated.proof is not None:
-        save(checkpoint_out, gated.proof.checkpoint.encode())
+    if checkpoint_out is not None:
+        save(checkpoint_out, gated.checkpoint.encode())
         click.echo(f"wrote {checkpoint_out}", err=True)
     emit(dossier_of(gated), format_, output)
     decision = gated.decision

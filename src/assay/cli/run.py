@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,10 @@ from assay.cli.common import (
     save,
     settings_from,
 )
+from assay.core.finding import Status
+
+if TYPE_CHECKING:
+    from assay.core.dossier import Dossier
 
 
 @click.command("run")
@@ -56,11 +60,17 @@ def command(
         save(evidence_out, ran.evidence)
         click.echo(f"wrote {evidence_out}", err=True)
     emit(ran.dossier, format_, output)
-    decision = ran.dossier.decision
+    raise click.exceptions.Exit(_code(ran.dossier, fail_level))
+
+
+def _code(dossier: Dossier, fail_level: str) -> int:
+    """1 over 3 over 0. Without a policy the findings decide; an ALLOW with something still open is 3."""
+    decision = dossier.decision
+    found = report_code(dossier.report, fail_level)
     if decision is None:
-        code = report_code(ran.dossier.report, fail_level)
-    elif decision.mode == "observe":
-        code = 0
-    else:
-        code = {"deny": 1, "indeterminate": 3, "allow": 0}[decision.verdict.value]
-    raise click.exceptions.Exit(code)
+        return found
+    if decision.mode == "observe":
+        return 0
+    if decision.verdict.value == "allow":
+        return 3 if any(o.status is Status.OPEN for o in dossier.report.body.outcomes) else 0
+    return 1 if decision.verdict.value == "deny" else 3

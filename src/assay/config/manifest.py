@@ -16,6 +16,7 @@ from assay.core.report import SystemInfo
 from assay.core.subject import Contract, Feature, Kind, Subject
 
 NAME = "assay.yaml"
+DEFAULT_THRESHOLD = 0.5
 RESERVED = frozenset({"environment", "urn:assay:release"})
 """Names of materials and of signed subjects that are not subjects of a manifest."""
 
@@ -42,7 +43,6 @@ class DatasetEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True,
     columns: tuple[str, ...] = ()
     nan: tuple[str, ...] = ()
     holdout_of: str | None = None
-    reference: str | None = None
 
 
 class ModelEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -94,7 +94,7 @@ _KEYS: dict[str, tuple[Kind, type[Entry]]] = {
     "model": (Kind.MODEL, ModelEntry),
     "artifact": (Kind.ARTIFACT, ArtifactEntry),
 }
-_ROLES = ("data", "holdout", "champion", "reference", "holdout_of")
+_ROLES = ("data", "holdout", "champion", "holdout_of")
 
 
 class Threat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -190,6 +190,8 @@ def _subject(
     fields: dict[str, Any] = msgspec.to_builtins(entry)
     if isinstance(entry, (DatasetEntry, ModelEntry)):
         fields["positive"] = entry.positive  # said or not: a default is left out of what is written
+    if isinstance(entry, ModelEntry):
+        fields.setdefault("threshold", DEFAULT_THRESHOLD)  # what the Release says is what the predictors use
     uri = fields.pop(kind.value)
     _inside(document, f"{at}.{kind.value}", uri)
     for key in ("preprocessing", "guard_rules", "modules"):

@@ -88,8 +88,8 @@ class WaiverRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True,
 class PolicyFile(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The release policy as written.
 
-    `parameters` are what a check must have been asked with; where they are silent, with its defaults. Whoever is judged
-    can so not loosen a check in the manifest unseen.
+    `parameters` are what a check must have been asked with; where they are silent, with its defaults; `seed` is the
+    run's. Whoever is judged can so neither loosen a check unseen nor pick the luckiest seed.
     """
 
     schema: str = "assay/1"
@@ -100,6 +100,7 @@ class PolicyFile(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True,
     verdict_valid: str = "30d"
     evidence: tuple[VouchRule, ...] = ()
     parameters: dict[str, dict[str, Json]] = {}
+    seed: int = 0
     waivers: WaiverRule | None = None
     require: tuple[Rule, ...]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-SCHEMA = "assay/1"
+Schema = Literal["assay/1"]
+SCHEMA: Schema = "assay/1"
 
 
 def canonical(value: Any) -> bytes:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from assay.core.canonical import SCHEMA
+from assay.core.canonical import SCHEMA, Schema
 from assay.core.finding import Json, Outcome, Severity
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -37,16 +37,16 @@ class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Roster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who people are. Signed apart from the policy."""
 
-    schema: str = SCHEMA
+    schema: Schema = SCHEMA
     roster: str
     version: int = 1
     people: tuple[Person, ...]
 
 
-class Approval(msgspec.Struct, frozen=True, kw_only=True):
+class Approval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A person's signed word on one release. A refusal is a word too: it denies."""
 
-    schema: str = SCHEMA
+    schema: Schema = SCHEMA
     release: str
     role: str
     decision: Literal["approve", "refuse"] = "approve"
@@ -55,10 +55,10 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     expires: Moment
 
 
-class Waiver(msgspec.Struct, frozen=True, kw_only=True):
+class Waiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A person's signed, reasoned, expiring acceptance of one finding on one release."""
 
-    schema: str = SCHEMA
+    schema: Schema = SCHEMA
     release: str
     fingerprint: str
     role: str
@@ -154,7 +154,7 @@ class PolicyRef(msgspec.Struct, frozen=True, kw_only=True):
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Allow, deny or indeterminate, with the trace of every rule. `preview` when unsigned facts or policy were read."""
 
-    schema: str = SCHEMA
+    schema: Schema = SCHEMA
     verdict: Verdict
     release: str
     policy: PolicyRef

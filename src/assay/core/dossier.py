@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from assay.core.canonical import SCHEMA
+from assay.core.canonical import SCHEMA, Schema
 from assay.core.decision import Decision
 from assay.core.report import Report
 
@@ -67,7 +67,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 class Dossier(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a page about one release shows. Nothing in it was computed for show."""
 
-    schema: str = SCHEMA
+    schema: Schema = SCHEMA
     report: Report
     decision: Decision | None = None
     vouches: tuple[Vouch, ...] = ()

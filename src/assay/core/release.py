@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from assay.core.canonical import SCHEMA, digest_of
+from assay.core.canonical import SCHEMA, Schema, digest_of
 from assay.core.finding import Json
 
 
@@ -46,7 +46,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     `code` is the training code's commit as declared in the manifest, "" where nothing records it.
     """
 
-    schema: str = SCHEMA
+    schema: Schema = SCHEMA
     system: str
     materials: tuple[Material, ...]
     threshold: dict[str, float]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from assay.core.canonical import SCHEMA, digest_bytes
+from assay.core.canonical import SCHEMA, Schema, digest_bytes
 from assay.core.finding import Outcome, Severity, Status
 from assay.core.release import Release
 from assay.core.subject import Kind, Stage, Subject
@@ -53,7 +53,7 @@ class SystemInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Body(msgspec.Struct, frozen=True, kw_only=True):
     """The deterministic part: the same bytes for the same inputs, for any job count and order."""
 
-    schema: str = SCHEMA
+    schema: Schema = SCHEMA
     system: SystemInfo | None = None
     release: Release | None = None
     subjects: tuple[Subject, ...] = ()
@@ -89,7 +89,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """All outcomes of one run, and how it ran."""
 
-    schema: str = SCHEMA
+    schema: Schema = SCHEMA
     body: Body
     run: Run
 

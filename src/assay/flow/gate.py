@@ -16,12 +16,13 @@ from assay.config.policy_file import Policy
 from assay.core.canonical import digest_bytes, digest_of
 from assay.core.decision import Decision, Facts, Roster, Signer
 from assay.core.dossier import Proof, Vouch
-from assay.core.errors import UsageError
+from assay.core.errors import UsageError, VerificationError
 from assay.core.protocols import Log
 from assay.core.release import Release
 from assay.core.report import Report
 from assay.core.version import __version__
-from assay.flow.join import Joined, defaults, expected_for, join, vouches_of
+from assay.engine.task import seed_for
+from assay.flow.join import Bundle, Joined, defaults, expected_for, join, vouches_of
 from assay.flow.papers import People, open_paper, trusted_policy, trusted_roster
 from assay.policy.decide import decide
 
@@ -32,6 +33,7 @@ class Gated(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision
     joined: Joined
     verdict: bytes = b""
+    checkpoint: str = ""
     proof: Proof | None = None
 
 
@@ -55,6 +57,8 @@ def gate(
     roster = trusted_roster(roster_path, roster_owner)
     people = People(roster, now)
     joined = join(open_paper(path, people) for path in papers)
+    for bundle in joined.bundles:
+        _same_seed(bundle, policy)
     decision = decide(joined.facts, policy, now, signed_by=policy_owner.id)
     if log is None:
         if key is not None:
@@ -66,11 +70,25 @@ def gate(
     log.append("decision", joined.release.digest, encoded, f"policy:{policy.file.policy}")
     checkpoint = log.checkpoint()
     if key is None or decision.mode == "observe":
-        return Gated(decision=decision, joined=joined)
+        return Gated(decision=decision, joined=joined, checkpoint=checkpoint)
     verdict = _verdict(decision, joined, policy, roster, checkpoint, digest_bytes(encoded))
     envelope = sign_verdict(verdict, [key])
     log.append("verdict", joined.release.digest, envelope, key.public.id)
-    return Gated(decision=decision, joined=joined, verdict=envelope, proof=_proof(verdict, joined, key.public.id))
+    return Gated(
+        decision=decision,
+        joined=joined,
+        verdict=envelope,
+        checkpoint=checkpoint,
+        proof=_proof(verdict, joined, key.public.id),
+    )
+
+
+def _same_seed(bundle: Bundle, policy: Policy) -> None:
+    """Nobody picks the seed that flatters. Raises VerificationError for evidence of another seed than the policy's."""
+    for outcome in bundle.report.body.outcomes:
+        if outcome.seed != seed_for(policy.file.seed, outcome.check, outcome.subject_digest):
+            what = f"{outcome.check} ran from another seed than the policy's, {policy.file.seed}"
+            raise VerificationError(what, where=bundle.uri, fix=f"run again with --seed {policy.file.seed}")
 
 
 def _verdict(

@@ -19,7 +19,6 @@ from assay.flow.workspace import DigestMemory
 
 EXTRAS = {"preprocessing": Role.PREPROCESSING, "guard_rules": Role.GUARD_RULES, "modules": Role.CODE}
 READ = {"data": Role.TRAINING_DATA, "holdout": Role.HOLDOUT, "champion": Role.CHAMPION}
-DEFAULT_THRESHOLD = 0.5
 
 
 class Digested(msgspec.Struct, frozen=True):
@@ -100,8 +99,9 @@ def _champion(model: Subject) -> tuple[str, ...]:
 
 
 def _threshold(model: Subject) -> float:
-    threshold = model.options.get("threshold")
-    return float(threshold) if isinstance(threshold, (int, float)) else DEFAULT_THRESHOLD
+    threshold = model.options["threshold"]
+    assert isinstance(threshold, (int, float))  # the manifest always gives one
+    return float(threshold)
 
 
 def contract_digest(project: Project, model: Subject) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from assay.core.canonical import SCHEMA
+from assay.core.canonical import SCHEMA, Schema
 from assay.core.decision import Decision
 from assay.core.dossier import Dossier, Proof, SignedMaterial, Vouch
 from assay.core.report import Body, Run
@@ -13,7 +13,7 @@ from assay.core.report import Body, Run
 class JsonReport(msgspec.Struct, frozen=True, kw_only=True):
     """What `--format json` writes. `body` is deterministic; `run` and `vouches` hold times."""
 
-    schema: str = SCHEMA
+    schema: Schema = SCHEMA
     body: Body
     run: Run
     decision: Decision | None = None

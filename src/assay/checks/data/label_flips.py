@@ -76,7 +76,7 @@ def label_flips(
     for d in directions:
         yield Measure(
             name=f"data.label_flips.{'missed' if not d.is_ else 'invented'}_share",
-            value=d.share, low=d.low, high=d.high, n=int((target == d.is_).sum()), seed=seed, direction=Better.LOWER,
+            value=d.share, low=0.0, high=d.high, n=int((target == d.is_).sum()), seed=seed, direction=Better.LOWER,
             method="mixture proportion, an upper bound",
         )  # fmt: skip
     found: list[Batch] = []

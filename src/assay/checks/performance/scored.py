@@ -9,7 +9,7 @@ import msgspec
 from assay.adapters.cases import ModelCase
 from assay.core.errors import CouldNotLook
 
-LEAST_POSITIVES = 10
+LEAST_POSITIVES = 40
 
 
 class Scored(msgspec.Struct, frozen=True):

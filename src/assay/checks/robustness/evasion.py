@@ -89,8 +89,11 @@ def evasion(
     def space_of(ids: Any) -> Space:
         return Space(table.take(ids), case.contract, reference, kinds, case.predictor.features)
 
-    changeable = [n for n in case.predictor.features if _changeable(case, n)]
-    if not changeable and all(n in case.contract.features for n in case.predictor.features):
+    undeclared = [n for n in case.predictor.features if n not in case.contract.features]
+    if undeclared:
+        named = ", ".join(undeclared[:5])
+        raise CouldNotLook(f"`features:` says nothing of {named}: say of each input whether an attacker can change it")
+    if not any(_changeable(case, n) for n in case.predictor.features):
         yield from _immovable(len(sample), len(caught), seed)
         return
     space = space_of(caught)

@@ -206,7 +206,7 @@ def _training(view: View) -> Link:
         models = dict.fromkeys(s.material for s in signed)
         people = list(dict.fromkeys(s.person for s in signed))
         return Link(
-            name="Training", tone="pass", word="holds", note=f"{listed(list(models), 2)} signed",
+            name="Training", tone="declared", word="declared", note=f"{listed(list(models), 2)} signed",
             vouched=esc(f"{listed(people, 2)} · key {short(signed[0].key, 4)}…"),
             sure="the signature holds; how it was trained is not recorded",
             age=esc(span(view.now - min(s.at for s in signed))), digest=_commit(commit),
