@@ -27,6 +27,18 @@ def test_a_leak_stands_out_and_noise_does_not() -> None:
     assert all(g.low <= g.area <= g.high for g in found.values())
 
 
+def test_copies_do_not_vouch_for_their_twins() -> None:
+    """A key that names each original row predicts nothing, however often the rows were copied."""
+    rng = np.random.default_rng(5)
+    target = rng.random(400) < 0.3
+    matrix = np.column_stack([np.arange(400.0), rng.normal(size=400)])
+    copies = np.tile(np.arange(400), 5)
+    encoded = Encoded(matrix=matrix[copies], names=("key", "noise"), categorical=(0,))
+    found = {g.column: g for g in giveaways(encoded, target[copies], 0)}
+    assert found["key"].area < 0.7
+    assert found["key"].low < 0.6
+
+
 def test_overlap_counts_exactly_nulls_included() -> None:
     first = pa.table({"a": [1, 1, 2, None], "b": ["x", "x", "y", "z"]})
     second = pa.table({"a": [5, 1, None, None], "b": ["x", "x", "z", "q"]})

@@ -10,6 +10,7 @@ import numpy as np
 
 from assay.adapters.encode import Encoded
 from assay.core.protocols import Progress, silent
+from assay.detectors.out_of_fold import row_groups
 from assay.stats.classifier import roc_area
 from assay.stats.intervals import z_for
 
@@ -30,14 +31,17 @@ class Giveaway(msgspec.Struct, frozen=True):
 def giveaways(encoded: Encoded, target: Array, seed: int, progress: Progress = silent) -> tuple[Giveaway, ...]:
     """Every column's area, strongest first."""
     rng = np.random.default_rng(seed)
-    fold_of = rng.permutation(len(target)) % 5
-    positives = int(target.sum())
+    groups = row_groups(encoded.matrix)  # identical rows share a fold, or a copy would vouch for its twin
+    _, first = np.unique(groups, return_index=True)
+    fold_of = (rng.permutation(len(first)) % 5)[groups]
+    positives = max(1, int(target[first].sum()))
+    negatives = max(1, len(first) - positives)
     found = []
     for place, name in enumerate(encoded.names):
         progress(place, len(encoded.names), name)
         codes = _bins(encoded.matrix[:, place], place in encoded.categorical)
         area = roc_area(_rates(codes, target, fold_of), target)
-        low, high = _interval(area, positives, len(target) - positives)
+        low, high = _interval(area, positives, negatives)
         found.append(Giveaway(name, area, low, high))
     return tuple(sorted(found, key=lambda g: -g.area))
 

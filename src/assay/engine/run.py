@@ -41,10 +41,12 @@ def run(tasks: list[Task], cache: Cache | None, pool: Callable[[], Executor], pr
     here = [i for i in todo if _bounds_itself(tasks[i])]
     away = [i for i in todo if i not in set(here)]
 
-    def step(done: float, total: float, what: str = "") -> None:
-        progress(len(outcomes) + done - int(done), len(tasks), what)
-
     def carry(executor: Executor, indexes: list[int]) -> None:
+        base = len(outcomes)
+
+        def step(done: float, total: float, what: str = "") -> None:
+            progress(base + done, len(tasks), what)
+
         for position, outcome, seconds in executor.run([msgspec.json.encode(tasks[i]) for i in indexes], step):
             index = indexes[position]
             outcomes[index] = outcome
