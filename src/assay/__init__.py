@@ -1,4 +1,4 @@
-"""Assay decides whether a model may ship, shows the evidence, and keeps watch on it afterwards."""
+"""Assay decides whether a model may ship, and shows the evidence."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,6 @@ def test_a_saved_report_is_shown_again_as_it_was(tiny: Path, tmp_path: Path) -> 
     assert sarif["version"] == "2.1.0"
 
 
-@pytest.mark.skipif(importlib.util.find_spec("assay.render.html") is None, reason="assay.render.html is not there yet")
 def test_the_page_is_one_file_that_asks_for_nothing(tiny: Path, tmp_path: Path) -> None:
     done = assay("run", tiny, "--only", "artifact.*", "-f", "html", "-o", tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text("utf-8")

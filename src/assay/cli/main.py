@@ -89,7 +89,7 @@ class Verbs(click.Group):
 )
 @click.version_option(__version__, prog_name="assay", message="%(prog)s %(version)s")
 def assay() -> None:
-    """Assay decides whether a model may ship, shows the evidence, and keeps watch on it afterwards."""
+    """Assay decides whether a model may ship, and shows the evidence."""
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec.structs import replace
 
 from assay.core.artifact import readable
@@ -170,11 +169,3 @@ def tag_infos(checks: tuple[CheckInfo, ...], outcomes: tuple[Outcome, ...]) -> t
 def default_jobs() -> int:
     """As many workers as this process may use cores."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def read_report(data: bytes, where: str) -> Report:
-    """A report from JSON. Raises UsageError for anything else."""
-    try:
-        return msgspec.json.decode(data, type=Report)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise UsageError(f"is not an Assay report: {error}", where=where, fix="write one with --format json") from None
