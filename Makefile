@@ -31,7 +31,7 @@ imports: $(STAMP)
 unit: $(STAMP)
 	$(BIN)/pytest
 
-test-all: lint types imports  ## with the heavy extras too
+test-all: lint types imports  ## and what takes minutes: kills by the hundred, 100,000 entries, 50 MB pickles, 200 seeds
 	$(BIN)/pytest --heavy
 
 bench: $(STAMP)  ## every figure of docs/benchmarks.md, each peer in an environment of its own

@@ -28,5 +28,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ASSAY_DEBUG", "ASSAY_KEY_PASSPHRASE", "ASSAY_THREADS", "NO_COLOR"):
+    for name in ("ASSAY_DEBUG", "ASSAY_KEY_PASSPHRASE", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)

@@ -31,13 +31,15 @@ def checks() -> str:
             lines += ["| parameter | type | default |", "| --- | --- | --- |"]
             lines += [f"| `{p.name}` | `{p.text.replace('|', ' or ')}` | `{p.default!r}` |" for p in c.parameters]
             lines.append("")
+        if c.spec.measures:
+            lines += ["Measures: " + ", ".join(f"`{m}`" for m in c.spec.measures) + ".", ""]
         tags = dict.fromkeys((*c.spec.tags, *crosswalk(check_id)))
         shown = [
             f"{i.framework} {i.id} ({i.name}{'' if i.verified else ', not verified'})" for i in map(resolve, tags) if i
         ]
         lines.append("Evidence for: " + "; ".join(shown) + ".")
     lines += ["", "## Frameworks", "", "| prefix | framework | edition | entries |", "| --- | --- | --- | --- |"]
-    lines += [f"| `{p}` | [{name}]({url}) | {edition} | {n} |" for p, name, edition, url, n in frameworks()]
+    lines += [f"| `{f.prefix}` | [{f.name}]({f.url}) | {f.edition} | {len(f.entries)} |" for f in frameworks()]
     return "\n".join(lines) + "\n"
 
 

@@ -62,6 +62,20 @@ def test_everything_is_opened_once_and_shared(tmp_path: Path, project: dict[str,
         predictor.scores(predictor and __import__("pyarrow").table({"a": [1.0], "b": [1.0]}))
 
 
+def test_notes_are_of_the_models_used_since_they_were_last_taken(tmp_path: Path, project: dict[str, Subject]) -> None:
+    from assay.adapters.cases import open_model
+
+    with open_model(project["new"], project, tmp_path, Contract()) as case:
+        assert case.take_notes() == ()
+        case.predictor.notes = ("loaded in a jar",)
+        assert case.champion is not None
+        case.champion.predictor.notes = ("loaded in a box",)
+        assert case.take_notes() == ("new: loaded in a jar", "old: loaded in a box")
+        assert case.take_notes() == ()
+        assert case.champion.threshold == 0.3
+        assert case.take_notes() == ("old: loaded in a box",)
+
+
 def test_nothing_is_opened_before_it_is_asked_for(tmp_path: Path, project: dict[str, Subject]) -> None:
     from assay.adapters.cases import open_model
 

@@ -41,7 +41,7 @@ def test_histogram_boosting_with_missing_values(tmp_path: Path, data: Any, predi
     x = data.encoded(["a", "b"]).matrix
     model = HistGradientBoostingClassifier(max_iter=20).fit(x, np.where(data.target(), "bad", "good"))
     parity = to_onnx(model, columns(data, "a", "b"), data.table(), tmp_path / "m.onnx", threshold=0.4, positive="bad")
-    assert (parity.rows, parity.flips, parity.precision) == (400, 0, "float32")
+    assert (parity.rows, parity.flips, parity.precision) == (1200, 0, "float32")
     assert parity.max_difference <= 1e-5
     got = predictor("m.onnx", data)
     assert (got.features, got.classes, got.threshold) == (("a", "b"), ("bad", "good"), 0.4)
@@ -102,7 +102,7 @@ def test_what_float32_cannot_hold_is_converted_wider_or_refused(tmp_path: Path, 
     table = pa.table({"b": x[:, 0]})
     trees = HistGradientBoostingClassifier(max_iter=30, min_samples_leaf=1).fit(x, y)
     path = tmp_path / "m.onnx"
-    with pytest.raises(InputError, match=r"refused: the conversion differs by up to .* flips [1-9]\d* of 400"):
+    with pytest.raises(InputError, match=r"refused: the conversion differs by up to .* flips [1-9]\d* of 1200"):
         to_onnx(trees, columns(data, "b"), table, path)
     assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]
     line = make_pipeline(StandardScaler(), LogisticRegression()).fit(x, np.arange(400) > 200)

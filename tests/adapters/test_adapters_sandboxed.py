@@ -214,5 +214,40 @@ def test_weak_isolation_is_recorded(tmp_path: Path, data: Any) -> None:
             start(model, subject, tmp_path, data=data, without=frozenset({"landlock"}))
         got = start(model, subject, tmp_path, data=data, without=frozenset({"landlock"}), weak=True)
     assert not got.isolation.full
-    assert any("weak sandbox" in note for note in got.notes)
+    assert got.notes[0].startswith("loaded in a weak sandbox, which lacks landlock")
     got.close()
+
+
+@isolated
+@pytest.mark.parametrize("weak", [False, True])
+def test_an_outcome_says_in_what_sandbox_its_model_was_loaded(tmp_path: Path, data: Any, weak: bool) -> None:
+    from sklearn.tree import DecisionTreeClassifier
+
+    from assay.core.finding import Outcome, Status
+    from assay.core.protocols import silent
+    from assay.engine.ask import ask, outcome_of
+    from assay.engine.registry import load
+    from assay.engine.task import Task
+
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(DecisionTreeClassifier().fit(numeric(data), data.target())))
+    reads = {"data": "t", "holdout": "h"}
+    model = Subject(name="m", kind=Kind.MODEL, uri="m.pkl", options={"inputs": ["a", "b"]}, reads=reads)
+    holdout = Subject(name="h", kind=Kind.DATASET, uri="h.csv", options=data.subject.options)
+    rows = (tmp_path / "t.csv").read_text().splitlines()
+    (tmp_path / "h.csv").write_text("\n".join(rows[:120]) + "\n")
+    subjects = {"m": model, "t": data.subject, "h": holdout}
+
+    def outcome(check_id: str, handles: Any) -> Outcome:
+        task = Task(check=check_id, subject="m", root=str(tmp_path), subjects=subjects, weak_sandbox=weak)
+        items: list[Any] = []
+        return outcome_of(task, load(check_id), items, ask(task, load(check_id), items.append, silent, handles))
+
+    handles: Any = {}
+    first, again = (outcome("performance.holdout", handles) for _ in range(2))
+    assert first.status is Status.PASS, first.reason
+    (note,) = first.notes
+    assert note.startswith("m: loaded in a full sandbox: Landlock ")
+    assert again.notes == first.notes
+    assert outcome("performance.versus-champion", handles).notes == ()  # it has no champion, so it loads nothing
+    for handle in handles.values():
+        handle.close()

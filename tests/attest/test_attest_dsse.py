@@ -143,6 +143,17 @@ def test_a_document_of_one_type_never_verifies_as_another() -> None:
         statement.verify(dsse.sign(TYPE, b"{}", [ANN]), KEYS, statement.EVIDENCE)
 
 
+def test_what_a_paper_claims_is_read_before_its_signature_is_checked() -> None:
+    subject = statement.Subject("x", {"sha256": "0" * 64})
+    envelope = statement.sign(statement.ROSTER, [subject], {"a": 1}, [generate("x")])
+    claim = statement.claimed(envelope)
+    assert (claim.predicate_type, claim.read(dict[str, int])) == (statement.ROSTER, {"a": 1})
+    for bad in (b"", b"{}", envelope[:-9], envelope.replace(b'"payload":"', b'"payload":"*'), b'{"payload":7}'):
+        with pytest.raises(VerificationError) as caught:
+            statement.claimed(bad, where="p.json")
+        assert "\n" not in str(caught.value)
+
+
 def test_statement_round_trip_is_deterministic() -> None:
     subjects = [statement.Subject("b", {"sha256": "ab" * 32}), statement.Subject("a", {"gitCommit": "00ff"})]
     payload = statement.make(statement.POLICY, subjects, {"z": 1, "a": 2})

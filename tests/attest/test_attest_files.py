@@ -63,7 +63,7 @@ def test_links(folder: Path, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_hashed_is_named(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="no such file"):
         files.hash_files(tmp_path / "absent")
     with pytest.raises(InputError, match="more than 2 files"):
         files.hash_files(folder, max_files=2)

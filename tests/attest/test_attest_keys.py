@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from assay.attest.keys import (
+    EncryptedKeyError,
     PrivateKey,
     PublicKey,
     generate,
@@ -90,7 +91,7 @@ def test_wrong_private_files(tmp_path: Path) -> None:
 
     key = generate("x")
     rsa = generate_private_key(65537, 2048).private_bytes(PEM, ser.PrivateFormat.PKCS8, ser.NoEncryption())
-    refuse("No such file", tmp_path / "absent")
+    refuse("no such file", tmp_path / "absent")
     refuse("directory", tmp_path)
     refuse("not a PEM private key", write(b""))
     refuse("not a PEM private key", write(key.pem()[:60]))
@@ -117,6 +118,19 @@ def test_wrong_public_files(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(InputError, match=words):
             load_public(path)
+
+
+def test_only_a_key_that_wants_a_passphrase_asks_for_one(tmp_path: Path) -> None:
+    locked, odd = tmp_path / "locked.key", tmp_path / "passphrase.key"
+    save_private(generate("x"), locked, b"secret")
+    with pytest.raises(EncryptedKeyError):
+        load_private(locked)
+    odd.write_bytes(b"passphrase")
+    odd.chmod(0o600)
+    for path, passphrase in ((locked, b"wrong"), (odd, None)):
+        with pytest.raises(InputError) as caught:
+            load_private(path, passphrase)
+        assert not isinstance(caught.value, EncryptedKeyError)
 
 
 def test_names_are_printable() -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from checks_models import FACTS, INPUTS, lightgbm_model, two_tables
+from checks_models import FACTS, INPUTS, lightgbm_model, onnx_model, two_tables
 from checks_tools import Bench, measure
+
+from assay.core.exhibit import Table
 
 pytest.importorskip("lightgbm")
 CHECK = "robustness.evasion"
 UNDER = "robustness.evasion.recall_under_attack"
-LEAST_ROWS = 10
 BEFORE = "robustness.evasion.recall_unattacked"
+EXCLUDED = "robustness.evasion.excluded_share"
+AFFORDABLE = "robustness.evasion.affordable_share"
 READS = {"data": "train", "holdout": "hold"}
 FREE = {
     "payee_age_days": {"min": 0, "integer": True, "scale": 50},
@@ -48,6 +51,8 @@ def test_what_nobody_can_change_stands(model: Bench) -> None:
     outcome = model.ask(CHECK, "model", rows=60)
     assert measure(outcome, UNDER).value == measure(outcome, BEFORE).value > 0.7
     assert "no input" in measure(outcome, UNDER).method
+    assert (measure(outcome, EXCLUDED).value, measure(outcome, AFFORDABLE).value) == (0, 0)
+    assert [row[1] for row in table(outcome).rows] == ["no"] * len(INPUTS)
 
 
 def test_one_direction_that_only_makes_it_worse_stands(model: Bench) -> None:
@@ -70,7 +75,7 @@ def test_one_seed_one_answer_and_no_cell_is_shown(model: Bench) -> None:
     model.features(**FREE)
     first, second = (model.ask(CHECK, "model", cost=3.0, rows=24, queries=200, seed=5) for _ in range(2))
     assert first == second
-    assert {type(e).__name__ for e in first.exhibits} <= {"Curve", "Waterfall"}
+    assert {type(e).__name__ for e in first.exhibits} <= {"Curve", "Waterfall", "Table"}
 
 
 def test_what_was_never_declared_is_open_not_robust(model: Bench) -> None:
@@ -102,24 +107,42 @@ def test_a_model_that_flags_everything_is_open(model: Bench) -> None:
 @pytest.mark.parametrize(
     ("constraint", "reason"),
     [
-        ("payments_24h >= 999999", "no positive row satisfies the constraints"),
         ("payments_24h > 'x'", "compares words with numbers"),
         ("nope > 1", "reads columns that are not there: nope"),
     ],
 )
-def test_a_constraint_that_nothing_satisfies_is_not_robustness(model: Bench, constraint: str, reason: str) -> None:
+def test_a_constraint_that_cannot_be_read_is_not_robustness(model: Bench, constraint: str, reason: str) -> None:
     model.features(constraint, **FREE)
     outcome = model.ask(CHECK, "model", cost=100.0, rows=30)
     assert (str(outcome.status), outcome.measures) == ("open", ())
     assert reason in outcome.reason
 
 
-def test_rows_that_break_a_constraint_already_are_not_counted_as_robust(model: Bench) -> None:
-    model.features("payee_age_days < 40", **FREE)
+@pytest.mark.parametrize("constraint", ["payments_24h >= 999999", "payee_age_days < 20"])
+def test_a_constraint_that_many_positives_break_leaves_it_open(model: Bench, constraint: str) -> None:
+    model.features(constraint, **FREE)
+    outcome = model.ask(CHECK, "model", cost=100.0, rows=30)
+    excluded = measure(outcome, EXCLUDED)
+    assert str(outcome.status) == "open"
+    assert "break `constraints:` as they are" in outcome.reason
+    assert "at most 5% may" in outcome.reason
+    assert [m.name for m in outcome.measures] == [EXCLUDED]
+    assert excluded.value > 0.05
+    assert excluded.low < excluded.value <= excluded.high
+    assert str(excluded.direction) == "lower"
+
+
+def test_a_few_rows_that_break_a_constraint_are_told_and_not_counted_as_robust(model: Bench) -> None:
+    _, holdout = two_tables()
+    ages = sorted(a for a, y in zip(holdout["payee_age_days"], holdout["is_fraud"], strict=True) if y)
+    most = ages[int(len(ages) * 0.97)]
+    model.features(f"payee_age_days <= {most}", **FREE)
     outcome = model.ask(CHECK, "model", cost=100.0, rows=1000)
-    positives = measure(model.ask("performance.holdout", "model"), "performance.recall").n
+    out = sum(a > most for a in ages)
     under = measure(outcome, UNDER)
-    assert LEAST_ROWS < under.n < positives
+    assert measure(outcome, EXCLUDED).value == pytest.approx(out / len(ages))
+    assert measure(outcome, EXCLUDED).n == len(ages)
+    assert 0 < out == len(ages) - under.n
     assert under.value < measure(outcome, BEFORE).value
 
 
@@ -133,3 +156,90 @@ def test_a_missing_value_in_a_relation_shields_no_row(bench: Bench) -> None:
     bench.features("distance_km >= 0", **FREE)
     outcome = bench.ask(CHECK, "model", cost=100.0, rows=30, queries=200)
     assert measure(outcome, UNDER).value < 0.2 < measure(outcome, BEFORE).value
+
+
+@pytest.mark.parametrize(
+    ("change", "affordable"),
+    [
+        ({}, 1.0),
+        ({"cost": 1e6}, 0.75),
+        ({"scale": 1e-6}, 0.75),
+        ({"mutable": False}, 0.75),
+        ({"direction": "up", "max": 1.0}, 0.75),
+    ],
+)
+def test_an_input_that_nobody_could_afford_to_move_is_seen(
+    model: Bench, change: dict[str, Any], affordable: float
+) -> None:
+    free = {n: {"min": 0, "integer": True} for n in INPUTS}
+    model.features(**{**free, "payments_24h": {**free["payments_24h"], **change}})
+    outcome = model.ask(CHECK, "model", cost=3.0, rows=24, queries=200)
+    assert str(outcome.status) == "pass", outcome.reason
+    share = measure(outcome, AFFORDABLE)
+    assert (share.value, share.low, share.high, share.n) == (affordable, affordable, affordable, len(INPUTS))
+    assert str(share.direction) == "higher"
+    assert share.seed is None
+    rows = {row[0]: row for row in table(outcome).rows}
+    assert rows["payments_24h"][-1] == ("yes" if affordable == 1 else "no")
+
+
+def test_the_table_tells_prices_in_the_datas_own_measure_and_shows_no_value(model: Bench) -> None:
+    features = {**FREE, "device_age_days": {"min": 0, "integer": True, "direction": "up", "cost": 2}}
+    model.features(**features, merchant={"mutable": False})
+    outcome = model.ask(CHECK, "model", cost=3.0, rows=24, queries=200)
+    shown = table(outcome)
+    train, _ = two_tables()
+    rows = {row[0]: row for row in shown.rows}
+    assert set(rows) == set(INPUTS)
+    assert rows["device_age_days"][1:3] == ("up only", "2 a standard deviation")
+    assert float(rows["device_age_days"][3]) == pytest.approx(1.5 * train["device_age_days"].std(), rel=0.01)
+    assert rows["payee_age_days"][1] == "yes"
+    assert float(rows["payee_age_days"][2].split()[0]) == pytest.approx(train["payee_age_days"].std() / 50, rel=0.01)
+    assert float(rows["payee_age_days"][3]) == 150
+    assert shown.columns == ("input", "may change", "price", "the budget reaches", "a real move")
+
+
+def test_many_inputs_are_counted_in_the_tables_note() -> None:
+    from assay.attacks.reach import Reach
+    from assay.checks.robustness.evasion import _affordable
+
+    inputs = tuple(Reach(name=f"x{i}", moves="yes" if i % 2 else "no", unit="place", price=1.0) for i in range(100))
+    share, shown = _affordable(inputs, 3.0)
+    assert share.n == 100
+    assert len(shown.rows) == 40
+    assert {row[1] for row in shown.rows} == {"yes"}
+    assert "60 inputs more, 10 of which may change" in shown.note
+
+
+def test_scores_are_not_asked_of_a_model_that_gives_labels_only(bench: Bench) -> None:
+    import onnx
+
+    train, holdout = two_tables()
+    bench.table(train, "train", **FACTS)
+    bench.table(holdout, "hold", **FACTS)
+    onnx_model(bench.folder / "m.onnx", train)
+    made = onnx.load(bench.folder / "m.onnx")
+    del made.graph.output[1]
+    onnx.save(made, bench.folder / "m.onnx")
+    bench.model("m.onnx", reads=READS, threshold=0.5, inputs=list(INPUTS))
+    bench.features(**FREE)
+    refused = bench.ask(CHECK, "model", rows=30, queries=200, access="score")
+    assert (str(refused.status), refused.measures) == ("open", ())
+    assert "labels only" in refused.reason
+    attacked = bench.ask(CHECK, "model", rows=30, queries=300, cost=100.0)
+    assert str(attacked.status) == "pass", attacked.reason
+    assert measure(attacked, UNDER).value < measure(attacked, BEFORE).value
+
+
+def test_access_to_scores_is_looked_at_too(model: Bench) -> None:
+    model.features(**FREE)
+    label, score = (model.ask(CHECK, "model", cost=3.0, rows=40, queries=300, access=a) for a in ("label", "score"))
+    assert (str(label.status), str(score.status)) == ("pass", "pass"), (label.reason, score.reason)
+    assert abs(measure(label, UNDER).value - measure(score, UNDER).value) <= 0.1
+
+
+def table(outcome: Any) -> Table:
+    """The table of what an attacker may change."""
+    (found,) = [e for e in outcome.exhibits if isinstance(e, Table)]
+    assert found.title == "What an attacker may change"
+    return found

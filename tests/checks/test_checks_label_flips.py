@@ -17,7 +17,7 @@ FACTS = {"label": LABEL, "positive": 1, "id": "payment_id", "source": "upload", 
 def test_a_relabelled_upload_is_named(bench: Bench, seed: int) -> None:
     table = flip_labels(payments(6000, seed), "u17", 0.8, seed)
     outcome = bench.ask(CHECK, bench.table(table, **FACTS), seed=seed)
-    found = finding(outcome, "labels of upload u17 contradict the rest")
+    found = finding(outcome, "labels or population of upload u17 differ")
     assert (str(outcome.status), str(found.severity)) == ("fail", "high")
     assert [f.evidence["batch"] for f in outcome.findings if str(f.severity) == "high"] == ["u17"]
 

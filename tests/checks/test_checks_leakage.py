@@ -41,6 +41,57 @@ def test_a_stray_word_hides_no_shared_row(bench: Bench) -> None:
     assert str(finding(outcome, "are also in train").severity) == "high"
 
 
+def test_copies_inside_the_training_data_blind_nothing(bench: Bench) -> None:
+    train = payments(1500, 1)
+    holdout = leak_rows(payments(1500, 2), train, 0.08, 4)
+    copied = {name: np.concatenate([column, column]) for name, column in train.items()}
+    outcome = bench.ask(SPLIT, split(bench, holdout, copied))
+    assert str(finding(outcome, "are also in train").severity) == "high"
+
+
+def test_a_jitter_and_inverted_labels_hide_no_copy_and_are_told(bench: Bench) -> None:
+    train = payments(1500, 1)
+    holdout = {**payments(800, 2), "amount": payments(800, 2)["amount"].astype(float)}
+    copies = {name: column[:60].copy() for name, column in train.items()}
+    copies["amount"] = copies["amount"] * (1 + 1e-9)
+    copies[LABEL] = 1 - copies[LABEL]
+    holdout = {name: np.concatenate([column[:740], copies[name]]) for name, column in holdout.items()}
+    found = finding(
+        bench.ask(SPLIT, split(bench, holdout, train)), "60 of 800 distinct holdout rows (7.5%) are also in"
+    )
+    assert "60 of them only under another label" in found.message
+    assert (found.evidence["shared"], found.evidence["other_label"], found.location.row) == (60, 60, 740)
+
+
+def test_copies_made_before_the_split_are_a_medium_finding_of_low_confidence(bench: Bench) -> None:
+    table, rng = payments(3000, 3), np.random.default_rng(3)
+    fraud = np.flatnonzero(table[LABEL] == 1)
+    order = rng.permutation(np.concatenate([np.flatnonzero(table[LABEL] == 0), np.repeat(fraud, 12)]))
+    cut = len(order) * 7 // 10
+    train, holdout = ({n: c[part] for n, c in table.items()} for part in (order[:cut], order[cut:]))
+    outcome = bench.ask(SPLIT, split(bench, holdout, train))
+    found = finding(outcome, "copies were made before the split, or such rows repeat by nature")
+    assert (str(found.severity), str(found.confidence), len(outcome.findings)) == ("medium", "low", 1)
+
+
+def test_a_holdout_of_fewer_kinds_is_no_leak(bench: Bench) -> None:
+    rng = np.random.default_rng(0)
+
+    def draw(n: int, power: float) -> Table:
+        shop = np.minimum(rng.zipf(power, n), 10**6)
+        return {"shop": shop, LABEL: rng.integers(0, 2, n)}
+
+    outcome = bench.ask(SPLIT, split(bench, draw(1000, 1.8), draw(2000, 1.5), drop=[]))
+    assert (str(outcome.status), outcome.findings) == ("pass", ()), said(outcome)
+
+
+@pytest.mark.parametrize("value", [7, None, "k"])
+def test_a_constant_column_is_no_leak(bench: Bench, value: object) -> None:
+    bench.table({"a": [value] * 50, "b": [1] * 50}, "train")
+    outcome = bench.ask(SPLIT, bench.table({"a": [value] * 20, "b": [1] * 20}, "hold", holdout_of="train"))
+    assert (str(outcome.status), outcome.findings) == ("pass", ())
+
+
 def test_twins_by_nature_are_not_a_leak(bench: Bench) -> None:
     rng = np.random.default_rng(0)
 

@@ -166,3 +166,16 @@ def test_a_model_that_carries_code_is_never_loaded(bench: Bench, monkeypatch: py
     assert str(outcome.status) == "open"
     assert "refused to load" in outcome.reason
     assert not list(bench.folder.glob("assay-was-fooled"))
+
+
+def test_a_precision_of_too_few_flags_has_no_interval_against_the_champion(bench: Bench) -> None:
+    scores, _ = judged(bench)
+    high = float(np.sort(scores)[-4:].mean())  # flags two or three rows
+    bench.model("m.txt", "old", reads=READS, threshold=0.3)
+    bench.model("m.txt", reads={**READS, "champion": "old"}, threshold=high)
+    outcome = bench.ask(CHAMPION, "model")
+    precision = measure(outcome, "performance.precision", "champion")
+    assert 1 <= int((scores >= high).sum()) < 5
+    assert (precision.low, precision.high) == (None, None)
+    assert -1 <= precision.value <= 1
+    assert measure(outcome, "performance.recall", "champion").high < 0

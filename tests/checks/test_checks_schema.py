@@ -24,26 +24,26 @@ def test_a_table_that_keeps_its_contract_passes(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("column", "values", "rule", "message", "row"),
     [
-        ("a", [1, 0, 3, 4], {"min": 1}, "a is below 1 in 1 rows", 1),
+        ("a", [1, 0, 3, 4], {"min": 1}, "a is below 1 in 1 row", 1),
         ("a", [1, 2, 9, 9], {"max": 4}, "a is above 4 in 2 rows", 2),
-        ("a", [1, 2, 3.5, 4], {"integer": True}, "a is no whole number in 1 rows", 2),
-        ("a", [100, 200, 250, 400], {"min": 0, "step": 100}, "a is not on the step 100 in 1 rows", 2),
+        ("a", [1, 2, 3.5, 4], {"integer": True}, "a is no whole number in 1 row", 2),
+        ("a", [100, 200, 250, 400], {"min": 0, "step": 100}, "a is not on the step 100 in 1 row", 2),
         ("a", [0.1, 0.2, 0.30000000000000004, 0.4], {"step": 0.1}, "", None),
-        ("a", [1, None, 3, 4], {"nullable": False}, "a is missing in 1 rows", 1),
+        ("a", [1, None, 3, 4], {"nullable": False}, "a is missing in 1 row", 1),
         ("a", [1, None, 3, 4], {"nullable": True}, "", None),
-        ("c", ["x", "y", "w", "z"], {"order": XYZ}, "c is none of the listed values in 1 rows", 2),
+        ("c", ["x", "y", "w", "z"], {"order": XYZ}, "c is none of the listed values in 1 row", 2),
         (
             "c",
             ["x", "y", "x'; DROP", "z"],
             {"categories": XYZ},
-            "c is none of the listed values in 1 rows",
+            "c is none of the listed values in 1 row",
             2,
         ),
         ("c", ["o'x", "y", "o'x", "y"], {"categories": ["o'x", "y"]}, "", None),
         ("a", ["one", "two", "one", "two"], {"type": "number"}, "a should be a number and reads as category", None),
         ("a", ["2020-01-01", "2020-01-02"] * 2, {"min": 0}, "a should be a number and reads as time", None),
         ("a", ["true", "false"] * 2, {"min": 1}, "a is below 1 in 2 rows", 1),
-        ("a", [1, 2, 1, 3], {"categories": [1, 2]}, "a is none of the listed values in 1 rows", 3),
+        ("a", [1, 2, 1, 3], {"categories": [1, 2]}, "a is none of the listed values in 1 row", 3),
     ],
 )
 def test_each_kind_of_violation(
@@ -71,8 +71,8 @@ def test_a_column_of_the_contract_that_is_not_there(bench: Bench) -> None:
     ("constraint", "values", "message"),
     [
         ("a <= b", [1, None, 3, 4], ""),
-        ("a <= b", [1, None, 9, 4], "1 rows break the constraint"),
-        ("a == 1 or a >= 3", [1, 2, 3, 4], "1 rows break the constraint"),
+        ("a <= b", [1, None, 9, 4], "1 row breaks the constraint"),
+        ("a == 1 or a >= 3", [1, 2, 3, 4], "1 row breaks the constraint"),
         ("a > 'x'", [1, 2, 3, 4], "compares words with numbers"),
         ("nope > 1", [1, 2, 3, 4], "reads columns that are not there: nope"),
         ("b / a >= 0", [0, 1, 0, 2], ""),
@@ -110,7 +110,7 @@ def test_without_a_contract_it_still_sees_what_is_odd(bench: Bench) -> None:
     assert sorted(said(outcome)) == [
         ("high", "far holds 2 infinite numbers"),
         ("low", "same has the same value in every row"),
-        ("medium", "few holds 1 words among 39 numbers"),
+        ("medium", "few holds 1 word among 39 numbers"),
         ("medium", "none is empty in every row"),
     ]
     assert finding(outcome, "infinite").location.row == 38

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_tools import copy
+from cli_office import KEYS, PEOPLE, Office
+from cli_tools import copy, mend
 
 
 @pytest.fixture(scope="session")
@@ -94,6 +96,35 @@ def plain(tmp_path: Path) -> Path:
     path = tmp_path / "plain.safetensors"
     path.write_bytes((2).to_bytes(8, "little") + b"{}")
     return path
+
+
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("office")
+    (folder / "papers").mkdir()
+    office = Office(folder)
+    public = {name: office.fine(f"key new {name}").out.splitlines()[1] for name in KEYS}
+    lines = [f"  - {{name: {n}, roles: [{r}], keys: ['{public[n]}']}}" for n, r in PEOPLE.items()]
+    (folder / "roster.yaml").write_text("roster: tiny\npeople:\n" + "\n".join(lines) + "\n", "utf-8")
+    return folder
+
+
+@pytest.fixture
+def office(furnished: Path, tiny: Path, tmp_path: Path) -> Office:
+    folder = copy(furnished, tmp_path / "office")
+    (tiny / "policy.yaml").rename(folder / "policy.yaml")
+    mend(tiny / "assay.yaml", "policy: policy.yaml\n", "")
+    shutil.copytree(tiny, folder / "project")
+    made = Office(folder)
+    made.fine("sign roster.yaml --key owner.key")
+    made.fine("sign policy.yaml --key owner.key")
+    return made
+
+
+@pytest.fixture
+def kept(office: Office) -> Office:
+    office.allowed()
+    return office
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from assay.cli import main as entry
 from assay.cli.main import GROUPS, VERBS
 
 SUBVERBS = {"data": ("check",), "key": ("new", "show")}
-SUBVERBS["log"] = ("list", "verify", "prove", "checkpoint", "export", "audit", "erase")
+SUBVERBS["log"] = ("list", "verify", "prove", "check-proof", "checkpoint", "export", "audit", "erase")
 
 
 @pytest.mark.parametrize("verb", list(VERBS))

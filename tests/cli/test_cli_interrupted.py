@@ -57,11 +57,25 @@ def test_control_c_ends_in_one_line_without_orphans_and_the_next_run_goes_on(rob
     os.kill(run.pid, signal.SIGINT)
     out, err = run.communicate(timeout=30)
     assert (run.returncode, out) == (130, "")
-    assert err.strip() == "assay: interrupted; what was finished is remembered, run again to go on"
+    assert err == "assay: interrupted; what was finished is saved, run again to go on\n"
     wait_for(lambda: not members(mark))
     again = assay("run", robust, *QUICK, "-f", "json")
     assert report(again)["run"]["cached"] >= 2
     assert again.code == 3
+
+
+@pytest.mark.parametrize("words", [("--no-cache", "run"), ("scan",)])
+def test_control_c_promises_only_what_is_kept(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    *flags, verb = words
+    monkeypatch.setattr("assay.flow.project.run_project", stopped)
+    monkeypatch.setattr("assay.flow.examine.scan", stopped)
+    done = assay(verb, tiny, *flags)
+    assert (done.code, done.out, done.err) == (130, "", "assay: interrupted\n")
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to see the workers")
@@ -79,7 +93,10 @@ def test_kill_9_leaves_no_orphan_and_a_ledger_that_holds(robust: Path) -> None:
     assert assay("log", "verify", "--ledger", ledger).out.startswith("holds: 2 entries")
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.1, 0.2, 0.3, 0.4])
+MANY = [pytest.param(n / 100, marks=pytest.mark.heavy) for n in range(100)]
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.1, 0.2, 0.3, 0.4, *MANY])
 def test_kill_9_at_any_moment_of_a_short_run(tiny: Path, moment: float) -> None:
     assert assay("run", tiny, "--only", "artifact.*").code == 3
     run = start("run", tiny, "--only", "artifact.*", "--no-cache")
@@ -94,11 +111,14 @@ def test_kill_9_at_any_moment_of_a_short_run(tiny: Path, moment: float) -> None:
     assert int(after.out.split()[1]) == int(before.out.split()[1]) + 1
 
 
-def test_four_runs_at_once_on_one_project(tiny: Path) -> None:
-    runs = [start("run", tiny, "--only", "artifact.*", "--no-cache") for _ in range(4)]
-    done = [Done(r.wait(60), *r.communicate()) for r in runs]
-    assert [(d.code, d.err) for d in done] == [(3, "")] * 4
-    assert assay("log", "verify", "--ledger", tiny / ".assay/ledger.db").out.startswith("holds: 4 entries")
+@pytest.mark.parametrize(("rounds", "at_once"), [(1, 4), pytest.param(20, 2, marks=pytest.mark.heavy)])
+def test_runs_at_once_on_one_project(tiny: Path, rounds: int, at_once: int) -> None:
+    for round_ in range(1, rounds + 1):
+        runs = [start("run", tiny, "--only", "artifact.*", "--no-cache") for _ in range(at_once)]
+        done = [Done(r.wait(60), *r.communicate()) for r in runs]
+        assert [(d.code, d.err) for d in done] == [(3, "")] * at_once
+        verified = assay("log", "verify", "--ledger", tiny / ".assay/ledger.db").out
+        assert verified.startswith(f"holds: {round_ * at_once} entries")
     assert len(list((tiny / ".assay").glob("ledger.*"))) >= 3
 
 

@@ -3,94 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
-from cli_tools import Done, assay, copy, mend, one_line, report
+from cli_office import TRUST, Office, flip
+from cli_tools import assay, mend, one_line
 
-PEOPLE = {"dana": "data-science", "sam": "security", "sue": "security", "cleo": "compliance"}
-KEYS = (*PEOPLE, "owner", "gate", "stranger")
-TRUST = "--policy policy.yaml --roster roster.yaml --policy-key owner.pub"
 PICKLE = b"\x80\x04N."
-
-
-class Office:
-    """One folder with everyone's keys, a signed roster and policy, and a project."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.project = folder / "project"
-
-    def __call__(self, words: str) -> Done:
-        return assay(*words.split(), cwd=self.folder)
-
-    def fine(self, words: str) -> Done:
-        done = self(words)
-        assert done.code == 0, (words, done)
-        return done
-
-    def examine(self, who: str = "dana", out: str = "papers/dana.json") -> Done:
-        return self(f"run project --only artifact.* --key {who}.key --evidence-out {out}")
-
-    def gate(self, more: str = "") -> Done:
-        return self(
-            "gate --evidence papers --policy policy.yaml --roster roster.yaml --policy-key owner.pub"
-            f" --ledger ledger.db --key gate.key --verdict-out verdict.json --checkpoint-out checkpoint.txt {more}"
-        )
-
-    def approve(self, who: str = "sam", role: str = "", more: str = "") -> Done:
-        return self(
-            f"approve project --role {role or PEOPLE[who]} --key {who}.key --out papers/{who}-approval.json {more}"
-        )
-
-    def waive(self, fingerprint: str, who: str, role: str = "security", more: str = "") -> Done:
-        done = assay(
-            *f"waive {fingerprint} project --role {role} --key {who}.key".split(),
-            *f"--out papers/{who}-{fingerprint[:6]}.json {more} --reason".split(),
-            "kept for one release",
-            cwd=self.folder,
-        )
-        assert done.code == 0, done
-        return done
-
-    def fingerprints(self, check: str) -> list[str]:
-        saved = report(self("report papers/dana.json -f json"))
-        found = [o for o in saved["body"]["outcomes"] if o["check"] == check]
-        return [f["fingerprint"] for o in found for f in o["findings"]]
-
-    def allowed(self) -> None:
-        """From nothing to a verdict."""
-        assert self.examine().code == 0
-        self.fine("sign project/model.safetensors --key dana.key")
-        shutil.copy(self.project / "model.safetensors.assay.sig", self.folder / "papers")
-        assert self.approve().code == 0
-        assert self.gate().code == 0
-
-
-@pytest.fixture(scope="session")
-def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("office")
-    (folder / "papers").mkdir()
-    office = Office(folder)
-    public = {name: office.fine(f"key new {name}").out.splitlines()[1] for name in KEYS}
-    lines = [f"  - {{name: {n}, roles: [{r}], keys: ['{public[n]}']}}" for n, r in PEOPLE.items()]
-    (folder / "roster.yaml").write_text("roster: tiny\npeople:\n" + "\n".join(lines) + "\n", "utf-8")
-    return folder
-
-
-@pytest.fixture
-def office(furnished: Path, tiny: Path, tmp_path: Path) -> Office:
-    folder = copy(furnished, tmp_path / "office")
-    (tiny / "policy.yaml").rename(folder / "policy.yaml")
-    mend(tiny / "assay.yaml", "policy: policy.yaml\n", "")
-    shutil.copytree(tiny, folder / "project")
-    made = Office(folder)
-    made.fine("sign roster.yaml --key owner.key")
-    made.fine("sign policy.yaml --key owner.key")
-    return made
 
 
 def test_keys_are_made_shown_and_never_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +59,38 @@ def test_a_signature_holds_until_a_byte_changes(office: Office, what: str) -> No
     assert office("verify nothing --key dana.pub").code == 1
 
 
+def test_the_commands_of_the_proof_name_the_files_that_were_written(office: Office) -> None:
+    office.allowed()
+    words = (
+        "gate --evidence papers --policy policy.yaml --roster roster.yaml --policy-key owner.pub --ledger other.db"
+        " --key gate.key --verdict-out out.json --checkpoint-out seen.txt --format json"
+    )
+    first, second = msgspec.json.decode(office.fine(words).out)["proof"]["commands"]
+    assert first == "assay verify out.json --key gate.pub --at ."
+    assert second == "assay log verify --ledger other.db --against seen.txt"
+    office.fine(first.removeprefix("assay ").replace("--at .", "--at project"))
+    office.fine(second.removeprefix("assay "))
+
+
+def test_who_approves_is_shown_what_the_figures_rest_on(office: Office) -> None:
+    mend(office.project / "assay.yaml", "system:", "features: {age: {mutable: false}, sum: {cost: 1e6}}\nsystem:")
+    office.examine()
+    shown = office.approve().out
+    assert "can change 1 of 2 inputs: sum (cost 1e+06)" in shown
+    assert "fixed          age" in shown
+    digest = next(line.split()[1] for line in shown.splitlines() if line.strip().startswith("terms"))
+    assert digest.startswith("sha256:")
+    from_bundle = office("approve papers/dana.json --role security --key sam.key --out papers/again.json").out
+    assert digest in from_bundle
+    rules = office.folder / "policy.yaml"
+    mend(rules, "require:", f"require:\n  - contract: {{digest: {digest}}}\n  - contract: {{mutable: [age]}}")
+    office.fine("sign policy.yaml --key owner.key")
+    done = office.gate()
+    assert done.code == 1
+    assert "the contract does not let an attacker change age" in done.out
+    assert "pins" not in done.out
+
+
 def test_the_whole_way_to_a_verdict_and_back(office: Office) -> None:
     office.allowed()
     verdict = office.fine("verify verdict.json --key gate.pub --policy tiny --policy-version 3 --at project")
@@ -168,17 +121,6 @@ def test_a_verdict_refuses_what_was_not_decided(office: Office) -> None:
     office.fine(verify)
     model.unlink()
     one_line(office(verify), "model.safetensors", code=1)
-
-
-def flip(path: Path, at: float = 0.5) -> bytes:
-    """Change one character of a file's inside; gives what it was."""
-    whole = path.read_bytes()
-    place = int(len(whole) * at)
-    while not chr(whole[place]).isalnum():
-        place += 1
-    other = b"A" if whole[place : place + 1] != b"A" else b"B"
-    path.write_bytes(whole[:place] + other + whole[place + 1 :])
-    return whole
 
 
 @pytest.mark.parametrize(
@@ -363,83 +305,17 @@ def test_observe_signs_nothing(office: Office) -> None:
     assert not (office.folder / "verdict.json").exists()
 
 
-@pytest.fixture
-def kept(office: Office) -> Office:
-    office.allowed()
-    return office
-
-
-def edit(ledger: Path, statement: str, *values: object) -> None:
-    with sqlite3.connect(ledger) as connection:
-        assert connection.execute(statement, values).rowcount >= 1
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE entry SET leaf = replace(leaf, 'dana', 'dora') WHERE idx = 0",
-        "UPDATE entry SET hash = zeroblob(32) WHERE idx = 1",
-        "UPDATE entry SET kind = 'verdict' WHERE idx = 1",
-        "UPDATE blob SET payload = x'7b7d' WHERE idx = 0",
-        "DELETE FROM entry WHERE idx = 2",
-        "DELETE FROM entry WHERE idx = 1",
-        "UPDATE head SET size = 2",
-        "UPDATE checkpoint SET note = replace(note, 'a', 'b')",
-    ],
-)
-def test_an_edited_ledger_is_noticed(kept: Office, statement: str) -> None:
-    kept.fine("log verify --ledger ledger.db --against checkpoint.txt")
-    edit(kept.folder / "ledger.db", statement)
-    done = kept("log verify --ledger ledger.db --against checkpoint.txt")
-    assert done.code in (1, 2), done
-    assert len(done.err.splitlines()) == 1
-
-
-def test_a_ledger_that_was_rolled_back_or_replaced_is_noticed(kept: Office) -> None:
-    old = (kept.folder / "ledger.db").read_bytes()
-    assert kept.gate().code == 0
-    (kept.folder / "ledger.db").write_bytes(old)
-    for name in ("ledger.db-wal", "ledger.db-shm"):
-        (kept.folder / name).unlink(missing_ok=True)
-    assert kept("log verify --ledger ledger.db --against checkpoint.txt").code == 1
-    for name in ("ledger.db", "ledger.key", "ledger.pub"):
-        (kept.folder / name).unlink()
-    assert kept.gate("").code == 0
-    (kept.folder / "other.txt").write_text((kept.folder / "checkpoint.txt").read_text())
-
-
-def test_export_audit_prove_and_erase(kept: Office) -> None:
-    said = kept.fine("log export log.jsonl --payloads --ledger ledger.db").out
-    vkey = said.rpartition(" ")[2].strip()
-    audit = ("log", "audit", "log.jsonl", "--vkey", vkey, "--against", "checkpoint.txt")
-    assert assay(*audit, cwd=kept.folder).out.startswith("holds: 3 entries")
-    flip(kept.folder / "log.jsonl", 0.4)
-    refused = assay(*audit, cwd=kept.folder)
-    assert refused.code in (1, 2)
-    assert len(refused.err.splitlines()) == 1
-    proof = msgspec.json.decode(kept.fine("log prove 1 --ledger ledger.db").out)
-    assert proof
-    assert kept.fine("log checkpoint --ledger ledger.db").out.count("\n") >= 4
-    before = (kept.folder / "ledger.db").read_bytes()
-    assert "card" not in kept.fine("log erase 0 --ledger ledger.db --actor cleo --reason requested").out
-    assert len(before)
-    kept.fine("log verify --ledger ledger.db --against checkpoint.txt")
-    assert "holds: 4 entries" in kept.fine("log verify --ledger ledger.db").out
-    one_line(kept("log erase 99 --ledger ledger.db --actor cleo --reason x"), "99", code=2)
-
-
-def test_an_erased_payload_is_gone_from_the_disk(kept: Office) -> None:
-    """The evidence of entry 0 names the project's model; after erasure no file beside the ledger does."""
-    marker = b'"uri":"model.safetensors"'
-
-    def where() -> list[str]:
-        return [p.name for p in kept.folder.glob("ledger.db*") if marker in p.read_bytes()]
-
-    assert where()
-    for index in range(3):
-        kept.fine(f"log erase {index} --ledger ledger.db --actor cleo --reason requested")
-    assert where() == []
-    kept.fine("log verify --ledger ledger.db --against checkpoint.txt")
+@pytest.mark.parametrize("name", ["policy.yaml", "roster.yaml"])
+def test_each_key_that_is_given_counts(office: Office, name: str) -> None:
+    both = (
+        office(f"verify {name} {keys}") for keys in ("--key sam.pub --key owner.pub", "--key owner.pub --key sam.pub")
+    )
+    for done in both:
+        assert done.code == 0
+        assert done.out.startswith("holds: ")
+    one_line(office(f"verify {name} --key sam.pub --key dana.pub"), "not signed by any trusted key", code=1)
+    mend(office.folder / name, "tiny", "tinY")
+    one_line(office(f"verify {name} --key sam.pub --key owner.pub"), "changed after its owner signed it", code=1)
 
 
 @pytest.mark.parametrize("name", ["policy.yaml", "papers", "owner.pub", "roster.yaml.assay.sig"])

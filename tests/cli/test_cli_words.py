@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from cli_tools import assay, copy, one_line, outcomes, report
+from cli_tools import assay, copy, mend, one_line, outcomes, report
 
 from assay.checks.index import INDEX
 from assay.cli.schema import NAMES
@@ -116,6 +116,7 @@ def test_a_draft_of_a_real_project_runs_unedited(robust: Path) -> None:
     done = assay("init", robust, "--label", "is_fraud", "--profile", "team")
     assert done.code == 0
     assert "1 models, 2 tables found" in done.out
+    assert "the policy enforces: `assay run` exits 1 when it denies" in done.out
     ran = assay("run", robust, "-f", "json", "--skip", "data.label-flips")
     found = outcomes(ran)
     assert ran.code in (1, 3), ran.err
@@ -133,6 +134,27 @@ def test_a_draft_of_an_empty_folder_holds_together(tmp_path: Path, profile: str)
     folder.mkdir()
     assert assay("init", folder, "--profile", profile).code == 0
     one_line(assay("run", folder), "names no subject", code=2)
+
+
+def test_a_draft_that_observes_says_so_and_does(tiny: Path, evil: Path) -> None:
+    (tiny / "assay.yaml").unlink()
+    (tiny / "policy.yaml").unlink()
+    (tiny / "model.safetensors").unlink()
+    evil.rename(tiny / "model.pkl")
+    *_, observes, enforce, next_ = assay("init", tiny).out.splitlines()
+    assert "observes" in observes
+    assert "exits 0" in observes
+    assert next_ == "next: read both, then `assay run`"
+    quiet = assay("run", tiny, "--only", "artifact.*")
+    assert quiet.code == 0
+    assert "would DENY" in quiet.out
+    wanted = enforce.split("`")[1]
+    assert wanted == "mode: enforce"
+    text = (tiny / "policy.yaml").read_text("utf-8").splitlines()
+    (line,) = [x for x in text if x.startswith("mode:")]
+    assert line.startswith("mode: observe    #")
+    mend(tiny / "policy.yaml", line, wanted)
+    assert assay("run", tiny, "--only", "artifact.*").code == 1
 
 
 def test_a_draft_survives_odd_file_names(tiny: Path, tmp_path: Path) -> None:

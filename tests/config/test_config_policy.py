@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.config.manifest import project_from
-from assay.config.policy_file import load_policy, load_roster, policy_from, roster_from
+from assay.config.policy_file import load_policy, policy_from, roster_from
 from assay.config.strict_yaml import parse
 from assay.core.canonical import digest_bytes
 from assay.core.errors import AssayError, UsageError
@@ -137,11 +137,9 @@ def test_a_mistake_in_a_roster_is_told_at_its_line(text: str, line: int, what: s
     assert what in caught.value.what
 
 
-def test_both_are_read_from_files(tmp_path: Path) -> None:
+def test_a_policy_is_read_from_its_file(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(POLICY)
-    (tmp_path / "r.yaml").write_text(ROSTER)
     assert load_policy(tmp_path / "p.yaml").file.version == 2
-    assert [p.name for p in load_roster(tmp_path / "r.yaml").people] == ["ann", "bob"]
 
 
 # Fuzzing: whatever the bytes, an answer or one line

@@ -86,7 +86,7 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pyt
         return real(path)
 
     monkeypatch.setattr(artifact.os, "scandir", scan)
-    assert problems(tmp_path) == {"m/shut": "cannot be listed: Permission denied"}
+    assert problems(tmp_path) == {"m/shut": "cannot be listed: permission denied"}
 
 
 def test_depth_and_number_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from assay.core.release import Material, Release, Role, differences
+from assay.core.release import Material, Release, Role, Terms, differences
+from assay.core.subject import Contract, Feature
 
 MODEL = Material(name="model", role=Role.MODEL, uri="m.onnx", digest="sha256:" + "1" * 64)
 PREP = Material(
@@ -17,7 +18,7 @@ PREP = Material(
 )
 TRAIN = Material(name="train", role=Role.TRAINING_DATA, uri="t.csv", digest="sha256:" + "4" * 64)
 BASE = Release(
-    system="claims", materials=(MODEL, PREP, TRAIN), threshold={"model": 0.31}, contract="sha256:" + "5" * 64,
+    system="claims", materials=(MODEL, PREP, TRAIN), threshold={"model": 0.31}, terms=Terms(),
     code="abc", declared={"risk": "high"},
 )  # fmt: skip
 OTHER = "sha256:" + "9" * 64
@@ -26,7 +27,14 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"threshold": {"model": 0.32}}, "threshold of model 0.31 → 0.32"),
     ({"threshold": {"model": 0.31000000000000005}}, "threshold of model 0.31 → 0.31000000000000005"),
     ({"threshold": {}}, "threshold of model 0.31 → none"),
-    ({"contract": OTHER}, "input schema or feature contract changed"),
+    ({"terms": Terms(contract=Contract(features={"age": Feature()}))}, "feature contract of age changed"),
+    (
+        {"terms": Terms(contract=Contract(features={f"f{i}": Feature() for i in range(7)}))},
+        "feature contract of f0, f1, f2, f3, f4 and 2 more changed",
+    ),
+    ({"terms": Terms(contract=Contract(constraints=("a <= b",)))}, "constraints changed"),
+    ({"terms": Terms(model={"positive": 0})}, "facts about the model changed"),
+    ({"terms": Terms(reads={"holdout": {"label": "y"}})}, "facts about its holdout changed"),
     ({"code": "abd"}, "training code changed"),
     ({"declared": {"risk": "low"}}, "declared facts changed"),
     ({"declared": {}}, "declared facts changed"),
@@ -66,8 +74,13 @@ THRESHOLDS = st.dictionaries(st.sampled_from("ab"), st.floats(0, 1), max_size=2)
 DECLARED = st.dictionaries(
     st.sampled_from("ab"), st.none() | st.booleans() | st.integers(0, 2) | st.text(max_size=2), max_size=2
 )
+FACTS = st.dictionaries(st.sampled_from("ab"), st.sampled_from([0, 1, True, 1.0, "1", None]), max_size=2)
+TERMS = st.builds(
+    Terms, model=FACTS, reads=st.dictionaries(st.sampled_from("ab"), FACTS, max_size=2),
+    contract=st.builds(Contract, constraints=st.sampled_from([(), ("a > 1",)])),
+)  # fmt: skip
 RELEASES = st.builds(
-    Release, system=st.sampled_from(["a", "b"]), threshold=THRESHOLDS, contract=st.sampled_from(["x", "y"]),
+    Release, system=st.sampled_from(["a", "b"]), threshold=THRESHOLDS, terms=TERMS,
     declared=DECLARED, code=st.sampled_from(["", "c"]),
     materials=st.lists(st.sampled_from([MODEL, PREP, TRAIN]), max_size=3).map(tuple),
 )  # fmt: skip

@@ -43,5 +43,5 @@ def test_overlap_counts_exactly_nulls_included() -> None:
     first = pa.table({"a": [1, 1, 2, None], "b": ["x", "x", "y", "z"]})
     second = pa.table({"a": [5, 1, None, None], "b": ["x", "x", "z", "q"]})
     found = overlap(first, second)
-    assert (found.shared, found.twins, found.first) == (2, 2, 1)
+    assert (found.rows, found.shared, found.first) == (4, 2, 1)
     assert overlap(first, second.slice(0, 1)).first is None

@@ -17,15 +17,17 @@ from assay.core.subject import Kind, Stage
 CUSTOMER = "Jane Doe, 4929-1234"
 
 
-def _declared(name: str, cost: Cost = "seconds"):
-    return check(f"test.{name}", on=Kind.ARTIFACT, stage=Stage.DATA, severity=Severity.HIGH, cost=cost)
+def _declared(name: str, cost: Cost = "seconds", measures: tuple[str, ...] = ()):
+    return check(
+        f"test.{name}", on=Kind.ARTIFACT, stage=Stage.DATA, severity=Severity.HIGH, cost=cost, measures=measures
+    )
 
 
 def _finding(artifact: Artifact, key: str, severity: Severity | None = None) -> Finding:
     return Finding(message=f"saw {key}", location=Location(uri=artifact.uri), key=key, severity=severity)
 
 
-@_declared("clean")
+@_declared("clean", measures=("test.seed",))
 def clean(artifact: Artifact, *, size: int = 3, seed: int = 0) -> Iterator[Yielded]:
     """Passes."""
     yield Measure(name="test.seed", value=float(seed))
@@ -48,6 +50,13 @@ def notes(artifact: Artifact) -> Iterator[Yielded]:
 def blind(artifact: Artifact) -> Iterator[Yielded]:
     """Could not look."""
     raise CouldNotLook("it was dark")
+    yield
+
+
+@_declared("misleads")
+def misleads(artifact: Artifact) -> Iterator[Yielded]:
+    """Ends in the words that the pool uses for a lost worker."""
+    raise CouldNotLook("the worker ended without a word")
     yield
 
 
@@ -78,6 +87,12 @@ def graver(artifact: Artifact) -> Iterator[Yielded]:
     yield _finding(artifact, "a", Severity.CRITICAL)
 
 
+@_declared("unlisted")
+def unlisted(artifact: Artifact) -> Iterator[Yielded]:
+    """Gives a measure that it does not declare."""
+    yield Measure(name="test.seed", value=1.0)
+
+
 @_declared("sleeps")
 def sleeps(artifact: Artifact) -> Iterator[Yielded]:
     """Yields once and never ends."""
@@ -103,7 +118,7 @@ def dies(artifact: Artifact) -> Iterator[Yielded]:
     yield _finding(artifact, "after")
 
 
-@_declared("instant", cost="instant")
+@_declared("instant", cost="instant", measures=("test.instant",))
 def instant(artifact: Artifact) -> Iterator[Yielded]:
     """Needs no worker."""
     yield Measure(name="test.instant", value=1.0)
@@ -111,6 +126,7 @@ def instant(artifact: Artifact) -> Iterator[Yielded]:
 
 NAMES = (
     "clean", "fails", "notes", "blind", "half", "elsewhere", "broken", "graver", "sleeps", "grows", "dies", "instant",
+    "misleads", "unlisted",
 )  # fmt: skip
 
 

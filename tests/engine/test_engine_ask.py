@@ -36,6 +36,7 @@ def asked(check: str, folder: Path) -> Outcome:
         ("elsewhere", Status.NOT_APPLICABLE, True, 0),
         ("broken", Status.OPEN, False, 1),
         ("graver", Status.OPEN, False, 0),
+        ("unlisted", Status.OPEN, False, 0),
     ],
 )
 def test_each_way_to_end(check: str, status: Status, complete: bool, findings: int, tmp_path: Path) -> None:

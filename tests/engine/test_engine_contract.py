@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -44,6 +45,14 @@ def test_each_check_documents_itself(check_id: str) -> None:
     assert check.spec.tags
     assert check_id in crosswalk_subjects()
     assert all(resolve(tag) is not None for tag in check.spec.tags)
+
+
+def test_every_measure_has_one_home_and_a_key_of_its_own() -> None:
+    """A key that two checks gave would be read twice by a rule; a check id is not a measure."""
+    keys = [key for i in BUILT_IN for key in load(i).spec.measures]
+    assert len(keys) == len(set(keys))
+    for key in keys:
+        assert re.fullmatch(r"[a-z]+(\.[a-z0-9_]+)+( versus champion)?", key), key
 
 
 def test_an_undeclared_function_is_refused() -> None:

@@ -57,6 +57,20 @@ def test_a_worker_that_dies_is_replaced(pool: WorkerPool, tmp_path: Path) -> Non
     assert all("ended without a word" in o.reason for o in outcomes[:3])
 
 
+def test_what_a_check_says_does_not_steer_the_pool(tmp_path: Path) -> None:
+    pool = WorkerPool(1, preload=("engine_preload",))
+    try:
+        outcomes = run(pool, tmp_path, "misleads", "clean", "misleads", "clean")
+        (worker,) = pool._workers
+        pid = worker.pid
+        assert run(pool, tmp_path, "clean")[0].status is Status.PASS
+        assert pool._workers == [worker]
+        assert worker.pid == pid > 0
+    finally:
+        pool.close()
+    assert [o.status for o in outcomes] == [Status.OPEN, Status.PASS] * 2
+
+
 def test_the_pool_runs_again_after_a_kill(pool: WorkerPool, tmp_path: Path) -> None:
     run(pool, tmp_path, "sleeps", limits=Limits(seconds=0.5))
     assert run(pool, tmp_path, "clean")[0].status is Status.PASS

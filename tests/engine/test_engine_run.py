@@ -19,9 +19,9 @@ from assay.engine.cache import FileCache
 from assay.engine.inline import InlineExecutor
 from assay.engine.plan import Settings, plan
 from assay.engine.pool import WorkerPool
-from assay.engine.registry import load, resolve_parameters
+from assay.engine.registry import check_ids, load, resolve_parameters
 from assay.engine.run import run
-from assay.engine.task import cache_key, seed_for
+from assay.engine.task import Limits, cache_key, seed_for
 
 SECRET = b"s" * 32
 CHECKS = ("clean", "fails", "notes", "blind", "half", "elsewhere", "broken", "instant")
@@ -48,6 +48,25 @@ def test_what_was_answered_is_remembered_and_what_was_open_is_not(tmp_path: Path
     assert first.cached == 0
     assert again.outcomes == first.outcomes
     assert again.cached == sum(o.status is not Status.OPEN and o.complete for o in first.outcomes) == 5
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_of_subject_is_planned_or_refused_by_name(kind: Kind) -> None:
+    subject = Subject(name="thing", kind=kind, uri="thing", digest="sha256:" + "1" * 64)
+    file = Subject(name="file", kind=Kind.ARTIFACT, uri="file", digest="sha256:" + "2" * 64)
+    asked = [(kind, "thing"), (Kind.ARTIFACT, "file")]
+
+    def planned() -> list[str]:
+        return [t.subject for t in plan({"thing": subject, "file": file}, asked, "", Contract(), Settings())]
+
+    if check_ids(kind):
+        found = planned()
+        assert set(found) == {"thing", "file"}
+        if kind is not Kind.ARTIFACT:
+            assert found == sorted(found)  # artifacts come first
+    else:
+        with pytest.raises(UsageError, match=f"kind '{kind.value}' yet: thing"):
+            planned()
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"\x00" * 40, b"0" * 64 + b"\n{}"])
@@ -84,7 +103,7 @@ def test_the_key_changes_with_everything_that_matters(tmp_path: Path) -> None:
         cache_key(base, msgspec.structs.replace(spec, libraries=("msgspec",))),
     }
     assert len(keys) == len(changed) + 3
-    assert cache_key(base, spec) == cache_key(task_for("clean", tmp_path, threads=4), spec)
+    assert cache_key(base, spec) == cache_key(task_for("clean", tmp_path, limits=Limits(seconds=9)), spec)
 
 
 @given(st.integers(0, 2**31), st.text(), st.text())

@@ -19,10 +19,11 @@ from assay.core.finding import Finding, Location, Measure, Outcome, Severity, St
 from assay.core.release import Release
 from assay.core.report import Body, Report, Run
 from assay.core.subject import Subject
+from assay.engine.registry import load, resolve_parameters
 from assay.engine.task import seed_for
 from assay.flow.book import open_book
 from assay.flow.gate import Gated, gate
-from assay.flow.join import defaults, expected_for
+from assay.flow.join import expected_for
 from assay.flow.papers import sign_document, sign_report, sign_word
 from assay.flow.release import build_release, digest_subjects
 from assay.flow.workspace import DigestMemory
@@ -115,7 +116,7 @@ class World:
                     subject_digest=digests[subject],
                     status=Status.PASS,
                     measures=(measure(),) if check == "performance.holdout" else (),
-                    parameters=defaults()[check],
+                    parameters=resolve_parameters(load(check), {}),
                     seed=seed_for(0, check, digests[subject]),
                 )
                 outcomes.append(replace(said, **(change or {}).get(check, {})))

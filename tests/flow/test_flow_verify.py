@@ -79,13 +79,13 @@ def test_a_missing_file_is_named(deployed: Deployed) -> None:
     [
         ("threshold: 0.31", "threshold: 0.3100001", "threshold of model 0.31 → 0.3100001"),
         ("threshold: 0.31", "positive: 1", "threshold of model 0.31 → 0.5"),
-        ("max: 120", "max: 130", "input schema or feature contract changed"),
-        ("features:", "constraints: ['age > 1']\nfeatures:", "input schema or feature contract changed"),
-        ("label: y", "label: age", "input schema or feature contract changed"),
+        ("max: 120", "max: 130", "feature contract of age changed"),
+        ("features:", "constraints: ['age > 1']\nfeatures:", "constraints changed"),
+        ("label: y", "label: age", "facts about its data changed"),
         ("name: claims", "name: other", "system claims → other"),
         ("name: claims", "name: claims, risk: high", "declared facts changed"),
         ("features:", "training: {code: abc}\nfeatures:", "training code changed"),
-        ("threshold: 0.31", "threshold: 0.31, positive: 0", "input schema or feature contract changed"),
+        ("threshold: 0.31", "threshold: 0.31, positive: 0", "facts about the model changed"),
     ],
 )
 def test_a_changed_setting_is_refused_and_named(deployed: Deployed, old: str, new: str, said: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from assay.core.errors import InputError
 from assay.formats.artifact import ArtifactFacts, examine, safe_to_load
-from assay.formats.pickle_facts import Limits
+from assay.formats.pickle_facts import Ending, Limits
 from assay.formats.pickle_source import CHUNK
 
 
@@ -34,6 +34,42 @@ def test_offsets_counts_and_protocol() -> None:
     (fact,) = stream.globals
     assert (fact.offset, fact.call_count, fact.calls, fact.tier) == (4, 1, ("decimal.Decimal('1')",), "safe")
     assert (stream.start, stream.end, stream.protocol, stream.opcodes) == (0, len(data), 2, 9)
+
+
+@pytest.mark.parametrize(
+    ("body", "limits", "ending"),
+    [
+        (b"N.", {}, Ending.STOP),
+        (b"N", {}, Ending.SHORT),
+        (b"K", {}, Ending.SHORT),
+        (b"M\x01", {}, Ending.SHORT),
+        (b"h", {}, Ending.SHORT),
+        (b"N\x8c", {}, Ending.SHORT),
+        (b"\x8c\x05ab", {}, Ending.SHORT),
+        (b"X\xff\x00\x00\x00ab", {}, Ending.SHORT),
+        (b"J\x01", {}, Ending.SHORT),
+        (b"0", {}, Ending.TORN),
+        (b"\x86", {}, Ending.TORN),
+        (b"q\x00", {}, Ending.TORN),
+        (b"\xff", {}, Ending.TORN),
+        (b"K\x01" * 70_000 + b".", {"max_opcodes": 50_000}, Ending.LIMIT),
+        (b"C\x01a" * 70_000 + b".", {"max_bytes": 100_000}, Ending.LIMIT),
+    ],
+)
+def test_a_pickle_says_by_a_value_what_ended_it(body: bytes, limits: dict[str, int], ending: Ending) -> None:
+    facts = _look(b"\x80\x04" + body, **limits)
+    assert facts.streams[0].ending is ending
+    assert facts.complete is (ending is Ending.STOP)
+
+
+def test_a_limit_inside_an_array_of_objects_is_a_limit_of_the_whole() -> None:
+    joblib = pytest.importorskip("joblib")
+    np = pytest.importorskip("numpy")
+    file = io.BytesIO()
+    joblib.dump({"o": np.array([str(n) for n in range(40_000)], dtype=object)}, file)
+    (stream, *_) = _look(file.getvalue(), max_opcodes=40_000).streams
+    assert stream.ending is Ending.LIMIT
+    assert not stream.complete
 
 
 @pytest.mark.parametrize("protocol", range(6))

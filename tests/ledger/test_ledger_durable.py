@@ -64,11 +64,12 @@ def check(path: Path, acks: dict[int, str]) -> int:
     return size
 
 
-def test_killed_at_random_moments(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [6, pytest.param(200, marks=pytest.mark.heavy)])
+def test_killed_at_random_moments(tmp_path: Path, rounds: int) -> None:
     path = tmp_path / "ledger.db"
     chance = random.Random(7)
     acks: dict[int, str] = {}
-    for round_ in range(6):
+    for round_ in range(rounds):
         writer = start(path, f"round{round_}", 100_000)
         assert writer.stdout is not None
         first = writer.stdout.readline()
@@ -79,14 +80,15 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
         assert check(path, acks) >= len(acks) > round_
 
 
-def test_killed_while_the_ledger_is_made(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [4, pytest.param(100, marks=pytest.mark.heavy)])
+def test_killed_while_the_ledger_is_made(tmp_path: Path, rounds: int) -> None:
     path = tmp_path / "ledger.db"
-    for round_ in range(4):
+    for round_ in range(rounds):
         writer = start(path, "x", 100_000)
         deadline = time.monotonic() + 20
         while not path.exists() and time.monotonic() < deadline:
             time.sleep(0.001)
-        time.sleep(0.002 * round_)
+        time.sleep(0.008 * round_ / rounds)
         writer.kill()
         acks = acknowledged(writer.communicate()[0])
         assert check(path, acks) >= len(acks)
@@ -150,10 +152,11 @@ def fill_until_full(ledger: Ledger, size: int) -> dict[int, str]:
     return acks
 
 
-def test_a_full_database_refuses_and_recovers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("full_at", [range(20, 40), pytest.param(range(16, 600), marks=pytest.mark.heavy)])
+def test_a_full_database_refuses_and_recovers(tmp_path: Path, full_at: range) -> None:
     path = tmp_path / "ledger.db"
     acks: dict[int, str] = {}
-    for pages in range(20, 40):  # full at every kind of write: a table's leaf, an index, an overflow page
+    for pages in full_at:  # full at every kind of write: a table's leaf, an index, an overflow page
         with Ledger.open(path, clock=clock) as ledger:
             with ledger._store._engine.connect() as connection:
                 connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")

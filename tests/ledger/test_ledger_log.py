@@ -73,10 +73,10 @@ def test_reading_from_a_place_of_a_kind_up_to_a_limit(ledger: Ledger) -> None:
     ledger.append("decision", "", b"", "gate")
     fill(ledger, 3)
     assert [entry.index for entry in ledger.read()] == list(range(1207))
-    assert [entry.index for entry in ledger.read(1205)] == [1205, 1206]
+    assert [entry.index for entry in ledger.read(1204)] == [1205, 1206]
     assert [entry.index for entry in ledger.read(kind="decision")] == [1203]
-    assert [entry.index for entry in ledger.read(2, kind="outcome", limit=501)] == list(range(2, 503))
-    assert list(ledger.read(limit=0)) == list(ledger.read(1207)) == []
+    assert [entry.index for entry in ledger.read(1, kind="outcome", limit=501)] == list(range(2, 503))
+    assert list(ledger.read(limit=0)) == list(ledger.read(1206)) == []
 
 
 def test_appending_nothing_or_something_wrong_writes_nothing(ledger: Ledger) -> None:

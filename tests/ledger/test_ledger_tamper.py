@@ -259,6 +259,21 @@ def test_a_damaged_file_never_crashes_nor_passes_as_another(
         assert entries == list(untouched.read())
 
 
+def test_a_damaged_name_in_the_schema_is_one_line(made: tuple[Path, str, str], tmp_path: Path) -> None:
+    content = made[0].read_bytes()
+    refused = []
+    for at in range(3900, 4096):  # the last bytes of the first page: the first table's name and text
+        path = tmp_path / f"{at}.db"
+        path.write_bytes(content[:at] + b"\x80" + content[at + 1 :])
+        try:
+            with Ledger.open(path, clock=clock, vkey=made[2]) as ledger:
+                ledger.verify(made[1])
+        except AssayError as error:
+            refused.append(str(error))
+    assert len(refused) > 100
+    assert not any("\n" in line for line in refused)
+
+
 def test_a_leaf_is_only_its_exact_bytes(made: tuple[Path, str, str]) -> None:
     with Ledger.open(made[0], clock=clock) as ledger:
         leaf = leaf_bytes(ledger.entry(3))

@@ -29,6 +29,12 @@ SEC = Signer(person="sam", key="k-sam", roles=("security",))
 COM = Signer(person="carol", key="k-carol", roles=("compliance",))
 SEC2 = Signer(person="sue", key="k-sue", roles=("security",))
 
+GIVES = {
+    "performance.holdout": ("performance.recall", "performance.precision"),
+    "performance.versus-champion": ("performance.recall versus champion",),
+    "robustness.evasion": ("robustness.evasion.recall_under_attack",),
+    "data.label-flips": ("data.label_flips.missed_share",),
+}
 RANK = {Verdict.DENY: 0, Verdict.INDETERMINATE: 1, Verdict.ALLOW: 2}
 
 
@@ -73,12 +79,22 @@ def waiver(mark: str, signer: Signer = SEC, role: str = "security", **changes: A
 
 
 def facts(*outcomes: OutcomeFact, **changes: Any) -> Facts:
-    """Facts whose every (check, subject) is expected, with a known author."""
+    """Facts whose every (check, subject) is expected, with a known author; any other check gives what it gave."""
     expected: dict[str, tuple[str, ...]] = {}
+    gives = dict(GIVES)
     for one in outcomes:
+        keys = tuple(m.key for m in one.outcome.measures if one.outcome.check not in GIVES)
+        gives[one.outcome.check] = (*gives.get(one.outcome.check, ()), *keys)
         known = expected.get(one.outcome.check, ())
         expected[one.outcome.check] = tuple(dict.fromkeys((*known, one.outcome.subject)))
-    given = {"release": RELEASE, "outcomes": outcomes, "authors": (DS,), "expected": expected, **changes}
+    given = {
+        "release": RELEASE,
+        "outcomes": outcomes,
+        "authors": (DS,),
+        "expected": expected,
+        "gives": gives,
+        **changes,
+    }
     return Facts(**given)
 
 

@@ -23,7 +23,7 @@ from policy_facts import (
     waiver,
 )
 
-from assay.core.decision import ApprovalFact, Facts, Signer, Verdict, WaiverFact
+from assay.core.decision import ApprovalFact, Facts, Signer, Standing, Verdict, WaiverFact
 from assay.core.finding import Severity
 
 A, D, I = Verdict.ALLOW, Verdict.DENY, Verdict.INDETERMINATE  # noqa: E741 - the table reads better so
@@ -36,7 +36,9 @@ def test_two_people_of_the_two_roles_allow() -> None:
     decision = judge(facts(PASS, approvals=GOOD), TWO)
     assert decision.verdict is A
     assert decision.trace[1].vouched == ("carol", "sam")
-    assert decision.approvals == GOOD
+    assert [a.approval for a in decision.approvals] == [a.approval for a in GOOD]
+    assert [a.standing for a in decision.approvals] == [Standing.COUNTS] * 2
+    assert (decision.trace[1].roles, decision.trace[1].missing) == (("security", "compliance"), ())
 
 
 BOTH = ("security", "compliance")
@@ -48,6 +50,7 @@ NO_WORD = [
     ((approval(at=NOW + timedelta(minutes=6)), GOOD[1]), "dated in the future"),
     ((approval(at=NOW.replace(tzinfo=None)), GOOD[1]), "dated without a zone"),
     ((approval(expires=(NOW + timedelta(days=9)).replace(tzinfo=None)), GOOD[1]), "expires without a zone"),
+    ((approval(expires=NOW + timedelta(days=90)), GOOD[1]), "for longer than 90 days"),
     ((approval("security", COM), GOOD[1]), "a role that the person does not hold"),
     ((approval(signer=Signer(person="dana", key="k-new", roles=BOTH)), GOOD[1]), "the author with another key"),
     ((approval(signer=Signer(person="fake", key="k-dana", roles=BOTH)), GOOD[1]), "the author's key"),
@@ -76,6 +79,10 @@ def test_no_word_at_all(given: tuple[ApprovalFact, ...], why: str) -> None:
     assert decision.verdict is I, why
     assert decision.trace[1].reason
     assert decision.trace[1].fix.startswith("assay ")
+    if len(given) == 2 and given[1] is GOOD[1]:
+        assert decision.approvals[0].standing is Standing.SET_ASIDE
+        assert decision.approvals[0].why in decision.trace[1].reason
+        assert decision.trace[1].missing == ("security",)
 
 
 def test_an_unknown_author_cannot_be_excluded() -> None:
@@ -93,10 +100,36 @@ def test_a_refusal_denies_whatever_others_say() -> None:
     assert decision.trace[1].reason == "leaks"
 
 
-@pytest.mark.parametrize("changes", [{"release": OTHER}, {"expires": NOW - timedelta(days=1)}])
-def test_a_refusal_of_something_else_does_not_deny(changes: dict[str, Any]) -> None:
-    refused = approval(signer=SEC2, decision="refuse", **changes)
+def test_a_refusal_of_something_else_does_not_deny() -> None:
+    refused = approval(signer=SEC2, decision="refuse", release=OTHER)
     assert verdict(facts(PASS, approvals=(*GOOD, refused)), TWO) is A
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"expires": NOW - timedelta(days=1)}, {"at": NOW - timedelta(days=200)}, {"at": NOW.replace(tzinfo=None)}],
+)
+def test_a_refusal_does_not_lapse(changes: dict[str, Any]) -> None:
+    decision = judge(facts(PASS, approvals=(*GOOD, approval(signer=SEC2, decision="refuse", **changes))), TWO)
+    assert decision.verdict is D
+    assert decision.approvals[2].standing is Standing.REFUSES
+
+
+def test_only_who_refused_takes_it_back_and_only_later() -> None:
+    refused = approval(signer=SEC2, decision="refuse", at=NOW - timedelta(days=2))
+    later, before = approval(signer=SEC2), approval(signer=SEC2, at=NOW - timedelta(days=3))
+    decision = judge(facts(PASS, approvals=(*GOOD, refused, later)), TWO)
+    assert decision.verdict is A
+    assert decision.approvals[2].why == "was taken back on 21 Nov 2026"
+    assert verdict(facts(PASS, approvals=(*GOOD, refused, before)), TWO) is D
+    assert verdict(facts(PASS, approvals=(*GOOD, refused)), TWO) is D
+    elsewhere = approval(signer=SEC2, release=OTHER)
+    assert verdict(facts(PASS, approvals=(*GOOD, refused, elsewhere)), TWO) is D
+
+
+def test_an_approval_that_no_rule_asks_for_is_not_needed() -> None:
+    decision = judge(facts(PASS, approvals=(*GOOD, approval("data-science", DS))), TWO)
+    assert decision.approvals[2].standing is Standing.NOT_NEEDED
 
 
 def test_nobody_refuses_in_a_role_they_do_not_hold() -> None:
@@ -127,6 +160,18 @@ def test_one_waiver_covers_a_high_finding_and_is_told() -> None:
     assert decision.verdict is A
     assert decision.trace[1].waived == ("f1",)
     assert decision.trace[1].saw == "0 unwaived, 1 waived"
+    assert decision.waivers[0].standing is Standing.COUNTS
+
+
+def test_what_became_of_each_waiver_is_told() -> None:
+    given = (waiver("f1"), waiver("f9"), waiver("f1", COM, "compliance", expires=NOW))
+    high = judge(with_finding(Severity.HIGH, *given), NONE_HIGH)
+    assert [w.standing for w in high.waivers] == [Standing.COUNTS, Standing.NOT_NEEDED, Standing.SET_ASIDE]
+    assert high.waivers[2].why == "expired on 21 Nov 2026"
+    critical = judge(with_finding(Severity.CRITICAL, *given), NONE_HIGH)
+    assert critical.waivers[0].why == "one person is not enough for a critical finding"
+    nobody = judge(with_finding(Severity.HIGH, *given), policy("findings: {severity: high}"))
+    assert nobody.waivers[0].why == "the policy lets nobody waive"
 
 
 NOT_COVERED = [
@@ -147,9 +192,15 @@ NOT_COVERED = [
 
 @pytest.mark.parametrize(("given", "why"), NOT_COVERED, ids=[w for _, w in NOT_COVERED])
 def test_not_covered(given: WaiverFact, why: str) -> None:
-    assert verdict(with_finding(Severity.HIGH, given), NONE_HIGH) is D, why
+    decision = judge(with_finding(Severity.HIGH, given), NONE_HIGH)
+    assert decision.verdict is D, why
+    assert (decision.waivers[0].standing is Standing.SET_ASIDE) == (given.waiver.fingerprint == "f1")
     pair = (given, waiver("f1", COM, "compliance"))
     assert verdict(with_finding(Severity.CRITICAL, *pair), NONE_HIGH) is D, why
+
+
+def test_while_the_author_is_unknown_nobody_can_waive() -> None:
+    assert verdict(with_finding(Severity.HIGH, waiver("f1"), authors=()), NONE_HIGH) is D
 
 
 def test_without_a_waiver_rule_nobody_may_waive() -> None:

@@ -6,10 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from policy_facts import DS, NOW, SEC, fact, facts, finding, judge, measure, outcome, policy, verdict
 
 from assay.core.decision import Facts, OutcomeFact, Verdict
 from assay.core.finding import Severity, Status
+from assay.core.release import Terms
+from assay.core.subject import Contract, Feature
 
 A, D, I = Verdict.ALLOW, Verdict.DENY, Verdict.INDETERMINATE  # noqa: E741 - the table reads better so
 PASS = fact(outcome())
@@ -273,3 +276,93 @@ def test_observe_decides_the_same_and_says_so() -> None:
     observed = judge(facts(PASS), policy("outcome: {check: x.a}", "mode: observe\n"))
     assert (enforced.verdict, enforced.mode) == (A, "enforce")
     assert (observed.verdict, observed.mode) == (A, "observe")
+
+
+# The contract
+
+TERMS = Terms(
+    contract=Contract(features={"age": Feature(mutable=False), "amount": Feature(), "area": Feature()}),
+    model={"positive": 1},
+)
+CONTRACT = [
+    ("{mutable: [amount]}", TERMS, A, "an attacker can change it"),
+    ("{mutable: [amount, area]}", TERMS, A, "both of them"),
+    ("{mutable: [amount, age]}", TERMS, D, "one is declared out of reach"),
+    ("{mutable: [price]}", TERMS, D, "nothing is said of it"),
+    (f"{{digest: {TERMS.digest}}}", TERMS, A, "the very terms that were agreed"),
+    (f"{{digest: {TERMS.digest}}}", replace(TERMS, model={"positive": 0}), D, "another fact about the model"),
+    (f"{{digest: {TERMS.digest}, mutable: [age]}}", TERMS, D, "pinned, but one is out of reach"),
+    ("{mutable: [amount]}", None, I, "the evidence says nothing of its terms"),
+]
+
+
+@pytest.mark.parametrize(("rule", "terms", "wanted", "why"), CONTRACT, ids=[w for *_, w in CONTRACT])
+def test_contract(rule: str, terms: Terms | None, wanted: Verdict, why: str) -> None:
+    line = judge(facts(PASS, terms=terms), policy(f"contract: {rule}")).trace[1]
+    assert (line.asks, line.verdict) == ("contract", wanted), why
+    assert bool(line.reason) is (wanted is not A)
+
+
+def test_a_dearer_attack_is_another_contract() -> None:
+    features = {**TERMS.contract.features, "amount": Feature(cost=1e6)}
+    dear = replace(TERMS, contract=replace(TERMS.contract, features=features))
+    assert verdict(facts(PASS, terms=dear), policy(f"contract: {{digest: {TERMS.digest}}}")) is D
+
+
+# What the trace names
+
+NAMED = [
+    (facts(bad("1"), fact(outcome("x.b"))), "findings: {severity: high}", ("x.a", "x.b"), ("x.a",)),
+    (facts(PASS, fact(outcome("x.b"))), "findings: {severity: high}", ("x.a", "x.b"), ("x.a", "x.b")),
+    (
+        facts(PASS, fact(outcome("x.b", status=Status.OPEN, complete=False))),
+        "findings: {severity: high}", ("x.a", "x.b"), ("x.b",),
+    ),
+    (facts(bad("1"), fact(outcome("y.b"))), 'outcome: {check: "x.*"}', ("x.a",), ("x.a",)),
+    (facts(PASS, expected={"x.c": ("model",)}), 'outcome: {check: "x.*"}', ("x.a", "x.c"), ("x.c",)),
+    (
+        facts(fact(outcome("performance.holdout", measures=(measure(),)))),
+        "measure: {name: performance.recall, min: 0.6}", ("performance.holdout",), ("performance.holdout",),
+    ),
+    (
+        facts(fact(outcome("robustness.evasion", status=Status.OPEN, reason="no holdout"))),
+        "measure: {name: robustness.evasion.recall_under_attack, min: 0.6}", ("robustness.evasion",),
+        ("robustness.evasion",),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "rule", "covers", "decided_by"), NAMED)
+def test_the_trace_names_the_checks_that_decided(
+    given: Facts, rule: str, covers: tuple[str, ...], decided_by: tuple[str, ...]
+) -> None:
+    line = judge(given, policy(rule)).trace[1]
+    assert (line.covers, line.decided_by) == (covers, decided_by)
+
+
+UNSPOKEN = [
+    ("performance.recal", facts(PASS), "no check measures performance.recal; did you mean performance.recall?"),
+    ("quite.another", facts(PASS), "no check measures quite.another"),
+    (
+        "data.label_flips.missed_share",
+        facts(fact(outcome("data.label-flips", "train", status=Status.OPEN, complete=False, reason="too few rows"))),
+        "data.label-flips is open: too few rows",
+    ),
+    (
+        "performance.recall",
+        facts(PASS, expected={"performance.holdout": ("model",)}),
+        "performance.recall: performance.holdout on model was never asked",
+    ),
+    ("performance.recall", facts(PASS), "performance.recall was never measured"),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "why"), UNSPOKEN, ids=[w for *_, w in UNSPOKEN])
+def test_a_missing_measure_says_who_could_have_given_it(name: str, given: Facts, why: str) -> None:
+    line = judge(given, policy(f"measure: {{name: {name}, min: 0.6}}")).trace[1]
+    assert (line.verdict, line.reason) == (I, why)
+
+
+def test_a_measure_under_a_check_that_does_not_give_it_is_no_measure() -> None:
+    slipped = fact(outcome("data.label-flips", measures=(measure(),)))
+    assert verdict(facts(slipped), policy("measure: {name: performance.recall, min: 0.6}")) is I

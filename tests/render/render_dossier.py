@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from assay.core.canonical import digest_of
 from assay.core.decision import Decision, PolicyRef, RuleTrace, Verdict
 from assay.core.dossier import Dossier
 from assay.core.finding import Finding, Location, Measure, Outcome, Severity, Status
-from assay.core.release import Material, Release, Role
+from assay.core.release import Material, Release, Role, Terms
 from assay.core.report import Body, CheckInfo, Report, Run, SystemInfo
 from assay.core.subject import Kind, Stage, Subject
 
@@ -41,7 +40,7 @@ def outcome(check: str = "artifact.pickle-code", status: Status = Status.PASS, *
 def dossier(*outcomes: Outcome, decision: Decision | None = None, **body: Any) -> Dossier:
     release = Release(
         system="claims", materials=(Material(name="model", role=Role.MODEL, uri="m.pkl", digest="sha256:" + "1" * 64),),
-        threshold={"model": 0.31}, contract=digest_of({}),
+        threshold={"model": 0.31}, terms=Terms(),
     )  # fmt: skip
     checks = tuple(info(c) for c in sorted({o.check for o in outcomes}))
     given = {
@@ -70,7 +69,8 @@ def decided(verdict: Verdict = Verdict.DENY, **changes: Any) -> Decision:
         RuleTrace(line=0, rule="evidence agrees", asks="evidence", verdict=Verdict.ALLOW, saw="4 outcomes in 1 bundle"),
         RuleTrace(
             line=4, rule="findings: {severity: critical}", asks="findings", verdict=verdict, saw="1 unwaived",
-            reason="1 findings, at most 0 allowed", fix="mend it",
+            reason="1 finding, at most 0 allowed", fix="mend it",
+            decided_by=("artifact.pickle-code",), covers=("artifact.pickle-code",),
         ),
     )  # fmt: skip
     policy = PolicyRef(name="release", version=3, digest="sha256:" + "9a2e" * 16)
@@ -86,6 +86,8 @@ def hostile(text: str = HOSTILE) -> Dossier:
     )  # fmt: skip
     number = Measure(name=text, value=0.5, versus=text)
     open_ = outcome(text, Status.OPEN, subject=text, reason=text, complete=False)
-    trace = (RuleTrace(line=1, rule=text, asks="x", verdict=Verdict.DENY, saw=text, reason=text, fix=text),)
+    trace = (
+        RuleTrace(line=1, rule=text, asks="outcome", verdict=Verdict.DENY, saw=text, reason=text, fix=text, check=text),
+    )
     said = outcome(text, Status.FAIL, findings=(bad,), measures=(number,))
     return dossier(said, open_, decision=decided(trace=trace), checks=())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from render_pictures import (
     calibration,
@@ -17,22 +18,24 @@ from render_pictures import (
     wilson,
 )
 
+from assay.config.policy_file import policy_from
 from assay.core.decision import (
     Approval,
     ApprovalFact,
     Decision,
-    PolicyRef,
-    RuleTrace,
+    Facts,
+    OutcomeFact,
     Signer,
-    Verdict,
     Waiver,
     WaiverFact,
 )
-from assay.core.dossier import Coverage, Dossier, Entry, Proof, SignedMaterial, Vouch
+from assay.core.dossier import Coverage, Dossier, Entry, Proof, SignedMaterial
 from assay.core.finding import Confidence, Direction, Finding, Location, Measure, Outcome, Severity, Status
-from assay.core.release import Material, Release, Role
+from assay.core.release import Material, Release, Role, Terms
 from assay.core.report import Body, CheckInfo, Report, Run, SystemInfo, TagInfo
 from assay.core.subject import Kind, Stage, Subject
+from assay.flow.join import vouches_of
+from assay.policy.decide import decide
 
 TORN = "the stream breaks off at byte 1,048,576; nothing is known of the rest"
 NOW = datetime(2026, 11, 20, 14, 32, 8, tzinfo=UTC)
@@ -47,7 +50,7 @@ RELEASE = Release(
         Material(name="train", role=Role.TRAINING_DATA, uri="data/train.parquet", digest=D),
     ),
     threshold={"model": 0.31},
-    contract="sha256:" + "1f" * 32,
+    terms=Terms(),
     code="8d1f02c77e",
 )
 
@@ -65,7 +68,7 @@ def info(
     """A check's words."""
     help_ = f"{summary}\n\nWhy: it matters.\n\nFix: {fix}\n\nReferences: none." if fix else summary
     return CheckInfo(
-        id=id_, version=2, kind=kind, stage=stage, severity=severity, tags=tags, summary=summary, help=help_
+        id=id_, version=2, kind=kind, stage=stage, severity=severity, tags=tags, summary=summary, help=help_, fix=fix
     )
 
 
@@ -394,6 +397,7 @@ def person(name: str, role: str, key: str) -> Signer:
 
 HADDAD = person("R. Haddad", "security", "b1c4")
 OKAFOR = person("M. Okafor", "compliance", "f3a8")
+LINDQVIST = person("A. Lindqvist", "data-science", "e07c")
 MOREAU = person("J. Moreau", "data-science", "6b21")
 
 
@@ -428,144 +432,52 @@ def waiver(signer: Signer, mark: str, days: float, ends: float, reason: str) -> 
     )
 
 
-POLICY = PolicyRef(name="release", version=7, digest=B, uri="policy.yaml", signed_by="f3a8c1d2e4")
-EVIDENCE = RuleTrace(
-    line=0,
-    rule="evidence agrees: every bundle speaks of this Release, and none contradicts another",
-    asks="evidence",
-    verdict=Verdict.ALLOW,
-    saw="7 outcomes in 3 bundles",
-    vouched=("ds-ci", "red-team"),
-)
+POLICY = """policy: release
+version: 7
+mode: enforce
+waivers: {roles: [data-science], longest: 90d}
+require:
+  - findings: {severity: critical, unwaived_max: 0}
+  - findings: {severity: high, unwaived_max: 0}
+  - measure: {name: performance.recall, min: 0.6, bound: lower95}
+  - measure: {name: performance.recall, versus: champion, min_change: -0.01, bound: lower95}
+  - measure: {name: robustness.evasion.recall_under_attack, min: %g, bound: lower95}
+
+  # what is shipped
+  - outcome: {check: "artifact.*", status: pass}
+
+  # who signs
+  - approvals: {roles: [security, compliance], distinct: 2, exclude: author}
+"""
+VOUCHED = {"artifact": ("release-ci", 2, "release.json"), "robustness": ("red-team", 5, "attack.json")}
+CI = ("ds-ci", 3, "data.json")
 
 
-def measure_rule(
-    line: int,
-    name: str,
-    check: str,
-    verdict: Verdict,
-    value: float,
-    low: float,
-    high: float,
-    bound: float,
-    n: int,
-    versus: bool = False,
-    reason: str = "",
-) -> RuleTrace:
-    """One measure rule's trace, as the gate writes it."""
-    limit = f"versus: champion, min_change: {bound:g}" if versus else f"min: {bound:g}"
-    return RuleTrace(
-        line=line,
-        rule=f"measure: {{name: {name}, {limit}, bound: lower95}}",
-        asks="measure",
-        verdict=verdict,
-        saw=f"{value:.3f} [{low:.3f}, {high:.3f}] n={n}",
-        reason=reason,
-        check=check,
-        measure=name,
-        value=value,
-        low=low,
-        high=high,
-        bound=bound,
-        better="higher",
-        reads="lower95",
-        vouched=("red-team" if "robust" in name else "ds-ci",),
+def vouched_facts(said: tuple[Outcome, ...]) -> tuple[OutcomeFact, ...]:
+    """The outcomes as the gate reads them, each vouched for by who runs such checks."""
+    found = []
+    for one in said:
+        who, hours, bundle = VOUCHED.get(one.check.partition(".")[0], CI)
+        signer = Signer(person=who, key=f"ed25519:{who}", roles=("ci",))
+        found.append(OutcomeFact(outcome=one, signer=signer, at=NOW - timedelta(hours=hours), bundle=bundle))
+    return tuple(found)
+
+
+def decision(said: tuple[Outcome, ...], least: float, *, preview_reason: str = "", **words: Any) -> Decision:
+    """What the gate says of the sample release: `least` is the recall under attack that the policy asks for."""
+    facts = Facts(
+        release=RELEASE.digest,
+        terms=RELEASE.terms,
+        outcomes=vouched_facts(said),
+        authors=(LINDQVIST,),
+        severities={c.id: c.severity for c in CHECKS},
+        **words,
     )
+    policy = policy_from((POLICY % least).encode(), "policy.yaml")
+    return decide(facts, policy, NOW, signed_by="f3a8c1d2e4", preview_reason=preview_reason)
 
 
-def rules(*, bad: bool, torn: bool, approved: bool) -> tuple[RuleTrace, ...]:
-    """The trace of the sample policy."""
-    allow, deny, unsure = Verdict.ALLOW, Verdict.DENY, Verdict.INDETERMINATE
-    gap = f"artifact.pickle-code on models/calibrator.joblib is open: {TORN}"
-    low, high = wilson(102, 300)
-    rlow, rhigh = wilson(509, 723)
-    critical = RuleTrace(
-        line=6,
-        rule="findings: {severity: critical, unwaived_max: 0}",
-        asks="findings",
-        verdict=deny if bad else unsure if torn else allow,
-        saw=f"{int(bad)} unwaived",
-        reason="1 findings, at most 0 allowed" if bad else gap if torn else "",
-        fingerprints=(PICKLE.fingerprint,) if bad else (),
-        value=float(bad),
-        bound=0.0,
-        better="lower",
-        vouched=("ds-ci", "release-ci"),
-    )
-    high_rule = RuleTrace(
-        line=7,
-        rule="findings: {severity: high, unwaived_max: 0}",
-        asks="findings",
-        verdict=deny if bad else unsure if torn else allow,
-        saw="2 unwaived" if bad else "0 unwaived",
-        reason="2 findings, at most 0 allowed" if bad else gap if torn else "",
-        fingerprints=(PICKLE.fingerprint, FLIPS.fingerprint) if bad else (),
-        value=2.0 * bad,
-        bound=0.0,
-        better="lower",
-        vouched=("ds-ci", "release-ci"),
-    )
-    attack = 0.4 if bad else 0.3 if torn else 0.25
-    return (
-        EVIDENCE,
-        critical,
-        high_rule,
-        measure_rule(8, "performance.recall", "performance.holdout", allow, 509 / 723, rlow, rhigh, 0.6, 723),
-        measure_rule(
-            9, "performance.recall", "performance.versus-champion", allow, 0.018, -0.004, 0.040, -0.01, 723, versus=True
-        ),
-        measure_rule(
-            10,
-            "robustness.evasion.recall_under_attack",
-            "robustness.evasion",
-            deny if bad else unsure if torn else allow,
-            0.34,
-            low,
-            high,
-            attack,
-            300,
-            reason="0.340 is outside the bound"
-            if bad
-            else f"the value is inside but its lower95 {low:.3f} is not: too few rows to be sure"
-            if torn
-            else "",
-        ),
-        RuleTrace(
-            line=13,
-            rule="outcome: {check: artifact.*, status: pass}",
-            asks="outcome",
-            verdict=deny if bad else unsure if torn else allow,
-            saw="0 passed, 1 failed, 1 open or not applicable"
-            if bad
-            else "1 passed, 0 failed, 1 open or not applicable",
-            reason="failed: artifact.pickle-code on models/preprocess.pkl" if bad else gap if torn else "",
-            check="artifact.*",
-            vouched=("release-ci",),
-        ),
-        RuleTrace(
-            line=16,
-            rule="approvals: {roles: [security, compliance], distinct: 2, exclude: author}",
-            asks="approvals",
-            verdict=allow if approved else unsure,
-            saw="approved by M. Okafor, R. Haddad" if approved else "1 valid of 1 given",
-            reason="" if approved else "no valid approval by compliance",
-            fix="" if approved else "assay approve --role compliance",
-            vouched=("M. Okafor", "R. Haddad") if approved else (),
-        ),
-    )
-
-
-VOUCHES = tuple(
-    Vouch(check=c, subject=s, person=p, at=NOW - timedelta(hours=h), bundle=b)
-    for c, s, p, h, b in (
-        ("artifact.pickle-code", "models/preprocess.pkl", "release-ci", 2, "release.json"),
-        ("data.duplicates", "train", "ds-ci", 3, "data.json"),
-        ("data.label-flips", "train", "ds-ci", 3, "data.json"),
-        ("performance.holdout", "model", "ds-ci", 3, "data.json"),
-        ("performance.versus-champion", "model", "ds-ci", 3, "data.json"),
-        ("robustness.evasion", "model", "red-team", 5, "attack.json"),
-    )
-)
+VOUCHES = vouches_of(f for f in vouched_facts(outcomes()) if f.outcome.status is not Status.OPEN)
 SIGNED = (SignedMaterial(material="model", person="A. Lindqvist", key="e07c99ab21", at=NOW - timedelta(days=3)),)
 
 
@@ -624,26 +536,13 @@ def coverage() -> tuple[Coverage, ...]:
     )
 
 
-def decision(verdict: Verdict, trace: tuple[RuleTrace, ...], **more: object) -> Decision:
-    """A decision on the sample release."""
-    return Decision(
-        verdict=verdict,
-        release=RELEASE.digest,
-        policy=POLICY,
-        mode=more.pop("mode", "enforce"),
-        at=NOW,
-        trace=trace,
-        **more,  # type: ignore[arg-type]
-    )
-
-
 def deny() -> Dossier:
     """A denial: planted code, flipped labels, a fragile model, one torn file, one missing approval."""
     return Dossier(
         report=Report(body=body(outcomes()), run=RUN),
         decision=decision(
-            Verdict.DENY,
-            rules(bad=True, torn=True, approved=False),
+            outcomes(),
+            0.4,
             approvals=(approval(HADDAD, 1),),
             waivers=(
                 waiver(MOREAU, "a1b2", 8, 22, "known twins of the hotline import, harmless"),
@@ -661,9 +560,8 @@ def indeterminate() -> Dossier:
     return Dossier(
         report=Report(body=body(outcomes(bad=False)), run=RUN),
         decision=decision(
-            Verdict.INDETERMINATE,
-            rules(bad=False, torn=True, approved=False),
-            preview=True,
+            outcomes(bad=False),
+            0.3,
             preview_reason="unsigned: this run only, on this machine",
         ),
     )
@@ -674,8 +572,8 @@ def allow() -> Dossier:
     return Dossier(
         report=Report(body=body(outcomes(bad=False, torn=False)), run=RUN),
         decision=decision(
-            Verdict.ALLOW,
-            rules(bad=False, torn=False, approved=True),
+            outcomes(bad=False, torn=False),
+            0.25,
             approvals=(approval(HADDAD, 1), approval(OKAFOR, 0.5)),
             waivers=(waiver(MOREAU, "a1b2", 8, 22, "known twins of the hotline import, harmless"),),
         ),

@@ -214,7 +214,7 @@ def test_rows_where_less_is_better_are_turned_and_hatched_at_the_left() -> None:
 
 
 def test_a_bound_belongs_to_the_row_that_the_rule_read() -> None:
-    rules = samples.rules(bad=True, torn=True, approved=False)
+    rules = samples.decision(samples.outcomes(), 0.4).trace
     plain = bound_on(rules, "performance.holdout", "performance.recall", 509 / 723)
     paired = bound_on(rules, "performance.versus-champion", "performance.recall", 0.018)
     assert plain is not None
@@ -225,11 +225,12 @@ def test_a_bound_belongs_to_the_row_that_the_rule_read() -> None:
 
 
 def test_mini_picture_bars_the_end_that_the_gate_reads() -> None:
-    rule = next(r for r in samples.rules(bad=True, torn=True, approved=False) if r.line == 10)
+    trace = samples.decision(samples.outcomes(), 0.4).trace
+    rule = next(r for r in trace if r.line == 10)
     svg = draw_mini(rule, "fail")
     assert "url(#hatch)" in svg
     assert "var(--fail)" in svg
-    assert draw_mini(samples.EVIDENCE, "pass") == ""
+    assert draw_mini(trace[0], "pass") == ""
 
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)

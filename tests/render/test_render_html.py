@@ -11,11 +11,15 @@ import pytest
 import render_samples as samples
 from msgspec.structs import replace
 
-from assay.core.decision import RuleTrace, Verdict
+from assay.config.policy_file import policy_from
+from assay.core.decision import Facts, RuleTrace, Verdict
 from assay.core.dossier import Dossier
 from assay.core.exhibit import Bars, Curve, Exhibit, Histogram, IntervalRow, Intervals, Series, Table
 from assay.core.finding import Severity, Status
+from assay.core.release import Terms
 from assay.core.report import Report
+from assay.core.subject import Contract, Feature
+from assay.policy.decide import decide
 from assay.render.html import render_html
 
 VOID = {"meta", "link", "br", "wbr", "use", "rect", "circle", "line"}
@@ -317,7 +321,7 @@ def busy(findings: int = 600, points: int = 500, exhibits: int = 10) -> Dossier:
     )
     return Dossier(
         report=Report(body=samples.body(said), run=samples.RUN),
-        decision=samples.decision(Verdict.DENY, rules),
+        decision=replace(samples.decision(said, 0.4), trace=rules),
         coverage=samples.coverage(),
     )
 
@@ -343,3 +347,53 @@ def test_ages_count_to_the_decision() -> None:
     later = replace(dossier.decision, at=samples.NOW + timedelta(days=4))
     text = Page(render_html(replace(dossier, decision=later))).text
     assert "Age 4 d" in text
+
+
+def test_what_it_was_judged_on_is_shown_with_the_digest_to_pin() -> None:
+    contract = Contract(
+        features={"age": Feature(mutable=False), "sum": Feature(cost=1e6, scale=1e-6, direction="up", min=0.0)},
+        constraints=("paid <= sum",),
+    )
+    terms = Terms(contract=contract, reads={"holdout": {"label": "fraud", "drop": ["id", "x<y"]}})
+    given = samples.allow()
+    release = replace(samples.RELEASE, terms=terms)
+    body = replace(given.report.body, release=release)
+    html = render_html(replace(given, report=replace(given.report, body=body)))
+    section = html[html.index('<section id="terms"') :]
+    section = section[: section.index("</section>")]
+    for words in (
+        "can change 1 of 2 inputs: sum (only up, 0 to any, cost 1e+06 per 1e-06)", "paid &lt;= sum", "Held fixed",
+        "label fraud, drop [id, x&lt;y]", terms.digest, "declared, not pinned",
+    ):  # fmt: skip
+        assert words in section
+
+
+@pytest.mark.parametrize(
+    ("rule", "state"), [("{mutable: [age]}", "not as the policy asks"), ("{mutable: [sum]}", "as the policy asks")]
+)
+def test_a_contract_rule_shows_beside_its_terms(rule: str, state: str) -> None:
+    terms = Terms(contract=Contract(features={"age": Feature(mutable=False), "sum": Feature()}))
+    release = replace(samples.RELEASE, terms=terms)
+    said = samples.outcomes(bad=False, torn=False)
+    facts = Facts(release=release.digest, terms=terms, outcomes=samples.vouched_facts(said))
+    policy = policy_from(f"policy: p\nrequire:\n  - contract: {rule}\n".encode(), "policy.yaml")
+    decision = decide(facts, policy, samples.NOW)
+    given = samples.allow()
+    body = replace(given.report.body, release=release)
+    html = render_html(replace(given, report=replace(given.report, body=body), decision=decision))
+    section = html[html.index('<section id="terms"') :]
+    assert state in section[: section.index("</section>")]
+    assert ("The contract is not what the policy asks for" in html) is (decision.verdict is Verdict.DENY)
+
+
+def test_set_aside_words_say_why_and_notes_are_told() -> None:
+    given = samples.deny()
+    assert given.decision is not None
+    author = samples.approval(samples.person("R. Haddad", "security", "e07c"), 1)
+    decision = samples.decision(samples.outcomes(), 0.4, approvals=(author,))
+    html = render_html(replace(given, decision=decision))
+    people = html[html.index('<section id="people"') :]
+    assert "R. Haddad is the author and cannot approve" in people[: people.index("</section>")]
+    noted = replace(given.report.body.outcomes[-1], notes=("claims: sandbox weak, no namespaces",))
+    body = replace(given.report.body, outcomes=(*given.report.body.outcomes[:-1], noted))
+    assert "sandbox weak, no namespaces" in render_html(replace(given, report=replace(given.report, body=body)))

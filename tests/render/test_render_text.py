@@ -28,7 +28,7 @@ open[robustness.evasion]  could not be judged: lightgbm is not installed
              saw 4 outcomes in 1 bundle
 ✗ line 4    findings: {severity: critical}
              saw 1 unwaived
-             1 findings, at most 0 allowed
+             1 finding, at most 0 allowed
              = fix   mend it
 
 4 checks · 1 subject · 1 failed · 1 open · 1 passed · 1 n/a      DENY  release 4f1c4f1c  policy 9a2e9a2e  4.2 s
@@ -88,3 +88,10 @@ def test_the_verdict_s_word(verdict: Verdict, mode: str, preview: bool, word: st
 
 def test_the_trace_alone() -> None:
     assert render_trace(decided()) in GOLDEN
+
+
+def test_the_conditions_of_a_look_are_told_once() -> None:
+    note = "claims: sandbox weak\x1b[2J"
+    text = render_text(dossier(outcome(notes=(note,)), outcome("data.schema", notes=(note,))))
+    assert text.count("claims: sandbox weak") == 1
+    assert "\x1b" not in text

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.stats.intervals import paired_difference, wilson
+from assay.stats.intervals import (
+    Counts,
+    overlapping_difference,
+    paired_difference,
+    recovered,
+    wilson,
+    wilson_rate,
+    z_for,
+)
 
 
 @given(st.integers(0, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -51,11 +59,111 @@ def test_paired_difference_is_antisymmetric_and_contains_the_value(b: int, c: in
     assert -1 <= low <= (b - c) / n <= high <= 1 if n else (low, high) == (-1, 1)
 
 
-def test_paired_difference_covers_in_simulation() -> None:
-    rng, covered = random.Random(5), 0
-    for _ in range(1500):
-        draws = [rng.random() for _ in range(120)]
-        b, c = sum(d < 0.12 for d in draws), sum(0.12 <= d < 0.17 for d in draws)
-        low, high = paired_difference(b, c, 120)
-        covered += low <= 0.07 <= high
-    assert covered / 1500 >= 0.93
+def score_test(b: int, c: int, n: int, difference: float) -> float:
+    """Tango's statistic with the nuisance rate found by search, not by formula."""
+
+    def loss(rate: float) -> float:  # rate of "only second"; "only first" is rate + difference
+        cells = ((b, rate + difference), (c, rate), (n - b - c, 1 - 2 * rate - difference))
+        return -sum(k * math.log(max(p, 1e-300)) for k, p in cells if k)
+
+    low, high = max(0.0, -difference), (1 - difference) / 2
+    for _ in range(200):
+        left, right = low + (high - low) / 3, high - (high - low) / 3
+        low, high = (low, right) if loss(left) < loss(right) else (left, high)
+    rate = (low + high) / 2
+    return (b - c - n * difference) / math.sqrt(n * (2 * rate + difference * (1 - difference)))
+
+
+@pytest.mark.parametrize(("b", "c", "n"), [(12, 2, 50), (3, 0, 200), (0, 1, 44), (40, 20, 160), (9, 9, 30)])
+def test_paired_difference_without_correction_inverts_the_score_test(b: int, c: int, n: int) -> None:
+    low, high = paired_difference(b, c, n, correction=0)
+    assert score_test(b, c, n, low) == pytest.approx(z_for(), abs=1e-4)
+    assert score_test(b, c, n, high) == pytest.approx(-z_for(), abs=1e-4)
+    wider = paired_difference(b, c, n)
+    assert wider[0] < low < high < wider[1]
+
+
+def test_paired_difference_of_nothing_seen_is_wilsons_bound() -> None:
+    """With no discordant row the limits are z²/(n + z²), both ways."""
+    low, high = paired_difference(0, 0, 50, correction=0)
+    assert (low, high) == pytest.approx((-wilson(0, 50)[1], wilson(0, 50)[1]))
+
+
+@pytest.mark.parametrize("n", [50, 100, 300, 1000, 2000])
+@pytest.mark.parametrize(("first", "second"), [(0.002, 0.0), (0.005, 0.0), (0.01, 0.0), (0.02, 0.0), (0.01, 0.002)])
+def test_paired_difference_covers_by_exact_enumeration(first: float, second: float, n: int) -> None:
+    covered = total = 0.0
+    for b in range(min(n, int(n * first + 7 * math.sqrt(n * first)) + 6)):
+        for c in range(min(n - b, int(n * second + 7 * math.sqrt(n * second)) + 6) if second else 1):
+            log = math.lgamma(n + 1) - math.lgamma(b + 1) - math.lgamma(c + 1) - math.lgamma(n - b - c + 1)
+            log += b * math.log(first) + (c * math.log(second) if c else 0)
+            weight = math.exp(log + (n - b - c) * math.log(1 - first - second))
+            if weight > 1e-7:
+                low, high = paired_difference(b, c, n)
+                total += weight
+                covered += weight * (low <= first - second <= high)
+    assert total > 0.999
+    assert covered >= 0.94
+
+
+counts = st.integers(0, 60)
+
+
+@given(st.builds(Counts, counts, counts, counts, counts, counts, counts))
+def test_overlapping_difference_is_antisymmetric_and_contains_the_value(a: Counts) -> None:
+    low, high = overlapping_difference(a)
+    mirrored = overlapping_difference(Counts(a[0], a[1], a[4], a[5], a[2], a[3]))
+    assert (low, high) == pytest.approx((-mirrored[1], -mirrored[0]))
+    first, second = a[0] + a[1] + a[2] + a[3], a[0] + a[1] + a[4] + a[5]
+    if first and second:
+        assert -1 <= low <= (a[0] + a[2]) / first - (a[0] + a[4]) / second + 1e-12 <= high + 2e-12 <= 1 + 2e-12
+    else:
+        assert (low, high) == (-1, 1)
+
+
+def test_overlapping_difference_knows_what_is_shared() -> None:
+    apart = overlapping_difference(Counts(0, 0, 40, 10, 36, 14))
+    shared = overlapping_difference(Counts(36, 10, 4, 0, 0, 4))
+    assert shared[1] - shared[0] < 0.6 * (apart[1] - apart[0])
+    with pytest.raises(ValueError, match="negative"):
+        overlapping_difference(Counts(0, 0, -1, 0, 0, 0))
+
+
+@pytest.mark.parametrize("flags", [6, 20, 60])
+@pytest.mark.parametrize(("first", "second"), [(0.5, 0.5), (0.9, 0.7), (0.98, 0.98), (0.1, 0.05)])
+def test_overlapping_difference_covers_in_simulation(first: float, second: float, flags: int) -> None:
+    """Each side flags `flags` rows on average, half of them the same; asked from 5 flags on, as the check does."""
+    rng, covered, asked = random.Random(3), 0, 0
+    both = 0.5 * flags
+    shared = (first + second) / 2
+    weights = [
+        both * shared, both * (1 - shared), first * flags - both * shared, flags - both - first * flags + both * shared,
+        second * flags - both * shared, flags - both - second * flags + both * shared,
+    ]  # fmt: skip
+    for _ in range(800):
+        cells = Counts(*(poisson(rng, w) for w in weights))
+        if min(sum(cells[:4]), sum(cells[:2]) + sum(cells[4:])) < 5:
+            continue
+        low, high = overlapping_difference(cells)
+        asked += 1
+        covered += low <= first - second <= high
+    assert covered / asked >= 0.93
+
+
+def poisson(rng: random.Random, mean: float) -> int:
+    k, product, floor = 0, rng.random(), math.exp(-max(0.0, mean))
+    while product > floor:
+        k, product = k + 1, product * rng.random()
+    return k
+
+
+def test_joined_limits_of_the_same_thing_meet_in_nothing() -> None:
+    assert recovered((0.8, 0.8), [(0.7, 0.9), (0.7, 0.9)], 1.0) == pytest.approx((0.0, 0.0), abs=0.021)
+    wide = recovered((0.8, 0.8), [(0.7, 0.9), (0.7, 0.9)], -0.5)
+    assert wide == pytest.approx((-math.hypot(0.1, 0.1), math.hypot(0.1, 0.1)))
+
+
+def test_wilson_of_a_share_that_is_no_count() -> None:
+    assert wilson_rate(81 / 263, 263) == wilson(81, 263)
+    low, high = wilson_rate(0.997, 60)
+    assert low < 0.95 < 0.997 < high <= 1

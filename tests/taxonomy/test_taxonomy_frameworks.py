@@ -11,7 +11,8 @@ from assay.engine.registry import load
 from assay.taxonomy.frameworks import _data, _items, crosswalk, crosswalk_subjects, frameworks, resolve
 
 GATE = {"gate.approvals", "gate.evidence", "gate.waivers"}
-COUNTS = {prefix: count for prefix, _, _, _, count in frameworks()}
+MANIFEST = {"manifest.system", "manifest.features", "manifest.training"}
+COUNTS = {f.prefix: len(f.entries) for f in frameworks()}
 ALL = [f"{prefix}:{entry}" for prefix in COUNTS for entry in _items(prefix)]
 
 
@@ -36,7 +37,7 @@ def test_every_tag_of_every_topic_names_an_entry() -> None:
 
 
 def test_the_crosswalk_speaks_of_every_check_and_of_nothing_else() -> None:
-    assert set(crosswalk_subjects()) == set(INDEX) | GATE
+    assert set(crosswalk_subjects()) == set(INDEX) | GATE | MANIFEST
     assert crosswalk("no.such-check") == ()
 
 
@@ -46,12 +47,12 @@ def test_each_crosswalk_topic_exists() -> None:
 
 
 def test_each_framework_has_a_name_an_edition_a_source_and_entries() -> None:
-    for prefix, name, edition, url, count in frameworks():
-        assert re.fullmatch(r"[a-z0-9-]+", prefix)
-        assert name
-        assert edition
-        assert url.startswith("https://")
-        assert count == len(_items(prefix)) > 0, "an id is listed twice"
+    for one in frameworks():
+        assert re.fullmatch(r"[a-z0-9-]+", one.prefix)
+        assert one.name
+        assert one.edition
+        assert one.url.startswith("https://")
+        assert len(one.entries) == len(_items(one.prefix)) > 0, "an id is listed twice"
 
 
 @pytest.mark.parametrize(

@@ -27,21 +27,26 @@ class ModelCase:
         contract: Contract,
         *,
         weak_sandbox: bool = False,
-        threads: int = 1,
         champions: int = 1,
         datasets: dict[str, Dataset] | None = None,
     ) -> None:
         self.name, self.subject, self.contract = subject.name, subject, contract
         self._subjects, self._root = subjects, root
-        self._weak, self._threads, self._champions = weak_sandbox, threads, champions
+        self._weak, self._champions = weak_sandbox, champions
         # Shared with the champion, so that a table that both read is opened once.
         self._datasets: dict[str, Dataset] = {} if datasets is None else datasets
+        self._used: BasePredictor | None = None  # since notes were last taken
 
-    @cached_property
+    @property
     def predictor(self) -> BasePredictor:
         """The model itself, its inputs fitted to the training data, or to the holdout where none is named."""
+        self._used = self._predictor
+        return self._used
+
+    @cached_property
+    def _predictor(self) -> BasePredictor:
         data = self.train or self.holdout
-        return open_predictor(self.subject, self._root, data=data, weak_sandbox=self._weak, threads=self._threads)
+        return open_predictor(self.subject, self._root, data=data, weak_sandbox=self._weak)
 
     @property
     def threshold(self) -> float:
@@ -83,14 +88,23 @@ class ModelCase:
             self._root,
             self.contract,
             weak_sandbox=self._weak,
-            threads=self._threads,
             champions=self._champions - 1,
             datasets=self._datasets,
         )
 
+    def take_notes(self) -> tuple[str, ...]:
+        """What is to be said of the models that were used since this was last asked: how each was loaded.
+
+        By use, not by what happens to be open: an outcome must not depend on which checks ran before it.
+        """
+        used, self._used = self._used, None
+        mine = tuple(f"{self.name}: {note}" for note in used.notes) if used is not None else ()
+        champion = self.__dict__.get("champion")
+        return (*mine, *champion.take_notes()) if champion is not None else mine
+
     def close(self) -> None:
         """Close what was opened: the predictor, the champion, the datasets."""
-        for name in ("predictor", "champion"):
+        for name in ("_predictor", "champion"):
             opened = self.__dict__.pop(name, None)
             if opened is not None:
                 opened.close()
@@ -117,7 +131,7 @@ class ModelCase:
         if subject is None:
             return None
         if subject.name not in self._datasets:
-            self._datasets[subject.name] = open_dataset(subject, self._root, self.contract, threads=self._threads)
+            self._datasets[subject.name] = open_dataset(subject, self._root, self.contract)
         return self._datasets[subject.name]
 
 
@@ -128,10 +142,9 @@ def open_model(
     contract: Contract | None = None,
     *,
     weak_sandbox: bool = False,
-    threads: int = 1,
 ) -> ModelCase:
     """The case of a model subject; `subject.reads` maps data, holdout and champion to names in `subjects`.
 
     Nothing is opened yet: each property raises what `open_dataset` and `open_predictor` raise, when it is first read.
     """
-    return ModelCase(subject, subjects, root, contract or Contract(), weak_sandbox=weak_sandbox, threads=threads)
+    return ModelCase(subject, subjects, root, contract or Contract(), weak_sandbox=weak_sandbox)

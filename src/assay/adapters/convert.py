@@ -1,4 +1,4 @@
-"""Models to ONNX, refused unless the conversion scores every given row as the original does and flips no decision."""
+"""Models to ONNX, refused unless the conversion scores given and recombined rows alike and flips no decision."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ from assay.core.protocols import ArrowTable, FloatArray
 from assay.core.subject import Kind, Subject
 from assay.core.text import visible
 
+PROBES = 2000
 Score = Callable[[ArrowTable], FloatArray]
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
-    """How close a conversion is: `rows` compared, greatest difference of a score, decisions that differ.
+    """How close a conversion is: `rows` compared (given and recombined), greatest difference of a score, and decisions
+    that differ.
 
     `precision` is the float type that the graph's numeric inputs have.
     """
@@ -55,9 +57,10 @@ def to_onnx(
     """Write a fitted scikit-learn classifier, or a LightGBM booster (object or text file), as ONNX to `path`.
 
     `columns` are the inputs in the model's order; with text among them, or for a model fitted on a DataFrame with text,
-    the graph takes one input per column, else one tensor. Both models score all of `sample`; where float32 inputs miss
-    `tolerance` (greatest |difference|) or flip a decision at `threshold`, float64 inputs are tried. The file says its
-    features, classes, positive class and threshold in `metadata_props`.
+    the graph takes one input per column, else one tensor. Both models score all of `sample`, and rows recombined from
+    its values and from those between them, where a tree's cuts lie; where float32 inputs miss `tolerance` (greatest
+    |difference|) or flip a decision at `threshold`, float64 inputs are tried. The file says its features, classes,
+    positive class and threshold in `metadata_props`.
 
     Raises InputError, and leaves no file, when no conversion agrees or the model cannot be converted.
     """
@@ -67,7 +70,7 @@ def to_onnx(
     if missing or not sample.num_rows:
         what = f"the sample lacks {listing(missing)}" if missing else "the sample has no rows"
         raise InputError(f"cannot be compared: {what}", where=where, fix="give rows with the model's columns")
-    sample = sample.select([c.name for c in columns])
+    sample = _recombined(sample.select([c.name for c in columns]))
     attempts = _lightgbm_attempts(model, columns, sample) or _sklearn_attempts(model, columns, sample)
     best: Parity | None = None
     failure = ""
@@ -104,6 +107,26 @@ class _Attempt(msgspec.Struct, frozen=True, kw_only=True):
     score: Callable[[ArrowTable, int], FloatArray]
     classes: tuple[Any, ...]
     precision: str
+
+
+def _recombined(sample: ArrowTable) -> ArrowTable:
+    """The sample and up to PROBES rows more, twice: columns shuffled apart, and numbers halfway to the next one."""
+    np, pa = library("numpy"), library("pyarrow")
+    rng = np.random.default_rng(0)
+    count = min(PROBES, sample.num_rows)
+    shuffled, between = {}, {}
+    for name in sample.column_names:
+        column = sample.column(name).combine_chunks()
+        drawn = column.take(pa.array(rng.permutation(sample.num_rows)[:count]))
+        shuffled[name] = between[name] = drawn
+        if pa.types.is_floating(column.type):
+            values = np.unique(column.to_numpy(zero_copy_only=False))
+            values = values[np.isfinite(values)]
+            if len(values) > 1:
+                middle = (values[:-1] + values[1:]) / 2
+                between[name] = pa.array(rng.choice(middle, count), column.type)
+    parts = [sample, *(pa.table(part, schema=sample.schema) for part in (shuffled, between))]
+    return pa.concat_tables(parts)
 
 
 def _scored(attempt: _Attempt, sample: ArrowTable, place: int, where: str) -> FloatArray:

@@ -31,9 +31,8 @@ class LightgbmPredictor(BasePredictor):
 
     kind = "lightgbm"
 
-    def __init__(self, content: bytes, subject: Subject, data: Dataset | None = None, threads: int = 1) -> None:
+    def __init__(self, content: bytes, subject: Subject, data: Dataset | None = None) -> None:
         super().__init__(subject.uri)
-        self._threads = max(1, threads)
         model = sound(content, self.where)
         self._booster = _load(model, self.where)
         self.features = self._columns(model.features, subject, data)
@@ -102,7 +101,7 @@ class LightgbmPredictor(BasePredictor):
         parts = []
         for start in range(0, rows.num_rows, _BATCH):
             try:
-                part = self._booster.predict(self._matrix(rows.slice(start, _BATCH)), num_threads=self._threads)
+                part = self._booster.predict(self._matrix(rows.slice(start, _BATCH)), num_threads=1)
             except library("lightgbm").basic.LightGBMError as error:
                 raise CouldNotLook(f"{self.where}: failed to predict: {visible(str(error), 160)}") from None
             parts.append(np.asarray(part))

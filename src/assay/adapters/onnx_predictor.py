@@ -37,10 +37,10 @@ class OnnxPredictor(BasePredictor):
 
     kind = "onnx"
 
-    def __init__(self, content: bytes, subject: Subject, data: Dataset | None = None, threads: int = 1) -> None:
+    def __init__(self, content: bytes, subject: Subject, data: Dataset | None = None) -> None:
         super().__init__(subject.uri)
         require_self_contained(content, subject.uri)
-        self._session = _session(content, subject.uri, threads)
+        self._session = _session(content, subject.uri)
         self._inputs = self._session.get_inputs()
         for item in self._inputs:
             if item.type not in _KNOWN:
@@ -186,10 +186,10 @@ class OnnxPredictor(BasePredictor):
             return np.ascontiguousarray(values, dtype=_KNOWN[kind])
 
 
-def _session(content: bytes, where: str, threads: int) -> Any:
+def _session(content: bytes, where: str) -> Any:
     ort = library("onnxruntime")
     options = ort.SessionOptions()
-    options.intra_op_num_threads = max(1, threads)
+    options.intra_op_num_threads = 1  # sums in another order would make a score depend on the machine
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:

@@ -23,7 +23,6 @@ def open_predictor(
     *,
     data: Dataset | None = None,
     weak_sandbox: bool = False,
-    threads: int = 1,
 ) -> BasePredictor:
     """The model at `subject.uri` under `root`, ready to score rows of `data`'s columns.
 
@@ -39,18 +38,18 @@ def open_predictor(
     if kind == "pickle":
         from assay.adapters.sandboxed import open_sandboxed
 
-        return open_sandboxed(subject, root, path, data=data, weak_sandbox=weak_sandbox, threads=threads)
+        return open_sandboxed(subject, root, path, data=data, weak_sandbox=weak_sandbox)
     content = path.read_bytes()
     if subject.digest and subject.digest != "sha256:" + hashlib.sha256(content).hexdigest():
         raise InputError("changed since it was planned", where=subject.uri, fix="run again")
     if kind == "lightgbm":
         from assay.adapters.lightgbm_predictor import LightgbmPredictor
 
-        return LightgbmPredictor(content, subject, data, threads)
+        return LightgbmPredictor(content, subject, data)
     if kind == "onnx":
         from assay.adapters.onnx_predictor import OnnxPredictor
 
-        return OnnxPredictor(content, subject, data, threads)
+        return OnnxPredictor(content, subject, data)
     what = "is not a model that can be run here (ONNX, LightGBM text, scikit-learn pickle or joblib)"
     raise CouldNotLook(f"{subject.uri}: {what}; convert it to ONNX")
 

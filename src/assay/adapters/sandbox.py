@@ -27,7 +27,7 @@ import msgspec
 
 from assay.adapters import sandbox_child
 from assay.adapters.extras import library
-from assay.core.errors import CouldNotLook
+from assay.core.errors import CouldNotLook, os_words
 from assay.core.protocols import ArrowTable, FloatArray
 from assay.core.text import visible
 
@@ -65,6 +65,13 @@ class Isolation(msgspec.Struct, frozen=True, kw_only=True):
     full: bool
     missing: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        if not self.full:
+            lacks = ", ".join(visible(m, 80) for m in self.missing) or "a wall"
+            return f"loaded in a weak sandbox, which lacks {lacks}"
+        spaces = ", ".join(self.namespaces) or "none allowed here"
+        return f"loaded in a full sandbox: Landlock {self.landlock_abi}, seccomp, rlimits; namespaces: {spaces}"
+
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the child says of the estimator that it loaded."""
@@ -86,7 +93,6 @@ class Sandbox:
         where: str,
         *,
         limits: Limits | None = None,
-        threads: int = 1,
         modules: Path | None = None,
         weak: bool = False,
         without: frozenset[str] = frozenset(),
@@ -101,7 +107,7 @@ class Sandbox:
         self._child: subprocess.Popen[bytes] | None = None
         try:
             config = self._configuration(model, modules, without)
-            self._child = self._start(model, threads)
+            self._child = self._start(model)
             self._send(b"C", json.dumps(config).encode(), self._limits.start, "starting")
             reply = self._receive(b"I", _MAX_NOTE, self._limits.start, "starting")
             self.isolation: Isolation = self._decode(reply, Isolation)
@@ -172,18 +178,17 @@ class Sandbox:
             "without": sorted(without),
         }
 
-    def _start(self, model: BinaryIO, threads: int) -> subprocess.Popen[bytes]:
+    def _start(self, model: BinaryIO) -> subprocess.Popen[bytes]:
         if not sys.executable:
             raise CouldNotLook(f"{self._where}: not loaded, no Python interpreter is known to start the sandbox with")
         cwd = self._home / "cwd"
-        count = str(max(1, threads))
-        environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), count)
+        environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         # joblib must neither ask for processes nor make semaphores, which need a writable /dev/shm.
         environment |= {
             "LC_ALL": "C.UTF-8",
             "HOME": str(cwd),
             "JOBLIB_MULTIPROCESSING": "0",
-            "LOKY_MAX_CPU_COUNT": count,
+            "LOKY_MAX_CPU_COUNT": "1",
         }
         if linker := os.environ.get("LD_LIBRARY_PATH"):
             environment["LD_LIBRARY_PATH"] = linker
@@ -200,7 +205,7 @@ class Sandbox:
                 bufsize=0,
             )
         except OSError as error:
-            raise CouldNotLook(f"{self._where}: the sandbox did not start: {error.strerror}") from None
+            raise CouldNotLook(f"{self._where}: the sandbox did not start: {os_words(error)}") from None
         for pipe in (child.stdin, child.stdout):
             if pipe is not None:
                 os.set_blocking(pipe.fileno(), False)

@@ -89,7 +89,6 @@ def open_sandboxed(
     *,
     data: Dataset | None = None,
     weak_sandbox: bool = False,
-    threads: int = 1,
     limits: Limits | None = None,
 ) -> SandboxedPredictor:
     """Scan a copy of the file that nobody else can change, then load that copy in the sandbox.
@@ -107,9 +106,7 @@ def open_sandboxed(
             raise InputError("changed since it was planned", where=subject.uri, fix="run again")
         _refuse_unsafe(model, path.name, allow, subject.uri, notes)
         with open(f"/proc/self/fd/{model.fileno()}", "rb") as readable:
-            return start(
-                readable, subject, root, data=data, weak=weak_sandbox, threads=threads, limits=limits, notes=notes
-            )
+            return start(readable, subject, root, data=data, weak=weak_sandbox, limits=limits, notes=notes)
 
 
 def start(
@@ -119,7 +116,6 @@ def start(
     *,
     data: Dataset | None = None,
     weak: bool = False,
-    threads: int = 1,
     limits: Limits | None = None,
     notes: tuple[str, ...] = (),
     without: frozenset[str] = frozenset(),
@@ -129,14 +125,13 @@ def start(
     folder = (root / modules).resolve() if isinstance(modules, str) and modules else None
     if folder is not None and not folder.is_dir():
         raise CouldNotLook(f"{subject.uri}: `modules: {visible(str(modules), 60)}` is not a folder")
-    sandbox = Sandbox(model, subject.uri, limits=limits, threads=threads, modules=folder, weak=weak, without=without)
+    sandbox = Sandbox(model, subject.uri, limits=limits, modules=folder, weak=weak, without=without)
     try:
         predictor = SandboxedPredictor(sandbox, subject, data)
     except BaseException:
         sandbox.close()
         raise
-    weakness = () if sandbox.isolation.full else ("weak sandbox: lacks " + ", ".join(sandbox.isolation.missing),)
-    predictor.notes = (*notes, *weakness, *predictor.notes)
+    predictor.notes = (str(sandbox.isolation), *notes, *predictor.notes)
     return predictor
 
 

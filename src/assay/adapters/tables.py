@@ -15,7 +15,6 @@ from assay.adapters.tables_read import (
     detect,
     ident,
     load_raw,
-    threads_or_default,
 )
 from assay.adapters.tables_type import Column, build
 from assay.adapters.values import canonical_text, same_value
@@ -176,15 +175,14 @@ def open_dataset(
     root: Path,
     contract: Contract | None = None,
     *,
-    threads: int | None = None,
     memory: str = "",
     max_bytes: int = MAX_BYTES,
 ) -> Dataset:
     """The dataset at `subject.uri` under `root`, read whole and typed.
 
     A CSV is read as text and a column gets the narrowest type that fits *every* value, so nothing is coerced or lost.
-    `threads` defaults to ASSAY_THREADS, else 1; `memory` is DuckDB's limit, as "4GB". Raises InputError for a file that
-    is absent, empty, torn, ragged, too large or not a table, MissingExtra without the `ml` extra.
+    `memory` is DuckDB's limit, as "4GB". Raises InputError for a file that is absent, empty, torn, ragged, too large or
+    not a table, MissingExtra without the `ml` extra.
     """
     path = Path(os.path.realpath(root / subject.uri))
     where = subject.uri
@@ -193,7 +191,7 @@ def open_dataset(
     if subject.digest and subject.digest != digest:
         raise InputError("changed since it was planned", where=where, fix="run again")
     layout = detect(path, where, subject.options)
-    connection = connect(path, threads_or_default(threads), memory)
+    connection = connect(path, memory)
     try:
         load_raw(connection, path, layout, where, subject.options)
         contract = contract or Contract()

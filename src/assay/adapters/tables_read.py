@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import msgspec
 
 from assay.adapters.extras import library
-from assay.core.errors import InputError
+from assay.core.errors import InputError, os_words
 from assay.core.text import visible
 
 MAX_BYTES = 8 << 30
@@ -59,7 +58,7 @@ def check_file(path: Path, where: str, limit: int = MAX_BYTES) -> None:
         with path.open("rb"):
             pass
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=where, fix="check its permissions") from None
+        raise InputError(f"cannot be read: {os_words(error)}", where=where, fix="check its permissions") from None
     if size == 0:
         raise InputError("is empty: 0 bytes", where=where, fix="write the table again")
     if size > limit:
@@ -170,7 +169,7 @@ def _numeric(cell: str) -> bool:
     return True
 
 
-def connect(path: Path, threads: int, memory: str = "") -> Any:
+def connect(path: Path, memory: str = "") -> Any:
     """An in-memory DuckDB that can read this one file and nothing else: no extensions, no network, no spill to disk."""
     duckdb = library("duckdb")
     config = {
@@ -180,7 +179,7 @@ def connect(path: Path, threads: int, memory: str = "") -> Any:
         "allow_persistent_secrets": False,
         "python_enable_replacements": False,
         "temp_directory": "",
-        "threads": threads,
+        "threads": 1,  # the order of rows and sums must not depend on the machine
     }
     if memory:
         config["memory_limit"] = memory
@@ -280,11 +279,3 @@ def _fix(layout: Layout) -> str:
     if layout.format == "csv":
         return f"mend that line; separator {layout.separator!r} was used, `separator:` sets another"
     return "write it again"
-
-
-def threads_or_default(threads: int | None) -> int:
-    """The number of threads to use: the parameter, else ASSAY_THREADS, else 1."""
-    if threads:
-        return threads
-    given = os.environ.get("ASSAY_THREADS", "")
-    return int(given) if given.isdigit() and int(given) else 1

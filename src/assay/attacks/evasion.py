@@ -1,27 +1,30 @@
 """Evasion by asking only for the decision: the cheapest permitted change after which a flagged row passes.
 
-Three searches, whichever finds the cheapest. The first asks every single move. The second walks combinations of moves
-in order of cost, so that within its queries nothing cheaper is left among the candidates. The third borrows values
-from rows that pass, then takes back whatever was not needed. With access to scores another one descends greedily. All
-rows are asked in one batch.
+Searches in turn, each bounded by the cheapest success so far and by a share of the queries a row may ask. Where a row
+has more single moves than it can ask, the ends of each feature come first, bisected. Then single moves and then
+combinations are asked in order of cost, so that a search that runs to its end leaves nothing cheaper among the
+candidates. With access to scores one descends greedily. What is left of the queries borrows values from rows that
+pass, takes back what was not needed, and exchanges one change for cheaper ones. All rows are asked in one batch.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 import numpy as np
 
-from assay.attacks.space import KEEP, Space
-from assay.core.protocols import Predictor, Progress, silent
+from assay.attacks.order import cheapest, exchanges, rank, spread
+from assay.attacks.space import KEEP, Array, Space
+from assay.core.protocols import ArrowTable, Predictor, Progress, silent
 
-Array = Any
 CHUNK = 24
-MOST_MOVES = 6
 STARTS = 12
+FIRST, ROUNDS = 5, 20
+SINGLES = {"label": 0.4, "score": 0.25}  # shares of the queries a row may ask
+COMBINATIONS = 0.65  # up to there, all before it counted
+DESCENT, SPARED = 0.2, 0.35
+TRIED_AGAIN = 12
 
 
 class Evaded(msgspec.Struct, frozen=True):
@@ -33,225 +36,292 @@ class Evaded(msgspec.Struct, frozen=True):
 
 
 class Search:
-    """One attack on the rows of a space; every query is counted against its row."""
+    """One attack on the rows of a space; every query is counted against its row, and none asks more than `limit`."""
 
-    def __init__(self, predictor: Predictor, space: Space, limit: int, seed: int) -> None:
-        self.predictor, self.space, self.limit = predictor, space, limit
+    def __init__(
+        self, predictor: Predictor, space: Space, passing: ArrowTable, access: str, limit: int, seed: int
+    ) -> None:
+        self.predictor, self.space, self.access, self.limit = predictor, space, access, limit
         self.rng = np.random.default_rng(seed)
         self.queries = np.zeros(space.size, dtype=int)
         self.best = np.full(space.size, np.inf)
         self.choice = space.keep(space.size)
+        self.covered = np.zeros(space.size, dtype=bool)  # no cheaper single move is left
+        self.settled = np.zeros(space.size, dtype=bool)  # nothing cheaper is left among the candidates
+        self.alone = np.where(space.possible(), space.costs, np.inf)  # the cost of each move by itself
+        flat = self.alone.reshape(space.size, -1)
+        self.donors = np.column_stack([a.place(passing.column(a.name).to_pylist()) for a in space.axes])
+        self.worth = np.full(len(self.donors), 0.1)  # how often the values of each have worked
+        self.moves = np.argsort(flat, axis=1, kind="stable")  # single moves of each row, the cheapest first
+        self.prices = np.take_along_axis(flat, self.moves, axis=1)
+        self.count = np.isfinite(flat).sum(axis=1)
 
     def ask(self, ids: Array, choice: Array) -> tuple[Array, Array]:
-        """(evades, score) for each choice; one that breaks a relation is never asked and never evades."""
-        evades = np.zeros(len(ids), dtype=bool)
-        scores = np.full(len(ids), np.inf)
+        """(evades, score) for each choice; successes are kept.
+
+        One that breaks a relation, or whose row may ask no more, is not asked: it does not evade and scores inf.
+        """
+        evades, scores = np.zeros(len(ids), dtype=bool), np.full(len(ids), np.inf)
         if not len(ids):
             return evades, scores
         table = self.space.build(ids, choice)
-        valid = self.space.valid(table)
-        if valid.any():
-            scores[valid] = self.predictor.scores(table if valid.all() else table.filter(valid))
-            evades[valid] = scores[valid] < self.predictor.threshold
-            np.add.at(self.queries, ids[valid], 1)
+        asked = self.space.valid(table)
+        asked[asked] = rank(ids[asked]) < self.left()[ids[asked]]
+        if asked.any():
+            table = table if asked.all() else table.filter(asked)
+            if self.access == "score":
+                scores[asked] = self.predictor.scores(table)
+                evades[asked] = scores[asked] < self.predictor.threshold
+            else:
+                evades[asked] = ~self.predictor.flagged(table)
+            np.add.at(self.queries, ids[asked], 1)
+            self._keep(ids[evades], choice[evades])
         return evades, scores
 
-    def keep_best(self, ids: Array, choice: Array) -> None:
-        """Remember successes that are cheaper than what is known."""
+    def _keep(self, ids: Array, choice: Array) -> None:
         cost = self.space.cost(ids, choice)
-        for place in np.argsort(-cost, kind="stable"):
-            row = ids[place]
-            if cost[place] < self.best[row]:
-                self.best[row], self.choice[row] = cost[place], choice[place]
+        first = np.lexsort((cost, ids))
+        rows, at = np.unique(ids[first], return_index=True)
+        better = cost[first[at]] < self.best[rows]
+        rows, at = rows[better], first[at[better]]
+        self.best[rows], self.choice[rows] = cost[at], choice[at]
 
     def left(self) -> Array:
         """Queries each row may still ask, shape (n,)."""
         return self.limit - self.queries
 
-    def singles(self) -> None:
-        """Ask every single move of every row, the cheapest first where they are more than the limit."""
+    def _single(self, ids: Array, at: Array) -> Array:
+        """The choices (q, m) that make the `at`-th cheapest single move of each row."""
+        choice = self.space.keep(len(ids))
+        j, k = np.divmod(self.moves[ids, at], self.space.width)
+        choice[np.arange(len(ids)), j] = k
+        return choice
+
+    def ends(self) -> None:
+        """Where single moves are too many to ask all: the far end of each feature and side, then bisect toward it."""
         ids: list[int] = []
         choices: list[Array] = []
-        for row in range(self.space.size):
-            taken = self._moves(row, self.space.keep(1)[0], int(self.left()[row]))
-            ids += [row] * len(taken)
-            choices += taken
-        asked, choice = np.array(ids, dtype=int), np.array(choices, dtype=np.int16).reshape(-1, len(self.space.axes))
+        for row in np.flatnonzero(self.count > self.limit * SINGLES[self.access]).tolist():
+            costs, sides = self.alone[row], self.space.sides[row]
+            reach = [np.where((sides == side) & np.isfinite(costs), costs, -1.0) for side in (-1, 1)]
+            far = [(j, int(r[j].argmax())) for r in reach for j in range(len(r)) if r[j].max() > 0]
+            for place in self.rng.permutation(len(far))[: self.limit // 4].tolist():
+                choice = self.space.keep(1)[0]
+                choice[far[place][0]] = far[place][1]
+                ids.append(row)
+                choices.append(choice)
+        asked, choice = np.array(ids, dtype=int), self._array(choices)
         evades, _ = self.ask(asked, choice)
-        self.keep_best(asked[evades], choice[evades])
+        self.reduce(asked[evades], choice[evades])
 
-    def _moves(self, row: int, state: Array, most: int) -> list[Array]:
-        """`state` with one more feature changed, cheapest first, up to `most`."""
-        places = np.argwhere(np.isfinite(self.space.costs[row]) & (state == KEEP)[:, None])
-        order = np.argsort(self.space.costs[row][places[:, 0], places[:, 1]], kind="stable")[:most]
-        choices = []
-        for j, k in places[order].tolist():
-            choice = state.copy()
-            choice[j] = k
-            choices.append(choice)
-        return choices
+    def singles(self) -> None:
+        """Ask single moves in order of cost, until one evades or none is cheaper than the known."""
+        at = np.zeros(self.space.size, dtype=int)
+        most = np.minimum(self.count, int(self.limit * SINGLES[self.access]))
+        while True:
+            rows = np.flatnonzero((at < most) & (self.prices[np.arange(len(at)), np.minimum(at, most - 1)] < self.best))
+            if not len(rows):
+                break
+            ids = np.repeat(rows, np.minimum(CHUNK, most[rows] - at[rows]))
+            self.ask(ids, self._single(ids, at[ids] + rank(ids)))
+            at[rows] = np.minimum(at[rows] + CHUNK, most[rows])
+        cheaper = (self.prices < self.best[:, None]).sum(axis=1)
+        self.covered = at >= cheaper
 
-    def by_cost(self, share: float, progress: Progress) -> None:
-        """Ask combinations in order of cost until one evades, none is cheaper than the known, or `share` is asked."""
-        limit = int(self.limit * share)
-        walks = {i: cheapest(self.space, i, limit, float(self.best[i])) for i in range(self.space.size)}
-        start = len(walks)
+    def combinations(self, progress: Progress) -> None:
+        """Ask combinations in order of cost until one evades or none is cheaper than the known."""
+        walks = {i: cheapest(self.space, i, float(self.best[i])) for i in range(self.space.size)}
+        ended = self._walk(walks, int(self.limit * COMBINATIONS), progress, "in order of cost")
+        self.settled = self.covered & ended
+
+    def exchange(self, progress: Progress) -> None:
+        """Give back one move of the cheapest success for a cheaper one elsewhere, again and again."""
+        rows = np.flatnonzero(~self.settled & np.isfinite(self.best))
+        walks = {i: exchanges(self.space, i, self.choice[i]) for i in rows.tolist()}
+        self._walk(walks, self.limit, progress, "by exchange", again=True)
+
+    def _walk(
+        self, walks: dict[int, Iterator[Array]], most: int, progress: Progress, what: str, *, again: bool = False
+    ) -> Array:
+        """Ask what each row's walk gives until one evades, or `most` queries are asked in all; with `again` a success
+        starts a new walk from it. Gives the rows (n,) whose walk was not cut short.
+        """
+        start, ended = len(walks), np.ones(self.space.size, dtype=bool)
+        given = np.zeros(self.space.size, dtype=int)  # a walk that breaks relations only must end too
         while walks:
             ids: list[int] = []
             choices: list[Array] = []
             for row in list(walks):
-                taken = [c for c, _ in zip(walks[row], range(min(CHUNK, limit - int(self.queries[row]))), strict=False)]
-                if not taken:
-                    del walks[row]
+                room = min(CHUNK, most - int(self.queries[row]), 2 * self.limit - int(given[row]))
+                taken = [c for _, c in zip(range(room), walks[row], strict=False)]
+                given[row] += len(taken)
                 ids += [row] * len(taken)
                 choices += taken
-            if not ids:
-                break
-            asked, choice = np.array(ids), np.array(choices)
-            evades, _ = self.ask(asked, choice)
-            self.keep_best(asked[evades], choice[evades])
+                if room <= 0 or len(taken) < room:
+                    ended[row] = room > 0
+                    del walks[row]
+            asked = np.array(ids, dtype=int)
+            evades, _ = self.ask(asked, self._array(choices))
             for row in np.unique(asked[evades]).tolist():
                 walks.pop(row, None)
-            progress(start - len(walks), start, "in order of cost")
+                if again:
+                    walks[row] = exchanges(self.space, row, self.choice[row])
+            progress(start - len(walks), start, what)
+        return ended
 
-    def borrow(self, passing: Any) -> None:
-        """Start from the values of rows that pass (an Arrow table), then take back what was not needed."""
-        codes = np.column_stack(
-            [a.place(np.array(passing.column(a.name).to_pylist(), dtype=object)) for a in self.space.axes]
-        )
-        for row in range(self.space.size):
-            if np.isfinite(self.best[row]) or not len(codes):
-                continue
-            picks = self.rng.choice(len(codes), size=min(STARTS, len(codes)), replace=False)
-            choice = np.array([self._toward(row, codes[p]) for p in picks])
-            ids = np.full(len(choice), row)
-            evades, _ = self.ask(ids, choice)
-            if evades.any():
-                self.keep_best(ids[evades], choice[evades])
-        self.reduce()
-
-    def _toward(self, row: int, codes: Array) -> Array:
-        """The choice that brings a row nearest to given codes, with permitted moves only."""
-        choice = self.space.keep(1)[0]
-        for j, axis in enumerate(self.space.axes):
-            allowed = np.isfinite(axis.cost[row])
-            if np.isnan(codes[j]) or not allowed.any() or codes[j] == axis.origin[row]:
-                continue
-            gap = np.where(allowed, np.abs(axis.codes[row] - codes[j]), np.inf)
-            if axis.levels and not axis.feature.order and gap.min() > 0:
-                continue
-            choice[j] = int(np.argmin(gap))
-        return choice
+    def _array(self, choices: list[Array]) -> Array:
+        return np.array(choices, dtype=np.int16).reshape(-1, len(self.space.axes))
 
     def descend(self, progress: Progress) -> None:
-        """With scores: take the move with the largest drop for its cost, again and again, until the row passes."""
-        active = np.flatnonzero(self.left() > 0)
+        """With scores: the move with the largest drop for its cost, again and again, until the row passes.
+
+        Rows that get stuck start again with the largest drop, whatever it costs.
+        """
+        rows = np.flatnonzero(~self.settled & (self.left() > 0))
+        score = np.full(self.space.size, np.inf)
+        if len(rows):
+            score[rows] = self.predictor.scores(self.space.rows.take(rows))
+            self.queries[rows] += 1
+        room = max(1, int(self.limit * DESCENT))
+        first = [spread(int(self.count[r]), room) for r in rows.tolist()]
+        ids, at = np.repeat(rows, [len(p) for p in first]), np.concatenate([*first, np.zeros(0, dtype=int)])
+        evades, scores = self.ask(ids, self._single(ids, at))
+        for power in (1.0, 0.0):
+            stuck = np.isinf(self.best[ids]) | ((power > 0) & ~np.isin(ids, ids[evades]))
+            self._descend(ids[stuck], at[stuck], scores[stuck], score.copy(), power, progress)
+            found = rows[np.isfinite(self.best[rows])]
+            self.reduce(found, self.choice[found])
+
+    def _descend(self, ids: Array, at: Array, scores: Array, score: Array, power: float, progress: Progress) -> None:
+        """From what the first moves (q,) scored: one move more at a time, the best of the last time tried again."""
         state = self.space.keep(self.space.size)
-        score = self.predictor.scores(self.space.rows)
-        for depth in range(min(MOST_MOVES, len(self.space.axes))):
-            progress(depth, MOST_MOVES, "by score")
-            ids, choice = self._steps(active, state)
-            if not len(ids):
-                break
-            evades, scores = self.ask(ids, choice)
-            self.keep_best(ids[evades], choice[evades])
-            done = set(np.unique(ids[evades]).tolist())
+        choice = self._single(ids, at)
+        evades = np.zeros(len(ids), dtype=bool)
+        for depth in range(len(self.space.axes)):
+            progress(depth, len(self.space.axes), "by score")
             added = self.space.cost(ids, choice) - self.space.cost(ids, state[ids])
-            gain = (score[ids] - scores) / np.maximum(added, 1e-9)
-            for row in active.tolist():
-                mine = np.flatnonzero(ids == row)
-                if row in done or not len(mine) or not gain[mine].max() > 0:
-                    done.add(row)
-                    continue
-                best = mine[int(np.argmax(gain[mine]))]
-                state[row], score[row] = choice[best], scores[best]
-            active = np.array([r for r in active.tolist() if r not in done and self.left()[r] > 0], dtype=int)
-        self.reduce()
+            drop = np.minimum(score[ids] - scores, score[ids] - self.predictor.threshold)
+            gain = np.where((added > 0) & (drop > 0), drop / np.where(added > 0, added, 1.0) ** power, 0.0)
+            order = np.lexsort((-gain, ids))
+            place = rank(ids[order])
+            tops = order[(place == 0)]
+            tops = tops[(gain[tops] > 0) & ~np.isin(ids[tops], ids[evades])]
+            tops = tops[self.left()[ids[tops]] > self.limit * SPARED]
+            state[ids[tops]], score[ids[tops]] = choice[tops], scores[tops]
+            most = np.lexsort((scores, ids))  # the largest drops too, or the cheapest feature fills the list alone
+            again = np.union1d(order[place < TRIED_AGAIN], most[rank(ids[most]) < TRIED_AGAIN])
+            again = again[np.isin(ids[again], ids[tops])]
+            ids, at = ids[again], at[again]
+            if not len(ids):
+                return
+            move = self._single(ids, at)
+            choice = np.where(move == KEEP, state[ids], move)
+            evades, scores = self.ask(ids, choice)
 
-    def _steps(self, active: Array, state: Array) -> tuple[Array, Array]:
-        ids: list[int] = []
-        choices: list[Array] = []
-        for row in active.tolist():
-            taken = self._moves(row, state[row], int(self.left()[row]))
-            ids += [row] * len(taken)
-            choices += taken
-        return np.array(ids, dtype=int), np.array(choices, dtype=np.int16).reshape(-1, len(self.space.axes))
+    def borrow(self, rounds: range, progress: Progress) -> None:
+        """Start from the values of rows that pass, later from some of them too; take back what was not needed."""
+        for round_ in rounds if len(self.donors) else ():
+            progress(round_, rounds.stop, "from rows that pass")
+            rows = np.flatnonzero(
+                ~self.settled & (self.left() > self.limit // 8) & (np.isinf(self.best) | (round_ >= FIRST))
+            )
+            ids = np.repeat(rows, STARTS)
+            whole = np.arange(len(ids)) % 2 == 0 if round_ else np.ones(len(ids), dtype=bool)
+            picked = self.rng.choice(len(self.donors), size=len(ids), p=self.worth / self.worth.sum())
+            toward = self._toward(ids, self.donors[picked])
+            choice = self._varied(ids, toward)
+            choice[whole] = toward[whole]
+            changed = (choice != KEEP).any(axis=1)
+            ids, choice, picked = ids[changed], choice[changed], picked[changed]
+            evades, _ = self.ask(ids, choice)
+            np.add.at(self.worth, picked[evades], 1.0)  # what works for one row works for others
+            ids, choice = ids[evades], choice[evades]
+            first = np.lexsort((self.space.cost(ids, choice), ids))
+            each = first[np.unique(ids[first], return_index=True)[1]]
+            self.reduce(ids[each], choice[each])
 
-    def reduce(self) -> None:
-        """Take back, feature by feature, dearest first, whatever the success does not need."""
-        rows = np.flatnonzero(np.isfinite(self.best) & (self.best > 0))
-        if not len(rows):
-            return
-        parts = np.take_along_axis(
-            self.space.costs[rows], np.maximum(self.choice[rows], 0)[:, :, None].astype(int), axis=2
+    def _varied(self, ids: Array, choice: Array) -> Array:
+        """Choices with some moves left out, and some taken at random."""
+        chance = np.where(
+            np.isfinite(self.space.costs[ids]), self.rng.random((len(ids), *self.space.costs.shape[1:])), 0
         )
-        parts = np.where(self.choice[rows] == KEEP, 0, parts[:, :, 0])
-        for j in np.argsort(-parts.sum(axis=0)):
-            self._cheapen(rows, int(j))
+        anything = np.where(chance.max(axis=2) > 0, chance.argmax(axis=2), KEEP)
+        draw = self.rng.random(choice.shape)
+        return np.where(draw < 0.4, KEEP, np.where(draw < 0.55, anything, choice)).astype(np.int16)
 
-    def _cheapen(self, rows: Array, j: int) -> None:
-        """Bisect one feature's candidates by cost, between keeping it and the known success."""
-        rows = rows[(self.choice[rows, j] != KEEP) & (self.left()[rows] > 0)]
-        if not len(rows):
+    def _toward(self, ids: Array, codes: Array) -> Array:
+        """The choices (q, m) that bring rows nearest to codes (q, m) with permitted moves, or just beyond them."""
+        choice = self.space.keep(len(ids))
+        beyond = self.rng.random(choice.shape) < 0.5
+        for j, axis in enumerate(self.space.axes):
+            have = axis.codes[ids]
+            cost, side = (a[ids, j, : have.shape[1]] for a in (self.space.costs, self.space.sides))
+            if axis.ordered:
+                ahead = np.sign(codes[:, j] - axis.origin[ids])[:, None]
+                gap = (have - codes[:, [j]]) * ahead  # above zero: beyond it
+                far = np.where(np.isfinite(cost) & (side == ahead), np.abs(gap), np.inf)
+                past = np.where(beyond[:, [j]] & (gap >= 0), far, np.inf)
+                far = np.where(np.isfinite(past).any(axis=1, keepdims=True), past, far)
+            else:
+                far = np.where(np.isfinite(cost) & (have == codes[:, [j]]), 0.0, np.inf)
+            choice[:, j] = np.where(np.isfinite(far).any(axis=1), np.argmin(far, axis=1), KEEP)
+        return choice
+
+    def reduce(self, ids: Array, trial: Array) -> None:
+        """Take back, feature by feature, whatever each success (q, m) does not need; the dear ones sooner."""
+        trial = trial.copy()
+        parts = self.space.parts(ids, trial)
+        for turn in np.argsort(-parts * self.rng.random(parts.shape), axis=1).T:
+            self._cheapen(ids, trial, turn)
+
+    def _cheapen(self, ids: Array, trial: Array, j: Array) -> None:
+        """Bisect feature j (q,) of each success between the original value and the candidate, on the same side."""
+        at = np.flatnonzero((trial[np.arange(len(ids)), j] != KEEP) & (self.left()[ids] > 0))
+        ids, j, mine = ids[at], j[at], np.arange(len(at))
+        if not len(at):
             return
-        order = np.argsort(self.space.costs[rows, j], axis=1, kind="stable")
-        high = np.argmax(order == self.choice[rows, j][:, None], axis=1)
-        low = np.full(len(rows), -2)  # -1 is keeping the original value; -2 lies below it
+        cost, side, taken = self.space.costs[ids, j], self.space.sides[ids, j], trial[at, j]
+        cheaper = (side == side[mine, taken][:, None]) & (cost < cost[mine, taken][:, None])
+        order = np.argsort(np.where(cheaper, cost, np.inf), axis=1, kind="stable")
+        high = cheaper.sum(axis=1)  # places in `order`; -1 is the original value, -2 lies below it
+        only = (trial[at] != KEEP).sum(axis=1) == 1
+        low = np.where(only, -1, -2)
         while True:
-            open_ = np.flatnonzero((high - low > 1) & (self.left()[rows] > 0))
+            least = np.where(low < -1, 0.0, cost[mine, order[mine, np.clip(low + 1, 0, order.shape[1] - 1)]])
+            open_ = np.flatnonzero((high - low > 1) & (self.left()[ids] > 0) & (least < self.best[ids]))
             if not len(open_):
                 return
             middle = np.where(low[open_] == -2, -1, (low[open_] + high[open_]) // 2)
-            ids, choice = rows[open_], self.choice[rows[open_]].copy()
-            choice[:, j] = np.where(middle == -1, KEEP, order[open_, np.maximum(middle, 0)])
-            evades, _ = self.ask(ids, choice)
-            self.keep_best(ids[evades], choice[evades])
+            choice = trial[at[open_]]
+            choice[np.arange(len(open_)), j[open_]] = np.where(middle < 0, KEEP, order[open_, np.maximum(middle, 0)])
+            evades, _ = self.ask(ids[open_], choice)
+            trial[at[open_[evades]]] = choice[evades]
             high[open_] = np.where(evades, middle, high[open_])
             low[open_] = np.where(evades, low[open_], middle)
 
-    def result(self) -> Evaded:
-        """What was found."""
-        return Evaded(self.best.copy(), self.choice.copy(), self.queries.copy())
-
-
-def cheapest(space: Space, row: int, most: int, below: float) -> Iterator[Array]:
-    """Choices of two or more moves for a row in order of cost, one move a feature; up to `most`, all below `below`."""
-    places = np.argwhere(np.isfinite(space.costs[row]))
-    cost = space.costs[row][places[:, 0], places[:, 1]]
-    order = np.argsort(cost, kind="stable")
-    moves, price = places[order].tolist(), cost[order].tolist()
-    heap: list[tuple[float, tuple[int, ...]]] = [(price[0], (0,))] if moves else []
-    given = popped = 0
-    while heap and given < most and popped < 40 * most:
-        total, taken = heapq.heappop(heap)
-        popped += 1
-        if total >= below:
-            return
-        last = taken[-1] + 1
-        if last < len(moves):
-            heapq.heappush(heap, (total - price[last - 1] + price[last], (*taken[:-1], last)))
-            if len(taken) < MOST_MOVES:
-                heapq.heappush(heap, (total + price[last], (*taken, last)))
-        if len(taken) > 1 and len({moves[t][0] for t in taken}) == len(taken):
-            choice = space.keep(1)[0]
-            for t in taken:
-                choice[moves[t][0]] = moves[t][1]
-            given += 1
-            yield choice
-
 
 def attack(
-    predictor: Predictor, space: Space, passing: Any, *, access: str, limit: int, seed: int, progress: Progress = silent
+    predictor: Predictor,
+    space: Space,
+    passing: ArrowTable,
+    *,
+    access: str,
+    limit: int,
+    seed: int,
+    progress: Progress = silent,
 ) -> Evaded:
-    """The cheapest evasion found for each row of `space`.
+    """The cheapest evasion found for each row of `space`, whatever it costs.
 
-    `passing` are rows that the model does not flag (Arrow), to borrow values from; `access` is label or score; `limit`
-    the queries a row may ask.
+    `passing` are rows that the model does not flag, to borrow values from; `access` is label or score; `limit` the
+    queries a row may ask.
     """
-    search = Search(predictor, space, limit, seed)
+    search = Search(predictor, space, passing, access, limit, seed)
+    search.ends()
     search.singles()
-    search.by_cost(0.5 if access == "label" else 0.3, progress)
+    search.borrow(range(FIRST), progress)
     if access == "score":
         search.descend(progress)
-    search.borrow(passing)
-    return search.result()
+    search.combinations(progress)
+    search.borrow(range(FIRST, ROUNDS), progress)
+    search.exchange(progress)
+    return Evaded(search.best, search.choice, search.queries)

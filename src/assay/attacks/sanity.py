@@ -2,37 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Any
+from copy import copy
+from math import comb
 
+import msgspec
 import numpy as np
 
-from assay.attacks.evasion import Evaded, attack
-from assay.attacks.space import KEEP, Space
+from assay.attacks.evasion import SINGLES, Evaded, attack
+from assay.attacks.space import KEEP, Array, Space
 from assay.core.errors import CouldNotLook
-from assay.core.protocols import Predictor
+from assay.core.protocols import ArrowTable, Predictor
 
-Array = Any
 ROWS = 24
-HOLES = 3
+PAIRS, DRAWS, CLOSEST = 2, 12, 8
+DEARER = 1.5
+DONORS = 8
+SURE = 0.01
+_ROW = "\0row"  # a column of the test's own, so that each row can have its own hole
+
+
+class Holes(msgspec.Struct, frozen=True):
+    """Per row (n, c): a row passes where all its c conditions hold, each on axis `j` and against `code`.
+
+    `side` 1 wants a code at or above it, -1 at or below it, 0 that very one.
+    """
+
+    j: Array
+    side: Array
+    code: Array
+
+    def met(self, ids: Array, codes: Array) -> Array:
+        """Whether each condition of the holes of rows `ids` holds, (q, c), for the codes (m, q) of all axes."""
+        value = codes[self.j[ids], np.arange(len(ids))[:, None]]
+        side, code = self.side[ids], self.code[ids]
+        return np.where(side == 0, value == code, (value - code) * side >= 0)
 
 
 class Planted:
-    """A predictor with a known hole: any row in which `column` has `value` passes."""
+    """A predictor that flags everything outside its holes, with the real scores there where scores are asked."""
 
-    def __init__(self, real: Predictor, column: str, value: Any) -> None:
-        self._real, self._column, self._value = real, column, value
+    def __init__(self, real: Predictor, space: Space, holes: Holes, access: str) -> None:
+        self._real, self._space, self._holes, self._asked = real, space, holes, access
         self.features, self.classes = real.features, real.classes
         self.threshold, self.access = real.threshold, real.access
         self.queries = 0
 
-    def scores(self, rows: Any) -> Array:
-        """The real scores, but far below the threshold in the hole."""
-        scores = self._real.scores(rows)
-        hole = np.array([v == self._value for v in rows.column(self._column).to_pylist()])
+    def scores(self, rows: ArrowTable) -> Array:
+        """Far below the threshold in a hole; elsewhere the real scores, but never below it."""
         self.queries += rows.num_rows
-        return np.where(hole, self.threshold - 1.0, scores)
+        ids = rows.column(_ROW).to_numpy()
+        codes = np.array([a.place(rows.column(a.name).to_pylist()) for a in self._space.axes])
+        met = self._holes.met(ids, codes).all(axis=1)
+        outside = self._real.scores(rows) if self._asked == "score" else np.full(len(ids), np.inf)
+        return np.where(met, self.threshold - 1.0, np.maximum(outside, self.threshold))
 
-    def flagged(self, rows: Any) -> Array:
+    def flagged(self, rows: ArrowTable) -> Array:
         """Scores at or above the threshold."""
         return self.scores(rows) >= self.threshold
 
@@ -40,7 +64,13 @@ class Planted:
         """The real predictor is not ours to close."""
 
 
-def refuse_unstable(predictor: Predictor, rows: Any) -> None:
+def refuse_access(predictor: Predictor, access: str) -> None:
+    """Raises CouldNotLook where scores are asked of a model that gives only labels."""
+    if access == "score" and predictor.access == "label":
+        raise CouldNotLook("the model gives labels only, no scores; attack it with `access: label`")
+
+
+def refuse_unstable(predictor: Predictor, rows: ArrowTable) -> None:
     """The same rows must get the same answer. Raises CouldNotLook for a model that answers at random."""
     if not np.array_equal(predictor.scores(rows), predictor.scores(rows)):
         raise CouldNotLook(
@@ -48,7 +78,7 @@ def refuse_unstable(predictor: Predictor, rows: Any) -> None:
         )
 
 
-def refuse_masking(predictor: Predictor, rows: Any, passing: Any) -> None:
+def refuse_masking(predictor: Predictor, rows: ArrowTable, passing: ArrowTable) -> None:
     """With everything allowed an attack must always succeed: a row replaced whole by one that passes must pass.
 
     `rows` are flagged. Raises CouldNotLook when it does not.
@@ -64,42 +94,158 @@ def refuse_masking(predictor: Predictor, rows: Any, passing: Any) -> None:
         )
 
 
-def refuse_blind(predictor: Predictor, space: Space, passing: Any, *, access: str, limit: int, seed: int) -> None:
-    """A planted hole that one permitted move reaches must be found, at no more than its cost.
+def refuse_blind(
+    predictor: Predictor, space: Space, passing: ArrowTable, *, access: str, limit: int, seed: int
+) -> None:
+    """Planted holes must be found at what they cost: one for each row that one move reaches, and holes that need two.
 
-    Raises CouldNotLook when the attack misses it.
+    Of single moves: half-spaces up and down, and one value or category alone, behind no more single moves than an
+    attack may ask; they must be found at the least cost. Of pairs: two features must both be moved; the cheapest pair
+    may be behind more combinations than an attack can ask, so it must be found at no more than 1.5 times its cost.
+    Raises CouldNotLook when the attack misses one, or none can be planted.
     """
     rng = np.random.default_rng(seed)
-    planted_holes = 0
-    for j in rng.permutation(len(space.axes)).tolist():
-        axis = space.axes[j]
-        same = [
-            k for k in range(axis.cost.shape[1]) if np.isfinite(axis.cost[:, k]).any() and _shared(axis.codes[:, k])
-        ]
-        if not same or planted_holes == HOLES:
-            continue  # a number that differs from row to row is no hole that all rows can reach
-        planted_holes += 1
-        k = same[int(rng.integers(len(same)))]
-        reach = np.isfinite(axis.cost[:, k])
-        value = axis.levels[int(axis.codes[0, k])] if axis.levels else float(axis.codes[0, k])
-        whole = not axis.levels and axis.integer
-        planted = Planted(predictor, axis.name, int(value) if whole else value)
-        found = attack(planted, space, passing, access=access, limit=limit, seed=seed)
-        only = space.keep(space.size)
-        only[:, j] = k
-        allowed = reach & space.valid(space.build(np.arange(space.size), only))
-        if (found.cost[allowed] > axis.cost[allowed, k] + 1e-9).any():
-            raise CouldNotLook(f"the sanity test failed: a hole planted in {axis.name} was not found")
-    if not planted_holes:
-        raise CouldNotLook("the sanity test could not plant a hole: no feature has a value that every row can reach")
+    can = space.possible()
+    holes, least = _singles(space, can, int(limit * SINGLES[access]), rng)
+    if not np.isfinite(least).any():
+        raise CouldNotLook("the sanity test could not plant a hole: no single change of a row keeps `constraints:`")
+    planted = [("one change", holes, least, 1.0, passing)]
+    planted += [("two changes", *pair, DEARER, _inside(space, passing, pair[0])) for pair in _pairs(space, can, rng)]
+    numbered = copy(space)
+    numbered.rows = space.rows.append_column(_ROW, [np.arange(space.size)])
+    for what, holes, least, dearer, donors in planted:
+        model = Planted(predictor, space, holes, access)
+        found = attack(model, numbered, donors, access=access, limit=limit, seed=seed)
+        there = np.isfinite(least)
+        missed = there & ~(found.cost <= np.where(there, least, 0) * dearer + 1e-9)
+        if missed.any():
+            where = sorted({space.axes[j].name for j in holes.j[missed].ravel().tolist()})
+            raise CouldNotLook(
+                f"the sanity test failed: {missed.sum()} of {there.sum()} holes planted in the model, {what} away, "
+                f"were not found at their cost (in {', '.join(where[:4])}); raise `queries:`"
+            )
 
 
-def _shared(codes: Array) -> bool:
-    return bool((codes == codes[0]).all())
+def _singles(space: Space, can: Array, most: int, rng: np.random.Generator) -> tuple[Holes, Array]:
+    """A hole for each row that one move reaches, every kind and axis in turn; its least cost, inf where there is none.
+
+    A half-space begins at a candidate on that side of the row. A value alone lies behind at most `most` single moves.
+    """
+    uses: dict[tuple[int, int], int] = {}
+    j, side, code = (np.zeros((space.size, 1), dtype=t) for t in (int, int, float))
+    least = np.full(space.size, np.inf)
+    for row in range(space.size):
+        costs, sides = space.costs[row], space.sides[row]
+        near = np.searchsorted(np.sort(costs[np.isfinite(costs)]), costs, side="right") <= most
+        fits = {
+            (s, a): np.flatnonzero(can[row, a] & ((sides[a] == s) if s else near[a]))
+            for s in (-1, 0, 1)
+            for a in range(len(space.axes))
+        }
+        kinds = [key for key in fits if len(fits[key])]
+        if not kinds:
+            continue
+        tried = {s: sum(n for (t, _), n in uses.items() if t == s) for s in (-1, 0, 1)}
+        s, a = min((kinds[p] for p in rng.permutation(len(kinds))), key=lambda key: (tried[key[0]], uses.get(key, 0)))
+        uses[s, a] = uses.get((s, a), 0) + 1
+        k = rng.choice(fits[s, a])
+        codes = space.axes[a].codes[row]
+        reach = fits[s, a][(codes[fits[s, a]] - codes[k]) * s >= 0] if s else np.array([k])
+        j[row], side[row], code[row], least[row] = a, s, codes[k], costs[a, reach].min()
+    return Holes(j, side, code), least
+
+
+def _pairs(space: Space, can: Array, rng: np.random.Generator) -> list[tuple[Holes, Array]]:
+    """Holes that all rows share and that no single move reaches; of several drawn at random those most rows reach."""
+    drawn = []
+    for _ in range(DRAWS):
+        row = int(rng.integers(space.size))
+        axes = [a for a in rng.permutation(len(space.axes)).tolist() if can[row, a].any()][:2]
+        if len(axes) < 2:
+            continue
+        k = [int(rng.choice(np.flatnonzero(can[row, a]))) for a in axes]
+        side = np.tile([int(space.sides[row, a, at]) for a, at in zip(axes, k, strict=True)], (space.size, 1))
+        code = np.tile([space.axes[a].codes[row, at] for a, at in zip(axes, k, strict=True)], (space.size, 1))
+        holes = Holes(np.tile(axes, (space.size, 1)), side, code)
+        least = _least(space, holes)
+        if np.isfinite(least).any():
+            drawn.append((holes, least))
+    return sorted(drawn, key=lambda pair: -np.isfinite(pair[1]).sum())[:PAIRS]
+
+
+def _least(space: Space, holes: Holes) -> Array:
+    """The least cost (n,) of meeting both conditions among their nearest candidates; inf for rows that meet one."""
+    rows = np.arange(space.size)
+    met = holes.met(rows, np.array([a.origin for a in space.axes]))
+    near = []
+    for at, a in enumerate(holes.j[0].tolist()):
+        axis = space.axes[a]
+        inside = np.array([holes.met(rows, np.tile(c, (len(space.axes), 1)))[:, at] for c in axis.codes.T]).T
+        order = np.argsort(np.where(inside, axis.cost, np.inf), axis=1, kind="stable")[:, :CLOSEST]
+        near.append(np.where(np.take_along_axis(inside, order, axis=1), order, KEEP))
+    ids, first, second = (
+        x.ravel() for x in np.broadcast_arrays(rows[:, None, None], near[0][:, :, None], near[1][:, None])
+    )
+    choice = space.keep(len(ids))
+    choice[:, holes.j[0, 0]], choice[:, holes.j[0, 1]] = first, second
+    can = (first != KEEP) & (second != KEEP) & ~met.any(axis=1)[ids]
+    cost = np.full(len(ids), np.inf)
+    cost[can] = space.cost(ids[can], choice[can])
+    cost[can] = np.where(space.valid(space.build(ids[can], choice[can])), cost[can], np.inf)
+    return cost.reshape(space.size, -1).min(axis=1)
+
+
+def _inside(space: Space, passing: ArrowTable, holes: Holes) -> ArrowTable:
+    """Rows that pass the real model, set into a hole that all rows share."""
+    table = passing
+    for a, code in zip(holes.j[0].tolist(), holes.code[0].tolist(), strict=True):
+        place = table.schema.get_field_index(space.axes[a].name)
+        field = table.schema.field(place)
+        table = table.set_column(place, field, space.axes[a].written(np.full(table.num_rows, code), field.type))
+    return table
+
+
+def refuse_missed(predictor: Predictor, space: Space, found: Evaded, passing: ArrowTable, seed: int) -> None:
+    """Where taking over the values of a row that passes is permitted and works, an attack must have found something.
+
+    Raises CouldNotLook for rows in which it found nothing.
+    """
+    rows = np.flatnonzero(np.isinf(found.cost))
+    donors = np.column_stack([a.place(passing.column(a.name).to_pylist()) for a in space.axes])
+    ids = np.repeat(rows, DONORS)
+    if not len(ids):
+        return
+    codes = donors[np.random.default_rng(seed).integers(len(donors), size=len(ids))]
+    table = space.overwritten(ids, codes)
+    works = space.valid(table)
+    works[works] = ~predictor.flagged(table.filter(works))
+    if works.any():
+        raise CouldNotLook(
+            f"the sanity test failed: {len(np.unique(ids[works]))} of {space.size} rows pass with permitted values of "
+            "rows that pass, but the attack found nothing for them; raise `queries:`"
+        )
+
+
+def refuse_masked_scores(predictor: Predictor, space: Space, passing: ArrowTable, *, limit: int, seed: int) -> None:
+    """With access to scores an attack must do no worse than with labels only: a sign that the scores mislead it.
+
+    A row speaks against it where nothing was found, or at more than 1.5 times the cost. Raises CouldNotLook when a sign
+    test (1%) finds such rows clearly more often than the opposite.
+    """
+    label, score = (
+        attack(predictor, space, passing, access=a, limit=limit, seed=seed).cost for a in ("label", "score")
+    )
+    worse, better = int((score > label * DEARER).sum()), int((label > score * DEARER).sum())
+    chance = sum(comb(worse + better, n) for n in range(worse, worse + better + 1)) / 2 ** (worse + better)
+    if chance < SURE:
+        raise CouldNotLook(
+            f"the sanity test failed: with scores the attack does worse than with labels in {worse} of {space.size} "
+            f"rows, better in {better}; the scores mislead it, use `access: label`"
+        )
 
 
 def confirm(predictor: Predictor, space: Space, found: Evaded) -> Evaded:
-    """Ask the real model again for every success, at its threshold, with its relations and its cost recomputed.
+    """Ask the real model again for every success, at its threshold, with its relations; its cost is told by its values.
 
     A success that does not hold is an error of ours: CouldNotLook, not a quieter number.
     """
@@ -107,10 +253,9 @@ def confirm(predictor: Predictor, space: Space, found: Evaded) -> Evaded:
     if not len(rows):
         return found
     table = space.build(rows, found.choice[rows])
-    cost = space.cost(rows, found.choice[rows])
-    holds = ~predictor.flagged(table) & space.valid(table) & (np.abs(cost - found.cost[rows]) < 1e-9)
-    changed = (found.choice[rows] != KEEP).any(axis=1)
-    if not (holds & changed).all():
-        wrong = int((~(holds & changed)).sum())
+    holds = ~predictor.flagged(table) & space.valid(table) & (found.cost[rows] > 0)
+    holds &= np.isclose(space.price(rows, table), found.cost[rows], rtol=1e-9, atol=1e-9)
+    if not holds.all():
+        wrong = int((~holds).sum())
         raise CouldNotLook(f"the sanity test failed: {wrong} of {len(rows)} examples do not hold on the real model")
     return found

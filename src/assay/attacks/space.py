@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,100 +15,117 @@ from assay.core.subject import Contract, Feature
 from assay.core.text import visible
 
 Array = Any
-MOST = 64
+MOST = 100
 MOST_LEVELS = 500
 STEPS = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0])
 KEEP = -1
+UNLISTED = -1.0
 
 
 class Axis:
     """One mutable feature over n rows: `codes` (n, k) candidate values, `cost` (n, k), inf where not allowed.
 
-    For categories a code is a place in `levels`; for numbers it is the value itself.
+    For categories a code is a place in `levels`; for numbers it is the value itself. `unit` is one standard deviation
+    of a number in the training data, one place or one change of a category; `price` (...) what it costs. Raises
+    CouldNotLook for a feature that cannot be priced.
     """
 
     def __init__(self, name: str, feature: Feature, column: Any, reference: Any, kind: str) -> None:
         self.name, self.feature = name, feature
-        self.integer = kind == "integer" or feature.integer
+        scale = 1.0 if feature.scale is None else feature.scale
+        if not (0 < feature.cost < math.inf and 0 < scale < math.inf):
+            raise CouldNotLook(f"{name}: its cost or scale is no positive number; mend it in `features:`")
+        if kind == "time":
+            raise CouldNotLook(
+                f"{name} is a time, which cannot be moved here; say `mutable: false`, or make it a number"
+            )
+        self.integer = kind == "integer" or feature.integer or str(column.type).startswith("int")
         self.levels: tuple[Any, ...] = ()
-        self.origin: Array
-        self.codes: Array
-        self.cost: Array
-        if feature.order or feature.categories or kind in ("category", "text", "boolean"):
-            self._categories(column, reference)
+        self.low, self.high, self.start, self.unit, self.scale = -math.inf, math.inf, 0.0, 1.0, 1.0
+        listed = feature.order or feature.categories
+        if listed or kind in ("category", "text", "boolean"):
+            self.levels = self._levels(listed, reference.column(name).unique().to_pylist())
+            self.codes = np.broadcast_to(np.arange(len(self.levels), dtype=float), (len(column), len(self.levels)))
+            self.origin = self.place(column.to_pylist())
         else:
-            self._numbers(column, reference)
-        self.cost = np.where(self.codes == self.origin[:, None], np.inf, self.cost)
+            self.origin = column.to_numpy(zero_copy_only=False).astype(float)
+            self.codes = self._numbers(reference.column(name).to_numpy().astype(float))
+        self.ordered = not self.levels or bool(feature.order)
+        self.price = self.unit / self.scale * feature.cost
+        self.cost = self.costs(self.origin[:, None], self.codes)
+        if not self.levels:  # clipping and rounding give the same value more than once
+            again = np.diff(self.codes, axis=1, prepend=np.nan) == 0
+            self.cost = np.where(again, np.inf, self.cost)
 
-    def _categories(self, column: Any, reference: Any) -> None:
-        declared = self.feature.order or self.feature.categories
-        present = reference.column(self.name).unique().to_pylist()
-        if declared:
-            found = [next((p for p in present if same_value(p, d)), None) for d in declared]
-            self.levels = tuple(p for p in found if p is not None)
-        else:
-            self.levels = tuple(sorted((p for p in present if p is not None), key=str))
-            if len(self.levels) > MOST_LEVELS:
-                raise CouldNotLook(
-                    f"{self.name} has {len(self.levels)} categories; list those that count in `categories:`"
-                )
-        place = {level: i for i, level in enumerate(self.levels)}
-        self.origin = np.array([place.get(v, np.nan) for v in column.to_pylist()], dtype=float)
-        k = len(self.levels)
-        self.codes = np.broadcast_to(np.arange(k, dtype=float), (len(self.origin), k))
-        if self.feature.order:
-            move = self.codes - self.origin[:, None]
-            self.cost = self._directed(np.abs(move) * self.feature.cost, move)
-        else:
-            known = ~np.isnan(self.origin)[:, None]
-            self.cost = np.where(known, self.feature.cost, np.inf) + np.zeros((len(self.origin), k))
+    def _levels(self, listed: tuple[Any, ...], present: list[Any]) -> tuple[Any, ...]:
+        if listed:
+            found = [next((p for p in present if same_value(p, d)), None) for d in listed]
+            return tuple(p for p in found if p is not None)
+        levels = tuple(sorted((p for p in present if p is not None), key=str))
+        if len(levels) > MOST_LEVELS:
+            raise CouldNotLook(f"{self.name} has {len(levels)} categories; list those that count in `categories:`")
+        return levels
 
-    def _numbers(self, column: Any, reference: Any) -> None:
+    def _numbers(self, known: Array) -> Array:
+        """Candidates (n, k), sorted: the whole grid where it is small, else steps from the origin and quantiles."""
         f = self.feature
-        self.origin = column.to_numpy(zero_copy_only=False).astype(float)
-        known = reference.column(self.name).to_numpy().astype(float)
         known = known[np.isfinite(known)]
-        if not len(known):
-            known = np.zeros(1)
-        scale = f.scale or float(known.std()) or 1.0
-        low = f.min if f.min is not None else float(known.min())
-        high = f.max if f.max is not None else float(known.max())
-        if f.step is not None:
-            start = f.min if f.min is not None else low
-            count = min(int((high - start) / f.step + 1e-9), 512) + 1
-            grid = start + f.step * np.arange(count)
-            codes = np.broadcast_to(grid, (len(self.origin), count)).copy()
-        elif self.integer and high - low <= MOST:
-            grid = np.arange(np.ceil(low), np.floor(high) + 1)
-            codes = np.broadcast_to(grid, (len(self.origin), len(grid))).copy()
-        else:
-            quantiles = np.unique(np.quantile(known, np.linspace(0, 1, 17)))
-            near = self.origin[:, None] + np.concatenate([-STEPS, STEPS]) * scale
-            codes = np.hstack([near, np.broadcast_to(quantiles, (len(self.origin), len(quantiles)))])
-            codes = np.round(codes) if self.integer else codes
-        self.codes = np.clip(codes, low, high) if f.step is None else codes
-        move = self.codes - self.origin[:, None]
-        self.cost = self._directed(np.abs(move) / scale * f.cost, move)
+        known = known if len(known) else np.zeros(1)
+        self.unit = float(known.std()) or 1.0
+        self.scale = f.scale or self.unit
+        self.low = f.min if f.min is not None else float(known.min())
+        self.high = f.max if f.max is not None else float(known.max())
+        self.start = self.low
+        step = f.step or (1.0 if self.integer else 0.0)
+        first = self.start if f.step else math.ceil(self.low)
+        if step and (self.high - first) / step < MOST:
+            grid = first + step * np.arange(max(0, int((self.high - first) / step + 1e-9) + 1))
+            return np.broadcast_to(grid, (len(self.origin), len(grid)))
+        # The data's own spread beside the declared scale: a scale too small or too large must not hide what is between.
+        moves = np.unique(np.concatenate([STEPS * self.scale, STEPS * self.unit]))
+        ends = [self.low, self.high]
+        fixed = np.unique(np.concatenate([np.quantile(known, np.linspace(0, 1, 17)), ends]))
+        near = self.origin[:, None] + np.concatenate([-moves, moves])
+        codes = np.clip(np.hstack([near, np.broadcast_to(fixed, (len(near), len(fixed)))]), self.low, self.high)
+        if step:
+            codes = first + np.clip(np.round((codes - first) / step), 0, math.floor((self.high - first) / step)) * step
+        return np.sort(codes, axis=1)
 
-    def _directed(self, cost: Array, move: Array) -> Array:
-        wrong = np.isnan(move)
-        if self.feature.direction == "up":
-            wrong |= move < 0
-        elif self.feature.direction == "down":
-            wrong |= move > 0
-        return np.where(wrong, np.inf, cost)
-
-    def place(self, values: Array) -> Array:
-        """The code of raw values (n,), NaN for a category that is not listed."""
+    def costs(self, origin: Array, codes: Array) -> Array:
+        """The cost of moving from one code to another, inf where it is no move or not permitted; arrays broadcast."""
+        move = codes - origin
+        bad = np.isnan(move) | (move == 0)
+        if self.feature.direction != "both" and self.ordered:
+            bad |= move < 0 if self.feature.direction == "up" else move > 0
         if self.levels:
-            known = {level: float(i) for i, level in enumerate(self.levels)}
-            return np.array([known.get(v, np.nan) for v in values.tolist()], dtype=float)
-        return values.astype(float)
+            bad |= (codes == UNLISTED) | (self.ordered & (origin == UNLISTED))
+            return np.where(bad, np.inf, (np.abs(move) if self.ordered else 1.0) * self.feature.cost)
+        bad |= (codes < self.low) | (codes > self.high)
+        bad |= self.integer & (codes != np.round(codes))
+        if self.feature.step:
+            places = (codes - self.start) / self.feature.step
+            bad |= np.abs(places - np.round(places)) > 1e-6
+        return np.where(bad, np.inf, np.abs(move) / self.scale * self.feature.cost)
+
+    def place(self, values: list[Any]) -> Array:
+        """The codes of raw values (n,): NaN for a missing one, UNLISTED for a category that is not listed."""
+        if not self.levels:
+            return np.array([np.nan if v is None else v for v in values], dtype=float)
+        known = {level: float(i) for i, level in enumerate(self.levels)}
+        return np.array([np.nan if v is None else known.get(v, UNLISTED) for v in values], dtype=float)
+
+    def written(self, codes: Array, type_: Any) -> Any:
+        """Codes as an Arrow array of a column's type."""
+        import pyarrow as pa
+
+        if self.levels:
+            return pa.array(self.levels, type=type_).take(pa.array(codes.astype(int)))
+        return pa.array(codes).cast(type_, safe=False)
 
     def change(self, row: int, choice: int) -> str:
         """The change in words that reveal no more of the row than the change itself."""
         code, origin = float(self.codes[row, choice]), float(self.origin[row])
-        if self.feature.order:
+        if self.levels and self.ordered:
             places = int(code - origin)
             return f"{places:+d} place{'s' if abs(places) != 1 else ''}".replace("-", "−")
         if self.levels:
@@ -118,22 +136,23 @@ class Axis:
 class Space:
     """Everything an attacker may change in `rows` (an Arrow table of n rows), under the feature contract.
 
-    A choice is an int array (q, m): for each of m mutable features the place of a candidate, or KEEP. Raises
-    CouldNotLook where the contract leaves nothing to change.
+    A choice is an int array (q, m): for each of m mutable features the place of a candidate, or KEEP. `costs` and
+    `sides` are (n, m, k): the cost of each candidate, and whether it lies above (1) or below (-1) the original value, 0
+    where there is no order. Raises CouldNotLook where the contract leaves nothing to change.
     """
 
     def __init__(
         self, rows: Any, contract: Contract, reference: Any, kinds: Mapping[str, str], inputs: tuple[str, ...]
     ) -> None:
-        self.rows = rows
-        self._constraints = [Constraint(text) for text in contract.constraints]
-        self.axes = [
+        self.constraints = tuple(Constraint(text) for text in contract.constraints)
+        read = set(inputs).union(*(c.columns for c in self.constraints))
+        self.rows = rows.select([name for name in rows.column_names if name in read])
+        axes = [
             Axis(name, feature, rows.column(name).combine_chunks(), reference, kinds[name])
             for name, feature in contract.features.items()
             if feature.mutable and name in inputs and name in rows.column_names
         ]
-        self.axes = [a for a in self.axes if np.isfinite(a.cost).any()]
-        self.undeclared = tuple(name for name in inputs if name not in contract.features)
+        self.axes = [a for a in axes if np.isfinite(a.cost).any()]
         if not self.axes:
             raise CouldNotLook(
                 "the feature contract lets an attacker change nothing; declare `features:` in assay.yaml"
@@ -141,45 +160,87 @@ class Space:
         self.size = rows.num_rows
         self.width = max(a.cost.shape[1] for a in self.axes)
         self.costs = np.full((self.size, len(self.axes), self.width), np.inf)
+        self.sides = np.zeros(self.costs.shape, dtype=np.int8)
         for j, axis in enumerate(self.axes):
             self.costs[:, j, : axis.cost.shape[1]] = axis.cost
+            if axis.ordered:
+                self.sides[:, j, : axis.cost.shape[1]] = np.nan_to_num(np.sign(axis.codes - axis.origin[:, None]))
 
     def keep(self, count: int) -> Array:
         """A choice that changes nothing, shape (count, m)."""
         return np.full((count, len(self.axes)), KEEP, dtype=np.int16)
 
+    def parts(self, ids: Array, choice: Array) -> Array:
+        """Cost of each move of each choice, shape (q, m); inf where it is not allowed."""
+        taken = np.take_along_axis(self.costs[ids], np.maximum(choice, 0)[:, :, None].astype(int), axis=2)[:, :, 0]
+        return np.where(choice == KEEP, 0.0, taken)
+
     def cost(self, ids: Array, choice: Array) -> Array:
         """Cost of each choice for its row, shape (q,); inf where a part is not allowed."""
-        taken = np.take_along_axis(self.costs[ids], np.maximum(choice, 0)[:, :, None].astype(int), axis=2)[:, :, 0]
-        return np.where(choice == KEEP, 0.0, taken).sum(axis=1)
+        return self.parts(ids, choice).sum(axis=1)
 
     def build(self, ids: Array, choice: Array) -> Any:
         """The changed rows as an Arrow table of q rows with the columns and types of `rows`."""
+        codes = np.full(choice.shape, np.nan)
+        for j, axis in enumerate(self.axes):
+            codes[:, j] = np.where(choice[:, j] == KEEP, np.nan, axis.codes[ids, choice[:, j]])
+        return self._written(ids, codes)
+
+    def overwritten(self, ids: Array, codes: Array) -> Any:
+        """Rows with every one of the codes (q, m) that they may be moved to, on a candidate or between them."""
+        may = np.column_stack([np.isfinite(a.costs(a.origin[ids], codes[:, j])) for j, a in enumerate(self.axes)])
+        return self._written(ids, np.where(may, codes, np.nan))
+
+    def _written(self, ids: Array, codes: Array) -> Any:
+        """Rows with the codes (q, m) written in; NaN leaves a value as it is."""
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         table = self.rows.take(pa.array(ids))
         for j, axis in enumerate(self.axes):
-            changed = np.flatnonzero(choice[:, j] != KEEP)
-            if not len(changed):
+            changed = ~np.isnan(codes[:, j])
+            if not changed.any():
                 continue
             place = table.schema.get_field_index(axis.name)
             field = table.schema.field(place)
-            codes = axis.codes[ids[changed], choice[changed, j]]
-            old = table.column(place).to_numpy().copy() if not axis.levels else table.column(place).to_pylist()
-            if axis.levels:
-                for at, code in zip(changed.tolist(), codes.astype(int).tolist(), strict=True):
-                    old[at] = axis.levels[code]
-                column = pa.array(old, type=field.type)
-            else:
-                new = old.astype(float)
-                new[changed] = codes
-                column = pa.array(new, from_pandas=True).cast(field.type, safe=False)
+            new = axis.written(codes[changed, j], field.type)
+            column = pc.replace_with_mask(table.column(place).combine_chunks(), pa.array(changed), new)
             table = table.set_column(place, field, column)
         return table
 
     def valid(self, table: Any) -> Array:
         """Whether each row satisfies every relation, shape (q,), bool."""
-        return satisfied(self._constraints, table)
+        return satisfied(self.constraints, table)
+
+    def possible(self) -> Array:
+        """Whether each single move is allowed and keeps every relation, shape (n, m, k)."""
+        can = np.isfinite(self.costs)
+        related = {name for constraint in self.constraints for name in constraint.columns}
+        read = np.array([a.name in related for a in self.axes])
+        can &= self.valid(self.rows)[:, None, None] | read[:, None]
+        ids, j, k = np.nonzero(can & read[:, None])
+        if len(ids):
+            choice = self.keep(len(ids))
+            choice[np.arange(len(ids)), j] = k
+            can[ids, j, k] = self.valid(self.build(ids, choice))
+        return can
+
+    def price(self, ids: Array, table: Any) -> Array:
+        """What it costs to turn rows `ids` into those of `table`, by their values alone; inf where it cannot be."""
+        total = np.zeros(len(ids))
+        moved = {a.name: a for a in self.axes}
+        old = self.rows.take(ids)
+        for name in self.rows.column_names:
+            before, after = old.column(name).to_pylist(), table.column(name).to_pylist()
+            differs = np.array(
+                [a != b and not (a != a and b != b) for a, b in zip(before, after, strict=True)], dtype=bool
+            )
+            if name in moved and differs.any():
+                axis = moved[name]
+                total[differs] += axis.costs(axis.place(before), axis.place(after))[differs]
+            else:
+                total[differs] = np.inf
+        return total
 
 
 def satisfied(constraints: Iterable[Constraint], table: Any) -> Array:

@@ -88,6 +88,14 @@ def verify(
     return Verified(payload, tuple(signed_by))
 
 
+def unverified(envelope: bytes, *, where: str = "") -> bytes:
+    """The payload before any signature is checked: only to tell what a file claims to be, or to show it as unsigned.
+
+    Raises VerificationError for what is no envelope.
+    """
+    return _open(envelope, where, MAX_ENVELOPE)[1]
+
+
 def _open(envelope: bytes, where: str, max_bytes: int) -> tuple[_Envelope, bytes]:
     if len(envelope) > max_bytes:
         raise VerificationError(f"the envelope is larger than {max_bytes} bytes", where=where)

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from assay.core.errors import InputError, VerificationError
+from assay.core.errors import InputError, VerificationError, os_words
 
 MAX_FILES = 100_000
 """Files of the largest folder that is hashed; links that multiply a folder stop here."""
@@ -124,7 +124,7 @@ def _walk(
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
-        raise InputError(f"cannot read the folder: {error.strerror}", where=shown(prefix or str(folder))) from None
+        raise InputError(f"cannot read the folder: {os_words(error)}", where=shown(prefix or str(folder))) from None
     for entry in names:
         name = f"{prefix}{entry}"
         if name in skipped:
@@ -151,7 +151,7 @@ def _resolve(path: Path, name: str = "") -> Path:
     try:
         return path.resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "a link that leads nowhere"
+        why = os_words(error) if isinstance(error, OSError) else "a link that leads nowhere"
         raise InputError(f"cannot read: {why}", where=shown(name or str(path)), fix="check the path") from None
 
 
@@ -164,7 +164,7 @@ def _hash(path: Path, name: str, progress: Callable[[str, int], None] | None) ->
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
             after = os.fstat(stream.fileno())
     except OSError as error:
-        raise InputError(f"cannot read: {error.strerror}", where=shown(name), fix="check its permissions") from None
+        raise InputError(f"cannot read: {os_words(error)}", where=shown(name), fix="check its permissions") from None
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise InputError("changed while it was read", where=shown(name), fix="run again when nothing writes to it")
     if progress is not None:

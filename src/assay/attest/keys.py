@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from assay.core.errors import InputError, VerificationError
+from assay.core.errors import InputError, VerificationError, os_words
+from assay.core.files import write_new
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -23,6 +25,10 @@ MAX_KEY_FILE = 16 * 1024
 """Bytes of the largest key file that is read; a PEM of an Ed25519 key has about 120."""
 
 _SPKI_HEAD = bytes.fromhex("302a300506032b6570032100")  # RFC 8410: SubjectPublicKeyInfo of Ed25519, then the 32 bytes
+
+
+class EncryptedKeyError(InputError):
+    """The private key wants a passphrase and none was given."""
 
 
 class PublicKey(msgspec.Struct, frozen=True):
@@ -132,7 +138,7 @@ def load_private(path: Path, passphrase: bytes | None = None) -> PrivateKey:
     """Read a PKCS #8 PEM private key; its name is the file's stem.
 
     Raises InputError when the file is unreadable, readable by others than its owner, no key, of another type than
-    Ed25519, or encrypted while no (or a wrong) passphrase was given.
+    Ed25519, or encrypted while a wrong passphrase was given; EncryptedKeyError when none was.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -144,7 +150,7 @@ def load_private(path: Path, passphrase: bytes | None = None) -> PrivateKey:
         raise InputError("this is a public key", where=str(path), fix="give the private key beside it")
     encrypted = b"ENCRYPTED" in text
     if encrypted and passphrase is None:
-        raise InputError("the private key is encrypted", where=str(path), fix="give its passphrase")
+        raise EncryptedKeyError("the private key is encrypted", where=str(path), fix="give its passphrase")
     try:
         key = load_pem_private_key(text, passphrase if encrypted else None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -177,21 +183,13 @@ def load_public(path: Path) -> PublicKey:
 
 
 def _create(path: Path, content: bytes, mode: int) -> None:
-    path = Path(path)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        write_new(Path(path), content, mode=mode)  # whole or not at all: half a key is worse than none
     except FileExistsError:
         raise InputError("this file exists; keys are never overwritten", where=str(path), fix="name another") from None
     except OSError as error:
-        raise InputError(f"cannot write: {error.strerror}", where=str(path), fix="name a writable folder") from None
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError as error:
-        path.unlink(missing_ok=True)  # half a key is worse than none
-        raise InputError(f"cannot write: {error.strerror}", where=str(path), fix="free some space") from None
+        fix = "free some space" if error.errno == errno.ENOSPC else "name a writable folder"
+        raise InputError(f"cannot write: {os_words(error)}", where=str(path), fix=fix) from None
 
 
 def _read(path: Path, *, private: bool) -> bytes:
@@ -205,7 +203,7 @@ def _read(path: Path, *, private: bool) -> bytes:
                 raise InputError("others can read this private key", where=str(path), fix=f"chmod 600 {path}")
             content = stream.read(MAX_KEY_FILE + 1)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+        why = os_words(error) if isinstance(error, OSError) else str(error)
         raise InputError(f"cannot read the key: {why}", where=str(path), fix="check the path") from None
     if len(content) > MAX_KEY_FILE:
         raise InputError("too large for a key", where=str(path), fix="give the file that `assay key` wrote")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +14,8 @@ from assay.attest import dsse
 from assay.attest import statement as st
 from assay.attest.files import FileDigest, hash_files, require_same, root_digest
 from assay.attest.keys import PrivateKey, PublicKey
-from assay.core.errors import InputError, VerificationError
+from assay.core.errors import InputError, VerificationError, os_words
+from assay.core.files import write_whole
 
 SUFFIX = ".assay.sig"
 SKEW = timedelta(minutes=5)
@@ -73,18 +73,7 @@ def sign_files(
 def write_signature(path: Path, envelope: bytes) -> Path:
     """Write `envelope` beside `path`, whole or not at all, and return its path. Raises InputError if it cannot."""
     target = signature_path(path)
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
-    try:
-        with open(draft, "xb") as stream:
-            stream.write(envelope)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(draft, target)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise InputError(
-            f"cannot write the signature: {error.strerror}", where=str(target), fix="make the folder writable"
-        ) from None
+    write_whole(target, envelope)
     return target
 
 
@@ -95,7 +84,7 @@ def read_signature(path: Path) -> bytes:
         with open(target, "rb") as stream:
             return stream.read(dsse.MAX_ENVELOPE + 1)
     except OSError as error:
-        raise VerificationError(f"no signature: {error.strerror}", where=str(target), fix="`assay sign` it") from None
+        raise VerificationError(f"no signature: {os_words(error)}", where=str(target), fix="`assay sign` it") from None
 
 
 def verify_signature(

@@ -95,6 +95,13 @@ def verify(envelope: bytes, keys: Iterable[PublicKey], predicate_type: str, *, w
     return Signed(parse(verified.payload, predicate_type, where=where), verified.key_ids, verified.payload)
 
 
+def claimed(envelope: bytes, *, where: str = "") -> Statement:
+    """What an envelope claims to say, before any signature is checked. Raises VerificationError if malformed."""
+    statement = decode(dsse.unverified(envelope, where=where), Statement, "in-toto statement", where)
+    _check(statement, statement.predicate_type, where)
+    return statement
+
+
 def decode(data: bytes, kind: type[T], what: str, where: str = "") -> T:
     """JSON as `kind`; every way to be malformed becomes one VerificationError line."""
     try:

@@ -50,6 +50,7 @@ def release_meant(text: str) -> tuple[str, tuple[str, ...]]:
     from assay.attest.statement import is_sha256
     from assay.core.canonical import short
     from assay.core.errors import UsageError
+    from assay.core.terms import told
     from assay.core.text import visible
 
     if text.startswith("sha256:"):
@@ -62,6 +63,7 @@ def release_meant(text: str) -> tuple[str, tuple[str, ...]]:
     lines = [f"Release {release.digest} of {visible(release.system)}"]
     lines += [f"  {m.role.value:<14} {visible(m.uri)}  {short(m.digest)}" for m in release.materials]
     lines += [f"  threshold      {visible(name)} {value:g}" for name, value in release.threshold.items()]
+    lines += [f"  {what:<14} {visible(words, 1000)}" for what, words in told(release.terms)]
     return release.digest, tuple(lines)
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from assay.core.errors import InputError, UsageError
+from assay.core.errors import InputError, UsageError, os_words
+from assay.core.files import write_whole
 from assay.core.finding import Severity, Status
 from assay.core.protocols import Progress, silent
 from assay.core.text import visible
@@ -141,15 +142,12 @@ def emit(dossier: Dossier, format_: str, output: Path | None) -> None:
 def save(path: Path, data: bytes) -> None:
     """Write a file whole or not at all; a device or a pipe (/dev/stdout, /dev/null) is written to, never replaced."""
     if not path.exists() or path.is_file():
-        from assay.flow.papers import write_whole
-
         write_whole(path, data)
         return
     try:
         path.write_bytes(data)
     except OSError as error:
-        what = f"cannot be written: {(error.strerror or 'unknown').lower()}"
-        raise InputError(what, where=str(path), fix="name a file") from None
+        raise InputError(f"cannot be written: {os_words(error)}", where=str(path), fix="name a file") from None
 
 
 def report_code(report: Report, fail_level: str) -> int:
@@ -187,15 +185,15 @@ def progress_bar() -> Iterator[Progress]:
 
 def private_key(path: Path) -> PrivateKey:
     """A signing key from a file; its passphrase from the environment, or asked on a terminal."""
-    from assay.attest.keys import load_private
+    from assay.attest.keys import EncryptedKeyError, load_private
 
     given = os.environ.get(PASSPHRASE)
     if given is not None:
         return load_private(path, given.encode())
     try:
         return load_private(path)
-    except InputError as error:
-        if "passphrase" not in error.what or not sys.stdin.isatty():
+    except EncryptedKeyError:
+        if not sys.stdin.isatty():
             raise
         return load_private(path, click.prompt("Passphrase", hide_input=True, err=True).encode())
 
@@ -207,7 +205,7 @@ def public_key(path: Path) -> PublicKey:
     try:
         text = path.read_bytes()[:4096]
     except OSError as error:
-        raise InputError((error.strerror or "cannot be read").lower(), where=str(path), fix="check the path") from None
+        raise InputError(f"cannot be read: {os_words(error)}", where=str(path), fix="check the path") from None
     if text.startswith(b"ed25519:"):
         return PublicKey.from_text(text.decode("ascii", "replace").strip())
     return load_public(path)

@@ -8,7 +8,10 @@ import click
 @click.command("explain")
 @click.argument("word", required=False)
 def command(word: str | None) -> None:
-    """Say what WORD means: a check (artifact.pickle-code) or a noun (Release). Without it, list them all."""
+    """Say what WORD means: a check (artifact.pickle-code), a measure (performance.recall) or a noun (Release).
+
+    Without WORD it lists checks and nouns.
+    """
     from assay.core.glossary import GLOSSARY
     from assay.engine.registry import check_ids, load
 
@@ -18,13 +21,16 @@ def command(word: str | None) -> None:
         click.echo(f"\nWords: {', '.join(GLOSSARY)}")
         return
     words = {k.lower(): k for k in GLOSSARY}
+    giving = {key: i for i in reversed(check_ids()) for key in load(i).spec.measures}
     if word in check_ids():
         click.echo(explain_check(word))
     elif word.lower() in words:
         noun = words[word.lower()]
         click.echo(f"{noun}\n\n{GLOSSARY[noun]}")
+    elif word in giving:
+        click.echo(explain_check(giving[word]))
     else:
-        _unknown(word, (*check_ids(), *GLOSSARY))
+        _unknown(word, (*check_ids(), *giving, *GLOSSARY))
 
 
 def _unknown(word: str, known: tuple[str, ...]) -> None:
@@ -47,6 +53,7 @@ def explain_check(check_id: str) -> str:
     lines.append(f"Asks       a {spec.kind.value}, for the link {spec.stage.value.title()}")
     lines.append(f"Severity   at most {spec.severity.value}")
     lines.append(f"Needs      {'pip install ' + repr(f'assay[{spec.needs}]') if spec.needs else 'nothing more'}")
+    lines += [f"Measures   {key}" for key in spec.measures]
     for parameter in check.parameters:
         lines.append(f"Parameter  {parameter.name}: {parameter.text} = {parameter.default!r}")
     for tag in dict.fromkeys((*spec.tags, *crosswalk(spec.id))):

@@ -53,7 +53,7 @@ def command(
     from assay.core.protocols import system_clock
     from assay.flow.book import open_book
     from assay.flow.dossier import dossier_of
-    from assay.flow.gate import gate
+    from assay.flow.gate import Names, gate
 
     if checkpoint_out is not None and ledger is None:
         raise UsageError("a checkpoint needs a ledger", fix="add --ledger FILE")
@@ -61,17 +61,22 @@ def command(
         raise UsageError("a verdict needs both --key and --verdict-out", fix="give both, or neither")
     if verdict_out is not None:
         _retire(verdict_out)
-    owner = public_key(policy_key)
     with open_book(ledger) if ledger is not None else nullcontext() as log:
         gated = gate(
             papers_in(evidence),
             policy,
             roster,
-            owner,
-            public_key(roster_key) if roster_key is not None else owner,
+            public_key(policy_key),
+            public_key(roster_key or policy_key),
             system_clock(),
             log=log,
             key=private_key(key) if key is not None else None,
+            names=Names(
+                verdict=str(verdict_out or ""),
+                key=str(key.with_suffix(".pub")) if key is not None else "",
+                ledger=str(ledger or ""),
+                checkpoint=str(checkpoint_out or ""),
+            ),
         )
     if verdict_out is not None and gated.verdict:
         save(verdict_out, gated.verdict)

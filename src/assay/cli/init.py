@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from assay.cli.common import FILE
-
-PROFILES = ("starter", "team", "regulated")
+from assay.flow.draft import PROFILES
 
 
 @click.command("init")
@@ -21,8 +20,8 @@ def command(folder: Path, profile: str, label: str | None) -> None:
     """Draft assay.yaml and policy.yaml in FOLDER from the files that lie there. Nothing is overwritten."""
     from assay.config.manifest import load_project
     from assay.core.errors import InputError
-    from assay.flow.draft import draft_manifest, draft_policy, look_around
-    from assay.flow.papers import write_whole
+    from assay.core.files import write_whole
+    from assay.flow.draft import draft_manifest, draft_policy, look_around, observes
 
     if not folder.is_dir():
         raise InputError("is no folder", where=str(folder), fix="name the project's folder")
@@ -35,4 +34,11 @@ def command(folder: Path, profile: str, label: str | None) -> None:
     write_whole(policy, draft_policy(profile).encode())
     load_project(folder)  # a draft that does not hold together would be our mistake
     click.echo(f"wrote {manifest} ({len(found.models)} models, {len(found.tables)} tables found) and {policy}")
+    if not found.models:
+        click.echo("no model was found, and the policy decides on a model: name one under `subjects:`, then `policy:`")
+    elif observes(profile):
+        click.echo("the policy observes: `assay run` says what it would decide and exits 0, whatever that is")
+        click.echo(f"to enforce it: write `mode: enforce` in {policy}")
+    else:
+        click.echo("the policy enforces: `assay run` exits 1 when it denies, 3 when something is missing")
     click.echo("next: read both, then `assay run`")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from assay.cli.common import FILE
+
+if TYPE_CHECKING:
+    from assay.ledger.log import Ledger
 
 LEDGER = click.option(
     "--ledger", default=".assay/ledger.db", show_default=True, type=FILE, help="The ledger's database."
@@ -20,7 +25,7 @@ def command() -> None:
 
 @command.command("list")
 @LEDGER
-@click.option("--after", type=click.IntRange(0), default=0, help="First index to show.")
+@click.option("--after", type=click.IntRange(-1), default=-1, help="Show only what follows this index.")
 def list_(ledger: Path, after: int) -> None:
     """Show the entries, oldest first."""
     from assay.core.text import visible
@@ -44,13 +49,41 @@ def verify(ledger: Path, against: Path | None) -> None:
 
 @command.command("prove")
 @LEDGER
-@click.argument("index", type=click.IntRange(0))
-def prove(ledger: Path, index: int) -> None:
-    """Print the inclusion proof of entry INDEX as JSON (RFC 9162)."""
+@click.argument("index", type=click.IntRange(0), required=False)
+@click.option("--since", type=FILE, help="A checkpoint that you kept: prove that the log only grew since.")
+def prove(ledger: Path, index: int | None, since: Path | None) -> None:
+    """Print a proof as JSON (RFC 9162): that entry INDEX is in the log, or (--since) that the log only grew.
+
+    It holds a signed checkpoint; `assay log check-proof` checks it without the ledger.
+    """
     import msgspec
 
+    from assay.core.errors import UsageError
+    from assay.ledger.proof import prove_entry, prove_since
+
+    if (index is None) == (since is None):
+        raise UsageError("what is to be proven is not clear", fix="name one INDEX, or --since CHECKPOINT")
+    old = _read(since) if since is not None else ""
     with _open(ledger) as book:
-        click.echo(msgspec.json.format(msgspec.json.encode(book.prove(index)), indent=2).decode())
+        proof = prove_since(book, old, where=str(since)) if index is None else prove_entry(book, index)
+    click.echo(msgspec.json.format(msgspec.json.encode(proof), indent=2).decode())
+
+
+@command.command("check-proof")
+@click.argument("file", type=FILE)
+@click.option("--vkey", required=True, help="The verifier key that `log verify` printed to you.")
+@click.option("--against", type=FILE, help="The checkpoint that you kept (for a proof that the log only grew).")
+def check_proof_(file: Path, vkey: str, against: Path | None) -> None:
+    """Check a proof of `log prove`, with nothing but the log's verifier key (and the older checkpoint)."""
+    from assay.ledger.proof import MAX_PROOF, check_proof
+
+    old = _read(against) if against is not None else None
+    view = check_proof(_read(file, MAX_PROOF).encode(), vkey, against=old, where=str(file))
+    size = view.checkpoint.size
+    if view.entry is not None:
+        click.echo(f"holds: entry {view.entry.index} ({view.entry.kind}) is in the log of {size} entries")
+    elif view.since is not None:
+        click.echo(f"holds: the log of {size} entries begins with the log of {view.since.size}")
 
 
 @command.command("checkpoint")
@@ -96,7 +129,7 @@ def erase(ledger: Path, index: int, reason: str, actor: str) -> None:
         click.echo(f"erased the payload of entry {index}; recorded as entry {entry.index}")
 
 
-def _open(ledger: Path):  # type: ignore[no-untyped-def]
+def _open(ledger: Path) -> Ledger:
     from assay.core.errors import InputError
     from assay.flow.book import open_book
 
@@ -105,10 +138,12 @@ def _open(ledger: Path):  # type: ignore[no-untyped-def]
     return open_book(ledger)
 
 
-def _read(path: Path) -> str:
-    from assay.core.errors import InputError
+def _read(path: Path, limit: int = 65536) -> str:
+    """The text of a note or proof; what is longer is cut, and then holds no more."""
+    from assay.core.errors import InputError, os_words
 
     try:
-        return path.read_bytes()[:65536].decode("utf-8", "replace")
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe must not hold us up
+            return (file.read(limit) or b"").decode("utf-8", "replace")
     except OSError as error:
-        raise InputError((error.strerror or "cannot be read").lower(), where=str(path), fix="check the path") from None
+        raise InputError(f"cannot be read: {os_words(error)}", where=str(path), fix="check the path") from None

@@ -16,7 +16,7 @@ from importlib import import_module
 
 import click
 
-from assay.core.errors import AssayError, CouldNotLook
+from assay.core.errors import AssayError, CouldNotLook, os_words
 from assay.core.text import nearest, visible
 from assay.core.version import __version__
 
@@ -51,6 +51,10 @@ DEFECT, INTERRUPTED, CLOSED = 70, 130, 141
 _SYSTEM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE})
 
 
+class _Interrupted(BaseException):
+    """Ctrl-C while a verb ran; its text is the verb."""
+
+
 class Verbs(click.Group):
     """Imports a verb only when it is used, and names the nearest one to a typo."""
 
@@ -64,6 +68,13 @@ class Verbs(click.Group):
             return None
         command: click.Command = import_module(f"assay.cli.{cmd_name}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Like click's own, but Ctrl-C stays what it is: click would print an empty line first."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _Interrupted(ctx.invoked_subcommand or "") from None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -103,8 +114,8 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        _say("interrupted; what was finished is remembered, run again to go on")
+    except (click.Abort, KeyboardInterrupt, _Interrupted) as stop:
+        _interrupted(str(stop))
         code = INTERRUPTED
     except AssayError as error:
         _say(str(error))
@@ -136,11 +147,20 @@ def _open_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _interrupted(verb: str) -> None:
+    """One line that promises only what is so: files are written whole or not at all, and `run` remembers outcomes."""
+    with suppress(OSError):
+        if sys.stderr.isatty():
+            click.echo(err=True)  # after the terminal's own ^C
+    remembers = verb == "run" and "--no-cache" not in sys.argv
+    _say("interrupted; what was finished is saved, run again to go on" if remembers else "interrupted")
+
+
 def _unexpected(error: Exception) -> int:
     """One line for what nobody foresaw. A full or failing disk is the system's; anything else is our defect."""
     if isinstance(error, OSError) and error.errno in _SYSTEM:
         place = f"{error.filename}: " if error.filename else ""
-        _say(f"{place}{(error.strerror or 'input or output failed').lower()} (make room, or choose another place)")
+        _say(f"{place}{os_words(error)} (make room, or choose another place)")
         _quieten()
         return AssayError.exit_code
     _say(f"a defect of Assay: {type(error).__name__}; run again with ASSAY_DEBUG=1 and report it")

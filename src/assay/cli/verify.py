@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command("verify")
 @click.argument("path", type=FILE)
 @click.option(
-    "--key", "keys", multiple=True, required=True, type=FILE, help="Public key that must have signed (may repeat)."
+    "--key", "keys", multiple=True, required=True, type=FILE, help="Public key; one of those given must have signed."
 )
 @click.option("--at", type=FILE, help="The folder that is deployed: its files and assay.yaml must be the Release.")
 @click.option("--files-only", is_flag=True, help="Check the files only, where assay.yaml is not deployed.")
@@ -71,11 +71,15 @@ def command(
 
     envelope = read_signature(path)
     kind = kind_of(envelope, str(signature_path(path)))
+    if kind in (st.POLICY, st.ROSTER):
+        where = str(signature_path(path))
+        signed_by = st.verify(envelope, trusted, kind, where=where).key_ids
+        owner = next(key for key in trusted if key.id in signed_by)
     if kind == st.POLICY:
-        policy = trusted_policy(path, trusted[0])
+        policy = trusted_policy(path, owner)
         click.echo(f"holds: policy {policy.file.policy} version {policy.file.version}")
     elif kind == st.ROSTER:
-        roster = trusted_roster(path, trusted[0])
+        roster = trusted_roster(path, owner)
         click.echo(f"holds: roster {roster.roster} version {roster.version}, {len(roster.people)} people")
     else:
         view = verify_signature(envelope, path, trusted, now)

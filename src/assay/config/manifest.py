@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -228,8 +229,11 @@ def _check_features(document: Document, manifest: Manifest | Threat) -> None:
             raise document.error(at, "min is greater than max", "swap them")
         if feature.order and feature.categories:
             raise document.error(at, "has both order and categories", "keep one")
-        if (feature.step is not None and feature.step <= 0) or feature.cost <= 0:
-            raise document.error(at, "step and cost must be positive", "mend the number")
+        positive = {"step": feature.step, "cost": feature.cost, "scale": feature.scale}
+        for key, value in {**positive, "min": feature.min, "max": feature.max}.items():
+            if value is not None and (not math.isfinite(value) or (key in positive and value <= 0)):
+                word = "positive" if key in positive else "a finite number"
+                raise document.error(f"{at}.{key}", f"is {value:g}, not {word}", "mend the number")
     for index, text in enumerate(manifest.constraints):
         try:
             Constraint(text)

@@ -14,6 +14,7 @@ from assay.core.canonical import digest_bytes
 from assay.core.decision import Roster
 from assay.core.finding import Json, Severity
 
+KINDS = ("findings", "measure", "outcome", "contract", "approvals")
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -54,12 +55,23 @@ class OutcomeRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_age: str | None = None
 
 
+class ContractRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the model may be judged on: the digest of the Release's terms, and inputs that an attacker can change.
+
+    Whoever is judged writes the feature contract; without this rule a costlier or smaller one flatters every attack.
+    """
+
+    digest: Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")] | None = None
+    mutable: tuple[str, ...] = ()
+
+
 class ApprovalsRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One approval from each role, by at least `distinct` people with different keys."""
+    """One approval from each role, by at least `distinct` people with different keys, given for `longest` at most."""
 
     roles: tuple[str, ...]
     distinct: Annotated[int, msgspec.Meta(ge=1)] = 1
     exclude: Literal["author"] | None = None
+    longest: str = "90d"
 
 
 class Rule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -68,6 +80,7 @@ class Rule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     findings: FindingsRule | None = None
     measure: MeasureRule | None = None
     outcome: OutcomeRule | None = None
+    contract: ContractRule | None = None
     approvals: ApprovalsRule | None = None
 
 
@@ -150,6 +163,8 @@ def _check_durations(document: Document, file: PolicyFile) -> None:
         for key, part in (("findings", rule.findings), ("measure", rule.measure), ("outcome", rule.outcome)):
             if part is not None:
                 asked.append((f"$.require[{index}].{key}.max_age", part.max_age))
+        if rule.approvals is not None:
+            asked.append((f"$.require[{index}].approvals.longest", rule.approvals.longest))
     for path, text in asked:
         if text is not None:
             try:
@@ -159,9 +174,11 @@ def _check_durations(document: Document, file: PolicyFile) -> None:
 
 
 def _check_rule(document: Document, at: str, rule: Rule) -> None:
-    given = [name for name in ("findings", "measure", "outcome", "approvals") if getattr(rule, name) is not None]
+    given = [name for name in KINDS if getattr(rule, name) is not None]
     if len(given) != 1:
-        raise document.error(at, "needs exactly one of findings, measure, outcome, approvals", "split the rule")
+        raise document.error(at, f"needs exactly one of {', '.join(KINDS)}", "split the rule")
+    if rule.contract is not None and rule.contract.digest is None and not rule.contract.mutable:
+        raise document.error(f"{at}.contract", "asks for nothing", "give digest, mutable, or both")
     measure = rule.measure
     if measure is not None:
         absolute = measure.min is not None or measure.max is not None
@@ -191,11 +208,6 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_value(v) for v in value) + "]"
     return msgspec.json.encode(value).decode() if isinstance(value, (dict, bool)) or value is None else str(value)
-
-
-def load_roster(path: Path) -> Roster:
-    """Read a roster file. Raises InputError or UsageError."""
-    return roster_from(read_text(path), str(path))
 
 
 def roster_from(data: bytes, name: str) -> Roster:

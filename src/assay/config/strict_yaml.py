@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 import yaml
 
-from assay.core.errors import InputError, UsageError
+from assay.core.errors import InputError, UsageError, os_words
 from assay.core.text import nearest, visible
 
 MAX_BYTES = 1_000_000
@@ -58,7 +58,7 @@ def read_text(path: Path) -> bytes:
             "no such file", where=str(path), fix="check the path, or write one with `assay init`"
         ) from None
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "is not a path"
+        why = os_words(error) if isinstance(error, OSError) else "is not a path"
         raise InputError(f"cannot be read: {why}", where=visible(str(path)), fix="check the path") from None
     if len(data) > MAX_BYTES:
         raise InputError(f"is larger than {MAX_BYTES} bytes", where=str(path), fix="split it")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from assay.core.errors import InputError
+from assay.core.errors import InputError, os_words
 
 MAX_FILES = 100_000
 MAX_DEPTH = 64
@@ -40,7 +40,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
             mode = os.stat(self.path).st_mode
         except OSError as error:
             fix = "check the path" if isinstance(error, FileNotFoundError) else "check its permissions"
-            raise InputError((error.strerror or "cannot be read").lower(), where=self.uri, fix=fix) from None
+            raise InputError(f"cannot be read: {os_words(error)}", where=self.uri, fix=fix) from None
         if stat.S_ISREG(mode):
             yield File(self.path, self.uri)
         elif stat.S_ISDIR(mode):
@@ -56,7 +56,7 @@ def _walk(folder: Path, root: Path, uri: str, depth: int, count: list[int]) -> I
     try:
         entries = sorted(os.scandir(folder), key=lambda e: e.name)
     except OSError as error:
-        yield File(folder, uri, f"cannot be listed: {error.strerror}")
+        yield File(folder, uri, f"cannot be listed: {os_words(error)}")
         return
     for entry in entries:
         count[0] += 1

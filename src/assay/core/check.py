@@ -22,7 +22,8 @@ class CheckSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     `needs` is the extra to install; `cost` "instant" may run in the caller's process (its parser bounds itself), others
     run in a worker that is killed at its limits; `version` rises when the same input may get another answer.
-    `reads` are the roles (data, holdout, champion, reference) whose subjects it looks at besides its own.
+    `reads` are the roles (data, holdout, champion, reference) whose subjects it looks at besides its own; `measures`
+    are the keys (see `Measure.key`) of every measure that it may give, so that a missing one can be told from a typo.
     """
 
     id: str
@@ -36,6 +37,7 @@ class CheckSpec(msgspec.Struct, frozen=True, kw_only=True):
     cacheable: bool = True
     reads: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
 
 
 def check(
@@ -51,6 +53,7 @@ def check(
     cacheable: bool = True,
     reads: tuple[str, ...] = (),
     libraries: tuple[str, ...] = (),
+    measures: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
     """Declare a check. The function takes its subject, then typed keyword parameters, and yields what it finds.
 
@@ -69,6 +72,7 @@ def check(
         cacheable=cacheable,
         reads=reads,
         libraries=libraries,
+        measures=measures,
     )
 
     def declare(function: F) -> F:

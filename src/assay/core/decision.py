@@ -10,6 +10,7 @@ import msgspec
 
 from assay.core.canonical import SCHEMA, Schema
 from assay.core.finding import Json, Outcome, Severity
+from assay.core.release import Terms
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time with its zone: one without cannot be compared, so it is refused when read."""
@@ -84,60 +85,92 @@ class OutcomeFact(msgspec.Struct, frozen=True, kw_only=True):
     bundle: str
 
 
-class ApprovalFact(msgspec.Struct, frozen=True, kw_only=True):
-    """An approval, with who signed it."""
+class Standing(StrEnum):
+    """What became of a person's word at the gate."""
+
+    COUNTS = "counts"
+    REFUSES = "refuses"
+    SET_ASIDE = "set-aside"
+    NOT_NEEDED = "not-needed"
+
+
+class ApprovalFact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An approval, with who signed it. The gate adds what became of it, and why where it was set aside."""
 
     approval: Approval
     signer: Signer
+    standing: Standing | None = None
+    why: str = ""
 
 
-class WaiverFact(msgspec.Struct, frozen=True, kw_only=True):
-    """A waiver, with who signed it."""
+class WaiverFact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A waiver, with who signed it. The gate adds what became of it, and why where it was set aside."""
 
     waiver: Waiver
     signer: Signer
+    standing: Standing | None = None
+    why: str = ""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the gate reads, all signatures verified before.
 
     `expected` says, for each check id that applies to this release, which subjects it must have been asked of: a check
-    that never ran is missing, not silent. `severities` is the highest severity each check gives, `defaults` its
-    parameters when nobody sets any. `conflicts` are facts that contradict each other; `authors` signed the model.
+    that never ran is missing, not silent. `gives` are the keys of the measures that each check may give, `severities`
+    the highest severity, `defaults` its parameters when nobody sets any. `conflicts` are facts that contradict each
+    other; `authors` signed the model; `terms` are those of the Release.
     """
 
     release: str
+    terms: Terms | None = None
     outcomes: tuple[OutcomeFact, ...] = ()
     approvals: tuple[ApprovalFact, ...] = ()
     waivers: tuple[WaiverFact, ...] = ()
     authors: tuple[Signer, ...] = ()
     conflicts: tuple[str, ...] = ()
     expected: dict[str, tuple[str, ...]] = {}
+    gives: dict[str, tuple[str, ...]] = {}
     severities: dict[str, Severity] = {}
     defaults: dict[str, dict[str, Json]] = {}
 
 
+Asks = Literal["evidence", "findings", "outcome", "measure", "contract", "approvals"]
+"""What a rule speaks of; `evidence` is the one that always holds: that the evidence agrees."""
+
+
 class RuleTrace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How one rule was decided: what it asks, what was seen, and why. `value`, `low`, `high`, `bound` for measures."""
+    """How one rule was decided: what it asks, what was seen, and why.
+
+    `check` is the pattern of an outcome or findings rule, or the check that gave the measure; `covers` are the checks
+    that the rule reads, `decided_by` those that decided it (where it stops, those that stop it). `value`, `low`,
+    `high`, `n`, `bound`, `versus` are a measure's; `unsure`: only the end of its interval lies outside the bound.
+    `roles` are those that an approvals rule asks for, `missing` those without a valid approval.
+    """
 
     line: int
     rule: str
-    asks: str
+    asks: Asks
     verdict: Verdict
     saw: str
     reason: str = ""
     fix: str = ""
     check: str = ""
+    covers: tuple[str, ...] = ()
+    decided_by: tuple[str, ...] = ()
     measure: str = ""
+    versus: str = ""
     value: float | None = None
     low: float | None = None
     high: float | None = None
+    n: int | None = None
     bound: float | None = None
     better: Literal["higher", "lower", ""] = ""
     reads: Literal["value", "lower95", "upper95", ""] = ""
+    unsure: bool = False
     fingerprints: tuple[str, ...] = ()
     waived: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     vouched: tuple[str, ...] = ()
 
 

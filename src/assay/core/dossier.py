@@ -13,11 +13,12 @@ from assay.core.report import Report
 
 
 class Vouch(msgspec.Struct, frozen=True, kw_only=True):
-    """Who stands for an outcome: the signer of the bundle it came in. `person` is "" for an unsigned run."""
+    """Who stands for an outcome: the signer of the bundle it came in, with the key's id ("" for an unsigned run)."""
 
     check: str
     subject: str
     person: str
+    key: str = ""
     at: datetime
     bundle: str
 
@@ -31,12 +32,19 @@ class SignedMaterial(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
+State = Literal["evidenced", "declared", "missing", "outside"]
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One requirement of a framework, and how this release meets it."""
+    """One requirement of a framework, and how this release meets it.
+
+    Evidenced: a check looked. Declared: the manifest says so. Missing: neither, though it could. Outside: nothing in
+    this version speaks of it.
+    """
 
     id: str
     name: str
-    state: Literal["evidenced", "declared", "missing", "outside"]
+    state: State
     checks: tuple[str, ...] = ()
 
 

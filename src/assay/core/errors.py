@@ -52,3 +52,8 @@ class MissingExtra(CouldNotLook):
     def __init__(self, library: str, extra: str) -> None:
         super().__init__(f"{library} is not installed; pip install 'assay[{extra}]'")
         self.library, self.extra = library, extra
+
+
+def os_words(error: OSError) -> str:
+    """What the system said, as part of our line: `permission denied`."""
+    return (error.strerror or "input or output failed").lower()

@@ -122,9 +122,22 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     direction: Direction = Direction.NEITHER
     method: str = ""
 
+    @property
+    def key(self) -> str:
+        """What is measured: `performance.recall`, or `performance.recall versus champion` for a difference."""
+        return measure_key(self.name, self.versus)
+
+
+def measure_key(name: str, versus: str = "") -> str:
+    """The key of a measure by its name and what it is compared to."""
+    return f"{name} versus {versus}" if versus else name
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What one check said of one subject. `reads` are the digests of everything it looked at."""
+    """What one check said of one subject. `reads` are the digests of everything it looked at.
+
+    `notes` say under what conditions it looked, such as the sandbox that a pickled model was loaded in.
+    """
 
     check: str
     version: int
@@ -139,4 +152,5 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Json] = {}
     seed: int = 0
     reads: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
     tool: str = ""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
-from assay.core.finding import Json, Outcome
+from assay.core.finding import Outcome
 
 ArrowTable = Any  # pyarrow.Table; core must not import pyarrow
 FloatArray = Any  # numpy.ndarray of float64
@@ -69,21 +69,11 @@ class Log(Protocol):
     def append(self, kind: str, subject_digest: str, payload: bytes, actor: str, workspace: str = "") -> Any:
         """Durably append one entry and return it."""
 
-    def read(self, after: int = 0) -> Iterator[Any]:
-        """Entries with an index of at least `after`, in order."""
+    def read(self, after: int = -1) -> Iterator[Any]:
+        """Entries with an index greater than `after`, in order."""
 
     def checkpoint(self) -> str:
         """A signed note over the tree's size and root."""
-
-
-class BlobStore(Protocol):
-    """Payload bytes by entry, erasable without breaking the log."""
-
-    def payload(self, entry: Any) -> bytes:
-        """The bytes that were appended. Raises VerificationError if they do not match."""
-
-    def erase(self, index: int, reason: str, actor: str) -> Any:
-        """Delete the bytes and leave a tombstone."""
 
 
 class Executor(Protocol):
@@ -94,6 +84,3 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Stop the workers."""
-
-
-Parameters = dict[str, Json]

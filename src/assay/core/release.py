@@ -8,6 +8,7 @@ import msgspec
 
 from assay.core.canonical import SCHEMA, Schema, digest_of
 from assay.core.finding import Json
+from assay.core.subject import Contract
 
 
 class Role(StrEnum):
@@ -40,8 +41,26 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str] = {}
 
 
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What the figures of a release rest on besides its files, as its manifest says.
+
+    `contract` says what an attacker can change; `model` and `reads` (by role) hold the facts about the model and about
+    whatever trains or judges it: label, positive value, dropped columns, inputs. Whoever is judged writes them, so they
+    are shown to those who approve, and a policy can pin their digest.
+    """
+
+    contract: Contract = Contract()
+    model: dict[str, Json] = {}
+    reads: dict[str, dict[str, Json]] = {}
+
+    @property
+    def digest(self) -> str:
+        """`sha256:<hex>` of the canonical JSON (RFC 8785) of the terms."""
+        return digest_of(self)
+
+
 class Release(msgspec.Struct, frozen=True, kw_only=True):
-    """The set that ships together. `threshold` is by model name; `contract` digests the input schema and features.
+    """The set that ships together, and the terms on which it is judged. `threshold` is by model name.
 
     `code` is the training code's commit as declared in the manifest, "" where nothing records it.
     """
@@ -50,7 +69,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     system: str
     materials: tuple[Material, ...]
     threshold: dict[str, float]
-    contract: str
+    terms: Terms
     code: str = ""
     declared: dict[str, Json] = {}
 
@@ -94,8 +113,7 @@ def differences(old: Release, new: Release) -> tuple[str, ...]:
             said.append(f"{name} was {'added' if x is None else 'removed'}")
         elif (x.digest, x.uri, x.role) != (y.digest, y.uri, y.role):
             said.append(f"{x.role} {name} changed ({y.uri})")
-    if old.contract != new.contract:
-        said.append("input schema or feature contract changed")
+    said += _terms(old.terms, new.terms)
     if old.code != new.code:
         said.append("training code changed")
     if old.declared != new.declared:
@@ -103,6 +121,23 @@ def differences(old: Release, new: Release) -> tuple[str, ...]:
     if not said and old.digest != new.digest:
         said.append("other facts changed")
     return tuple(said)
+
+
+def _terms(old: Terms, new: Terms) -> list[str]:
+    said: list[str] = []
+    before, after = old.contract.features, new.contract.features
+    changed = [name for name in sorted(set(before) | set(after)) if before.get(name) != after.get(name)]
+    if changed:
+        more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+        said.append(f"feature contract of {', '.join(changed[:5])}{more} changed")
+    if old.contract.constraints != new.contract.constraints:
+        said.append("constraints changed")
+    if old.model != new.model:
+        said.append("facts about the model changed")
+    for role in sorted(set(old.reads) | set(new.reads)):
+        if old.reads.get(role) != new.reads.get(role):
+            said.append(f"facts about its {role} changed")
+    return said
 
 
 def _number(value: float | None) -> str:

@@ -14,7 +14,7 @@ from assay.core.subject import Kind, Stage, Subject
 
 
 class CheckInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A check's own words, carried along so that a renderer needs nothing else."""
+    """A check's own words, carried along so that a renderer needs nothing else. `fix` is what its help says to do."""
 
     id: str
     version: int
@@ -24,6 +24,7 @@ class CheckInfo(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...]
     summary: str
     help: str
+    fix: str = ""
 
 
 class TagInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,66 +1,176 @@
-"""Rows that two tables share, against how often rows of one table have a twin by nature."""
+"""Rows that two tables share, against how often such rows repeat by nature, and how often chance makes twins."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
+import numpy as np
+
+from assay.stats.intervals import wilson
+
+Array = Any
+DIGITS = 6
+SPECIFIC = 3
+HALF = 0.4629583  # numbers of few decimals lie on 0.5 exactly, where a jitter would tip them over
 
 
-class Overlap(msgspec.Struct, frozen=True):
-    """`shared` rows of the second table that are in the first, `twins` rows of the first with a twin in it, and the
-    first shared row (0-based) of the second, or None."""
+class Overlap(msgspec.Struct, frozen=True, kw_only=True):
+    """Distinct rows of a second table (the holdout) that are also in a first one (training), and what nature explains.
 
+    `rows` distinct rows of the second table, `shared` of them also in the first, `other_label` of those only under
+    another label there (None where no label is compared). `most` is an upper bound of the share that is shared without
+    a leak. `chance` is how many rows would agree by chance in their three rarest values with a row of the first table.
+    `first` is the first shared row (0-based) of the second table, or None.
+    """
+
+    rows: int
     shared: int
-    twins: int
+    other_label: int | None
+    most: float
+    chance: float
     first: int | None
 
 
-def overlap(first: Any, second: Any) -> Overlap:
-    """Compare two Arrow tables with the same columns; null equals null. Exact, by DuckDB's hash grouping.
+def overlap(first: Any, second: Any, label: str = "") -> Overlap:
+    """Compare two Arrow tables with the same columns, of at least one row each; null equals null.
 
-    A column of numbers in one table and of words in the other (one bad cell is enough) is compared as text, numbers
-    written alike, so that a stray word hides no shared row.
+    Floats are compared at 6 significant digits, so that a jitter hides nothing. A column of numbers in one table and of
+    words in the other (one bad cell is enough) is compared as text, numbers written alike. `label` names a column that
+    is left out of the comparison and then asked about the shared rows.
+
+    `most` comes from repeats inside each table, each distinct row counted once. For a table that is split
+    at random, the share of the drawn rows that are in the rest bounds what a fresh holdout would share, because that
+    share is concave in the size of the rest and 0 at 0 (with a draw of one row it is the coverage of Good and Turing:
+    1 − rows that occur once / rows). The first table gives one bound, the second another. The lesser holds (copies made
+    inside one table raise that table's only), but never less than the second's own estimate: a holdout that is merely
+    more concentrated repeats its rows more.
     """
-    import duckdb
+    names = [n for n in first.column_names if n != label]
+    size = first.num_rows
+    codes = [_codes(first.column(n), second.column(n)) for n in names]
+    group = _grouped(codes)
+    count = np.bincount(group[:size], minlength=group.max() + 1)
+    held = np.bincount(group[size:], minlength=len(count))
+    both = (count > 0) & (held > 0)
+    rows, shared = int((held > 0).sum()), int(both.sum())
+    places = np.flatnonzero(both[group[size:]])
+    mine = repeats(count[count > 0], size, len(group) - size)
+    theirs = repeats(held[held > 0], size, len(group) - size)
+    other = None
+    if label:
+        labelled = _grouped([group, _codes(first.column(label), second.column(label))])
+        agrees = np.isin(labelled[size:], labelled[:size])
+        other = shared - len(np.unique(group[size:][agrees]))
+    return Overlap(
+        rows=rows, shared=shared, other_label=other, most=max(min(mine[1], theirs[1]), theirs[0]),
+        chance=_chance(codes, group, size),
+        first=int(places[0]) if len(places) else None,
+    )  # fmt: skip
 
-    first, second = _alike(first, second)
-    names = ", ".join('"' + n.replace('"', '""') + '"' for n in first.column_names)
-    connection = duckdb.connect(config={"threads": 1})
-    try:
-        connection.register("a", first)
-        connection.register("b", second)
-        counted = f"SELECT {names}, count(*) AS n FROM a GROUP BY {names}"  # noqa: S608 - quoted above
-        connection.execute(f"CREATE TEMP TABLE seen AS {counted}")
-        pairs = " AND ".join(f"seen.{n} IS NOT DISTINCT FROM t.{n}" for n in names.split(", "))
-        twins = connection.execute("SELECT coalesce(sum(n) FILTER (n > 1), 0)::BIGINT FROM seen").fetchone()
-        numbered = f"SELECT {names}, row_number() OVER () - 1 AS place FROM b"  # noqa: S608
-        shared = connection.execute(
-            f"SELECT count(*), min(place) FROM ({numbered}) t SEMI JOIN seen ON {pairs}"  # noqa: S608
-        ).fetchone()
-    finally:
-        connection.close()
-    return Overlap(int(shared[0]), int(twins[0]), None if shared[1] is None else int(shared[1]))
+
+def repeats(counts: Array, seen: int, drawn: int) -> tuple[float, float]:
+    """(estimate, upper 95% bound) of the share of distinct rows, of `drawn` new ones, that are among `seen` others.
+
+    `counts` is how often each distinct row of a table occurs. Of several sizes of draw the one with the least bound is
+    taken. (1, 1) for a table of one row, which says nothing.
+    """
+    times, of = np.unique(counts, return_counts=True)
+    n, repeated = int(counts.sum()), int((counts > 1).sum())
+    if n < 2:
+        return 1.0, 1.0
+    share = 1.0
+    for draw in np.unique(np.geomspace(1, max(1, min(drawn, n // 2)), 12).astype(int)):
+        part = draw / n
+        nowhere, only = (1 - part) ** times, part**times
+        inside = float((of * (1 - nowhere - only)).sum() / (of * (1 - nowhere)).sum())
+        share = min(share, inside * max(1.0, seen / (n - draw)))
+    once = n - int((counts == 1).sum())
+    high = wilson(once, n)[1] * max(1.0, seen / (n - 1))
+    if repeated:
+        high = min(high, share * wilson(repeated, len(counts))[1] * len(counts) / repeated)
+    return max(0.0, float(share)), float(min(1.0, max(high, share)))
 
 
-def _alike(first: Any, second: Any) -> tuple[Any, Any]:
+def _chance(codes: list[Array], group: Array, size: int) -> float:
+    """Distinct rows of the second table that would agree by chance with one of the first in their rarest values.
+
+    Values are taken as independent, with their shares among the *distinct* rows of the first table, and only the three
+    rarest of each row count: columns that follow from others (as one-hot columns do) would make every row look unique.
+    """
+    train = np.unique(group[:size], return_index=True)[1]
+    hold = size + np.unique(group[size:], return_index=True)[1]
+    rarest = np.zeros((SPECIFIC + 1, len(hold)))
+    for code in codes:
+        count = np.bincount(code[train], minlength=code.max() + 1)
+        with np.errstate(divide="ignore"):
+            rarest[SPECIFIC] = np.log(count / len(train))[code[hold]]
+        rarest.sort(axis=0)
+    return float(-np.expm1(-len(train) * np.exp(rarest[:SPECIFIC].sum(axis=0))).sum())
+
+
+def _grouped(codes: list[Array]) -> Array:
+    """A number from 0 per row, the same for rows that agree in every code; exact, by hashing."""
     import pyarrow as pa
 
+    group = codes[0].astype(np.int64)
+    for code in codes[1:]:
+        joined = pa.array(group * (int(code.max()) + 1) + code).dictionary_encode()
+        group = joined.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return group
+
+
+def _codes(first: Any, second: Any) -> Array:
+    """A number from 0 per value, over the rows of both columns: the same where the values are."""
+    import pyarrow as pa
+
+    types = {first.type, second.type}
     numeric = {pa.int64(), pa.float64(), pa.bool_()}
-    tables = [first, second]
-    for place, name in enumerate(first.column_names):
-        types = {t.schema.field(name).type for t in tables}
-        if len(types) == 1 or types <= numeric:
-            continue
-        for i, table in enumerate(tables):
-            tables[i] = table.set_column(place, name, pa.array(map(_text, table.column(name).to_pylist()), pa.string()))
-    return tables[0], tables[1]
+    if types <= numeric and pa.float64() in types:
+        values = pa.chunked_array([_digits(_floats(first)), _digits(_floats(second))])
+    elif len(types) == 1:
+        values = pa.chunked_array([*first.chunks, *second.chunks], type=first.type)
+    elif types <= numeric:
+        values = pa.chunked_array([_floats(first), _floats(second)])
+    else:
+        values = pa.chunked_array([*_words(first).chunks, *_words(second).chunks], type=pa.string())
+    encoded = values.dictionary_encode(null_encoding="encode")
+    return np.concatenate([c.indices.to_numpy(zero_copy_only=False) for c in encoded.chunks])
 
 
-def _text(value: Any) -> str | None:
+def _floats(column: Any) -> Array:
+    import pyarrow as pa
+
+    column = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
+    return column.cast(pa.float64(), safe=False).to_numpy().astype(np.float64, copy=False)
+
+
+def _digits(values: Array) -> Array:
+    """An int64 per float, the same for floats that round to the same 6 significant digits; NaN equals NaN."""
+    usual = np.isfinite(values) & (np.abs(values) > 1e-300)
+    x = np.where(usual, values, 1.0)
+    power = np.floor(np.log10(np.abs(x)))
+    digits = np.floor(np.abs(x) / 10.0 ** (power - DIGITS + 1) + HALF).astype(np.int64)
+    full = digits >= 10**DIGITS  # 9.999999 rounds to 10.0000
+    digits = np.where(full, 10 ** (DIGITS - 1), digits) * np.sign(x).astype(np.int64)
+    key = digits * 1024 + (power + full).astype(np.int64) + 400
+    special = np.where(np.isnan(values), 1, np.where(values > 1, 2, np.where(values < -1, 3, 0)))
+    return np.where(usual, key, special)
+
+
+def _words(column: Any) -> Any:
+    """The column as text, with numbers written alike; only its distinct values are spelled out."""
+    import pyarrow as pa
+
+    parts = [chunk.dictionary_encode() for chunk in column.chunks]
+    spelled = [pa.array([_word(v) for v in part.dictionary.to_pylist()], pa.string()) for part in parts]
+    return pa.chunked_array([s.take(p.indices) for s, p in zip(spelled, parts, strict=True)], type=pa.string())
+
+
+def _word(value: Any) -> str | None:
     if value is None:
         return None
     try:
-        return repr(float(value))
+        return repr(float(f"{float(value):.{DIGITS - 1}e}"))
     except (TypeError, ValueError):
         return str(value)

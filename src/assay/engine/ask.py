@@ -25,6 +25,7 @@ class End(msgspec.Struct, frozen=True, tag="end"):
     status: Status
     complete: bool
     reason: str = ""
+    notes: tuple[str, ...] = ()
 
 
 Emit = Callable[[Yielded], None]
@@ -33,6 +34,12 @@ Handles = dict[tuple[str, str], Any]
 
 def ask(task: Task, check: LoadedCheck, emit: Emit, progress: Progress, handles: Handles) -> End:
     """Run the check to its end; never raises for what the check or its subject does wrong."""
+    end = _asked(task, check, emit, progress, handles)
+    case = handles.get(_key(task, task.subject)) if task.target.kind is Kind.MODEL else None
+    return replace(end, notes=case.take_notes()) if case is not None else end
+
+
+def _asked(task: Task, check: LoadedCheck, emit: Emit, progress: Progress, handles: Handles) -> End:
     try:
         subject = open_handle(task, task.subject, handles)
         roles = {r: open_handle(task, n, handles) for r, n in _roles(task, check).items()}
@@ -44,6 +51,8 @@ def ask(task: Task, check: LoadedCheck, emit: Emit, progress: Progress, handles:
         if "progress" in names:
             keywords["progress"] = progress  # type: ignore[assignment]
         for item in check.function(subject, **keywords, **roles):
+            if isinstance(item, Measure) and item.key not in check.spec.measures:
+                raise ValueError("a measure that the check does not declare")
             emit(complete_finding(item, task, check) if isinstance(item, Finding) else item)
     except NotApplicable as why:
         return End(Status.NOT_APPLICABLE, True, str(why))
@@ -139,6 +148,7 @@ def outcome_of(task: Task, check: LoadedCheck, items: list[Yielded], end: End) -
         parameters=parameters,
         seed=task.seed,
         reads=reads_of(task),
+        notes=end.notes,
         tool=tool_text(check.spec),
     )
 
@@ -163,12 +173,17 @@ def open_handle(task: Task, name: str, handles: Handles) -> Any:
     root = Path(task.root)
     if subject.kind is Kind.ARTIFACT:
         return Artifact(name=subject.name, path=root / subject.uri, uri=subject.uri, digest=subject.digest)
-    key = (f"{task.root}\0{name}", f"{subject.digest}{subject.options}{task.contract}{task.weak_sandbox}")
+    key = _key(task, name)
     if key not in handles:
         while len(handles) >= 6:
             handles.pop(next(iter(handles))).close()
         handles[key] = _open(task, name, root)
     return handles[key]
+
+
+def _key(task: Task, name: str) -> tuple[str, str]:
+    subject = task.subjects[name]
+    return f"{task.root}\0{name}", f"{subject.digest}{subject.options}{task.contract}{task.weak_sandbox}"
 
 
 def _open(task: Task, name: str, root: Path) -> Any:
@@ -180,7 +195,5 @@ def _open(task: Task, name: str, root: Path) -> Any:
     if subject.kind is Kind.MODEL:
         from assay.adapters.cases import open_model
 
-        return open_model(
-            subject, task.subjects, root, task.contract, weak_sandbox=task.weak_sandbox, threads=task.threads
-        )
+        return open_model(subject, task.subjects, root, task.contract, weak_sandbox=task.weak_sandbox)
     raise NotApplicable(f"{subject.kind} subjects cannot be opened by this version")

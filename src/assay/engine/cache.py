@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from assay.core.files import replacing
 from assay.core.finding import Outcome, Status
 
 
@@ -47,11 +47,7 @@ class FileCache:
             return
         path = self._path(key)
         data = msgspec.json.encode(outcome, order="deterministic")
-        temporary = path.with_suffix(f".{os.getpid()}")
-        try:
+        with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(self._seal(key, data) + b"\n" + data)
-            os.replace(temporary, path)
-        except OSError:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            with replacing(path, durable=False) as stream:
+                stream.write(self._seal(key, data) + b"\n" + data)

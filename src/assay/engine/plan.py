@@ -15,8 +15,6 @@ from assay.core.text import nearest, visible
 from assay.engine.registry import check_ids, load, resolve_parameters
 from assay.engine.task import Limits, Task, seed_for
 
-ORDER = (Kind.ARTIFACT, Kind.DATASET, Kind.MODEL)
-
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How to ask: which checks, with which parameters, from which seed, within which limits."""
@@ -48,11 +46,18 @@ def select(settings: Settings) -> tuple[str, ...]:
 def plan(
     subjects: Mapping[str, Subject], asked: list[tuple[Kind, str]], root: str, contract: Contract, settings: Settings
 ) -> list[Task]:
-    """One task for each check and each asked (kind, subject name), in the order of the report."""
+    """One task for each check and each asked (kind, subject name), in the report's order, that of `Kind`.
+
+    Raises UsageError where nothing can be asked of a subject: it is never left out in silence.
+    """
     chosen = select(settings)
     tasks = []
-    for kind in ORDER:
-        for name in (n for k, n in asked if k is kind):
+    for kind in Kind:
+        names = [n for k, n in asked if k is kind]
+        if names and not check_ids(kind):
+            what = f"no check is asked of the kind {kind.value!r} yet: {visible(', '.join(names))}"
+            raise UsageError(what, fix="take it out of what is examined")
+        for name in names:
             for check_id in (i for i in check_ids(kind) if i in chosen):
                 tasks.append(_task(check_id, kind, name, subjects, root, contract, settings))
     if not tasks:
@@ -86,7 +91,6 @@ def _task(
         parameters=resolve_parameters(check, given, where=f"checks.{check_id}"),
         seed=seed_for(settings.seed, check_id, subjects[name].digest),
         weak_sandbox=settings.weak_sandbox,
-        threads=1,
         limits=settings.limits,
     )
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import msgspec
 
 from assay.core.check import Yielded
-from assay.core.errors import AssayError
+from assay.core.errors import AssayError, os_words
 from assay.core.finding import Outcome, Status
 from assay.core.protocols import Progress, silent
 from assay.engine.ask import End, outcome_of
@@ -29,6 +29,10 @@ PRELOAD = (
     "onnxruntime", "assay.adapters.tables", "assay.adapters.cases",
 )  # fmt: skip
 _TICK = 0.2
+
+
+class _WorkerLost(Exception):  # noqa: N818 - it ends one task, it is no failure of the pool
+    """A worker closed its socket, or sent what no honest worker sends."""
 
 
 class _Worker:
@@ -105,7 +109,7 @@ class WorkerPool:
             )
         except OSError as error:
             self._control.close()
-            what = f"the worker processes could not be started: {(error.strerror or 'unknown').lower()}"
+            what = f"the worker processes could not be started: {os_words(error)}"
             raise AssayError(what, where=sys.executable, fix="check that you may run it") from None
         finally:
             theirs.close()
@@ -145,24 +149,27 @@ class WorkerPool:
         ended = []
         for key, _ in selector.select(_TICK):
             worker: _Worker = key.data
-            end = self._read(worker)
+            try:
+                end = self._read(worker)
+            except _WorkerLost:
+                selector.unregister(worker.socket)
+                worker.stop()
+                why = "the worker ended without a word (killed by the system, or out of memory)"
+                end = End(Status.OPEN, False, why)
             if end is not None:
-                if worker.socket.fileno() >= 0 and end.reason.startswith("the worker ended"):
-                    selector.unregister(worker.socket)
-                    worker.stop()
                 ended.append((worker, end))
         return ended
 
     @staticmethod
     def _read(worker: _Worker) -> End | None:
-        lost = End(Status.OPEN, False, "the worker ended without a word (killed by the system, or out of memory)")
+        """How its task ended, if it said so. Raises _WorkerLost when nothing more can come from it."""
         try:
             data = worker.socket.recv(1 << 20)
             messages = worker.inbox.feed(data)
         except (OSError, ValueError, msgspec.DecodeError):
-            return lost
+            raise _WorkerLost from None
         if not data:
-            return lost
+            raise _WorkerLost
         for message in messages:
             if isinstance(message, Ready):
                 worker.pid = message.pid

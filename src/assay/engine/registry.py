@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import typing
 from functools import cache
 from importlib import import_module
@@ -18,6 +19,7 @@ from assay.core.report import CheckInfo
 from assay.core.subject import Kind
 from assay.core.text import nearest, visible
 
+_FIX = re.compile(r"\n\s*Fix:\s*(.+?)(?:\n\s*\n|\Z)", re.S)
 RESERVED = frozenset({"seed", "progress"})
 
 
@@ -43,9 +45,11 @@ class LoadedCheck(msgspec.Struct, frozen=True):
         """The check's own words, for a report."""
         s = self.spec
         summary, _, _ = self.doc.partition("\n")
+        told = _FIX.search(self.doc)
+        fix = " ".join(told[1].replace("`", "").split()) if told is not None else ""
         return CheckInfo(
             id=s.id, version=s.version, kind=s.kind, stage=s.stage, severity=s.severity, tags=s.tags,
-            summary=summary, help=self.doc,
+            summary=summary, help=self.doc, fix=fix,
         )  # fmt: skip
 
 

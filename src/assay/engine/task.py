@@ -32,7 +32,6 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Json] = {}
     seed: int = 0
     weak_sandbox: bool = False
-    threads: int = 1
     limits: Limits = Limits()
 
     @property

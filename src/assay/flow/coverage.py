@@ -3,47 +3,56 @@
 from __future__ import annotations
 
 from assay.core.decision import Decision, Verdict
-from assay.core.dossier import Coverage, Entry
+from assay.core.dossier import Coverage, Entry, State
 from assay.core.finding import Status
 from assay.core.report import Report
-from assay.taxonomy.frameworks import crosswalk, crosswalk_subjects, frameworks, resolve
+from assay.taxonomy.frameworks import Framework, crosswalk, crosswalk_subjects, frameworks
 
 SHOWN = ("eu-ai-act", "nist-ai-rmf", "iso-42001", "atlas", "owasp-ml-2023", "nist-aml")
 """The frameworks a page shows first; every other one is in the data."""
 
 
 def coverage_of(report: Report, decision: Decision | None) -> tuple[Coverage, ...]:
-    """Entries that Assay's checks can give evidence for: evidenced where one looked, missing where none did.
+    """Every entry of the frameworks: evidenced where a check looked, declared where only the manifest speaks of it.
 
-    An entry that no check of this version speaks of is outside, and only counted. A check that found something wrong
-    still is evidence: someone looked.
+    An entry that something could speak of and nothing did is missing; one that nothing in this version speaks of is
+    outside. A check that found something wrong still is evidence: someone looked.
     """
     looked = {o.check for o in report.body.outcomes if o.status in (Status.PASS, Status.FAIL) and o.complete}
     if decision is not None and not decision.preview:
         looked |= _gate_evidence(decision)
-    by_tag: dict[str, list[str]] = {}
+    declared = _declared(report)
+    sources: dict[str, list[str]] = {}
     for source in crosswalk_subjects():
         for tag in crosswalk(source):
-            by_tag.setdefault(tag, []).append(source)
-    names = {prefix: (name, edition, url) for prefix, name, edition, url, _ in frameworks()}
-    result = []
-    for prefix in SHOWN:
-        name, edition, url = names[prefix]
-        entries = [
-            _entry(tag, sources, looked) for tag, sources in sorted(by_tag.items()) if tag.startswith(f"{prefix}:")
-        ]
-        verified = all(info.verified for tag in by_tag if tag.startswith(f"{prefix}:") and (info := resolve(tag)))
-        result.append(
-            Coverage(framework=name, edition=edition, url=url, verified=verified, entries=tuple(e for e in entries))
-        )
-    return tuple(result)
+            sources.setdefault(tag, []).append(source)
+    known = {f.prefix: f for f in frameworks()}
+    return tuple(_coverage(known[prefix], sources, looked, declared) for prefix in SHOWN)
 
 
-def _entry(tag: str, sources: list[str], looked: set[str]) -> Entry:
-    info = resolve(tag)
-    assert info is not None
-    found = tuple(s for s in sources if s in looked)
-    return Entry(id=info.id, name=info.name, state="evidenced" if found else "missing", checks=found or tuple(sources))
+def _coverage(one: Framework, sources: dict[str, list[str]], looked: set[str], declared: set[str]) -> Coverage:
+    entries = []
+    for id_, name in one.entries:
+        named = sources.get(f"{one.prefix}:{id_}", [])
+        found = tuple(s for s in named if s in looked)
+        said = tuple(s for s in named if s in declared)
+        state: State = "evidenced" if found else "declared" if said else "missing" if named else "outside"
+        checks = found or said or tuple(s for s in named if not s.startswith("manifest."))
+        entries.append(Entry(id=id_, name=name, state=state, checks=checks))
+    return Coverage(framework=one.name, edition=one.edition, url=one.url, verified=one.verified, entries=tuple(entries))
+
+
+def _declared(report: Report) -> set[str]:
+    """The parts of the manifest that say something."""
+    system, release = report.body.system, report.body.release
+    found = set()
+    if system is not None and system.owner and system.purpose and system.risk:
+        found.add("manifest.system")
+    if release is not None and release.terms.contract.features:
+        found.add("manifest.features")
+    if release is not None and release.code:
+        found.add("manifest.training")
+    return found
 
 
 def _gate_evidence(decision: Decision) -> set[str]:

@@ -16,7 +16,6 @@ SKIPPED = {".git", ".venv", "venv", "node_modules", "__pycache__", ".assay", "si
 HOLDOUT = ("holdout", "test", "valid", "eval")
 MOST_FILES = 20_000
 
-PROFILES = ("starter", "team", "regulated")
 _RULES = {
     "starter": """\
   - findings: {severity: critical, unwaived_max: 0}
@@ -38,6 +37,13 @@ _RULES = {
   - approvals: {roles: [security, compliance], distinct: 2, exclude: author}
 """,
 }
+PROFILES = tuple(_RULES)
+_OBSERVE = "observe    # says what it would decide and exits 0 whatever that is; `enforce` decides"
+
+
+def observes(profile: str) -> bool:
+    """Whether the policy of a profile only says what it would decide."""
+    return profile == "starter"
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -117,7 +123,7 @@ def draft_policy(profile: str) -> str:
     """The text of policy.yaml for a profile."""
     return (
         "# The release policy. Its owner signs it: assay sign policy.yaml --key owner.key\n"
-        f"policy: release\nversion: 1\nmode: {'observe' if profile == 'starter' else 'enforce'}\n"
+        f"policy: release\nversion: 1\nmode: {_OBSERVE if observes(profile) else 'enforce'}\n"
         "waivers: {roles: [security], longest: 90d}\nrequire:\n" + _RULES[profile]
     )
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from assay.core.artifact import readable
 from assay.core.canonical import digest_file
-from assay.core.errors import InputError, UsageError
+from assay.core.errors import InputError, UsageError, os_words
 from assay.core.finding import Outcome
 from assay.core.protocols import Cache, Clock, Executor, Progress, silent, system_clock
 from assay.core.release import Release
@@ -76,9 +76,7 @@ def _digest(subject: Subject) -> str:
             raise InputError("is not a regular file", where=subject.uri, fix="name a table or a model file")
         return digest_file(path)
     except OSError as error:
-        raise InputError(
-            (error.strerror or "cannot be read").lower(), where=subject.uri, fix="check the path"
-        ) from None
+        raise InputError(f"cannot be read: {os_words(error)}", where=subject.uri, fix="check the path") from None
 
 
 def examine_project(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -14,15 +15,14 @@ from assay.attest.note import read_checkpoint
 from assay.attest.vsa import Resource, Verdict, sign_verdict
 from assay.config.policy_file import Policy
 from assay.core.canonical import digest_bytes, digest_of
-from assay.core.decision import Decision, Facts, Roster, Signer
+from assay.core.decision import Decision, OutcomeFact, Roster, Signer
 from assay.core.dossier import Proof, Vouch
 from assay.core.errors import UsageError, VerificationError
 from assay.core.protocols import Log
-from assay.core.release import Release
 from assay.core.report import Report
 from assay.core.version import __version__
 from assay.engine.task import seed_for
-from assay.flow.join import Bundle, Joined, defaults, expected_for, join, vouches_of
+from assay.flow.join import Bundle, Joined, facts_of, join, vouches_of
 from assay.flow.papers import People, open_paper, trusted_policy, trusted_roster
 from assay.policy.decide import decide
 
@@ -37,6 +37,18 @@ class Gated(msgspec.Struct, frozen=True, kw_only=True):
     proof: Proof | None = None
 
 
+class Names(msgspec.Struct, frozen=True, kw_only=True):
+    """What the files are called that a decision leaves, so that the proof's commands name them. "" for one that is not.
+
+    `key` is the public half of the gate's key.
+    """
+
+    verdict: str = "verdict.json"
+    key: str = "gate.pub"
+    ledger: str = "ledger.db"
+    checkpoint: str = ""
+
+
 def gate(
     papers: Iterable[Path],
     policy_path: Path,
@@ -47,6 +59,7 @@ def gate(
     *,
     log: Log | None = None,
     key: PrivateKey | None = None,
+    names: Names = Names(),  # noqa: B008 - frozen
 ) -> Gated:
     """Decide on the Release that the papers speak of.
 
@@ -79,7 +92,7 @@ def gate(
         joined=joined,
         verdict=envelope,
         checkpoint=checkpoint,
-        proof=_proof(verdict, joined, key.public.id),
+        proof=_proof(verdict, joined, key.public.id, names),
     )
 
 
@@ -122,8 +135,9 @@ def _verdict(
     )
 
 
-def _proof(verdict: Verdict, joined: Joined, key: str) -> Proof:
+def _proof(verdict: Verdict, joined: Joined, key: str, names: Names) -> Proof:
     point = read_checkpoint(verdict.checkpoint)
+    against = f" --against {shlex.quote(names.checkpoint)}" if names.checkpoint else ""
     return Proof(
         verdict=verdict.resource_uri,
         key=key,
@@ -134,8 +148,8 @@ def _proof(verdict: Verdict, joined: Joined, key: str) -> Proof:
         checkpoint=verdict.checkpoint,
         inputs=tuple((Path(b.uri).name, b.digest) for b in joined.bundles),
         commands=(
-            "assay verify verdict.json --key gate.pub --at .",
-            "assay log verify --ledger ledger.db --against checkpoint.txt",
+            f"assay verify {shlex.quote(names.verdict)} --key {shlex.quote(names.key)} --at .",
+            f"assay log verify --ledger {shlex.quote(names.ledger)}{against}",
         ),
     )
 
@@ -145,26 +159,11 @@ def preview(report: Report, policy: Policy, now: datetime, who: str) -> tuple[De
     release = report.body.release
     if release is None:
         raise UsageError("a policy decides on a Release", fix="name a model in assay.yaml, or remove `policy:`")
-    return _preview(report, release, policy, now, who)
-
-
-def _preview(
-    report: Report, release: Release, policy: Policy, now: datetime, who: str
-) -> tuple[Decision, tuple[Vouch, ...]]:
-    from assay.core.decision import OutcomeFact
-    from assay.engine.registry import check_ids, load
-
     roles = tuple(sorted({role for rule in policy.file.evidence for role in rule.roles}))
     signer = Signer(person=who, key="", roles=roles)
-    facts = Facts(
-        release=release.digest,
-        outcomes=tuple(
-            OutcomeFact(outcome=o, signer=signer, at=report.run.started, bundle="this run")
-            for o in report.body.outcomes
-        ),
-        expected=expected_for(release, (report,)),
-        severities={i: load(i).spec.severity for i in check_ids()},
-        defaults=defaults(),
+    vouched = (
+        OutcomeFact(outcome=o, signer=signer, at=report.run.started, bundle="this run") for o in report.body.outcomes
     )
+    facts = facts_of(release, tuple(vouched), (report,))
     decision = decide(facts, policy, now, preview_reason="unsigned: this run only, on this machine")
     return decision, vouches_of(facts.outcomes)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from assay.attest import statement as st
 from assay.attest.files import FileDigest, root_digest
@@ -14,7 +15,7 @@ from assay.core.canonical import short
 from assay.core.decision import Approval, ApprovalFact, Facts, OutcomeFact, Signer, Waiver, WaiverFact
 from assay.core.dossier import SignedMaterial, Vouch
 from assay.core.errors import VerificationError
-from assay.core.finding import Json, Outcome, Status
+from assay.core.finding import Outcome, Status
 from assay.core.release import SHIPPED, Release, Role, differences, paths_of
 from assay.core.report import Report
 from assay.core.subject import Kind
@@ -76,9 +77,18 @@ def expected_for(release: Release, reports: Iterable[Report] = ()) -> dict[str, 
     return {check: tuple(names) for check, names in wanted.items()}
 
 
-def defaults() -> dict[str, dict[str, Json]]:
-    """Each check's parameters when nobody sets any."""
-    return {i: resolve_parameters(load(i), {}) for i in check_ids()}
+def facts_of(release: Release, outcomes: tuple[OutcomeFact, ...], reports: Iterable[Report]) -> Facts:
+    """What the gate reads of outcomes on a release, with what this version of Assay knows of every check."""
+    checks = {i: load(i) for i in check_ids()}
+    return Facts(
+        release=release.digest,
+        terms=release.terms,
+        outcomes=outcomes,
+        expected=expected_for(release, reports),
+        gives={i: check.spec.measures for i, check in checks.items()},
+        severities={i: check.spec.severity for i, check in checks.items()},
+        defaults={i: resolve_parameters(check, {}) for i, check in checks.items()},
+    )
 
 
 def join(papers: Iterable[Paper]) -> Joined:
@@ -96,18 +106,14 @@ def join(papers: Iterable[Paper]) -> Joined:
     model = {m.name for m in release.materials if m.role is Role.MODEL}
     authors = {s.key: s for p in papers for s in [p.signer] if p.kind == st.SIGNATURE}
     signed_model = {s.key for s in signatures if s.material in model}
-    facts = Facts(
-        release=release.digest,
-        outcomes=vouched,
+    facts = replace(
+        facts_of(release, vouched, (b.report for b in bundles)),
         approvals=tuple(
             ApprovalFact(approval=_word(p, Approval), signer=p.signer) for p in papers if p.kind == st.APPROVAL
         ),
         waivers=tuple(WaiverFact(waiver=_word(p, Waiver), signer=p.signer) for p in papers if p.kind == st.WAIVER),
         authors=tuple(a for key, a in authors.items() if key in signed_model),
         conflicts=tuple(_conflicts(bundles, release)),
-        expected=expected_for(release, (b.report for b in bundles)),
-        severities={i: load(i).spec.severity for i in check_ids()},
-        defaults=defaults(),
     )
     return Joined(release=release, facts=facts, bundles=bundles, signatures=signatures, vouches=vouches_of(vouched))
 
@@ -115,7 +121,14 @@ def join(papers: Iterable[Paper]) -> Joined:
 def vouches_of(facts: Iterable[OutcomeFact]) -> tuple[Vouch, ...]:
     """Who stands for each outcome, as a renderer reads it."""
     return tuple(
-        Vouch(check=f.outcome.check, subject=f.outcome.subject, person=f.signer.person, at=f.at, bundle=f.bundle)
+        Vouch(
+            check=f.outcome.check,
+            subject=f.outcome.subject,
+            person=f.signer.person,
+            key=f.signer.key,
+            at=f.at,
+            bundle=f.bundle,
+        )
         for f in facts
     )
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
-import tempfile
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -19,7 +15,7 @@ from assay.config.policy_file import Policy, policy_from, roster_from
 from assay.config.strict_yaml import parse, read_text
 from assay.core.canonical import digest_bytes
 from assay.core.decision import Approval, Person, Roster, Signer, Waiver
-from assay.core.errors import InputError, UsageError, VerificationError
+from assay.core.errors import InputError, UsageError, VerificationError, os_words
 from assay.core.report import Report
 
 MAX_BYTES = 128 * 1024**2
@@ -44,32 +40,13 @@ class Paper(msgspec.Struct, frozen=True, kw_only=True):
     statement: st.Statement
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all. Raises InputError when it cannot be written."""
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        what = f"cannot be written: {(error.strerror or 'unknown').lower()}"
-        raise InputError(what, where=str(path), fix="choose a writable place") from None
-
-
 def read_paper(path: Path) -> bytes:
     """The bytes of a signed file, bounded. Raises InputError."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe must not hold us up
             data = file.read(MAX_BYTES + 1) or b""
     except OSError as error:
-        raise InputError((error.strerror or "cannot be read").lower(), where=str(path), fix="check the path") from None
+        raise InputError(f"cannot be read: {os_words(error)}", where=str(path), fix="check the path") from None
     if len(data) > MAX_BYTES:
         raise InputError(f"is larger than {MAX_BYTES // 1024**2} MB", where=str(path))
     return data
@@ -177,12 +154,10 @@ class People:
 def kind_of(envelope: bytes, where: str) -> str:
     """The predicate type that an envelope claims, before any signature is checked. Raises VerificationError."""
     try:
-        outer: dict[str, Any] = msgspec.json.decode(envelope, type=dict[str, Any])
-        inner = msgspec.json.decode(base64.b64decode(outer["payload"]), type=dict[str, Any])
-        return str(inner["predicateType"])
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError, binascii.Error, RecursionError):
+        return st.claimed(envelope, where=where).predicate_type
+    except VerificationError as error:
         fix = "give evidence, approvals, waivers or signatures written by assay"
-        raise VerificationError("is not a signed paper", where=where, fix=fix) from None
+        raise VerificationError("is not a signed paper", where=where, fix=fix) from error
 
 
 def open_paper(path: Path, people: People) -> Paper:

@@ -9,11 +9,9 @@ from msgspec.structs import replace
 
 from assay.attest.files import hash_files, root_digest
 from assay.config.manifest import Project
-from assay.core.canonical import digest_of
 from assay.core.errors import InputError
-from assay.core.finding import Json
 from assay.core.protocols import Progress, silent
-from assay.core.release import Material, Release, Role
+from assay.core.release import Material, Release, Role, Terms
 from assay.core.subject import Kind, Subject
 from assay.flow.workspace import DigestMemory
 
@@ -82,7 +80,7 @@ def build_release(project: Project, digested: Digested, memory: DigestMemory) ->
         system=project.manifest.system.name,
         materials=tuple(materials),
         threshold={name: _threshold(project.subjects[name]) for name in (model.name, *_champion(model))},
-        contract=contract_digest(project, model),
+        terms=terms_of(project, model),
         code=project.manifest.training.code,
         declared=msgspec.to_builtins(project.manifest.system),
     )
@@ -104,14 +102,11 @@ def _threshold(model: Subject) -> float:
     return float(threshold)
 
 
-def contract_digest(project: Project, model: Subject) -> str:
-    """Digest of the input schema and the feature contract: what is read and how, and what may change in it.
-
-    The manifest's facts about the model and about everything that trains or judges it are part of it.
-    """
+def terms_of(project: Project, model: Subject) -> Terms:
+    """What the figures rest on besides files: the contract, and the manifest's facts about model, data and champion."""
     facts = {reads: dict(project.subjects[name].options) for reads, name in model.reads.items() if reads in READ}
-    own: dict[str, Json] = {k: v for k, v in model.options.items() if k != "threshold"}
-    return digest_of({"contract": msgspec.to_builtins(project.contract), "model": own, "reads": facts})
+    own = {k: v for k, v in model.options.items() if k != "threshold"}
+    return Terms(contract=project.contract, model=own, reads=facts)
 
 
 def asked_of(project: Project, digested: Digested) -> list[tuple[Kind, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
 import msgspec
@@ -12,7 +11,7 @@ from assay.core.dossier import Dossier
 from assay.core.errors import UsageError, VerificationError
 from assay.core.report import Report
 from assay.flow.coverage import coverage_of
-from assay.flow.papers import kind_of, read_paper
+from assay.flow.papers import read_paper
 from assay.render.structured import JsonReport
 
 
@@ -20,12 +19,11 @@ def read_dossier(path: Path) -> Dossier:
     """Read it, whichever it is. Raises UsageError for neither, VerificationError for a damaged bundle."""
     data = read_paper(path)
     try:
-        is_evidence = kind_of(data, str(path)) == st.EVIDENCE
+        statement = st.claimed(data, where=str(path))
     except VerificationError:
-        is_evidence = False
-    if is_evidence:
-        payload = base64.b64decode(msgspec.json.decode(data)["payload"])
-        report = st.parse(payload, st.EVIDENCE, where=str(path)).read(Report, where=str(path))
+        statement = None
+    if statement is not None and statement.predicate_type == st.EVIDENCE:
+        report = statement.read(Report, where=str(path))
         return Dossier(report=report, coverage=coverage_of(report, None))
     try:
         saved = msgspec.json.decode(data, type=JsonReport)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -129,7 +128,7 @@ def release_for(source: str) -> Release:
     """
     from assay.attest import statement as st
     from assay.core.report import Report
-    from assay.flow.papers import kind_of, read_paper
+    from assay.flow.papers import read_paper
 
     path = Path(source)
     if path.is_dir() or path.suffix in (".yaml", ".yml"):
@@ -140,12 +139,12 @@ def release_for(source: str) -> Release:
             raise InputError("names no model, so there is no Release", where=source)
         return release
     data = read_paper(path)
-    if kind_of(data, source) != st.EVIDENCE:
+    statement = st.claimed(data, where=source)
+    if statement.predicate_type != st.EVIDENCE:
         raise InputError(
             "is not an evidence bundle", where=source, fix="give one written by `assay run --evidence-out`"
         )
-    payload = base64.b64decode(msgspec.json.decode(data)["payload"])
-    report = st.parse(payload, st.EVIDENCE, where=source).read(Report, where=source)
+    report = statement.read(Report, where=source)
     if report.body.release is None:
         raise InputError("speaks of no Release", where=source)
     return report.body.release

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
 
 import msgspec
 
 from assay.core.canonical import digest_file
-from assay.core.errors import AssayError, InputError
+from assay.core.errors import AssayError, InputError, os_words
+from assay.core.files import replacing, write_new
 from assay.core.protocols import Clock, system_clock
 
 FOLDER = ".assay"
@@ -52,7 +54,7 @@ class Workspace:
             if not ignore.exists():
                 ignore.write_text("*\n", "utf-8")
         except OSError as error:
-            what = f"cannot be written: {(error.strerror or 'unknown').lower()}"
+            what = f"cannot be written: {os_words(error)}"
             raise AssayError(what, where=str(self.folder), fix="choose a writable project folder") from None
 
 
@@ -63,15 +65,8 @@ def cache_secret() -> bytes | None:
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            draft = path.with_name(f"{path.name}.{os.getpid()}")
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(secrets.token_bytes(32))
-            try:
-                os.link(draft, path)  # the first of two runs wins
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
+            with suppress(FileExistsError):  # the first of two runs wins
+                write_new(path, secrets.token_bytes(32), mode=0o600)
         found = path.read_bytes()
     except OSError:
         return None
@@ -108,7 +103,7 @@ class DigestMemory:
             digest = digest_file(path)
         except OSError as error:
             fix = "check the path in assay.yaml" if isinstance(error, FileNotFoundError) else "check its permissions"
-            raise InputError((error.strerror or "cannot be read").lower(), where=str(path), fix=fix) from None
+            raise InputError(f"cannot be read: {os_words(error)}", where=str(path), fix=fix) from None
         self._known[key] = _Known(*mark, digest)
         self._dirty = True
         return digest
@@ -119,8 +114,7 @@ class DigestMemory:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self._path.with_suffix(f".{os.getpid()}")
-            temporary.write_bytes(msgspec.json.encode(self._known))
-            os.replace(temporary, self._path)
+            with replacing(self._path, durable=False) as stream:
+                stream.write(msgspec.json.encode(self._known))
         except OSError:
             return

@@ -8,11 +8,11 @@ from typing import IO, cast
 
 import msgspec
 
-from assay.core.errors import InputError
+from assay.core.errors import InputError, os_words
 from assay.formats import npy, sniff
 from assay.formats.containers import Member, tar_members, zip_members
 from assay.formats.inflate import READABLE, Inflated
-from assay.formats.pickle_facts import GlobalFact, Limits, PickleFacts
+from assay.formats.pickle_facts import Ending, GlobalFact, Limits, PickleFacts
 from assay.formats.pickle_stream import read_pickles
 from assay.formats.sniff import Format
 
@@ -60,7 +60,7 @@ def examine(
         with open(path, "rb") as file:
             return _Examination(limits).whole(file, name or os.path.basename(path))
     except OSError as error:
-        raise InputError(error.strerror or str(error), where=path, fix="name a file that can be read") from None
+        raise InputError(os_words(error), where=path, fix="name a file that can be read") from None
 
 
 def safe_to_load(facts: ArtifactFacts, allow: frozenset[str] = frozenset()) -> list[str]:
@@ -209,4 +209,4 @@ def _why_incomplete(stream: PickleFacts) -> Iterator[str]:
 
 def _by_chance(streams: list[PickleFacts]) -> bool:
     """Whether raw bytes of a container's member only begin like a pickle: nothing named, broken off."""
-    return all(not item.globals and not item.complete and "stopped at byte" not in item.reason for item in streams)
+    return all(not item.globals and not item.complete and item.ending is not Ending.LIMIT for item in streams)

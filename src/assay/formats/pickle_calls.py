@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.formats.joblib_arrays import ARRAY_WRAPPERS, DTYPES
+from assay.formats.pickle_state import State
 from assay.formats.pickle_values import MAX_CALLS, Cut, Made, Ref, show_call
-
-if TYPE_CHECKING:
-    from assay.formats.pickle_machine import Machine
 
 MAX_ARGUMENTS = 16
 STATE_HEADS = 64
+SHOWN_CALLS = 200  # calls whose arguments are put into words, in search of different ones
 
 GETTERS = frozenset({("builtins", "getattr"), ("__builtin__", "getattr")})
 UFUNC_GETTERS = frozenset(
@@ -36,10 +35,10 @@ LOADERS = frozenset(
 )
 
 
-def call_ref(m: Machine, func: Ref, args: Any, offset: int) -> Any:
+def call_ref(m: State, func: Ref, args: Any, offset: int) -> Any:
     """Note that `func` is called with `args`; the abstract value that the call returns."""
     func.called += 1
-    if len(func.calls) < MAX_CALLS:
+    if len(func.calls) < MAX_CALLS and func.called <= SHOWN_CALLS:
         text = show_call(func, args)
         if text not in func.calls:
             func.calls.append(text)
@@ -63,7 +62,7 @@ def call_ref(m: Machine, func: Ref, args: Any, offset: int) -> Any:
     return func.made
 
 
-def _get(m: Machine, func: Ref, args: tuple[Any, ...], offset: int, *, attribute: bool) -> Any:
+def _get(m: State, func: Ref, args: tuple[Any, ...], offset: int, *, attribute: bool) -> Any:
     """`getattr(Global, "name")` is `Global.name`; a ufunc is named by its module and name. Otherwise unexplained."""
     if attribute and len(args) >= 2 and type(args[0]) is Ref and type(args[1]) is str and args[0].resolved:
         return m.ref(args[0].module, f"{args[0].name}.{args[1]}", offset, via=f"{func.module}.{func.name}")
@@ -73,7 +72,7 @@ def _get(m: Machine, func: Ref, args: tuple[Any, ...], offset: int, *, attribute
     return func.made
 
 
-def _load(m: Machine, func: Ref, args: tuple[Any, ...], offset: int) -> None:
+def _load(m: State, func: Ref, args: tuple[Any, ...], offset: int) -> None:
     """Follow a nested loader into the bytes it is given, as far as they are at hand."""
     data = args[0] if args else None
     where = f"{m.where}!{func.module}.{func.name}@{offset}"

@@ -5,53 +5,49 @@ from __future__ import annotations
 from codecs import escape_decode
 from collections.abc import Callable
 from struct import unpack_from
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.formats.pickle_source import Torn
+from assay.formats.pickle_state import Handler, State
 from assay.formats.pickle_values import BIG_INT, BUFFER, FLOAT, KEEP_BYTES, KEEP_TEXT, SET, Cut
-
-if TYPE_CHECKING:
-    from assay.formats.pickle_machine import Machine
-
-Handler = Callable[["Machine", int], int]
 
 
 def _constant(value: Any, width: int = 0) -> Handler:
-    def handler(m: Machine, pos: int) -> int:
+    def handler(m: State, pos: int) -> int:
         m.stack.append(value)
         return pos + width
 
     return handler
 
 
-def _binint1(m: Machine, pos: int) -> int:
+def _binint1(m: State, pos: int) -> int:
     m.stack.append(m.src.buf[pos])
     return pos + 1
 
 
-def _binint2(m: Machine, pos: int) -> int:
+def _binint2(m: State, pos: int) -> int:
     m.stack.append(unpack_from("<H", m.src.buf, pos)[0])
     return pos + 2
 
 
-def _binint(m: Machine, pos: int) -> int:
+def _binint(m: State, pos: int) -> int:
     m.stack.append(unpack_from("<i", m.src.buf, pos)[0])
     return pos + 4
 
 
-def _int_line(m: Machine, pos: int) -> int:
+def _int_line(m: State, pos: int) -> int:
     line, pos = m.src.line(pos)
     m.stack.append({b"00": False, b"01": True}[line] if line in (b"00", b"01") else m.number(line, 0))
     return pos
 
 
-def _long_line(m: Machine, pos: int) -> int:
+def _long_line(m: State, pos: int) -> int:
     line, pos = m.src.line(pos)
     m.stack.append(m.number(line[:-1] if line.endswith(b"L") else line, 0))
     return pos
 
 
-def _long(m: Machine, pos: int, size: int) -> int:
+def _long(m: State, pos: int, size: int) -> int:
     if size <= 32:
         pos = m.src.need(pos, size)
         m.stack.append(int.from_bytes(m.src.buf[pos : pos + size], "little", signed=True))
@@ -60,18 +56,18 @@ def _long(m: Machine, pos: int, size: int) -> int:
     return m.src.skip(pos, size)
 
 
-def _long1(m: Machine, pos: int) -> int:
+def _long1(m: State, pos: int) -> int:
     return _long(m, pos + 1, m.src.buf[pos])
 
 
-def _long4(m: Machine, pos: int) -> int:
+def _long4(m: State, pos: int) -> int:
     (size,) = unpack_from("<i", m.src.buf, pos)
     if size < 0:
         raise Torn(f"negative length at byte {m.src.base + pos}")
     return _long(m, pos + 4, size)
 
 
-def _float_line(m: Machine, pos: int) -> int:
+def _float_line(m: State, pos: int) -> int:
     line, pos = m.src.line(pos)
     try:
         float(line)
@@ -81,7 +77,7 @@ def _float_line(m: Machine, pos: int) -> int:
     return pos
 
 
-def _text(m: Machine, pos: int, size: int) -> int:
+def _text(m: State, pos: int, size: int) -> int:
     if size > KEEP_TEXT:
         return _long_constant(m, pos, size, "str")
     pos = m.src.need(pos, size)
@@ -89,7 +85,7 @@ def _text(m: Machine, pos: int, size: int) -> int:
     return pos + size
 
 
-def _long_constant(m: Machine, pos: int, size: int, kind: str) -> int:
+def _long_constant(m: State, pos: int, size: int, kind: str) -> int:
     """Pass over a long constant, keeping its head and where it lies."""
     head = min(size, KEEP_TEXT)
     pos = m.src.need(pos, head)
@@ -97,7 +93,7 @@ def _long_constant(m: Machine, pos: int, size: int, kind: str) -> int:
     return m.src.skip(pos, size)
 
 
-def _bytes(m: Machine, pos: int, size: int) -> int:
+def _bytes(m: State, pos: int, size: int) -> int:
     if size > KEEP_BYTES or m.held_bytes < size:
         return _long_constant(m, pos, size, "bytes")
     m.held_bytes -= size
@@ -106,7 +102,7 @@ def _bytes(m: Machine, pos: int, size: int) -> int:
     return pos + size
 
 
-def _python2_text(m: Machine, pos: int, size: int) -> int:
+def _python2_text(m: State, pos: int, size: int) -> int:
     """A byte string of Python 2: text or bytes as the loader chooses, so the text is kept and anything else cut."""
     if size < 0:
         raise Torn(f"negative length at byte {m.src.base + pos}")
@@ -117,7 +113,7 @@ def _python2_text(m: Machine, pos: int, size: int) -> int:
     return pos + size
 
 
-def _string_line(m: Machine, pos: int) -> int:
+def _string_line(m: State, pos: int) -> int:
     line, pos = m.src.line(pos)
     if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
         raise Torn(f"a STRING before byte {m.src.base + pos} is not quoted")
@@ -129,15 +125,15 @@ def _string_line(m: Machine, pos: int) -> int:
     return pos
 
 
-def _unicode_line(m: Machine, pos: int) -> int:
+def _unicode_line(m: State, pos: int) -> int:
     line, pos = m.src.line(pos)
     text = str(line, "raw-unicode-escape")
     m.stack.append(text if len(text) <= KEEP_TEXT else Cut("str", len(line), line[:KEEP_TEXT], m.src.base + pos))
     return pos
 
 
-def _sized(reader: Callable[[Machine, int, int], int], form: str, width: int) -> Handler:
-    def handler(m: Machine, pos: int) -> int:
+def _sized(reader: Callable[[State, int, int], int], form: str, width: int) -> Handler:
+    def handler(m: State, pos: int) -> int:
         return reader(m, pos + width, unpack_from(form, m.src.buf, pos)[0])
 
     return handler

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 
 import msgspec
 
@@ -23,6 +24,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_unpacked: int = 8 << 30
     clock: Callable[[], float] | None = None
     deadline: float = 0.0
+
+
+class Ending(StrEnum):
+    """What ended the reading of a pickle: STOP, bytes that nobody can follow, too few of them, or a limit."""
+
+    STOP = "stop"
+    TORN = "torn"
+    SHORT = "short"
+    LIMIT = "limit"
 
 
 class GlobalFact(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +63,8 @@ class GlobalFact(msgspec.Struct, frozen=True, kw_only=True):
 class PickleFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One pickle: where it lies in its stream (byte offsets), what it names, and whether it was read to its end.
 
-    `opcodes` counts those executed. `nested` are pickles inside constants that a loader named here would open.
+    `ending` says what ended the reading, `reason` says it to people. `opcodes` counts those executed.
+    `nested` are pickles inside constants that a loader named here would open.
     """
 
     where: str
@@ -64,6 +75,7 @@ class PickleFacts(msgspec.Struct, frozen=True, kw_only=True):
     globals: tuple[GlobalFact, ...]
     complete: bool
     reason: str = ""
+    ending: Ending = Ending.STOP
     persistent_ids: int = 0
     arrays: int = 0
     nested: tuple[PickleFacts, ...] = ()

@@ -9,17 +9,20 @@ from typing import IO, Any
 from assay.formats import tiers
 from assay.formats.joblib_arrays import array_layout
 from assay.formats.pickle_calls import call_ref
-from assay.formats.pickle_facts import GlobalFact, PickleFacts
+from assay.formats.pickle_facts import Ending, GlobalFact, PickleFacts
 from assay.formats.pickle_ops import HANDLERS
-from assay.formats.pickle_source import Exceeded, Source, Torn
+from assay.formats.pickle_source import Exceeded, Short, Source, Torn
 from assay.formats.pickle_values import FLOAT, PERSISTENT, Cut, Made, Ref
 
 BATCH = 1 << 15
 _LONG_INDEX = struct.Struct("<I").unpack_from
 HELD_BYTES = 8 << 20
 HELD_HEADS = 10_000
+HELD_LINKS = 4_000_000  # values inside values: an endless chain of them would take 48 bytes a byte of the file
 MAX_NAMES = 10_000
 MAX_NESTED = 64
+# Operand bytes that an opcode reads by index: BININT1, BININT2, PROTO, LONG1, SHORT_BINUNICODE, BINGET, BINPUT.
+INDEXED = {0x4B: 1, 0x4D: 2, 0x80: 1, 0x8A: 1, 0x8C: 1, 0x68: 1, 0x71: 1}
 MARK_COST = 8  # what a mark takes in memory, in stack slots
 
 NestedReader = Callable[[IO[bytes], str, int], tuple[PickleFacts, ...]]
@@ -41,6 +44,7 @@ class Machine:
         "held_bytes",
         "joblib",
         "limits",
+        "links",
         "memo",
         "meta",
         "nested",
@@ -79,28 +83,33 @@ class Machine:
         self.nested: list[PickleFacts] = []
         self.notes: list[str] = []
         self.protocol = self.opcodes = self.persistent_ids = self.arrays = self.buried = self.frame_end = 0
-        self.heads, self.held_bytes = HELD_HEADS, HELD_BYTES
+        self.heads, self.links, self.held_bytes = HELD_HEADS, HELD_LINKS, HELD_BYTES
 
-    def run(self, pos: int) -> tuple[int, str]:
-        """Execute from window position `pos` to STOP or a break; the position and the reason ("" at STOP)."""
+    def run(self, pos: int) -> tuple[int, Torn | None]:
+        """Execute from window position `pos` to STOP or a break; the position, and what broke it off (None at STOP)."""
         self.offset = self.src.base + pos
         try:
             while True:
                 stopped, pos = self._batch(pos)
                 if stopped:
                     self.stack.pop()
-                    return pos, ""
+                    return pos, None
                 self.check_limits()
         except Torn as torn:
-            return pos, str(torn)
-        except IndexError as error:  # of the stack, a list, or of the window, which is bytes
-            of_stack = "list" in str(error)
-            what = "an opcode takes more than the stack holds" if of_stack else "the stream ends inside an operand"
-            return pos, f"{what}, at byte {self.offset}"
+            return pos, torn
+        except IndexError:  # of the stack, or of the window
+            if self._operand_is_cut():
+                return pos, Short(f"the stream ends inside an operand, at byte {self.offset}")
+            return pos, Torn(f"an opcode takes more than the stack holds, at byte {self.offset}")
         except (struct.error, EOFError):
-            return pos, f"the stream ends before STOP, at byte {self.src.base + len(self.src.buf)}"
+            return pos, Short(f"the stream ends before STOP, at byte {self.src.base + len(self.src.buf)}")
         except UnicodeDecodeError:
-            return pos, f"a text or name at byte {self.offset} is not valid UTF-8"
+            return pos, Torn(f"a text or name at byte {self.offset} is not valid UTF-8")
+
+    def _operand_is_cut(self) -> bool:
+        """Whether the opcode at `offset` wants more bytes by index than the stream has left."""
+        src, at = self.src, self.offset - self.src.base
+        return 0 <= at < len(src.buf) and len(src.buf) - at - 1 < INDEXED.get(src.buf[at], 0)
 
     def _batch(self, pos: int) -> tuple[bool, int]:
         """Execute up to BATCH opcodes from `pos`. The commonest are spelled out: a call costs more than they do."""
@@ -257,25 +266,26 @@ class Machine:
         self.stack[-1] = inst.ref.made
         if layout.has_objects:
             inner = Machine(src, where=self.where, depth=self.depth + 1, joblib=False, pos=pos, reader=self.reader)
-            pos, reason = inner.run(pos)
-            self.nested.append(inner.facts(src.base + pos, reason))
-            if reason:
-                raise Torn(reason)
+            pos, broken = inner.run(pos)
+            self.nested.append(inner.facts(src.base + pos, broken))
+            if broken is not None:
+                raise broken
             return pos
         if layout.aligned:
             pos = src.need(pos, 1)
             pos = src.skip(pos, 1 + src.buf[pos])
         return src.skip(pos, layout.size)
 
-    def facts(self, end: int, reason: str) -> PickleFacts:
-        """What was learned; `end` is the offset after the last byte read."""
-        reasons = [reason] if reason else []
+    def facts(self, end: int, broken: Torn | None) -> PickleFacts:
+        """What was learned; `end` is the offset after the last byte read, `broken` what `run` says."""
+        reasons = [str(broken)] if broken is not None else []
         reasons += self.notes
         return PickleFacts(
             where=self.where, start=self.start, end=end, protocol=self.protocol, opcodes=self.opcodes,
             globals=tuple(_global_fact(ref, self.nested) for ref in self.refs.values()),
             complete=not reasons and all(inner.complete for inner in self.nested),
-            reason="; ".join(reasons), persistent_ids=self.persistent_ids, arrays=self.arrays,
+            reason="; ".join(reasons), ending=Ending.STOP if broken is None else broken.ending,
+            persistent_ids=self.persistent_ids, arrays=self.arrays,
             nested=tuple(self.nested),
         )  # fmt: skip
 

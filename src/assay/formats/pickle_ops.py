@@ -8,30 +8,30 @@ reverse, the handler goes on, so that whatever either of them would import is se
 from __future__ import annotations
 
 from struct import unpack_from
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from assay.formats.pickle_constants import CONSTANT_OPCODES, Handler
+from assay.formats.pickle_constants import CONSTANT_OPCODES
 from assay.formats.pickle_source import Torn
+from assay.formats.pickle_state import Handler, State
 from assay.formats.pickle_values import (
     DICT,
     FROZENSET,
     HEAD_ITEMS,
     HEAD_KEYS,
     LIST,
+    NESTS,
     PERSISTENT,
     Made,
     Ref,
+    flat,
 )
 
-if TYPE_CHECKING:
-    from assay.formats.pickle_machine import Machine
 
-
-def _bad_opcode(m: Machine, pos: int) -> int:
+def _bad_opcode(m: State, pos: int) -> int:
     raise Torn(f"byte {m.src.buf[pos - 1]:#04x} at {m.src.base + pos - 1} is no opcode")
 
 
-def _proto(m: Machine, pos: int) -> int:
+def _proto(m: State, pos: int) -> int:
     version = m.src.buf[pos]
     if version > 5:
         raise Torn(f"protocol {version} at byte {m.src.base + pos} is unknown")
@@ -39,7 +39,7 @@ def _proto(m: Machine, pos: int) -> int:
     return pos + 1
 
 
-def _frame(m: Machine, pos: int) -> int:
+def _frame(m: State, pos: int) -> int:
     (size,) = unpack_from("<Q", m.src.buf, pos)
     m.frame_end = m.src.base + pos + 8 + size
     return pos + 8
@@ -49,117 +49,127 @@ def _frame(m: Machine, pos: int) -> int:
 # --------------------------------------------------------------------------------------------------------
 
 
-def _mark(m: Machine, pos: int) -> int:
+def _mark(m: State, pos: int) -> int:
     m.meta.append(m.stack)
     m.buried += len(m.stack)
     m.stack = []
     return pos
 
 
-def _tuple(m: Machine, pos: int) -> int:
+def _tuple(m: State, pos: int) -> int:
     items = m.pop_mark()
-    m.stack.append(tuple(items[: 4 * HEAD_ITEMS]))
+    m.stack.append(tuple([_inside(m, item) for item in items[: 4 * HEAD_ITEMS]]))
     return pos
 
 
-def _tuple1(m: Machine, pos: int) -> int:
+def _inside(m: State, value: Any) -> Any:
+    """A value as part of another: itself, or only its kind once the machine holds too many such parts."""
+    if type(value) not in NESTS:
+        return value
+    m.links -= 1
+    return value if m.links > 0 else flat(value)
+
+
+def _tuple1(m: State, pos: int) -> int:
     stack = m.stack
-    stack[-1] = (stack[-1],)
+    stack[-1] = (_inside(m, stack[-1]),)
     return pos
 
 
-def _tuple2(m: Machine, pos: int) -> int:
+def _tuple2(m: State, pos: int) -> int:
     stack = m.stack
     last = stack.pop()
-    stack[-1] = (stack[-1], last)
+    stack[-1] = (_inside(m, stack[-1]), _inside(m, last))
     return pos
 
 
-def _tuple3(m: Machine, pos: int) -> int:
+def _tuple3(m: State, pos: int) -> int:
     stack = m.stack
     third, second = stack.pop(), stack.pop()
-    stack[-1] = (stack[-1], second, third)
+    stack[-1] = (_inside(m, stack[-1]), _inside(m, second), _inside(m, third))
     return pos
 
 
-def _empty_list(m: Machine, pos: int) -> int:
+def _empty_list(m: State, pos: int) -> int:
     m.heads -= 1
     m.stack.append([] if m.heads > 0 else LIST)
     return pos
 
 
-def _empty_dict(m: Machine, pos: int) -> int:
+def _empty_dict(m: State, pos: int) -> int:
     m.heads -= 1
     m.stack.append({} if m.heads > 0 else DICT)
     return pos
 
 
-def _list(m: Machine, pos: int) -> int:
+def _list(m: State, pos: int) -> int:
     items = m.pop_mark()
     m.heads -= 1
-    m.stack.append(items[:HEAD_ITEMS] if m.heads > 0 else LIST)
+    m.stack.append([_inside(m, item) for item in items[:HEAD_ITEMS]] if m.heads > 0 else LIST)
     return pos
 
 
-def _dict(m: Machine, pos: int) -> int:
+def _dict(m: State, pos: int) -> int:
     items = m.pop_mark()
     head: dict[str, Any] = {}
-    _keep_pairs(head, items)
-    m.stack.append(head)
+    m.heads -= 1
+    if m.heads > 0:
+        _keep_pairs(m, head, items)
+    m.stack.append(head if m.heads > 0 else DICT)
     return pos
 
 
-def _keep_pairs(target: dict[str, Any], items: list[Any]) -> None:
+def _keep_pairs(m: State, target: dict[str, Any], items: list[Any]) -> None:
     for i in range(0, len(items) - 1, 2):
         if type(items[i]) is str:
             if len(target) >= HEAD_KEYS and items[i] not in target:
                 return
-            target[items[i]] = items[i + 1]
+            target[items[i]] = _inside(m, items[i + 1])
 
 
-def _frozenset(m: Machine, pos: int) -> int:
+def _frozenset(m: State, pos: int) -> int:
     m.pop_mark()
     m.stack.append(FROZENSET)
     return pos
 
 
-def _append(m: Machine, pos: int) -> int:
+def _append(m: State, pos: int) -> int:
     item = m.stack.pop()
     _extend(m, [item])
     return pos
 
 
-def _appends(m: Machine, pos: int) -> int:
+def _appends(m: State, pos: int) -> int:
     items = m.pop_mark()
     _extend(m, items)
     return pos
 
 
-def _extend(m: Machine, items: list[Any]) -> None:
+def _extend(m: State, items: list[Any]) -> None:
     target = m.stack[-1]
     if type(target) is list:
         if len(target) < HEAD_ITEMS:
-            target.extend(items[: HEAD_ITEMS - len(target)])
+            target.extend([_inside(m, item) for item in items[: HEAD_ITEMS - len(target)]])
     elif type(target) is Ref:
         target.patched = True
 
 
-def _setitem(m: Machine, pos: int) -> int:
+def _setitem(m: State, pos: int) -> int:
     value, key = m.stack.pop(), m.stack.pop()
     _update(m, [key, value])
     return pos
 
 
-def _setitems(m: Machine, pos: int) -> int:
+def _setitems(m: State, pos: int) -> int:
     items = m.pop_mark()
     _update(m, items)
     return pos
 
 
-def _update(m: Machine, items: list[Any]) -> None:
+def _update(m: State, items: list[Any]) -> None:
     target = m.stack[-1]
     if type(target) is dict:
-        _keep_pairs(target, items)
+        _keep_pairs(m, target, items)
     elif type(target) is Ref:
         target.patched = True
 
@@ -168,7 +178,7 @@ def _update(m: Machine, items: list[Any]) -> None:
 # ----------------------------------------------------------------------------------------------------
 
 
-def _pop(m: Machine, pos: int) -> int:
+def _pop(m: State, pos: int) -> int:
     if m.stack:
         m.stack.pop()
     else:
@@ -176,27 +186,27 @@ def _pop(m: Machine, pos: int) -> int:
     return pos
 
 
-def _pop_mark(m: Machine, pos: int) -> int:
+def _pop_mark(m: State, pos: int) -> int:
     m.pop_mark()
     return pos
 
 
-def _readonly(m: Machine, pos: int) -> int:
+def _readonly(m: State, pos: int) -> int:
     m.stack[-1]  # an empty stack stops CPython too
     return pos
 
 
-def _dup(m: Machine, pos: int) -> int:
+def _dup(m: State, pos: int) -> int:
     m.stack.append(m.stack[-1])
     return pos
 
 
-def _memoize(m: Machine, pos: int) -> int:
+def _memoize(m: State, pos: int) -> int:
     m.put(len(m.memo) + len(m.sparse), m.stack[-1])
     return pos
 
 
-def _put_line(m: Machine, pos: int) -> int:
+def _put_line(m: State, pos: int) -> int:
     line, pos = m.src.line(pos)
     index = m.number(line, 10)
     if index < 0:
@@ -205,28 +215,28 @@ def _put_line(m: Machine, pos: int) -> int:
     return pos
 
 
-def _get_line(m: Machine, pos: int) -> int:
+def _get_line(m: State, pos: int) -> int:
     line, pos = m.src.line(pos)
     m.stack.append(m.get(m.number(line, 10)))
     return pos
 
 
-def _binput(m: Machine, pos: int) -> int:
+def _binput(m: State, pos: int) -> int:
     m.put(m.src.buf[pos], m.stack[-1])
     return pos + 1
 
 
-def _long_binput(m: Machine, pos: int) -> int:
+def _long_binput(m: State, pos: int) -> int:
     m.put(unpack_from("<I", m.src.buf, pos)[0], m.stack[-1])
     return pos + 4
 
 
-def _binget(m: Machine, pos: int) -> int:
+def _binget(m: State, pos: int) -> int:
     m.stack.append(m.get(m.src.buf[pos]))
     return pos + 1
 
 
-def _long_binget(m: Machine, pos: int) -> int:
+def _long_binget(m: State, pos: int) -> int:
     m.stack.append(m.get(unpack_from("<I", m.src.buf, pos)[0]))
     return pos + 4
 
@@ -235,26 +245,26 @@ def _long_binget(m: Machine, pos: int) -> int:
 # ---------------------------------------------------------------------------------------------------
 
 
-def _names(m: Machine, pos: int) -> tuple[str, str, int, int]:
+def _names(m: State, pos: int) -> tuple[str, str, int, int]:
     start = m.src.base + pos - 1
     module, pos = m.src.line(pos)
     name, pos = m.src.line(pos)
     return module.decode(), name.decode(), start, pos
 
 
-def _global(m: Machine, pos: int) -> int:
+def _global(m: State, pos: int) -> int:
     module, name, start, pos = _names(m, pos)
     m.stack.append(m.ref(module, name, start))
     return pos
 
 
-def _stack_global(m: Machine, pos: int) -> int:
+def _stack_global(m: State, pos: int) -> int:
     name, module = m.stack.pop(), m.stack.pop()
     m.stack.append(m.dynamic_ref(module, name, m.src.base + pos - 1))
     return pos
 
 
-def _inst(m: Machine, pos: int) -> int:
+def _inst(m: State, pos: int) -> int:
     module, name, start, pos = _names(m, pos)
     ref = m.ref(module, name, start)
     args = m.pop_mark()
@@ -262,20 +272,20 @@ def _inst(m: Machine, pos: int) -> int:
     return pos
 
 
-def _obj(m: Machine, pos: int) -> int:
+def _obj(m: State, pos: int) -> int:
     args = m.pop_mark()
     cls = args.pop(0)
     m.stack.append(m.call(cls, tuple(args[: 4 * HEAD_ITEMS]), m.src.base + pos - 1))
     return pos
 
 
-def _reduce(m: Machine, pos: int) -> int:
+def _reduce(m: State, pos: int) -> int:
     args = m.stack.pop()
     m.stack[-1] = m.call(m.stack[-1], args, m.src.base + pos - 1)
     return pos
 
 
-def _newobj_ex(m: Machine, pos: int) -> int:
+def _newobj_ex(m: State, pos: int) -> int:
     keywords, args = m.stack.pop(), m.stack.pop()
     if type(args) is tuple and type(keywords) is dict and keywords:
         args = (*args, keywords)
@@ -283,7 +293,7 @@ def _newobj_ex(m: Machine, pos: int) -> int:
     return pos
 
 
-def _build(m: Machine, pos: int) -> int:
+def _build(m: State, pos: int) -> int:
     state = m.stack.pop()
     inst = m.stack[-1]
     if type(inst) is Made:
@@ -298,7 +308,7 @@ def _build(m: Machine, pos: int) -> int:
 
 
 def _ext(form: str, width: int) -> Handler:
-    def handler(m: Machine, pos: int) -> int:
+    def handler(m: State, pos: int) -> int:
         (code,) = unpack_from(form, m.src.buf, pos)
         if code <= 0:
             raise Torn(f"extension code {code} at byte {m.src.base + pos} is not valid")
@@ -309,14 +319,14 @@ def _ext(form: str, width: int) -> Handler:
     return handler
 
 
-def _persid_line(m: Machine, pos: int) -> int:
+def _persid_line(m: State, pos: int) -> int:
     _, pos = m.src.line(pos)
     m.persistent_ids += 1
     m.stack.append(PERSISTENT)
     return pos
 
 
-def _binpersid(m: Machine, pos: int) -> int:
+def _binpersid(m: State, pos: int) -> int:
     m.stack[-1] = PERSISTENT
     m.persistent_ids += 1
     return pos

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import IO
 
-from assay.formats.pickle_facts import Limits
+from assay.formats.pickle_facts import Ending, Limits
 
 CHUNK = 1 << 16
 CHUNK_AFTER_SKIP = 1 << 12  # where one large operand was, another may follow soon
@@ -13,11 +13,21 @@ MAX_LINE = 1 << 20
 
 
 class Torn(Exception):  # noqa: N818 - it ends one pickle, it is not a failure of the program
-    """The stream cannot be followed further; the message says why and where."""
+    """The stream cannot be followed further; the message says why and where, `ending` which kind of end it is."""
+
+    ending = Ending.TORN
+
+
+class Short(Torn):
+    """The stream ends before the pickle does."""
+
+    ending = Ending.SHORT
 
 
 class Exceeded(Torn):
     """A limit was reached; what lies beyond was not looked at."""
+
+    ending = Ending.LIMIT
 
 
 class Source:
@@ -48,7 +58,7 @@ class Source:
         parts = [self.buf[pos:]]
         have = len(parts[0])
         if have == 0 and pos > len(self.buf):
-            raise Torn(f"the stream ends inside an operand at byte {self.base + len(self.buf)}")
+            raise Short(f"the stream ends inside an operand at byte {self.base + len(self.buf)}")
         self.base += pos
         if self.base > self.max_offset:
             raise Exceeded(f"more than {self.limits.max_bytes} bytes; stopped at byte {self.base}")
@@ -72,7 +82,7 @@ class Source:
             self._grow(pos, count + MARGIN + 1)
             pos = 0
             if count > len(self.buf):
-                raise Torn(f"the stream ends inside an operand at byte {self.base + len(self.buf)}")
+                raise Short(f"the stream ends inside an operand at byte {self.base + len(self.buf)}")
         return pos
 
     def skip(self, pos: int, count: int) -> int:
@@ -92,7 +102,7 @@ class Source:
             data = self._read(min(left, 1 << 20))
             if not data:
                 self.eof = True
-                raise Torn(f"the stream ends inside an operand at byte {self.base}")
+                raise Short(f"the stream ends inside an operand at byte {self.base}")
             self.base += len(data)
             left -= len(data)
         self._grow(0, MARGIN + 1, ahead=CHUNK_AFTER_SKIP)
@@ -110,7 +120,7 @@ class Source:
         size = CHUNK
         while stop < 0 and not self.eof:
             if len(self.buf) - pos > MAX_LINE:
-                raise Exceeded(f"a line longer than {MAX_LINE} bytes at byte {self.base + pos}")
+                raise Torn(f"a line longer than {MAX_LINE} bytes at byte {self.base + pos}")
             size *= 2
             self._grow(pos, size)
             pos = 0

@@ -9,7 +9,7 @@ from typing import IO
 
 import msgspec
 
-from assay.formats.pickle_facts import Limits, PickleFacts
+from assay.formats.pickle_facts import Ending, Limits, PickleFacts
 from assay.formats.pickle_machine import Machine
 from assay.formats.pickle_ops import HANDLERS
 from assay.formats.pickle_source import CHUNK, Source
@@ -96,7 +96,7 @@ class _Walk:
             end = follower.end
             if not follower.complete:
                 break
-        if any("stopped at byte" in item.reason for item in self.found):
+        if any(item.ending is Ending.LIMIT for item in self.found):
             return
         self._search(max(end, start + 1))
 
@@ -130,6 +130,7 @@ class _Walk:
                 facts,
                 complete=False,
                 reason=f"more than {self.limits.max_opcodes} opcodes; stopped at byte {facts.end}",
+                ending=Ending.LIMIT,
             )
 
     def _bytes_at(self, at: int, count: int) -> bytes:
@@ -143,7 +144,7 @@ class _Walk:
         if HANDLERS[head[0]] is HANDLERS[0xFF]:
             return False
         preview = _run(io.BytesIO(head), _PREVIEW, "", 0, 0)
-        return preview.complete or _telling(preview) or (len(head) == PREVIEW and "the stream ends" in preview.reason)
+        return preview.complete or _telling(preview) or _cut_short(preview, head)
 
     # --- bytes that belong to no pickle
     # --------------------------------------------------------------------------------
@@ -160,8 +161,7 @@ class _Walk:
                 return
             preview = _run(io.BytesIO(chunk_left), _PREVIEW, "", 0, 0)
             self.searched += preview.opcodes + 16
-            cut_short = len(chunk_left) == PREVIEW and "the stream ends" in preview.reason
-            if not (cut_short or _telling(preview)):
+            if not (_cut_short(preview, chunk_left) or _telling(preview)):
                 continue
             facts = self._run(candidate, msgspec.structs.replace(self.limits, max_opcodes=left))
             self.searched += facts.opcodes
@@ -215,8 +215,8 @@ def _run(file: IO[bytes], limits: Limits, where: str, depth: int, at: int, *, jo
     file.seek(at)
     src = Source(file, limits, start=at)
     machine = Machine(src, where=where, depth=depth, joblib=joblib, reader=reader)
-    pos, reason = machine.run(0)
-    return machine.facts(src.base + pos if not reason else max(machine.offset, at + 1), reason)
+    pos, broken = machine.run(0)
+    return machine.facts(src.base + pos if broken is None else max(machine.offset, at + 1), broken)
 
 
 def _nested(file: IO[bytes], limits: Limits, where: str, depth: int) -> tuple[PickleFacts, ...]:
@@ -228,6 +228,11 @@ def _nested(file: IO[bytes], limits: Limits, where: str, depth: int) -> tuple[Pi
         last, complete=False, reason="; ".join(filter(None, (last.reason, *stream.reasons)))
     )
     return (*stream.pickles[:-1], broken)
+
+
+def _cut_short(preview: PickleFacts, head: bytes) -> bool:
+    """Whether a preview ended only because its head did: what follows may still be a pickle."""
+    return len(head) == PREVIEW and preview.ending is Ending.SHORT
 
 
 def _telling(facts: PickleFacts) -> bool:

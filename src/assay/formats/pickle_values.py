@@ -27,6 +27,7 @@ SET = Opaque("set")
 FROZENSET = Opaque("frozenset")
 LIST = Opaque("list")
 DICT = Opaque("dict")
+TUPLE = Opaque("tuple")
 BUFFER = Opaque("buffer")
 BIG_INT = Opaque("int")
 PERSISTENT = Opaque("persistent object")
@@ -84,6 +85,15 @@ class Made:
     def __init__(self, ref: Ref, args: Any = None) -> None:
         self.ref, self.args = ref, args
         self.state: Any = None
+
+
+NESTS = frozenset({tuple, list, dict, Made})
+_FLAT: dict[type, Opaque] = {tuple: TUPLE, list: LIST, dict: DICT}
+
+
+def flat(value: Any) -> Any:
+    """What stands for one of NESTS inside another where no more of them are kept: its kind alone."""
+    return value.ref.made if type(value) is Made else _FLAT[type(value)]
 
 
 def show_call(ref: Ref, args: Any) -> str:

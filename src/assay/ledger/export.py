@@ -7,8 +7,6 @@ covers every entry, so that nothing in the file is unsigned.
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -16,7 +14,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import msgspec
 
 from assay.attest.note import NoteKey, open_checkpoint, parse_vkey
-from assay.core.errors import InputError, StorageError, UsageError, VerificationError
+from assay.core.errors import InputError, StorageError, UsageError, VerificationError, os_words
+from assay.core.files import replacing
 from assay.ledger import merkle
 from assay.ledger.entry import MAX_PAYLOAD, Entry, parse_leaf, salted_digest
 
@@ -79,22 +78,16 @@ def write_export(connection: sa.Connection, path: Path, origin: str, vkey: str, 
     size = notes[-1][0]
     total = connection.exec_driver_sql("SELECT count(*) FROM entry").scalar_one()
     path = Path(path)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        with open(draft, "xb") as stream:
+        with replacing(path) as stream:
             stream.write(msgspec.json.encode(_Header(origin=origin, vkey=vkey, size=size)) + b"\n")
             for line in _lines(connection, size, payloads):
                 stream.write(msgspec.json.encode(line) + b"\n")
             for _, note in notes:
                 stream.write(msgspec.json.encode(_Line(checkpoint=note)) + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(draft, path)
     except OSError as error:
-        why = error.strerror or str(error)
-        raise StorageError(f"cannot write the export: {why}", where=str(path), fix="name a writable file") from None
-    finally:
-        draft.unlink(missing_ok=True)
+        what = f"cannot write the export: {os_words(error)}"
+        raise StorageError(what, where=str(path), fix="name a writable file") from None
     return Exported(size, total - size, notes[-1][1])
 
 
@@ -161,7 +154,7 @@ def _read(path: Path) -> Iterator[bytes]:
                     raise VerificationError("the file is cut off, or no export", where=str(path), fix="export it anew")
                 yield line
     except OSError as error:
-        raise InputError(f"cannot read the export: {error.strerror}", where=str(path), fix="check the path") from None
+        raise InputError(f"cannot read the export: {os_words(error)}", where=str(path), fix="check the path") from None
 
 
 def _decode(raw: bytes, kind: type[T], where: str) -> T:

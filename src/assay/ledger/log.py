@@ -174,27 +174,27 @@ class Ledger:
         connection.execute(sa.update(HEAD).values(size=size, peaks=b"".join(peaks), at=at))
         return tuple(entries)
 
-    def read(self, after: int = 0, *, kind: str | None = None, limit: int | None = None) -> Iterator[Entry]:
-        """Entries in order from index `after` on (who has seen n entries asks for after=n), of `kind` if given.
+    def read(self, after: int = -1, *, kind: str | None = None, limit: int | None = None) -> Iterator[Entry]:
+        """Entries in order whose index is greater than `after`, of `kind` if given.
 
         Raises VerificationError on a line that is no entry.
         """
         left = limit
         while left is None or left > 0:
             page = _PAGE if left is None else min(_PAGE, left)
-            query = sa.select(ENTRY.c.idx, ENTRY.c.leaf).where(ENTRY.c.idx >= after).order_by(ENTRY.c.idx).limit(page)
+            query = sa.select(ENTRY.c.idx, ENTRY.c.leaf).where(ENTRY.c.idx > after).order_by(ENTRY.c.idx).limit(page)
             with self._store.read() as connection:
                 rows = connection.execute(query if kind is None else query.where(ENTRY.c.kind == kind)).all()
             for index, leaf in rows:
                 yield _entry(index, leaf)
-                after = index + 1
+                after = index
             if len(rows) < page:
                 return
             left = None if left is None else left - page
 
     def entry(self, index: int) -> Entry:
         """The entry at `index`. Raises UsageError if there is none."""
-        found = next(self.read(index, limit=1), None) if index >= 0 else None
+        found = next(self.read(index - 1, limit=1), None) if index >= 0 else None
         if found is None or found.index != index:
             raise UsageError(f"no entry {index}", where=str(self.path), fix="`assay log` lists them")
         return found

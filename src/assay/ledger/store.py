@@ -18,7 +18,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from assay.core.errors import StorageError
+from assay.core.errors import StorageError, os_words
 
 SCHEMA_VERSION = 1
 _MAGIC = b"SQLite format 3\0"
@@ -170,6 +170,9 @@ class Store:
             raise explain(error.orig, self.path) from error
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
+        except UnicodeDecodeError as error:  # SQLite names what is damaged by its damaged name
+            what, fix = _CAUSES[sqlite3.SQLITE_CORRUPT]
+            raise StorageError(what, where=str(self.path), fix=fix) from error
         except sa.exc.TimeoutError as error:
             raise StorageError("too many threads use the ledger at once", where=str(self.path)) from error
 
@@ -234,7 +237,7 @@ def _look(path: Path, create: bool) -> None:
             raise StorageError("its folder does not exist", where=where, fix=f"mkdir -p {path.parent}") from None
         return
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+        why = os_words(error) if isinstance(error, OSError) else str(error)
         raise StorageError(f"the ledger cannot be opened: {why}", where=where, fix="check its permissions") from None
     if head and head != _MAGIC:
         raise StorageError("not a ledger", where=where, fix="name another file, or restore it from a backup")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from assay.config.policy_file import Policy, Rule
-from assay.core.decision import Decision, Facts, PolicyRef, RuleTrace, Verdict
+from assay.core.decision import Asks, Decision, Facts, PolicyRef, RuleTrace, Verdict
 from assay.policy.evidence import EvidenceIndex
-from assay.policy.people import Waived, judge_approvals
-from assay.policy.rules import judge_findings, judge_measure, judge_outcome
+from assay.policy.people import Waived, judge_approvals, judged_approval
+from assay.policy.rules import judge_contract, judge_findings, judge_measure, judge_outcome
 
 
 def decide(facts: Facts, policy: Policy, now: datetime, *, signed_by: str = "", preview_reason: str = "") -> Decision:
@@ -17,12 +17,11 @@ def decide(facts: Facts, policy: Policy, now: datetime, *, signed_by: str = "", 
     Three-valued and fail-closed: any rule that denies denies; any fact that is missing, stale, null, NaN, open or
     errored leaves its rule indeterminate; only when every rule is met is the release allowed. Conflicting facts deny.
     """
-    index = EvidenceIndex(facts, policy, now, Waived(facts, policy, now))
+    waived = Waived(facts, policy, now)
+    index = EvidenceIndex(facts, policy, now, waived)
     trace = [_agreement(facts)]
     for line, text, rule in zip(policy.lines, policy.texts, policy.file.require, strict=True):
-        kind = text.partition(":")[0]
-        blank = RuleTrace(line=line, rule=text, asks=kind, verdict=Verdict.INDETERMINATE, saw="")
-        trace.append(_judge(rule, blank, facts, index, now))
+        trace.append(_judge(rule, line, text, facts, index, now))
     verdicts = {t.verdict for t in trace}
     verdict = next((v for v in (Verdict.DENY, Verdict.INDETERMINATE) if v in verdicts), Verdict.ALLOW)
     ref = PolicyRef(
@@ -39,8 +38,8 @@ def decide(facts: Facts, policy: Policy, now: datetime, *, signed_by: str = "", 
         mode=policy.file.mode,
         at=now,
         trace=tuple(trace),
-        approvals=facts.approvals,
-        waivers=facts.waivers,
+        approvals=tuple(judged_approval(a, policy, facts, now) for a in facts.approvals),
+        waivers=waived.judged(trace, index.critical()),
         preview=bool(preview_reason),
         preview_reason=preview_reason,
     )
@@ -62,12 +61,17 @@ def _agreement(facts: Facts) -> RuleTrace:
     return RuleTrace(line=0, rule=text, asks="evidence", verdict=Verdict.ALLOW, saw=saw, vouched=people)
 
 
-def _judge(rule: Rule, blank: RuleTrace, facts: Facts, index: EvidenceIndex, now: datetime) -> RuleTrace:
+def _judge(rule: Rule, line: int, text: str, facts: Facts, index: EvidenceIndex, now: datetime) -> RuleTrace:
+    def blank(asks: Asks) -> RuleTrace:
+        return RuleTrace(line=line, rule=text, asks=asks, verdict=Verdict.INDETERMINATE, saw="")
+
     if rule.findings is not None:
-        return judge_findings(rule.findings, blank, index)
+        return judge_findings(rule.findings, blank("findings"), index)
     if rule.measure is not None:
-        return judge_measure(rule.measure, blank, index)
+        return judge_measure(rule.measure, blank("measure"), index)
     if rule.outcome is not None:
-        return judge_outcome(rule.outcome, blank, index)
+        return judge_outcome(rule.outcome, blank("outcome"), index)
+    if rule.contract is not None:
+        return judge_contract(rule.contract, blank("contract"), facts)
     assert rule.approvals is not None
-    return judge_approvals(rule.approvals, blank, facts, now)
+    return judge_approvals(rule.approvals, blank("approvals"), facts, now)

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from itertools import chain
 
 import msgspec
 
@@ -14,17 +13,24 @@ from assay.config.durations import duration
 from assay.config.policy_file import Policy
 from assay.core.decision import Facts, OutcomeFact
 from assay.core.finding import Json, Measure, Severity, Status
+from assay.core.text import nearest
 from assay.policy.people import SKEW, Waived, zoned
 
 Counted = tuple[tuple[str, ...], tuple[str, ...]]
+"""Fingerprints: those that nobody waived, and those that are waived."""
 _ABOVE_INFO = frozenset(s for s in Severity if s is not Severity.INFO) | {None}
 
 
-class Looked(msgspec.Struct, frozen=True):
-    """What a pattern's checks said: the facts that count, and why the rest cannot be relied on."""
+Gap = tuple[str, str]
+"""What is in doubt: a check ("" where none is known), and why nothing can be built on it."""
 
+
+class Looked(msgspec.Struct, frozen=True):
+    """What a pattern's checks said: the checks that matter, the facts that count, and what cannot be relied on."""
+
+    checks: tuple[str, ...]
     facts: tuple[OutcomeFact, ...]
-    gaps: tuple[str, ...]
+    gaps: tuple[Gap, ...]
 
 
 class _Entry(msgspec.Struct, frozen=True, gc=False):
@@ -48,7 +54,7 @@ class EvidenceIndex:
     def __init__(self, facts: Facts, policy: Policy, now: datetime, waived: Waived) -> None:
         self._facts, self._policy, self._now = facts, policy, now
         self.outcomes: dict[str, list[OutcomeFact]] = defaultdict(list)
-        self.measures: dict[tuple[str, str], list[tuple[OutcomeFact, Measure]]] = defaultdict(list)
+        self.measures: dict[str, list[tuple[OutcomeFact, Measure]]] = defaultdict(list)
         self.unadmitted: dict[str, list[str]] = defaultdict(list)
         self._entries: dict[str, list[_Entry]] = defaultdict(list)
         self._by_fact: dict[int, _Entry] = {}
@@ -66,16 +72,17 @@ class EvidenceIndex:
             entry = self._by_fact[id(fact)] = self._entry(fact)
             self._entries[fact.outcome.check].append(entry)
             self._buckets[id(fact)] = _bucket(fact, cover)
+            gives = facts.gives.get(fact.outcome.check)
             for measure in fact.outcome.measures:
-                if not self._not_admitted(fact, measure.name):
-                    self.measures[measure.name, measure.versus].append((fact, measure))
+                if (gives is None or measure.key in gives) and not self._not_admitted(fact, measure.name):
+                    self.measures[measure.key].append((fact, measure))
         self._oldest = max((e.age for e in self._by_fact.values()), default=timedelta())
         self._checks = sorted(set(self.outcomes) | set(facts.expected) | set(self.unadmitted))
         told = [(e.fact.outcome.check, e.subject) for e in self._by_fact.values()]
         self._told_once = len(set(told)) == len(told)
         self._matching: dict[str, list[_Asked]] = {}
         self._looked: dict[tuple[str, str | None, str | None, int], Looked] = {}
-        self._counted: dict[tuple[int, Severity], Counted] = {}
+        self._counted: dict[tuple[int, Severity], tuple[Counted, tuple[str, ...]]] = {}
 
     def _not_admitted(self, fact: OutcomeFact, name: str) -> str:
         """Why this signer may not speak of the check or measure of that name, or "".
@@ -141,7 +148,7 @@ class EvidenceIndex:
 
     def _look(self, pattern: str, subject: str | None, limit: str | None, least: int) -> Looked:
         found: list[OutcomeFact] = []
-        gaps: list[str] = []
+        gaps: list[Gap] = []
         oldest = duration(limit) if limit is not None else None
         if pattern not in self._matching:
             self._matching[pattern] = [self._asked(c) for c in self._checks if fnmatchcase(c, pattern)]
@@ -154,42 +161,64 @@ class EvidenceIndex:
                 seen.add(entry.subject)
                 if entry.untimely or (oldest is not None and entry.age > oldest):
                     if matters:
-                        gaps.append(entry.untimely or _older(entry, limit))
+                        gaps.append((check, entry.untimely or _older(entry, limit)))
                     continue
                 found.append(entry.fact)
                 if entry.doubt and matters:
-                    gaps.append(entry.doubt)
+                    gaps.append((check, entry.doubt))
             if matters:
-                gaps += self.unadmitted.get(check, ())
+                if check in self.unadmitted:
+                    gaps += [(check, why) for why in self.unadmitted[check]]
                 if not seen.issuperset(expected):
                     gaps += self.never_asked(check, subject, seen)
         if not found and not gaps:
-            gaps.append(f"nothing was asked that matches {pattern}")
-        return Looked(tuple(found), tuple(dict.fromkeys(gaps)))
+            gaps.append(("", f"nothing was asked that matches {pattern}"))
+        checks = tuple([check for check, rank, _, _ in self._matching[pattern] if rank >= least])
+        return Looked(checks, tuple(found), tuple(dict.fromkeys(gaps)))
 
     def _asked(self, check: str) -> _Asked:
         severity = self._facts.severities.get(check, Severity.CRITICAL)
         return check, severity.rank, self._entries.get(check, []), self._facts.expected.get(check, ())
 
-    def never_asked(self, check: str, subject: str | None, seen: Iterable[str]) -> list[str]:
+    def never_asked(self, check: str, subject: str | None, seen: Iterable[str]) -> list[Gap]:
         """Gaps for the subjects (that one, or all) that this check must have been asked of, apart from those seen."""
         wanted = (s for s in self._facts.expected.get(check, ()) if subject in (None, s))
-        return [f"{check} on {s} was never asked" for s in wanted if s not in seen]
+        return [(check, f"{check} on {s} was never asked") for s in wanted if s not in seen]
 
-    def unwaived(self, looked: Looked, severity: Severity) -> Counted:
-        """Fingerprints of findings at or above `severity`, each once: (unwaived, waived)."""
+    def giving(self, key: str) -> list[str]:
+        """The checks that may give the measure of that key, sorted."""
+        return sorted(check for check, keys in self._facts.gives.items() if key in keys)
+
+    def nearest_measure(self, key: str) -> str:
+        """The known measure that is spelled most alike, or ""."""
+        return nearest(key, sorted({k for keys in self._facts.gives.values() for k in keys}))
+
+    def unwaived(self, looked: Looked, severity: Severity) -> tuple[Counted, tuple[str, ...]]:
+        """Fingerprints of findings at or above `severity`, each once, and the checks that hold an unwaived one."""
         key = (id(looked), severity)
         if key not in self._counted:
             self._counted[key] = self._count(looked, severity.rank)
         return self._counted[key]
 
-    def _count(self, looked: Looked, least: int) -> Counted:
-        parts = [pair for fact in looked.facts for rank, pair in self._buckets[id(fact)] if rank >= least]
-        open_ = tuple(chain.from_iterable(p[0] for p in parts))
-        covered = tuple(chain.from_iterable(p[1] for p in parts))
+    def critical(self) -> frozenset[str]:
+        """The fingerprints of critical findings that no valid waiver covers."""
+        pairs = (pair for entry in self._buckets.values() for rank, pair in entry if rank == Severity.CRITICAL.rank)
+        return frozenset(mark for open_, _ in pairs for mark in open_)
+
+    def _count(self, looked: Looked, least: int) -> tuple[Counted, tuple[str, ...]]:
+        open_: list[str] = []
+        covered: list[str] = []
+        holding: dict[str, None] = {}
+        for fact in looked.facts:
+            for rank, (bare, waived) in self._buckets[id(fact)]:
+                if rank >= least:
+                    covered += waived
+                    if bare:
+                        open_ += bare
+                        holding[fact.outcome.check] = None
         if not self._told_once:
-            open_, covered = tuple(dict.fromkeys(open_)), tuple(dict.fromkeys(covered))
-        return open_, covered
+            open_, covered = list(dict.fromkeys(open_)), list(dict.fromkeys(covered))
+        return (tuple(open_), tuple(covered)), tuple(holding)
 
 
 def told_wrong(fact: OutcomeFact) -> bool:

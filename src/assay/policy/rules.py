@@ -3,116 +3,162 @@
 from __future__ import annotations
 
 import math
-from fnmatch import fnmatchcase
 
 from msgspec.structs import replace
 
-from assay.config.policy_file import FindingsRule, MeasureRule, OutcomeRule
-from assay.core.decision import OutcomeFact, RuleTrace, Verdict
-from assay.core.finding import Measure, Status
-from assay.policy.evidence import EvidenceIndex, told_wrong
+from assay.config.policy_file import ContractRule, FindingsRule, MeasureRule, OutcomeRule
+from assay.core.canonical import short
+from assay.core.decision import Facts, OutcomeFact, RuleTrace, Verdict
+from assay.core.finding import Measure, Status, measure_key
+from assay.policy.evidence import EvidenceIndex, Gap, told_wrong
 
 
 def _vouched(facts: tuple[OutcomeFact, ...]) -> tuple[str, ...]:
     return tuple(sorted({f.signer.person for f in facts}))
 
 
-def _gap_text(gaps: tuple[str, ...]) -> str:
+def _gap_text(gaps: tuple[Gap, ...]) -> str:
     more = f"; and {len(gaps) - 3} more" if len(gaps) > 3 else ""
-    return "; ".join(gaps[:3]) + more
+    return "; ".join(why for _, why in gaps[:3]) + more
+
+
+def _doubtful(trace: RuleTrace, gaps: tuple[Gap, ...], **changes: str) -> RuleTrace:
+    checks = tuple(dict.fromkeys([check for check, _ in gaps if check]))
+    return replace(
+        trace, verdict=Verdict.INDETERMINATE, decided_by=checks or trace.decided_by, reason=_gap_text(gaps), **changes
+    )
 
 
 def judge_findings(rule: FindingsRule, trace: RuleTrace, index: EvidenceIndex) -> RuleTrace:
     """Count unwaived findings; a check that could have given one and could not look leaves the rule undecided."""
     looked = index.look(rule.check, None, rule.max_age, rule.severity.rank)
-    open_, covered = index.unwaived(looked, rule.severity)
+    (open_, covered), holding = index.unwaived(looked, rule.severity)
     saw = f"{len(open_)} unwaived" + (f", {len(covered)} waived" if covered else "")
     base = replace(
         trace, saw=saw, fingerprints=open_, waived=covered, value=float(len(open_)), bound=float(rule.unwaived_max),
-        better="lower", vouched=_vouched(looked.facts),
+        better="lower", vouched=_vouched(looked.facts), check=rule.check, covers=looked.checks,
+        decided_by=looked.checks,
     )  # fmt: skip
     if len(open_) > rule.unwaived_max:
-        return replace(base, verdict=Verdict.DENY, reason=f"{len(open_)} findings, at most {rule.unwaived_max} allowed")
+        reason = f"{len(open_)} finding{'s' if len(open_) != 1 else ''}, at most {rule.unwaived_max} allowed"
+        return replace(base, verdict=Verdict.DENY, reason=reason, decided_by=holding)
     if looked.gaps:
-        return replace(base, verdict=Verdict.INDETERMINATE, reason=_gap_text(looked.gaps))
+        return _doubtful(base, looked.gaps)
     return replace(base, verdict=Verdict.ALLOW)
 
 
 def judge_outcome(rule: OutcomeRule, trace: RuleTrace, index: EvidenceIndex) -> RuleTrace:
     """Every check the pattern names must have passed; not-applicable is an answer only beside one that passed."""
     looked = index.look(rule.check, rule.subject, rule.max_age)
-    base = replace(trace, vouched=_vouched(looked.facts), check=rule.check)
     wrong = [f for f in looked.facts if f.outcome.status is Status.FAIL or told_wrong(f)]
-    failed = [f"{f.outcome.check} on {f.outcome.subject}" for f in wrong]
+    failed = tuple(dict.fromkeys(f"{f.outcome.check} on {f.outcome.subject}" for f in wrong))
     passed = sum(f.outcome.status is Status.PASS and not told_wrong(f) for f in looked.facts)
-    saw = f"{passed} passed, {len(failed)} failed, {len(looked.facts) - passed - len(failed)} open or not applicable"
+    saw = f"{passed} passed, {len(wrong)} failed, {len(looked.facts) - passed - len(wrong)} open or not applicable"
+    base = replace(
+        trace, saw=saw, vouched=_vouched(looked.facts), check=rule.check, covers=looked.checks,
+        decided_by=looked.checks,
+    )  # fmt: skip
     if failed:
-        reason = f"failed: {', '.join(dict.fromkeys(failed))}"
-        return replace(base, verdict=Verdict.DENY, saw=saw, reason=reason)
-    if not looked.gaps and not passed:
-        why = next(
-            (f.outcome.reason for f in looked.facts if f.outcome.reason), f"nothing that matches {rule.check} passed"
-        )
-        return replace(base, verdict=Verdict.INDETERMINATE, saw=saw, reason=why)
+        checks = tuple(dict.fromkeys(f.outcome.check for f in wrong))
+        return replace(base, verdict=Verdict.DENY, reason=f"failed: {', '.join(failed)}", decided_by=checks)
     if looked.gaps:
-        return replace(base, verdict=Verdict.INDETERMINATE, saw=saw, reason=_gap_text(looked.gaps))
-    return replace(base, verdict=Verdict.ALLOW, saw=saw)
+        return _doubtful(base, looked.gaps)
+    if not passed:
+        why = next((f.outcome.reason for f in looked.facts if f.outcome.reason), "")
+        return _doubtful(base, (("", why or f"nothing that matches {rule.check} passed"),))
+    return replace(base, verdict=Verdict.ALLOW)
+
+
+def judge_contract(rule: ContractRule, trace: RuleTrace, facts: Facts) -> RuleTrace:
+    """The terms are those that the policy pins; what it says an attacker can change is not declared out of reach."""
+    terms = facts.terms
+    if terms is None:
+        return replace(trace, saw="no terms", reason="the evidence does not say on what terms the model was judged")
+    features = terms.contract.features
+    held = [n for n in rule.mutable if n not in features or not features[n].mutable]
+    saw = f"terms {short(terms.digest)}, {sum(f.mutable for f in features.values())} of {len(features)} inputs mutable"
+    base = replace(trace, saw=saw)
+    if rule.digest is not None and rule.digest != terms.digest:
+        reason = f"the terms are {short(terms.digest)}, the policy pins {short(rule.digest)}"
+        fix = "restore the contract in assay.yaml, or have the policy's owner agree to the new one"
+        return replace(base, verdict=Verdict.DENY, reason=reason, fix=fix)
+    if held:
+        reason = f"the contract does not let an attacker change {', '.join(held[:5])}"
+        more = f" and {len(held) - 5} more" if len(held) > 5 else ""
+        fix = "declare them mutable under `features:` in assay.yaml, then measure again"
+        return replace(base, verdict=Verdict.DENY, reason=reason + more, fix=fix)
+    return replace(base, verdict=Verdict.ALLOW)
 
 
 def judge_measure(rule: MeasureRule, trace: RuleTrace, index: EvidenceIndex) -> RuleTrace:
     """Every admitted value must satisfy the bound; the worst one is shown."""
-    found, gaps = _values(rule, index)
-    base = replace(trace, measure=rule.name, reads=rule.bound)
+    key = measure_key(rule.name, rule.versus or "")
+    found, gaps = _values(rule, key, index)
+    base = replace(
+        trace, measure=rule.name, versus=rule.versus or "", reads=rule.bound, covers=tuple(index.giving(key))
+    )
     if not found:
-        reason = _gap_text(tuple(dict.fromkeys(gaps))) or f"{rule.name} was never measured"
-        return replace(base, verdict=Verdict.INDETERMINATE, saw="no value", reason=reason, fix="assay run")
+        said = gaps or (("", f"{key} was never measured"),)
+        return _doubtful(base, said, saw="no value", fix="assay run")
     judged = [_judge_value(rule, base, fact, measure) for fact, measure in found]
     order = {Verdict.DENY: 0, Verdict.INDETERMINATE: 1, Verdict.ALLOW: 2}
     worst = min(judged, key=lambda t: order[t.verdict])
     if gaps and worst.verdict is Verdict.ALLOW:
-        return replace(worst, verdict=Verdict.INDETERMINATE, reason=_gap_text(tuple(dict.fromkeys(gaps))))
+        return _doubtful(worst, gaps)
     return worst
 
 
-def _values(rule: MeasureRule, index: EvidenceIndex) -> tuple[list[tuple[OutcomeFact, Measure]], list[str]]:
+def _values(
+    rule: MeasureRule, key: str, index: EvidenceIndex
+) -> tuple[list[tuple[OutcomeFact, Measure]], tuple[Gap, ...]]:
     """The values that count, and what is in doubt; a value is missing where its check was to be asked and gave none."""
     found: list[tuple[OutcomeFact, Measure]] = []
-    open_: list[str] = []
-    set_aside: list[str] = []
-    for fact, measure in index.measures.get((rule.name, rule.versus or ""), ()):
+    open_: list[Gap] = []
+    set_aside: list[Gap] = []
+    for fact, measure in index.measures.get(key, ()):
         outcome = fact.outcome
         if rule.subject is not None and outcome.subject != rule.subject:
             continue
         old = index.age_gap(fact, rule.max_age)
         if old:
-            set_aside.append(old)
+            set_aside.append((outcome.check, old))
         elif outcome.status not in (Status.PASS, Status.FAIL) or not outcome.complete:
-            open_.append(f"{outcome.check} is open: {outcome.reason or 'not complete'}")
+            open_.append((outcome.check, f"{outcome.check} is open: {outcome.reason or 'not complete'}"))
         else:
             found.append((fact, measure))
     if found:
         missing = _unmeasured(rule, index, found)
-        missing += [why for check in {f.outcome.check for f, _ in found} for why in index.unadmitted.get(check, ())]
-        return found, open_ + missing + (set_aside if missing else [])
-    check = rule.name.rpartition(".")[0]
-    candidates = {rule.name, check, f"performance.versus-{rule.versus}" if rule.versus else check}
-    gaps = open_ + set_aside
-    gaps += [w for name, why in index.unadmitted.items() if any(fnmatchcase(name, c) for c in candidates) for w in why]
-    for name, outcomes in index.outcomes.items():
-        if any(fnmatchcase(name, c) for c in candidates):
-            gaps += [f"{name} is {f.outcome.status}: {f.outcome.reason}" for f in outcomes if f.outcome.reason]
-    return found, gaps
+        for check in sorted({f.outcome.check for f, _ in found}):
+            missing += ((check, why) for why in index.unadmitted.get(check, ()))
+        return found, tuple(dict.fromkeys(open_ + missing + (set_aside if missing else [])))
+    return found, tuple(dict.fromkeys(open_ + set_aside + _unspoken(rule, key, index)))
 
 
-def _unmeasured(rule: MeasureRule, index: EvidenceIndex, found: list[tuple[OutcomeFact, Measure]]) -> list[str]:
+def _unspoken(rule: MeasureRule, key: str, index: EvidenceIndex) -> list[Gap]:
+    """Why nobody gave a value: the checks that could have, one by one; or that none could, and what may be meant."""
+    giving = index.giving(key)
+    if not giving:
+        guess = index.nearest_measure(key)
+        return [("", f"no check measures {key}" + (f"; did you mean {guess}?" if guess else ""))]
+    gaps: list[Gap] = []
+    for check in giving:
+        said = [f.outcome for f in index.outcomes.get(check, ()) if rule.subject in (None, f.outcome.subject)]
+        gaps += ((check, why) for why in index.unadmitted.get(check, ()))
+        gaps += ((check, f"{check} is {o.status}: {o.reason}") for o in said if o.reason)
+        unasked = index.never_asked(check, rule.subject, [o.subject for o in said])
+        gaps += ((check, f"{key}: {why}") for _, why in unasked)
+    return gaps
+
+
+def _unmeasured(rule: MeasureRule, index: EvidenceIndex, found: list[tuple[OutcomeFact, Measure]]) -> list[Gap]:
     """Where a check that gave this measure was to be asked too, and neither gave it nor said that it does not apply."""
-    gaps: list[str] = []
+    gaps: list[Gap] = []
     for check in sorted({fact.outcome.check for fact, _ in found}):
         seen = {fact.outcome.subject for fact, _ in found if fact.outcome.check == check}
         for fact in index.outcomes.get(check, ()):
             if fact.outcome.status is Status.NOT_APPLICABLE and not index.age_gap(fact, rule.max_age):
                 seen.add(fact.outcome.subject)
-        gaps += [f"{rule.name}: {gap}" for gap in index.never_asked(check, rule.subject, seen)]
+        gaps += ((check, f"{rule.name}: {why}") for _, why in index.never_asked(check, rule.subject, seen))
     return gaps
 
 
@@ -122,7 +168,8 @@ def _judge_value(rule: MeasureRule, trace: RuleTrace, fact: OutcomeFact, measure
     bound = low_bound if low_bound is not None else high_bound
     read = {"value": measure.value, "lower95": measure.low, "upper95": measure.high}[rule.bound]
     base = replace(
-        trace, check=fact.outcome.check, value=measure.value, low=measure.low, high=measure.high, bound=bound,
+        trace, check=fact.outcome.check, decided_by=(fact.outcome.check,),
+        value=measure.value, low=measure.low, high=measure.high, n=measure.n, bound=bound,
         better="higher" if low_bound is not None else "lower", saw=_saw(measure), vouched=(fact.signer.person,),
     )  # fmt: skip
     if _broken(measure.value) or _broken(read):
@@ -139,7 +186,7 @@ def _judge_value(rule: MeasureRule, trace: RuleTrace, fact: OutcomeFact, measure
         return replace(base, verdict=Verdict.DENY, reason=f"{measure.value:.3f} is outside the bound")
     if not _inside(read, low_bound, high_bound):
         reason = f"the value is inside but its {rule.bound} {read:.3f} is not: too few rows to be sure"
-        return replace(base, verdict=Verdict.INDETERMINATE, reason=reason)
+        return replace(base, verdict=Verdict.INDETERMINATE, reason=reason, unsure=True)
     return replace(base, verdict=Verdict.ALLOW)
 
 

@@ -15,6 +15,7 @@ from assay.render.page.lists import findings, subjects
 from assay.render.page.parts import symbols
 from assay.render.page.people import people
 from assay.render.page.proof import proof
+from assay.render.page.terms import terms
 from assay.render.page.top import bar, meta, page_title, verdict
 from assay.render.page.trace import trace
 from assay.render.page.view import View
@@ -37,6 +38,7 @@ def render_html(dossier: Dossier) -> str:
         ("Findings", "findings", findings(view)),
         ("Examined", "files", subjects(view)),
         ("Frameworks", "frameworks", coverage(view)),
+        ("Terms", "terms", terms(view)),
         ("People", "people", people(view)),
         ("Gate", "gate", trace(view)),
         ("Proof", "proof", proof(view)),

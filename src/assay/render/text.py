@@ -34,6 +34,9 @@ def render_text(dossier: Dossier, *, colour: bool = False) -> str:
     measures = [(o.subject, m) for o in body.outcomes for m in o.measures]
     if measures:
         blocks.append("\n".join(_measure(s, m) for s, m in measures))
+    notes = dict.fromkeys(n for o in body.outcomes for n in o.notes)
+    if notes:
+        blocks.append("\n".join(f"  note  {visible(n)}" for n in notes))
     if dossier.decision is not None:
         blocks.append(render_trace(dossier.decision, colour=colour).rstrip("\n"))
     blocks.append(summary(dossier, paint))

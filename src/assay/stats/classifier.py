@@ -5,9 +5,12 @@ Arrays: `scores` float64 (n,), `target` bool (n,), `weights` float64 (n,) or (b,
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
+
+from assay.stats.intervals import LEVEL, Interval, recovered, wilson_rate, z_for
 
 Array = Any
 MAX_CELLS = 4_000_000
@@ -68,6 +71,24 @@ def calibration_error(scores: Array, target: Array, bins: int = 10) -> float:
     return float((np.sqrt(np.maximum(excess, 0.0)) * count).sum() / count.sum())
 
 
+def calibration_bound(scores: Array, target: Array, bins: int = 10, level: float = LEVEL) -> float:
+    """Upper end of the expected calibration error over equally filled bins; at least `level`, one-sided.
+
+    The plain error is never too low on average (noise adds to absolute differences), so it is taken without a
+    correction, and the distance to each bin's farther Wilson limit is added in quadrature over bins (method of variance
+    estimates recovery, Zou and Donner 2008), which holds where a bin has no positive at all. The spread of the error
+    between bins is added for the draw of the rows.
+    """
+    mean, rate, _, count = calibration(scores, target, bins)
+    share = count / count.sum()
+    limits = np.array([wilson_rate(float(r), int(n), level) for r, n in zip(rate, count, strict=True)])
+    apart = np.abs(mean - rate)
+    farther = np.abs(limits - mean[:, None]).max(axis=1) - apart
+    error = float((share * apart).sum())
+    drawn = z_for(level) ** 2 * (float((share * apart**2).sum()) - error**2) / len(target)
+    return min(1.0, error + math.sqrt(float(((share * farther) ** 2).sum()) + max(0.0, drawn)))
+
+
 def bootstrap_weights(target: Array, draws: int, seed: int) -> Array:
     """Multinomial resample weights within each class, shape (draws, n): both classes keep their size."""
     rng = np.random.default_rng(seed)
@@ -78,8 +99,8 @@ def bootstrap_weights(target: Array, draws: int, seed: int) -> Array:
     return weights
 
 
-def bootstrap_interval(statistic: Any, target: Array, seed: int, draws: int = 1000, level: float = 0.95) -> Any:
-    """(low, high) percentile interval of `statistic(weights (b, n)) -> (b,)` over class-wise resamples, in blocks."""
+def bootstrap_draws(statistic: Any, target: Array, seed: int, draws: int = 1000) -> Array:
+    """`statistic(weights (b, n)) -> (b, ...)` of `draws` class-wise resamples, in blocks; shape (draws, ...)."""
     block = max(1, min(draws, MAX_CELLS // max(1, len(target))))
     values = []
     done = 0
@@ -87,6 +108,40 @@ def bootstrap_interval(statistic: Any, target: Array, seed: int, draws: int = 10
         count = min(block, draws - done)
         values.append(statistic(bootstrap_weights(target, count, seed + done)))
         done += count
-    tail = (1 - level) / 2
-    low, high = np.quantile(np.concatenate(values), [tail, 1 - tail])
-    return float(low), float(high)
+    return np.concatenate(values)
+
+
+def area_interval(area: float, resampled: Array, positives: int, level: float = LEVEL) -> Interval:
+    """(low, high) of a precision-recall area from its bootstrap values, around the estimate.
+
+    Normal on the logit scale with the bootstrap's spread (Boyd et al. 2013): the bootstrap's own percentiles sit too
+    high, for a positive drawn twice outranks what it is tied with. Where fewer than 5 positives' worth of area is lost
+    (or won) resamples see too few of the errors that matter, and Wilson's interval of a rate over the positives is
+    taken in as well. Covers .92 or more, .97 on average, from 40 positives on (weak to almost perfect models).
+    """
+    z = z_for(level) * (1 + 1 / positives) * math.sqrt(positives / max(1, positives - 1))
+    # Half a positive won and half lost keep the logit finite.
+    centre, spread = (_logit((x * positives + 0.5) / (positives + 1)) for x in (np.asarray(area), resampled))
+    reach = z * float(np.std(spread))
+    low, high = (
+        (1 / (1 + math.exp(-float(centre) - side)) * (positives + 1) - 0.5) / positives for side in (-reach, reach)
+    )
+    if min(area, 1 - area) * positives < 5:
+        below, above = wilson_rate(area, positives, level)
+        low, high = min(low, below), max(high, above)
+    return max(0.0, min(low, area)), min(1.0, max(high, area))
+
+
+def area_difference(areas: tuple[float, float], resampled: Array, positives: int, level: float = LEVEL) -> Interval:
+    """(low, high) of areas[0] − areas[1] on the same rows; `resampled` is (draws, 2), both from the same resamples.
+
+    Each area's own interval, joined by the correlation of the resamples (method of variance estimates recovery).
+    """
+    intervals = [area_interval(a, resampled[:, i], positives, level) for i, a in enumerate(areas)]
+    apart = bool((resampled.std(axis=0) > 1e-9).all())
+    rho = float(np.corrcoef(resampled.T)[0, 1]) if apart else 0.0
+    return recovered(areas, intervals, rho)
+
+
+def _logit(share: Array) -> Array:
+    return np.log(share / (1 - share))

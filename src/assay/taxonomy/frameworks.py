@@ -49,10 +49,31 @@ def crosswalk(subject: str) -> tuple[str, ...]:
 
 
 def crosswalk_subjects() -> tuple[str, ...]:
-    """Every check id and gate rule that the crosswalk speaks of."""
+    """Every check id, gate rule and part of the manifest that the crosswalk speaks of."""
     return tuple(_data("crosswalk"))
 
 
-def frameworks() -> tuple[tuple[str, str, str, str, int], ...]:
-    """(prefix, name, edition, url, number of entries) of every framework."""
-    return tuple((p, f["name"], f["edition"], f["url"], len(f["items"])) for p, f in _data("frameworks").items())
+class Framework(msgspec.Struct, frozen=True, kw_only=True):
+    """A framework: its tag prefix, and its entries as (id, short name) in its own order."""
+
+    prefix: str
+    name: str
+    edition: str
+    url: str
+    verified: bool
+    entries: tuple[tuple[str, str], ...]
+
+
+def frameworks() -> tuple[Framework, ...]:
+    """Every framework that tags can name."""
+    return tuple(
+        Framework(
+            prefix=prefix,
+            name=f["name"],
+            edition=f["edition"],
+            url=f["url"],
+            verified=f["verified"],
+            entries=tuple((i, name) for i, name, _ in f["items"]),
+        )
+        for prefix, f in _data("frameworks").items()
+    )

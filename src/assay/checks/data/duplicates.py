@@ -23,6 +23,7 @@ from assay.stats.intervals import wilson
     needs="ml",
     tags=("atlas:AML.T0020", "owasp-ml-2023:ML02"),
     libraries=("duckdb", "pyarrow"),
+    measures=("data.duplicate_rate", "data.conflicting_rate"),
 )
 def duplicates(
     data: Dataset,

@@ -33,8 +33,10 @@ SHOWN = 8
     severity=Severity.HIGH,
     needs="ml",
     cost="minutes",
+    version=2,
     tags=("atlas:AML.T0020", "owasp-ml-2023:ML02"),
     libraries=("numpy", "scipy", "lightgbm", "duckdb"),
+    measures=("data.label_flips.missed_share", "data.label_flips.invented_share"),
 )
 def label_flips(
     data: Dataset,
@@ -52,19 +54,32 @@ def label_flips(
     How it decides: trees trained without a row say how likely its label is. Rows are ranked inside their class, so that
     a rare class is not drowned, and each direction (said no, looks like yes; said yes, looks like no) is judged apart.
     How many rows could be mislabelled is bounded by a mixture proportion. If the data has a time or a source column, it
-    asks whether the suspicious labels come in a batch: planted labels usually do, natural ambiguity does not. A batch
-    unlike the rest (family-wise error `alpha`, drift between batches allowed for) is a high finding. Contradicted
-    labels without such a batch, in a share surely above `rate`, are a low finding of low confidence where the classes
-    are well separated (out-of-fold ROC area 0.9 or more), and only a note elsewhere: nobody can tell them from rows
-    that are hard by nature, but a person should look at the strongest.
+    asks whether the suspicious labels come in a batch: planted labels usually do, natural ambiguity does not. Each
+    batch is compared with what the others show at the same scores and with how much those differ among themselves; a
+    row and its copies count once. A batch unlike the rest (family-wise error `alpha`, and at least 5 points more
+    contradicted labels among its clear rows) is a high finding. It says that labels or population differ: a batch of
+    other people or machines can look like a batch of flipped labels, and someone has to look. Contradicted labels
+    without such a batch, in a share surely above `rate`, are a low finding of low confidence where the classes are well
+    separated (out-of-fold ROC area of 0.9 or more and, with those labels set aside, a precision-recall area of 0.9 or
+    more for both classes), and only a note elsewhere: nobody can tell them from rows that are hard by nature, but a
+    person should look at the strongest.
 
     Fix: have the listed rows labelled again by someone who did not label them first; take out an upload that is unlike
     the rest until it is explained. Then train again.
 
     References: Northcutt et al. 2021 (confident learning); Blanchard et al. 2010 (mixture proportions); OWASP ML02.
     """
-    from assay.detectors.label_errors import LEAST_CLASS, LEAST_ROWS, contradiction, direction, unlike_batches
-    from assay.detectors.out_of_fold import out_of_fold
+    import numpy as np
+
+    from assay.detectors.label_errors import (
+        LEAST_CLASS,
+        LEAST_ROWS,
+        contradiction,
+        direction,
+        separation,
+        unlike_batches,
+    )
+    from assay.detectors.out_of_fold import out_of_fold, row_groups
     from assay.stats.classifier import roc_area
 
     target = data.target()
@@ -80,17 +95,20 @@ def label_flips(
             method="mixture proportion, an upper bound",
         )  # fmt: skip
     found: list[Batch] = []
+    groups = row_groups(encoded.matrix)
     for column in filter(None, (data.time, _source(data))):
         batches, names = _batches(data, column)
         if len(names) >= 4:
-            unlike = unlike_batches(probability, target, batches, names, alpha)
+            unlike = unlike_batches(probability, target, batches, names, alpha, groups)
             found += unlike
             yield from (_batch_finding(data, column, b) for b in unlike)
             if unlike:
                 yield _histogram(column, batches, names, contradiction(probability, target))
     worst = max(directions, key=lambda d: d.low)
     if not found and worst.low > rate:
-        yield _share_finding(data, worst, separable=roc_area(probability, target) >= SEPARABLE)
+        aside = np.concatenate([d.rows for d in directions])
+        apart = min(roc_area(probability, target), separation(probability, target, aside))
+        yield _share_finding(data, worst, separable=apart >= SEPARABLE)
     yield from _table(target, probability, contradiction(probability, target), worst)
 
 
@@ -137,8 +155,8 @@ def _batch_finding(data: Dataset, column: str, batch: Batch) -> Finding:
     share = batch.suspicious / batch.rows
     return Finding(
         message=(
-            f"labels of {column} {batch.name} contradict the rest: {share:.0%} of its clear rows, "
-            f"{batch.elsewhere:.0%} elsewhere"
+            f"labels or population of {column} {batch.name} differ: {share:.0%} of its clear labels contradict the "
+            f"rest, {batch.elsewhere:.0%} expected"
         ),
         location=Location(uri=data.subject.uri, column=data.label or ""),
         key=f"{column}={batch.name}",
@@ -147,7 +165,7 @@ def _batch_finding(data: Dataset, column: str, batch: Batch) -> Finding:
             "column": column, "batch": batch.name, "rows": batch.rows, "suspicious": batch.suspicious,
             "p_corrected": batch.p,
         },
-        fix=f"find out who labelled {column} {batch.name}; leave it out or label it again, then train again",
+        fix=f"find out where {column} {batch.name} is from and who labelled it; leave it out or label it again",
     )  # fmt: skip
 
 

@@ -54,6 +54,10 @@ def schema(data: Dataset) -> Iterator[Finding]:
         yield from _relation(data, Constraint(text), names)
 
 
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
+
+
 def _finding(
     data: Dataset,
     column: str,
@@ -77,12 +81,12 @@ def _column(data: Dataset, column: Any) -> Iterator[Finding]:
     name = ident(column.name)
     if column.mixed and column.mixed[0] > 9 * column.mixed[1]:
         numbers, words = column.mixed
-        message = f"holds {words} words among {numbers} numbers"
+        message = f"holds {words} word{'s' if words != 1 else ''} among {numbers} numbers"
         yield _finding(data, column.name, "mixed", message, Severity.MEDIUM, {"numbers": numbers, "words": words})
     if column.kind == "number":
         bad, first = _count(data, f"isinf({name})")
         if bad:
-            message = f"holds {bad} infinite numbers"
+            message = f"holds {bad} infinite number{'s' if bad != 1 else ''}"
             yield _finding(data, column.name, "infinite", message, Severity.HIGH, {"rows": bad}, first)
     if column.name in data.features and data.rows > 1:
         distinct = data.sql(f"SELECT count(DISTINCT {name}) FROM data").column(0)[0].as_py()  # noqa: S608
@@ -121,7 +125,7 @@ def _contract(data: Dataset, name: str, feature: Feature) -> Iterator[Finding]:
     for key, condition, message in tests:
         bad, first = _count(data, condition)
         if bad:
-            yield _finding(data, name, key, f"{message} in {bad} rows", Severity.HIGH, {"rows": bad}, first)
+            yield _finding(data, name, key, f"{message} in {_rows(bad)}", Severity.HIGH, {"rows": bad}, first)
 
 
 def _literal(value: Any) -> str:
@@ -159,5 +163,6 @@ def _relation(data: Dataset, constraint: Constraint, names: set[str]) -> Iterato
     bad = int((~holds).sum())
     if bad:
         first = int(np.argmin(holds))
-        message = f"{bad} rows break the constraint {visible(constraint.text)!r}"
+        breaks = "breaks" if bad == 1 else "break"
+        message = f"{_rows(bad)} {breaks} the constraint {visible(constraint.text)!r}"
         yield _finding(data, "", f"constraint:{constraint.text}", message, Severity.HIGH, {"rows": bad}, first)

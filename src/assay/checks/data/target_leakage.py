@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     needs="ml",
     tags=("nist-ai-rmf:MEASURE 2.5",),
     libraries=("numpy", "scipy", "duckdb"),
+    measures=("data.target_leakage",),
 )
 def target_leakage(
     data: Dataset, *, limit: Annotated[float, Meta(ge=0.5, le=1)] = 0.985, seed: int = 0, progress: Progress = silent

@@ -22,9 +22,18 @@ from assay.stats.intervals import wilson
     stage=Stage.MODEL,
     severity=Severity.INFO,
     needs="ml",
+    version=2,
     tags=("nist-ai-rmf:MEASURE 2.5", "eu-ai-act:Art.15"),
     reads=("data", "holdout"),
     libraries=("numpy", "onnxruntime", "lightgbm", "scikit-learn", "duckdb"),
+    measures=(
+        "performance.pr_auc",
+        "performance.recall",
+        "performance.precision",
+        "performance.false_alarm_rate",
+        "performance.flag_rate",
+        "performance.calibration_error",
+    ),
 )
 def holdout(
     case: ModelCase,
@@ -39,16 +48,18 @@ def holdout(
     hides everything. These are the numbers a release policy reads.
 
     How it decides: it does not; it measures, and the policy judges. Every holdout row is scored by the deployed model
-    at the deployed threshold. Rates carry Wilson 95% intervals, the precision-recall area and the calibration error a
-    class-wise bootstrap of `draws` resamples. With fewer than 40 positives the area has no interval, so that a policy
-    that reads one stays undecided.
+    at the deployed threshold. Rates carry Wilson 95% intervals, the precision-recall area one from a class-wise
+    bootstrap of `draws` resamples. With fewer than 40 positives the area has no interval, so that a policy that reads
+    one stays undecided. The calibration error is the mean distance between score and share of positives over `bins`
+    equally filled bins, their noise taken off; only its upper end is estimated, from the bins' Wilson limits.
 
     Fix: if a bound is missed, more or cleaner labels help more often than another model; `data.label-flips` and
     `data.target-leakage` say where to look.
 
-    References: Davis and Goadrich 2006 (precision-recall); Roelofs et al. 2022 (bias of calibration error).
+    References: Davis and Goadrich 2006 (precision-recall); Boyd et al. 2013 (its interval); Roelofs et al. 2022 (bias
+    of calibration error); Zou and Donner 2008 (joining limits).
     """
-    from assay.stats.classifier import average_precision, bootstrap_interval
+    from assay.stats.classifier import area_interval, average_precision, bootstrap_draws
 
     found = score_holdout(case)
     n, positives = len(found.target), int(found.target.sum())
@@ -58,12 +69,13 @@ def holdout(
     area = float(average_precision(found.scores, found.target))
     low = high = None
     if positives >= LEAST_POSITIVES:
-        low, high = bootstrap_interval(
+        resampled = bootstrap_draws(
             lambda w: average_precision(found.scores, found.target, w), found.target, seed, draws
         )
+        low, high = area_interval(area, resampled, positives)
     yield Measure(
         name="performance.pr_auc", value=area, low=low, high=high, n=n, seed=seed, direction=Direction.HIGHER,
-        method="average precision, class-wise bootstrap",
+        method="average precision, class-wise bootstrap on the logit",
     )  # fmt: skip
     yield _rate("performance.recall", hit, positives, Direction.HIGHER)
     yield _rate("performance.precision", hit, flagged, Direction.HIGHER)
@@ -71,7 +83,7 @@ def holdout(
     yield _rate("performance.flag_rate", flagged, n, Direction.NEITHER)
     yield _curve(case, found, hit, positives, flagged)
     if found.scores.min() >= 0 and found.scores.max() <= 1:
-        yield from _calibration(found, bins, seed)
+        yield from _calibration(found, bins)
 
 
 def _rate(name: str, hits: int, n: int, direction: Direction) -> Measure:
@@ -100,21 +112,14 @@ def _curve(case: ModelCase, found: Scored, hit: int, positives: int, flagged: in
     )
 
 
-def _calibration(found: Scored, bins: int, seed: int) -> Iterator[Measure | Intervals]:
-    import numpy as np
+def _calibration(found: Scored, bins: int) -> Iterator[Measure | Intervals]:
+    from assay.stats.classifier import calibration, calibration_bound, calibration_error
 
-    from assay.stats.classifier import calibration, calibration_error
-
-    rng = np.random.default_rng(seed)
-    n = len(found.target)
     value = calibration_error(found.scores, found.target, bins)
-    draws = [
-        calibration_error(found.scores[i], found.target[i], bins) for i in (rng.integers(0, n, n) for _ in range(200))
-    ]
-    high = float(np.quantile(draws, 0.975))
+    high = calibration_bound(found.scores, found.target, bins)
     yield Measure(
-        name="performance.calibration_error", value=value, low=0.0, high=max(high, value), n=n, seed=seed,
-        direction=Direction.LOWER, method=f"debiased, {bins} equally filled bins, bootstrap",
+        name="performance.calibration_error", value=value, low=0.0, high=max(high, value), n=len(found.target),
+        direction=Direction.LOWER, method=f"debiased, {bins} equally filled bins; upper end from Wilson limits",
     )  # fmt: skip
     mean, rate, _, count = calibration(found.scores, found.target, bins)
     rows = []

@@ -9,6 +9,7 @@ import msgspec
 from assay.adapters.cases import ModelCase
 from assay.core.errors import CouldNotLook
 
+LEAST_FLAGGED = 5
 LEAST_POSITIVES = 40
 
 

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from assay.adapters.cases import ModelCase
-from assay.checks.performance.scored import LEAST_POSITIVES, Scored, score_holdout
+from assay.checks.performance.scored import LEAST_FLAGGED, LEAST_POSITIVES, Scored, score_holdout
 from assay.core.check import check
 from assay.core.errors import CouldNotLook, NotApplicable
 from assay.core.exhibit import IntervalRow, Intervals
 from assay.core.finding import Direction, Measure, Severity
 from assay.core.subject import Kind, Stage
-from assay.stats.intervals import paired_difference
+from assay.stats.intervals import Counts, overlapping_difference, paired_difference
 
 
 @check(
@@ -23,9 +23,16 @@ from assay.stats.intervals import paired_difference
     stage=Stage.MODEL,
     severity=Severity.INFO,
     needs="ml",
+    version=2,
     tags=("nist-ai-rmf:MEASURE 2.5", "eu-ai-act:Art.15"),
     reads=("data", "holdout", "champion"),
     libraries=("numpy", "onnxruntime", "lightgbm", "scikit-learn", "duckdb"),
+    measures=(
+        "performance.recall versus champion",
+        "performance.false_alarm_rate versus champion",
+        "performance.pr_auc versus champion",
+        "performance.precision versus champion",
+    ),
 )
 def versus_champion(
     case: ModelCase, *, draws: Annotated[int, Meta(ge=100, le=100_000)] = 1000, seed: int = 0
@@ -36,12 +43,14 @@ def versus_champion(
     difference removes it, so that a small but real loss is seen before customers see it.
 
     How it decides: it does not; a policy reads the interval (`versus: champion`). Both models score the same rows,
-    each at its own threshold. Differences of recall and false alarms use the discordant rows (Agresti and Min), of
-    precision and precision-recall area a class-wise bootstrap on the same resamples.
+    each at its own threshold. Differences of recall and false alarms use the rows on which the models differ (Tango's
+    score interval, corrected for continuity). The difference of precision joins the Wilson limits of both by the rows
+    that both flag, and has no interval where either flags fewer than 5 rows. That of the precision-recall area joins
+    both areas' intervals by their correlation over the same resamples, and has none with fewer than 40 positives.
 
     Fix: if recall fell, compare which rows the champion caught and this model does not.
 
-    References: Agresti and Min 2005 (paired proportions).
+    References: Tango 1998 (paired proportions); Zou and Donner 2008 (joining limits).
     """
     import numpy as np
 
@@ -58,7 +67,8 @@ def versus_champion(
     measures = [
         _paired("performance.recall", new, old, new.target, Direction.HIGHER),
         _paired("performance.false_alarm_rate", new, old, ~new.target, Direction.LOWER),
-        *_resampled(new, old, draws, seed),
+        _area(new, old, draws, seed),
+        _precision(new, old),
     ]
     yield from measures
     yield Intervals(
@@ -94,37 +104,42 @@ def _paired(name: str, new: Scored, old: Scored, where: Any, direction: Directio
     low, high = paired_difference(first, second, n)
     return Measure(
         name=name, versus="champion", value=(first - second) / n if n else None, low=low, high=high, n=n,
-        direction=direction, method="paired, Agresti-Min",
+        direction=direction, method="paired, Tango score",
     )  # fmt: skip
 
 
-def _resampled(new: Scored, old: Scored, draws: int, seed: int) -> Iterator[Measure]:
+def _area(new: Scored, old: Scored, draws: int, seed: int) -> Measure:
     import numpy as np
 
-    from assay.stats.classifier import average_precision, bootstrap_interval
+    from assay.stats.classifier import area_difference, average_precision, bootstrap_draws
 
-    n, target = len(new.target), new.target
-    enough = int(target.sum()) >= LEAST_POSITIVES
-
-    def area(weights: Any | None) -> Any:
-        return np.asarray(
-            average_precision(new.scores, target, weights) - average_precision(old.scores, target, weights)
-        )
-
-    def precision(weights: Any | None) -> Any:
-        w = np.ones(n) if weights is None else weights
-        with np.errstate(invalid="ignore", divide="ignore"):
-            parts = [(w * (s.flagged & target)).sum(-1) / (w * s.flagged).sum(-1) for s in (new, old)]
-        return np.asarray(parts[0] - parts[1])
-
-    for name, statistic in (("performance.pr_auc", area), ("performance.precision", precision)):
-        value = float(statistic(None))
-        low = high = None
-        if enough and np.isfinite(value):
-            low, high = bootstrap_interval(statistic, target, seed, draws)
-        yield Measure(
-            name=name, versus="champion", value=value if np.isfinite(value) else None,
-            low=low if low is not None and np.isfinite(low) else None,
-            high=high if high is not None and np.isfinite(high) else None,
-            n=n, seed=seed, direction=Direction.HIGHER, method="paired class-wise bootstrap",
+    target = new.target
+    positives = int(target.sum())
+    areas = float(average_precision(new.scores, target)), float(average_precision(old.scores, target))
+    low = high = None
+    if positives >= LEAST_POSITIVES:
+        resampled = bootstrap_draws(
+            lambda w: np.stack([average_precision(s.scores, target, w) for s in (new, old)], axis=1),
+            target, seed, draws,
         )  # fmt: skip
+        low, high = area_difference(areas, resampled, positives)
+    return Measure(
+        name="performance.pr_auc", versus="champion", value=areas[0] - areas[1], low=low, high=high, n=len(target),
+        seed=seed, direction=Direction.HIGHER, method="paired class-wise bootstrap on the logit",
+    )  # fmt: skip
+
+
+def _precision(new: Scored, old: Scored) -> Measure:
+    a, b, hit = new.flagged, old.flagged, new.target
+    sets = (a & b & hit, a & b & ~hit, a & ~b & hit, a & ~b & ~hit, b & ~a & hit, b & ~a & ~hit)
+    counts = Counts(*(int(s.sum()) for s in sets))
+    first, second = int(a.sum()), int(b.sum())
+    value = low = high = None
+    if min(first, second):
+        value = int((a & hit).sum()) / first - int((b & hit).sum()) / second
+    if min(first, second) >= LEAST_FLAGGED:
+        low, high = overlapping_difference(counts)
+    return Measure(
+        name="performance.precision", versus="champion", value=value, low=low, high=high, n=len(hit),
+        direction=Direction.HIGHER, method="paired, Wilson limits joined",
+    )  # fmt: skip

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
 from assay.adapters.cases import ModelCase
+from assay.adapters.tables import Dataset
 from assay.config.constraints import Constraint
 from assay.core.check import check
 from assay.core.errors import CouldNotLook
-from assay.core.exhibit import Curve, Series, Step, Waterfall
+from assay.core.exhibit import Curve, Series, Step, Table, Waterfall
 from assay.core.finding import Direction, Measure, Severity
-from assay.core.protocols import Progress, silent
+from assay.core.protocols import ArrowTable, Predictor, Progress, silent
 from assay.core.subject import Kind, Stage
+from assay.core.text import visible
 from assay.stats.intervals import wilson
 
 if TYPE_CHECKING:
     from assay.attacks.evasion import Evaded
+    from assay.attacks.reach import Reach
     from assay.attacks.space import Space
 
 LEAST = 10
+MOST_EXCLUDED = 0.05
+SHOWN = 40
 NAME = "robustness.evasion.recall_under_attack"
 
 
@@ -32,9 +38,18 @@ NAME = "robustness.evasion.recall_under_attack"
     severity=Severity.INFO,
     needs="ml",
     cost="minutes",
+    version=2,
     tags=("owasp-ml-2023:ML01", "atlas:AML.T0043", "eu-ai-act:Art.15"),
     reads=("data", "holdout"),
     libraries=("numpy", "pyarrow", "onnxruntime", "lightgbm", "scikit-learn"),
+    measures=(
+        "robustness.evasion.recall_under_attack",
+        "robustness.evasion.recall_unattacked",
+        "robustness.evasion.evaded_share",
+        "robustness.evasion.queries",
+        "robustness.evasion.excluded_share",
+        "robustness.evasion.affordable_share",
+    ),
 )
 def evasion(
     case: ModelCase,
@@ -45,69 +60,151 @@ def evasion(
     queries: Annotated[int, Meta(ge=10)] = 600,
     seed: int = 0,
     progress: Progress = silent,
-) -> Iterator[Measure | Curve | Waterfall]:
+) -> Iterator[Measure | Table | Curve | Waterfall]:
     """How many of the caught rows slip past the model after changes that an attacker can really make.
 
     Why: a fraud, abuse or intrusion model has an opponent. If moving one date or filing one more form turns a
     caught case into a passed one, its recall on yesterday's cases says nothing about tomorrow's.
 
     How it decides: it does not; the policy reads the lower bound of the recall that is left. For a sample of positive
-    holdout rows that the model flags, and that satisfy `constraints:` as they are, it looks for the cheapest change
-    within `features:` and `constraints:` (immutable columns stay, directions, ranges, steps and orders hold) by asking
-    only for decisions (`access: label`) or scores.
+    holdout rows that the model flags it looks for the cheapest change within `features:` and `constraints:` (immutable
+    columns stay, directions, ranges, steps and orders hold) by asking only for decisions (`access: label`) or scores.
     The result is an upper bound of the true recall under attack: a better attack can only lower it. Before anyone
-    believes it the attack must pass its sanity test: the same row gets the same answer, no limit means success, a hole
-    planted in the model is found at no more than its cost, and every success is asked again of the real model.
+    believes it the attack must pass its sanity test: the same row gets the same answer; a row made equal to one that
+    passes, passes; holes planted in the model are found, one change away at no more than their cost, two changes away
+    at no more than 1.5 times it; with scores, where they are asked, it does no worse than with labels; no row is missed
+    that passes with permitted values of a passing one; and every success is asked again of the real model.
+
+    A contract can be written so that nothing is ever evaded. So it also says what the contract leaves out.
+    `excluded_share` are the positive rows that break `constraints:` as they are; above 5% the check stays open.
+    `affordable_share` is the share of the model's inputs of which the budget buys a real move, whatever their declared
+    scale: for at least half of the sampled rows a permitted candidate that lies one standard deviation of the training
+    data or more away (a number), or any other level (a category). A table shows what each input costs.
 
     Fix: make what an attacker can change count for less (monotone constraints, coarser bins), add features that are
     hard to change, lower the threshold, or train on such rows; then measure again.
 
     References: Carlini et al. 2019; Zimmermann et al. 2022; Cartella et al. 2021 (tabular attacks in fraud).
     """
-    import numpy as np
+    from assay.attacks.reach import reaches
+    from assay.attacks.sanity import refuse_access
 
-    from assay.attacks.evasion import attack
-    from assay.attacks.sanity import ROWS, confirm, refuse_blind, refuse_masking, refuse_unstable
-    from assay.attacks.space import Space, satisfied
+    refuse_access(case.predictor, access)
+    data, known = _data(case)
+    target, possible = data.target(), _possible(case, data)
+    yield from _excluded(int((target & ~possible).sum()), int(target.sum()))
+    sample, caught, passing = _drawn(case, data.table(), target & possible, rows, seed)
+    against = (case.contract, known, {c.name: c.kind for c in data.columns}, case.predictor.features)
+    yield from _affordable(reaches(sample, *against, cost), cost)
+    n, k = sample.num_rows, caught.num_rows
+    _enough(k, n, passing.num_rows)
+    if not any(case.contract.features[name].mutable for name in case.predictor.features):
+        yield from _immovable(n, k, seed)
+        return
+    space, found = _attacked(case.predictor, caught, passing, against, access, queries, seed, progress)
+    yield from _measures(found, n, k, cost, seed)
+    yield _curve(found, n, k, cost, access, queries)
+    yield from _waterfall(case, space, found, cost)
 
+
+def _data(case: ModelCase) -> tuple[Dataset, ArrowTable]:
+    """(holdout, what the model was trained on or the holdout itself); every input must be declared."""
     data = case.holdout
     if data is None:
         raise CouldNotLook(f"{case.name} has no untouched data to attack with; add `holdout:` to it in assay.yaml")
-    target, table = data.target(), data.table()
-    flagged = case.predictor.flagged(table)
-    rng = np.random.default_rng(seed)
-    possible = satisfied(map(Constraint, case.contract.constraints), table)
-    if not possible[target].any():
-        raise CouldNotLook("no positive row satisfies the constraints as it is: mend the rows, or `constraints:`")
-    sample = np.sort(rng.permutation(np.flatnonzero(target & possible))[:rows])
-    caught = sample[flagged[sample]]
-    passing = table.take(rng.permutation(np.flatnonzero(~flagged))[:500])
-    _enough(len(caught), len(sample), passing.num_rows)
-    reference = (case.train or data).table()
-    kinds = {c.name: c.kind for c in data.columns}
-
-    def space_of(ids: Any) -> Space:
-        return Space(table.take(ids), case.contract, reference, kinds, case.predictor.features)
-
     undeclared = [n for n in case.predictor.features if n not in case.contract.features]
     if undeclared:
         named = ", ".join(undeclared[:5])
         raise CouldNotLook(f"`features:` says nothing of {named}: say of each input whether an attacker can change it")
-    if not any(_changeable(case, n) for n in case.predictor.features):
-        yield from _immovable(len(sample), len(caught), seed)
-        return
-    space = space_of(caught)
-    refuse_unstable(case.predictor, space.rows)
-    refuse_masking(case.predictor, space.rows, passing)
-    refuse_blind(case.predictor, space_of(caught[:ROWS]), passing, access=access, limit=queries, seed=seed)
-    found = confirm(
-        case.predictor,
-        space,
-        attack(case.predictor, space, passing, access=access, limit=queries, seed=seed, progress=progress),
+    return data, (case.train or data).table()
+
+
+def _possible(case: ModelCase, data: Dataset) -> Any:
+    from assay.attacks.space import satisfied
+
+    return satisfied(map(Constraint, case.contract.constraints), data.table())
+
+
+def _excluded(out: int, positives: int) -> Iterator[Measure]:
+    """The positive rows that no attack can start from; raises CouldNotLook where they are more than a few."""
+    low, high = wilson(out, positives)
+    yield Measure(
+        name="robustness.evasion.excluded_share", value=out / positives, low=low, high=high, n=positives,
+        direction=Direction.LOWER, method="positive holdout rows that break `constraints:` as they are, Wilson",
+    )  # fmt: skip
+    if out > MOST_EXCLUDED * positives:
+        what = f"{out} of {positives} positive rows break `constraints:` as they are and could not be attacked"
+        raise CouldNotLook(f"{what}, at most {MOST_EXCLUDED:.0%} may: mend the rows, or the relations")
+
+
+def _drawn(case: ModelCase, table: ArrowTable, usable: Any, rows: int, seed: int) -> tuple[ArrowTable, ...]:
+    """(positive rows, those of them that the model flags, rows that it lets pass), drawn at random."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    flagged = case.predictor.flagged(table)
+    sample = np.sort(rng.permutation(np.flatnonzero(usable))[:rows])
+    passing = rng.permutation(np.flatnonzero(~flagged))[:500]
+    return table.take(sample), table.take(sample[flagged[sample]]), table.take(passing)
+
+
+def _affordable(inputs: tuple[Reach, ...], cost: float) -> Iterator[Measure | Table]:
+    """How many inputs the budget really moves, and the table that shows at what price."""
+    share = sum(r.bought for r in inputs) / len(inputs)
+    yield Measure(
+        name="robustness.evasion.affordable_share", value=share, low=share, high=share, n=len(inputs),
+        direction=Direction.HIGHER, method=f"inputs that a budget of {cost:g} moves by a standard deviation or a level",
+    )  # fmt: skip
+    shown = sorted(inputs, key=lambda r: r.moves == "no")
+    rest = shown[SHOWN:]
+    note = "A real move is one standard deviation of the training data, or another level, for half of the rows."
+    if rest:
+        note += f" Not shown: {len(rest)} inputs more, {sum(r.moves != 'no' for r in rest)} of which may change."
+    yield Table(
+        name="robustness.evasion.contract",
+        title="What an attacker may change",
+        subtitle=f"Each input of the model, as the feature contract has it, for a budget of {cost:g}",
+        columns=("input", "may change", "price", "the budget reaches", "a real move"),
+        rows=tuple(
+            (visible(r.name, 60), r.moves, _price(r), _distance(r), "yes" if r.bought else "no") for r in shown[:SHOWN]
+        ),
+        note=note,
     )
-    yield from _measures(found, len(sample), len(caught), cost, seed)
-    yield _curve(found, len(sample), len(caught), cost, access, queries, space)
-    yield from _waterfall(case, space, found, cost)
+
+
+def _price(reach: Reach) -> str:
+    return "" if reach.price is None else f"{reach.price:.3g} a {reach.unit}"
+
+
+def _distance(reach: Reach) -> str:
+    if reach.unit == "standard deviation":
+        return "its whole range" if math.isinf(reach.distance) else f"{reach.distance:.3g}"
+    if math.isinf(reach.distance):
+        return "every place"
+    if reach.unit == "place":
+        return f"{reach.distance:.0f} place{'' if reach.distance == 1 else 's'}"
+    return "any other level" if reach.distance else "nothing"
+
+
+def _attacked(
+    model: Predictor, caught: ArrowTable, passing: ArrowTable, against: Any, access: str, queries: int, seed: int,
+    progress: Progress,
+) -> tuple[Space, Evaded]:  # fmt: skip
+    """The attack on every caught row, with the sanity test before it and after it."""
+    from assay.attacks import sanity
+    from assay.attacks.evasion import attack
+    from assay.attacks.space import Space
+
+    sanity.refuse_unstable(model, caught)
+    sanity.refuse_masking(model, caught, passing)
+    few = Space(caught.slice(0, sanity.ROWS), *against)
+    sanity.refuse_blind(model, few, passing, access=access, limit=queries, seed=seed)
+    if access == "score":
+        sanity.refuse_masked_scores(model, few, passing, limit=queries, seed=seed)
+    space = Space(caught, *against)
+    found = attack(model, space, passing, access=access, limit=queries, seed=seed, progress=progress)
+    sanity.refuse_missed(model, space, found, passing, seed)
+    return space, sanity.confirm(model, space, found)
 
 
 def _enough(caught: int, sample: int, passing: int) -> None:
@@ -115,11 +212,6 @@ def _enough(caught: int, sample: int, passing: int) -> None:
         raise CouldNotLook(f"the model flags {caught} of {sample} positive rows: at least {LEAST} are needed")
     if passing < LEAST:
         raise CouldNotLook(f"the model lets {passing} rows pass: at least {LEAST} are needed to attack toward")
-
-
-def _changeable(case: ModelCase, name: str) -> bool:
-    feature = case.contract.features.get(name)
-    return feature is not None and feature.mutable
 
 
 def _immovable(n: int, caught: int, seed: int) -> Iterator[Measure]:
@@ -156,7 +248,7 @@ def _measures(found: Evaded, n: int, caught: int, cost: float, seed: int) -> Ite
     )
 
 
-def _curve(found: Evaded, n: int, caught: int, cost: float, access: str, queries: int, space: Space) -> Curve:
+def _curve(found: Evaded, n: int, caught: int, cost: float, access: str, queries: int) -> Curve:
     import numpy as np
 
     ends = np.unique(np.concatenate([[0.0, cost], found.cost[np.isfinite(found.cost)]]))
@@ -167,7 +259,6 @@ def _curve(found: Evaded, n: int, caught: int, cost: float, access: str, queries
     kept = [caught - int((found.cost <= b).sum()) for b in x]
     bands = [wilson(k, n) for k in kept]
     left = (caught - int((found.cost <= cost).sum())) / n
-    held = f" {len(space.undeclared)} undeclared columns were held fixed." if space.undeclared else ""
     return Curve(
         name="robustness.evasion.curve",
         title=f"A budget of {cost:g} leaves at most {left:.1%} of the positives caught, of {caught / n:.1%} before",
@@ -187,7 +278,7 @@ def _curve(found: Evaded, n: int, caught: int, cost: float, access: str, queries
         mark=cost,
         mark_label="declared budget",
         measure=NAME,
-        note=f"{n} positive holdout rows, {caught} flagged; {access} access, up to {queries} queries a row.{held}",
+        note=f"{n} positive holdout rows, {caught} flagged; {access} access, up to {queries} queries a row.",
     )
 
 

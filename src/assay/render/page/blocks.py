@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from assay.core.decision import RuleTrace, Verdict
 from assay.core.finding import Finding, Outcome
 from assay.render.page.escape import code, esc, split_command
@@ -16,7 +14,6 @@ from assay.render.page.words import bare, capital, count_word, counted, listed, 
 MOST_BLOCKS = 20
 MOST_FINDINGS = 3
 MOST_TAGS = 5
-_FIX = re.compile(r"(?:^|\n)\s*Fix:\s*(.+?)(?:\n\s*\n|\Z)", re.S)
 
 
 def blocks(view: View) -> str:
@@ -77,15 +74,14 @@ def _behind(view: View, rule: RuleTrace) -> list[Finding]:
         return []
     if rule.asks == "findings":
         return findings_of(view, rule)
-    return [f for f in view.findings if f.check in view.touched(rule) and grave(f).rank > 0]
+    return [f for f in view.findings if f.check in rule.decided_by and grave(f).rank > 0]
 
 
 def _saw(view: View, rule: RuleTrace, found: list[Finding], told: int) -> str:
     if rule.asks == "measure" and rule.value is not None:
         read = reader(rule)
         interval = read.interval(rule.low, rule.high)
-        size = re.search(r"n=(\d+)", rule.saw)
-        rows = f" on {int(size[1]):,} rows" if size else ""
+        rows = f" on {rule.n:,} rows" if rule.n is not None else ""
         text = sentence(clause(view, rule)) + (f" The 95% interval{rows} is {interval}." if interval else "")
         return f"<p>{esc(text, 600)}</p>"
     if found or told:
@@ -130,8 +126,7 @@ def _finding(finding: Finding) -> str:
 
 def _policy(view: View, rule: RuleTrace) -> str:
     where = f" · <code>{esc(policy_name(view))}:{rule.line}</code>" if rule.line else ""
-    kind, _, rest = rule.rule.partition(": ")
-    text = f"{esc(kind)}: {_breakable(rest, 900)}" if rest else _breakable(rule.rule, 900)
+    text = _breakable(rule.rule, 900)
     if rule.line == 0:
         words, read = "What always holds", f'<p class="plain">{esc(capital(rule.rule), 600)}.</p>'
     else:
@@ -147,7 +142,7 @@ def _breakable(text: str, limit: int) -> str:
 def read_line(rule: RuleTrace) -> str:
     """What the gate read beside what the rule needs, as numbers beside policy text."""
     if rule.asks == "measure" and rule.value is not None and rule.bound is not None:
-        versus = "versus: champion" in rule.rule
+        versus = bool(rule.versus)
         end = {"lower95": rule.low, "upper95": rule.high}.get(rule.reads)
         least = "at least" if rule.better == "higher" else "at most"
         barred = f", its {rule.reads} {bare(end, plus=versus)}" if end is not None else ""
@@ -169,10 +164,10 @@ def _asks(view: View, rule: RuleTrace, found: list[Finding]) -> str:
 
 
 def _tags(view: View, rule: RuleTrace, found: list[Finding]) -> list[tuple[str, str, str, bool]]:
-    tags: dict[str, None] = dict.fromkeys(rule.tags)
+    tags: dict[str, None] = {}
     for finding in found:
         tags.update(dict.fromkeys(finding.tags))
-    for check in sorted({f.check for f in found} or view.touched(rule)):
+    for check in sorted({f.check for f in found} or set(rule.decided_by)):
         if check not in view.checks:
             continue
         tags.update(dict.fromkeys(view.checks[check].tags))
@@ -221,11 +216,7 @@ def _fix_text(view: View, rule: RuleTrace, found: list[Finding]) -> str:
     blind = blind_of(view, rule) if rule.verdict is Verdict.INDETERMINATE else []
     if blind and rule.asks in ("findings", "outcome"):
         return f"mend what kept the check from looking, then look again: assay scan {_path(view, blind[0].subject)}"
-    for check in sorted(view.touched(rule)):
-        told = _FIX.search(view.checks[check].help)
-        if told is not None:
-            return " ".join(told[1].replace("`", "").split())
-    return ""
+    return next((view.checks[c].fix for c in rule.decided_by if c in view.checks and view.checks[c].fix), "")
 
 
 def _path(view: View, subject: str) -> str:
@@ -236,5 +227,6 @@ def _path(view: View, subject: str) -> str:
 def _last_resort(rule: RuleTrace) -> str:
     return {
         "approvals": "Talk to whoever refused, change what they name, and ask again on the new Release.",
+        "contract": "Restore the contract in assay.yaml, or ask the policy’s owner to pin the new one.",
         "evidence": "Run the checks again on this Release and join only bundles that speak of it.",
     }.get(rule.asks, "Run the checks that the rule names again: assay run.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from assay.core.canonical import short
@@ -14,7 +12,7 @@ from assay.core.subject import Stage
 from assay.render.page.escape import code, esc, split_command
 from assay.render.page.evidence import anchor, shown
 from assay.render.page.parts import Tone, age, digest, sign, vouched
-from assay.render.page.say import findings_of, headline, measure_interval, measure_value, roles_of, tally
+from assay.render.page.say import findings_of, headline, measure_interval, measure_value, tally
 from assay.render.page.view import View, grave, is_open
 from assay.render.page.words import counted, listed, name_words, plural, span
 
@@ -108,7 +106,7 @@ def _standing(view: View, checks: list[str], outcomes: list[Outcome]) -> tuple[T
             return "open", "open", _blind(blind, outcomes), None
         return "pass", "holds", counted(len(outcomes), "check") + " passed", None
     rules = [r for r in view.trace if r.asks not in ("approvals", "evidence")]
-    stopping = [r for r in rules if view.touched(r) & set(checks)]
+    stopping = [r for r in rules if not set(checks).isdisjoint(r.decided_by)]
     denied = next((r for r in stopping if r.verdict is Verdict.DENY), None)
     if denied is not None:
         here = [f for f in findings_of(view, denied) if f.check in checks]
@@ -238,10 +236,10 @@ def _approval(view: View) -> Link:
     given = [a for a in decision.approvals if a.approval.release == decision.release]
     ages = esc(span(view.now - min(a.approval.at for a in given))) if given else "–"
     binds = f"Release {digest(decision.release)}"
-    roles = roles_of(rule)
+    roles = rule.roles
     if rule.verdict is Verdict.ALLOW:
         return Link(
-            name="Approval", tone="pass", word="holds", note=f"{listed(roles)} signed" if roles else "signed",
+            name="Approval", tone="pass", word="holds", note=f"{listed(roles)} signed",
             vouched=esc(listed(rule.vouched)), sure="signed with keys of the roster", age=ages, digest=binds,
             next="nothing to do", href="people",
         )  # fmt: skip
@@ -249,15 +247,15 @@ def _approval(view: View) -> Link:
     people = list(dict.fromkeys(a.signer.person for a in given if a.approval.decision == "approve"))
     return Link(
         name="Approval", tone="fail" if denied else "open", word="fails" if denied else "open",
-        note="refused" if denied else _signed(rule, roles), vouched=esc(listed(people)), sure=esc(rule.reason, 140),
+        note="refused" if denied else _signed(rule), vouched=esc(listed(people)), sure=esc(rule.reason, 140),
         age=ages, digest=binds, next=_next(rule.fix or ("talk to whoever refused" if denied else "")), href="people",
     )  # fmt: skip
 
 
-def _signed(rule: RuleTrace, roles: list[str]) -> str:
+def _signed(rule: RuleTrace) -> str:
     """`1 of 2 signed`: how many of the asked roles have spoken."""
-    missing = sum(bool(re.search(rf"(?<![\w-]){re.escape(r)}(?![\w-])", rule.reason)) for r in roles)
-    return f"{len(roles) - missing} of {len(roles)} signed" if roles and missing else "not complete"
+    have, asked = len(rule.roles) - len(rule.missing), len(rule.roles)
+    return f"{have} of {asked} signed" if rule.missing else "not complete"
 
 
 def _live(view: View) -> Link:

@@ -36,13 +36,16 @@ def coverage(view: View) -> str:
         if s in states
     )  # fmt: skip
     content = (
-        f'<div class="fh">{esc(title)}</div><p class="sub">One cell is one requirement that a check of this version '
-        f'can give evidence for</p><div class="legend">{legend}</div>{"".join(_framework(c) for c in shown)}'
+        f'<div class="fh">{esc(title)}</div><p class="sub">One cell is one requirement; hollow dots are those that '
+        f'nothing in this version speaks of</p><div class="legend">{legend}</div>'
+        + "".join(_framework(c) for c in shown)
     )
     content += _missing(missing)
     state = status("open", f"{len(missing)} missing") if missing else status("pass", "evidence for each")
+    owner = view.body.system.owner if view.body.system is not None else ""
     about = facts(
         [("Shown", plural(len(shown), "framework")), ("Evidenced", f"{evidenced} of {asked}")]
+        + [("Owner of what is missing", esc(owner or "nobody is named", 80))] * bool(missing)
         + [("Unverified", esc(listed([c.framework for c in shown if not c.verified], 3)))]
         * any(not c.verified for c in shown)
     )
@@ -57,7 +60,10 @@ def _framework(one: Coverage) -> str:
     words.append(f"<b class=open>{gone} missing</b>" if gone else "0 missing")
     words += [f"{counts['outside']} outside"] if counts["outside"] else []
     cells = "".join(
-        f'<i class={_CELLS[e.state]} title="{esc(e.id, 40)} {_WORDS[e.state]}"></i>' for e in one.entries[:MOST_CELLS]
+        "<i class=o></i>"
+        if e.state == "outside"
+        else f'<i class={_CELLS[e.state]} title="{esc(e.id, 40)} {_WORDS[e.state]}"></i>'
+        for e in one.entries[:MOST_CELLS]
     )
     doubt = '<span class="open"> · list not verified</span>' if not one.verified else ""
     said = f"{one.framework}: {counts['evidenced']} evidenced, {gone} missing"

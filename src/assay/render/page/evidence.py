@@ -114,6 +114,7 @@ def _about(view: View, check: str, outcomes: list[Outcome]) -> str:
             ("Age", esc(age(view, [check]))),
             ("Subject", ", ".join(code(s) for s in list(subjects)[:3]) + (" …" if len(subjects) > 3 else "")),
             ("Digest", " ".join(digest(d) for d in list(digests)[:3] if d)),
+            ("Looked under", esc("; ".join(dict.fromkeys(n for o in outcomes for n in o.notes)), 300)),
             ("Sample", esc(sample + (f", seed {seeds[0]}" if seeds and sample else ""))),
         ]
     )

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import re
-
 from assay.core.decision import RuleTrace, Verdict
 from assay.core.finding import Finding, Measure, Outcome, Severity, Status
 from assay.render.page.view import View, finding_line, grave, is_open
 from assay.render.page.words import Reader, capital, counted, day, listed, name_words, number, plural, sentence
 
-_ROLES = re.compile(r"roles: \[([^\]]*)\]")
-
-
-def roles_of(rule: RuleTrace) -> list[str]:
-    """The roles that an approvals rule asks for, as its text says."""
-    found = _ROLES.search(rule.rule)
-    return [r.strip().strip("\"'") for r in found[1].split(",") if r.strip()] if found else []
-
-
-def versus(rule: RuleTrace) -> str:
-    """What a measure is compared to, "" where it stands alone."""
-    return "champion" if "versus: champion" in rule.rule else ""
-
 
 def reader(rule: RuleTrace) -> Reader:
     """How this rule's numbers are written."""
-    return Reader(rule.measure, bool(versus(rule)), rule.value, rule.low, rule.high, rule.bound)
+    return Reader(rule.measure, bool(rule.versus), rule.value, rule.low, rule.high, rule.bound)
 
 
 def subject_of(rule: RuleTrace) -> str:
     """What a measure rule speaks of: `recall under attack`, `recall versus the champion`."""
-    return name_words(rule.measure) + (" versus the champion" if versus(rule) else "")
+    return name_words(rule.measure) + (f" versus the {rule.versus}" if rule.versus else "")
 
 
 def tally(findings: list[Finding]) -> str:
@@ -62,9 +47,9 @@ def headline(view: View, rule: RuleTrace, told: frozenset[str] = frozenset()) ->
         return f"{rule.check} did not pass" if denies else _blind_headline(view, rule)
     if rule.asks == "approvals":
         return "Approval was refused" if denies else "The approval is not complete"
-    if rule.asks == "evidence":
-        return "The evidence contradicts itself" if denies else "There is no evidence"
-    return capital(rule.rule)
+    if rule.asks == "contract":
+        return "The contract is not what the policy asks for" if denies else "The contract could not be judged"
+    return "The evidence contradicts itself" if denies else "There is no evidence"
 
 
 def _findings_headline(view: View, rule: RuleTrace, told: frozenset[str]) -> str:
@@ -85,7 +70,7 @@ def _blind_headline(view: View, rule: RuleTrace) -> str:
 
 def blind_of(view: View, rule: RuleTrace) -> list[Outcome]:
     """The outcomes that could not be judged and leave this rule open."""
-    return [o for o in view.body.outcomes if is_open(o) and o.check in view.touched(rule)]
+    return [o for o in view.body.outcomes if is_open(o) and o.check in rule.decided_by]
 
 
 def clause(view: View, rule: RuleTrace, told: frozenset[str] = frozenset()) -> str:
@@ -105,9 +90,8 @@ def clause(view: View, rule: RuleTrace, told: frozenset[str] = frozenset()) -> s
             return f"{first.subject} could not be judged{more}: {first.reason or 'it was not read to the end'}"
     if rule.asks == "approvals" and rule.verdict is Verdict.DENY:
         return f"{rule.saw}: {rule.reason}" if rule.reason else rule.saw
-    if rule.asks == "approvals" and rule.reason.startswith("no valid approval by "):
-        names = rule.reason.removeprefix("no valid approval by ").partition(";")[0]
-        return f"{names} {'has' if ',' not in names else 'have'} not approved it"
+    if rule.asks == "approvals" and rule.missing:
+        return f"{listed(rule.missing)} {'has' if len(rule.missing) == 1 else 'have'} not approved it"
     return rule.reason or rule.saw
 
 
@@ -119,7 +103,7 @@ def _measure_clause(rule: RuleTrace) -> str:
     if rule.verdict is Verdict.DENY:
         return f"{subject} is {read(rule.value)} where the policy asks for {asks}"
     end = rule.low if rule.reads == "lower95" else rule.high
-    if end is not None and rule.reads in ("lower95", "upper95") and "rests on" not in rule.reason:
+    if rule.unsure and end is not None:
         return (
             f"{subject} is {read(rule.value)} but may be as {_far(rule)} as {read(end)}, and the policy asks for {asks}"
         )
@@ -152,8 +136,9 @@ def _clauses(view: View, rules: list[RuleTrace]) -> list[str]:
     said: dict[str, None] = {}
     for rule in rules:
         repeats = rule.asks == "findings" and rule.fingerprints and set(rule.fingerprints) <= told
-        same = rule.asks == "outcome" and rule.verdict is Verdict.DENY and view.touched(rule) <= checks
-        if not repeats and not (same and view.touched(rule)):
+        decided = set(rule.decided_by)
+        same = rule.asks == "outcome" and rule.verdict is Verdict.DENY and decided and decided <= checks
+        if not repeats and not same:
             said.setdefault(clause(view, rule, frozenset(told)))
         told |= set(rule.fingerprints)
         checks |= {f.check for f in findings_of(view, rule)}

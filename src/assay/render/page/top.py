@@ -5,6 +5,7 @@ from __future__ import annotations
 from assay.core.canonical import short
 from assay.core.decision import Decision, Verdict
 from assay.core.finding import Status
+from assay.core.release import Role
 from assay.core.subject import Kind
 from assay.render.page.escape import code, esc
 from assay.render.page.parts import TONES, mark, status
@@ -79,7 +80,8 @@ def meta(view: View) -> str:
     if release is not None:
         known = view.body.release
         parts = f"{len(known.materials)} materials" if known is not None and known.materials else ""
-        cut = ", ".join(f"threshold {v:g}" for v in list(known.threshold.values())[:2]) if known is not None else ""
+        shipped = {m.name for m in known.materials if m.role is Role.MODEL} if known is not None else set()
+        cut = ", ".join(f"threshold {v:g}" for name, v in known.threshold.items() if name in shipped) if known else ""
         under = " · ".join(filter(None, (parts, cut)))
         cells.append(_cell("Release", f'<b class="mono">{esc(short(release))}</b>{mark(release)}', esc(under)))
     if view.decision is not None:

@@ -7,7 +7,6 @@ from assay.core.decision import RuleTrace, Verdict
 from assay.render.charts.mini import draw_mini
 from assay.render.page.escape import code, esc
 from assay.render.page.parts import RESULTS, TONES, cell, facts, head, row, section, status, table
-from assay.render.page.say import roles_of, versus
 from assay.render.page.view import View
 from assay.render.page.words import bare, number
 
@@ -63,7 +62,7 @@ def _rule(rule: RuleTrace) -> str:
 def _short(rule: RuleTrace) -> str:
     """The rule without its numbers, which stand beside it."""
     if rule.asks == "measure":
-        return rule.measure + (f" versus {versus(rule)}" if versus(rule) else "")
+        return rule.measure + (f" versus {rule.versus}" if rule.versus else "")
     if rule.line == 0:
         return "evidence agrees"
     return rule.rule.replace("{", "").replace("}", "")
@@ -72,7 +71,7 @@ def _short(rule: RuleTrace) -> str:
 def _read(rule: RuleTrace) -> str:
     if rule.asks != "measure" or rule.value is None:
         return esc(rule.saw, 160)
-    plus = bool(versus(rule))
+    plus = bool(rule.versus)
     end = {"lower95": rule.low, "upper95": rule.high}.get(rule.reads)
     if end is None:
         return f'<span class="nw">{esc(bare(rule.value, plus=plus))}</span>'
@@ -82,9 +81,9 @@ def _read(rule: RuleTrace) -> str:
 
 def _needs(rule: RuleTrace) -> str:
     if rule.asks == "measure" and rule.bound is not None:
-        return f"{'≥' if rule.better == 'higher' else '≤'} {bare(rule.bound, plus=bool(versus(rule)))}"
+        return f"{'≥' if rule.better == 'higher' else '≤'} {bare(rule.bound, plus=bool(rule.versus))}"
     if rule.asks == "findings" and rule.bound is not None:
         return f"≤ {number(rule.bound, 0)}"
     if rule.asks == "approvals":
-        return str(len(roles_of(rule))) if roles_of(rule) else "–"
-    return {"outcome": "pass", "evidence": "agreement"}.get(rule.asks, "–")
+        return str(len(rule.roles))
+    return {"outcome": "pass", "evidence": "agreement", "contract": "as the policy says"}.get(rule.asks, "–")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from functools import cached_property
 
 from assay.core.decision import Decision, RuleTrace, Verdict
@@ -14,7 +12,6 @@ from assay.core.finding import Finding, Outcome, Severity, Status
 from assay.core.report import CheckInfo, TagInfo
 from assay.core.subject import Kind
 
-_PATTERN = re.compile(r"check: ([\w.*?\[\]-]+)")
 _WORST = {Verdict.DENY: 0, Verdict.INDETERMINATE: 1, Verdict.ALLOW: 2}
 
 
@@ -106,49 +103,8 @@ class View:
 
     def rules_on(self, check: str) -> tuple[RuleTrace, ...]:
         """The rules that this check's outcomes had a part in."""
-        return tuple(t for t in self.trace if check in self.touched(t))
+        return tuple(t for t in self.trace if check in t.decided_by)
 
     def reading(self, check: str) -> tuple[RuleTrace, ...]:
-        """The rules whose pattern or measure covers this check, whether or not it decided them."""
-        return tuple(t for t in self.trace if check in self._reads.get(id(t), frozenset()))
-
-    @cached_property
-    def _reads(self) -> dict[int, frozenset[str]]:
-        return {id(rule): frozenset(self._covered(rule)) for rule in self.trace}
-
-    def _covered(self, rule: RuleTrace) -> set[str]:
-        if rule.asks in ("approvals", "evidence"):
-            return set()
-        if rule.asks == "measure":
-            return {rule.check} if rule.check in self.checks else self._measuring(rule.measure)
-        found = _PATTERN.search(rule.rule)
-        pattern = rule.check or (found[1] if found else "*")
-        return {c for c in self.checks if fnmatchcase(c, pattern)}
-
-    def touched(self, rule: RuleTrace) -> frozenset[str]:
-        """The checks that decided a rule: where it stops, those that stop it; where it is met, all it read."""
-        return self._touched.get(id(rule), frozenset())
-
-    @cached_property
-    def _touched(self) -> dict[int, frozenset[str]]:
-        return {id(rule): frozenset(self._of(rule)) for rule in self.trace}
-
-    def _of(self, rule: RuleTrace) -> set[str]:
-        if rule.asks == "approvals":
-            return set()
-        named = {c for c in self.checks if re.search(rf"(?<![\w.-]){re.escape(c)}(?![\w-])", rule.reason)}
-        if rule.asks == "measure":
-            return named | ({rule.check} if rule.check in self.checks else self._measuring(rule.measure))
-        if rule.asks == "findings" and rule.verdict is Verdict.DENY:
-            return {f.check for p in rule.fingerprints if (f := self.by_fingerprint.get(p))}
-        matched = self._covered(rule)
-        if rule.verdict is Verdict.ALLOW:
-            return matched
-        if rule.verdict is Verdict.DENY:
-            failed = {o.check for o in self.body.outcomes if o.status is Status.FAIL}
-            return (matched & failed) or named
-        return named or (matched & {o.check for o in self.body.outcomes if is_open(o)})
-
-    def _measuring(self, measure: str) -> set[str]:
-        made = {o.check for o in self.body.outcomes if any(m.name == measure for m in o.measures)}
-        return made or {c for c in self.checks if measure.startswith(f"{c}.")}
+        """The rules that read this check, whether or not it decided them."""
+        return tuple(t for t in self.trace if check in t.covers)

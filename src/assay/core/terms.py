@@ -1,0 +1,58 @@
+"""The terms of a release in words, for whoever approves them: what an attacker can change, and what counts as true."""
+
+from __future__ import annotations
+
+from assay.core.finding import Json
+from assay.core.release import Terms
+from assay.core.subject import Feature
+
+MOST = 12
+
+
+def told(terms: Terms) -> tuple[tuple[str, str], ...]:
+    """(what, words) in a fixed order, the digest that a policy can pin first; long lists are cut and counted."""
+    features = terms.contract.features
+    free = [_feature(name, f) for name, f in features.items() if f.mutable]
+    fixed = [name for name, f in features.items() if not f.mutable]
+    pairs = [("terms", terms.digest)]
+    if features:
+        pairs.append(("attacker", f"can change {len(free)} of {len(features)} inputs: {_listed(free)}"))
+    else:
+        pairs.append(("attacker", "nothing is said of what an attacker can change"))
+    if fixed:
+        pairs.append(("fixed", _listed(fixed)))
+    if terms.contract.constraints:
+        pairs.append(("constraints", _listed(list(terms.contract.constraints))))
+    if terms.model:
+        pairs.append(("model", _facts(terms.model)))
+    pairs += [(role, _facts(facts)) for role, facts in terms.reads.items() if facts]
+    return tuple(pairs)
+
+
+def _listed(items: list[str]) -> str:
+    more = f" and {len(items) - MOST} more" if len(items) > MOST else ""
+    return (", ".join(items[:MOST]) or "none") + more
+
+
+def _feature(name: str, feature: Feature) -> str:
+    """A changeable input with whatever bounds or prices it: `amount (only up, 0 to 500, cost 2 per 100)`."""
+    said = [] if feature.direction == "both" else [f"only {feature.direction}"]
+    if feature.min is not None or feature.max is not None:
+        ends = ("any" if end is None else f"{end:g}" for end in (feature.min, feature.max))
+        said.append(" to ".join(ends))
+    if feature.step is not None:
+        said.append(f"steps of {feature.step:g}")
+    levels = feature.order or feature.categories
+    if levels:
+        said.append(f"{len(levels)} categories")
+    if feature.cost != 1 or feature.scale is not None:
+        said.append(f"cost {feature.cost:g}" + (f" per {feature.scale:g}" if feature.scale is not None else ""))
+    return f"{name} ({', '.join(said)})" if said else name
+
+
+def _facts(facts: dict[str, Json]) -> str:
+    return ", ".join(f"{key} {_value(value)}" for key, value in facts.items())
+
+
+def _value(value: Json) -> str:
+    return f"[{_listed([str(v) for v in value])}]" if isinstance(value, list) else str(value)

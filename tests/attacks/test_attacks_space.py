@@ -1,0 +1,168 @@
+"""The space of permitted changes: candidates, prices, relations, and what a contract cannot say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+np = pytest.importorskip("numpy")
+pa = pytest.importorskip("pyarrow")
+
+from attacks_tools import FEATURES, KINDS, Linear, spaces, table  # noqa: E402
+
+from assay.attacks.reach import reaches  # noqa: E402
+from assay.attacks.space import Space  # noqa: E402
+from assay.core.errors import CouldNotLook  # noqa: E402
+from assay.core.subject import Contract, Feature  # noqa: E402
+
+
+def one(values: list[Any], feature: Feature, kind: str = "number", reference: list[Any] | None = None) -> Space:
+    rows = pa.table({"x": values})
+    known = rows if reference is None else pa.table({"x": reference})
+    return Space(rows, Contract(features={"x": feature}), known, {"x": kind}, ("x",))
+
+
+def written(space: Space) -> list[tuple[int, float, Any]]:
+    """(row, cost, value) of every single move."""
+    ids, _, k = np.nonzero(np.isfinite(space.costs))
+    values = space.build(ids, k[:, None].astype(np.int16)).column("x").to_pylist()
+    return list(zip(ids.tolist(), space.costs[ids, 0, k].tolist(), values, strict=True))
+
+
+def test_nothing_to_change_is_said() -> None:
+    rows = table(1)
+    with pytest.raises(CouldNotLook, match="change nothing"):
+        Space(rows, Contract(features={"age": Feature(mutable=False)}), rows, KINDS, Linear.features)
+
+
+def test_missing_values_are_left_alone() -> None:
+    rows = pa.table({"amount": pa.array([None, 3, 9], pa.int64()), "shop": pa.array(["a", None, "b"])})
+    features = {"amount": Feature(min=0, max=10, integer=True), "shop": Feature()}
+    space = Space(rows, Contract(features=features), rows, KINDS, ("amount", "shop"))
+    assert np.isinf(space.axes[0].cost[0]).all()
+    assert np.isinf(space.axes[1].cost[1]).all()
+    moved = space.keep(3)
+    moved[2, 0] = int(np.flatnonzero(np.isfinite(space.axes[0].cost[2]))[0])
+    assert space.build(np.arange(3), moved).column("amount").to_pylist()[:2] == [None, 3]
+
+
+def test_a_category_that_is_not_listed_can_still_be_left() -> None:
+    space = one(["z", "a"], Feature(categories=("a", "b")), "category", ["a", "b", "z"])
+    assert sorted(v for row, _, v in written(space) if row == 0) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 30), (-7.5, 900.5)])
+def test_an_integer_column_gets_integers_inside_its_range_at_the_price_of_what_is_written(
+    low: float, high: float
+) -> None:
+    space = one([3, 11, 28], Feature(min=low, max=high, scale=2), "number", list(range(29)))
+    moves = written(space)
+    assert len(moves) > 60
+    for row, cost, value in moves:
+        assert isinstance(value, int)
+        assert low <= value <= high
+        assert cost == pytest.approx(abs(value - [3, 11, 28][row]) / 2)
+
+
+@pytest.mark.parametrize("step", [0.5, 0.001])
+def test_a_fine_grid_still_reaches_its_far_end(step: float) -> None:
+    space = one([1.0, 2.0], Feature(min=0, max=50, step=step, scale=1))
+    values = [v for row, _, v in written(space) if row == 0]
+    assert (min(values), max(values)) == (0.0, 50.0)
+    assert np.allclose(np.array(values) / step, np.round(np.array(values) / step), atol=1e-6)
+    assert len(set(values)) == len(values)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_a_declared_scale_does_not_hide_what_lies_between(scale: float) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=200).tolist()
+    space = one(values[:1], Feature(min=-9, max=9, scale=scale), reference=values)
+    moves = sorted(abs(v - values[0]) for _, _, v in written(space))
+    assert sum(0.04 < m < 2.1 for m in moves) >= 15
+
+
+def test_rows_that_are_kept_are_kept_to_the_last_digit() -> None:
+    big = 2**60 + 1
+    rows = pa.table({"x": pa.array([big, 5], pa.int64())})
+    space = Space(rows, Contract(features={"x": Feature(min=0, max=10)}), rows, {"x": "integer"}, ("x",))
+    choice = space.keep(2)
+    choice[1, 0] = int(np.flatnonzero(np.isfinite(space.costs[1, 0]))[0])
+    assert space.build(np.arange(2), choice).column("x")[0].as_py() == big
+
+
+@pytest.mark.parametrize(
+    "feature", [Feature(cost=float("nan")), Feature(cost=float("inf")), Feature(scale=-1.0), Feature(scale=0.0)]
+)
+def test_a_price_that_is_no_positive_number_is_refused(feature: Feature) -> None:
+    with pytest.raises(CouldNotLook, match="no positive number"):
+        one([1.0, 2.0], feature)
+
+
+def test_a_time_cannot_be_moved() -> None:
+    with pytest.raises(CouldNotLook, match="is a time"):
+        one([1, 2], Feature(), "time")
+
+
+def test_the_price_told_by_values_is_the_price_of_the_choice_and_inf_for_a_change_that_is_not_permitted() -> None:
+    _, space, _ = spaces(1)
+    ids, j, k = np.nonzero(np.isfinite(space.costs))
+    choice = space.keep(len(ids))
+    choice[np.arange(len(ids)), j] = k
+    assert space.price(ids, space.build(ids, choice)) == pytest.approx(space.cost(ids, choice))
+    rows = space.rows
+    for name, value in (("age", 19), ("amount", 99), ("shop", "z"), ("hour", 3)):
+        place = rows.schema.get_field_index(name)
+        column = pa.array([value] * rows.num_rows, rows.schema.field(place).type)
+        changed = rows.set_column(place, rows.schema.field(place), column)
+        assert np.isinf(space.price(np.arange(space.size), changed)).all(), name
+
+
+def test_single_moves_that_break_a_relation_are_not_possible() -> None:
+    _, space, _ = spaces(2, ("amount + hour < 12", "shop != 'b' or claims == 'none'"))
+    can = space.possible()
+    ids, j, k = np.nonzero(np.isfinite(space.costs))
+    choice = space.keep(len(ids))
+    choice[np.arange(len(ids)), j] = k
+    assert (can[ids, j, k] == space.valid(space.build(ids, choice))).all()
+    assert 0 < can.sum() < np.isfinite(space.costs).sum()
+
+
+def reach(feature: Feature, budget: float, values: list[Any] | None = None, kind: str = "number") -> Any:
+    rows = pa.table({"x": values or np.random.default_rng(0).normal(10, 4, 400).tolist()})
+    (found,) = reaches(rows, Contract(features={"x": feature}), rows, {"x": kind}, ("x",), budget)
+    return found
+
+
+def test_what_a_budget_buys_of_a_number() -> None:
+    assert reach(Feature(), 3).bought
+    assert reach(Feature(), 3).price == pytest.approx(1.0)
+    assert reach(Feature(), 3).distance == pytest.approx(12, rel=0.1)
+    assert not reach(Feature(cost=1e6), 3).bought
+    assert not reach(Feature(scale=1e-6), 3).bought
+    assert reach(Feature(scale=1e-6), 3).price == pytest.approx(4e6, rel=0.1)
+    assert not reach(Feature(), 0.9).bought
+    assert not reach(Feature(mutable=False), 3).bought
+    assert not reach(Feature(min=9, max=11), 3).bought  # the range is narrower than one standard deviation
+    assert not reach(Feature(direction="up", max=12), 3).bought  # the median row has no room on that side
+    assert reach(Feature(direction="up", max=30), 3).bought
+    assert reach(Feature(direction="up"), 3).moves == "up only"
+    assert reach(Feature(cost=0.001), 3).distance == np.inf
+
+
+def test_what_a_budget_buys_of_a_category() -> None:
+    words = ["a", "b", "c", "a"]
+    assert reach(Feature(), 1, words, "category").bought
+    assert not reach(Feature(cost=2), 1, words, "category").bought
+    assert not reach(Feature(), 1, ["a", "a"], "category").bought
+    assert reach(Feature(order=("a", "b", "c")), 1, words, "category").distance == 1
+    assert reach(Feature(order=("a", "b", "c")), 2, words, "category").distance == np.inf
+    assert not reach(Feature(order=("a", "b", "c"), direction="down"), 3, ["a", "a", "c"], "category").bought
+    assert reach(Feature(), 1, [True, False], "boolean").unit == "change"
+
+
+def test_the_features_of_the_small_space_all_count() -> None:
+    rows = table(0)
+    found = reaches(rows, Contract(features=FEATURES), rows, KINDS, Linear.features, 3.0)
+    assert [r.name for r in found if r.bought] == ["amount", "hour", "shop", "claims"]
