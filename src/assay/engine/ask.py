@@ -29,7 +29,7 @@ class End(msgspec.Struct, frozen=True, tag="end"):
 
 
 Emit = Callable[[Yielded], None]
-Handles = dict[tuple[str, str], Any]
+Handles = dict[tuple[str, bytes], Any]
 
 
 def ask(task: Task, check: LoadedCheck, emit: Emit, progress: Progress, handles: Handles) -> End:
@@ -181,9 +181,12 @@ def open_handle(task: Task, name: str, handles: Handles) -> Any:
     return handles[key]
 
 
-def _key(task: Task, name: str) -> tuple[str, str]:
+def _key(task: Task, name: str) -> tuple[str, bytes]:
+    """What a handle depends on: a table on itself; a model also on what its check reads in its roles."""
     subject = task.subjects[name]
-    return f"{task.root}\0{name}", f"{subject.digest}{subject.options}{task.contract}{task.weak_sandbox}"
+    seen = task.subjects if subject.kind is Kind.MODEL else {name: replace(subject, reads={})}
+    known = (seen, task.contract, task.weak_sandbox)
+    return f"{task.root}\0{name}", msgspec.json.encode(known, order="deterministic")
 
 
 def _open(task: Task, name: str, root: Path) -> Any:
