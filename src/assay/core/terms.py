@@ -55,4 +55,4 @@ def _facts(facts: dict[str, Json]) -> str:
 
 
 def _value(value: Json) -> str:
-    return f"[{_listed([str(v) for v in value])}]" if isinstance(value, list) else str(value)
+    return f"[{_listed([str(v) for v in value])}]" if isinstance(value, (list, tuple)) else str(value)

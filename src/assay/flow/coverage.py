@@ -37,8 +37,7 @@ def _coverage(one: Framework, sources: dict[str, list[str]], looked: set[str], d
         found = tuple(s for s in named if s in looked)
         said = tuple(s for s in named if s in declared)
         state: State = "evidenced" if found else "declared" if said else "missing" if named else "outside"
-        checks = found or said or tuple(s for s in named if not s.startswith("manifest."))
-        entries.append(Entry(id=id_, name=name, state=state, checks=checks))
+        entries.append(Entry(id=id_, name=name, state=state, checks=found or said or tuple(named)))
     return Coverage(framework=one.name, edition=one.edition, url=one.url, verified=one.verified, entries=tuple(entries))
 
 

@@ -90,10 +90,13 @@ def _missing(missing: list[tuple[Coverage, Entry]]) -> str:
     left = len(missing) - MOST_MISSING
     if left > 0:
         note = f"{left} more are missing. {note}"
-    columns = ("Missing", "Requirement", "Framework", "Checks that would speak of it")
+    columns = ("Missing", "Requirement", "Framework", "What would speak of it")
     return f'<div class="gap">{table("", columns, rows, note)}</div>'
 
 
 def _checks(entry: Entry) -> str:
-    shown = ", ".join(code(c, 60) for c in entry.checks[:3])
+    shown = ", ".join(
+        f"{code(c.removeprefix('manifest.') + ':', 60)} in assay.yaml" if c.startswith("manifest.") else code(c, 60)
+        for c in entry.checks[:3]
+    )
     return shown + (f" and {len(entry.checks) - 3} more" if len(entry.checks) > 3 else "")

@@ -205,7 +205,8 @@ def measure_interval(measure: Measure) -> str:
     """`28.9 to 39.5 (95%), n = 300`."""
     read = Reader(measure.name, bool(measure.versus), measure.value, measure.low, measure.high)
     text = read.interval(measure.low, measure.high)
-    parts = [f"{text} (95%)"] if text else ["no interval"]
+    exact = measure.low == measure.high == measure.value
+    parts = ["exact"] if exact and text else [f"{text} (95%)"] if text else ["no interval"]
     if measure.n is not None:
         parts.append(f"n\u00a0=\u00a0{number(float(measure.n), 0)}")
     return ", ".join(parts)

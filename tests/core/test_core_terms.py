@@ -1,0 +1,49 @@
+"""The terms in words: everything that could flatter a figure is named, long lists are cut and counted."""
+
+from __future__ import annotations
+
+from assay.core.release import Terms
+from assay.core.subject import Contract, Feature
+from assay.core.terms import MOST, told
+
+
+def said(terms: Terms) -> dict[str, str]:
+    return dict(told(terms))
+
+
+def test_each_bound_and_price_is_named() -> None:
+    features = {
+        "sum": Feature(direction="up", min=0.0, max=500.0, step=5.0, cost=2.0, scale=100.0),
+        "age": Feature(mutable=False),
+        "area": Feature(order=("rural", "urban")),
+        "late": Feature(max=9.0),
+        "free": Feature(),
+    }
+    words = said(Terms(contract=Contract(features=features, constraints=("paid <= sum",))))
+    assert words["attacker"] == (
+        "can change 4 of 5 inputs: sum (only up, 0 to 500, steps of 5, cost 2 per 100), area (2 categories), "
+        "late (any to 9), free"
+    )
+    assert (words["fixed"], words["constraints"]) == ("age", "paid <= sum")
+
+
+def test_facts_read_alike_from_a_manifest_and_from_json() -> None:
+    ours = said(Terms(model={"positive": 1}, reads={"data": {"drop": ("a", "b"), "label": "y"}}))  # type: ignore[dict-item]
+    theirs = said(Terms(model={"positive": 1}, reads={"data": {"drop": ["a", "b"], "label": "y"}}))
+    assert ours == theirs
+    assert ours["data"] == "drop [a, b], label y"
+    assert ours["model"] == "positive 1"
+
+
+def test_nothing_said_is_said() -> None:
+    assert said(Terms()) == {
+        "terms": Terms().digest,
+        "attacker": "nothing is said of what an attacker can change",
+    }
+
+
+def test_long_lists_are_cut_and_counted() -> None:
+    features = {f"f{i}": Feature(mutable=i % 2 == 0) for i in range(100)}
+    words = said(Terms(contract=Contract(features=features)))
+    assert words["attacker"].endswith(f"and {50 - MOST} more")
+    assert words["fixed"].endswith(f"and {50 - MOST} more")
