@@ -30,8 +30,8 @@ from assay.flow.workspace import DigestMemory
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-OWNER, GATE, DANA, SAM, CAROL, STRANGER = (
-    generate(name) for name in ("owner", "gate", "dana", "sam", "carol", "stranger")
+OWNER, GATE, DANA, SAM, SUE, CAROL, STRANGER = (
+    generate(name) for name in ("owner", "gate", "dana", "sam", "sue", "carol", "stranger")
 )
 MANIFEST = """\
 system: {name: claims}
@@ -55,7 +55,12 @@ require:
 
 def roster(**fields: str) -> str:
     """The roster's text; `fields` adds YAML to one person's entry."""
-    people = {"dana": (DANA, "data-science"), "sam": (SAM, "security"), "carol": (CAROL, "compliance")}
+    people = {
+        "dana": (DANA, "data-science"),
+        "sam": (SAM, "security"),
+        "sue": (SUE, "security"),
+        "carol": (CAROL, "compliance"),
+    }
     lines = [
         f"  - {{name: {name}, roles: [{role}], keys: ['{key.public.text}']{fields.get(name, '')}}}"
         for name, (key, role) in people.items()

@@ -20,6 +20,7 @@ from flow_world import (
     POLICY,
     SAM,
     STRANGER,
+    SUE,
     World,
     finding,
     forged,
@@ -38,6 +39,7 @@ from assay.core.report import Report
 from assay.core.subject import Kind, Subject
 from assay.engine.registry import check_ids, load, resolve_parameters
 from assay.engine.task import seed_for
+from assay.flow.book import open_book
 from assay.flow.papers import sign_report
 
 A, D, I = Verdict.ALLOW, Verdict.DENY, Verdict.INDETERMINATE  # noqa: E741 - short in tables
@@ -449,9 +451,9 @@ def test_the_ledger_holds_evidence_decision_and_verdict(world: World) -> None:
     gated = world.gate(world.everything(), key=GATE)
     with open_book(world.root / "ledger.db") as book:
         kinds = [entry.kind for entry in book.read()]
-    assert kinds == ["evidence", "decision", "verdict"]
+    assert kinds == ["evidence", "approval", "approval", "decision", "verdict"]
     assert gated.proof is not None
-    assert gated.proof.size == 2, "the checkpoint was taken before the verdict that carries it"
+    assert gated.proof.size == 4, "the checkpoint was taken before the verdict that carries it"
 
 
 def test_the_dossier_merges_bundles_and_keeps_who_vouches(world: World) -> None:
@@ -479,3 +481,41 @@ def test_a_saved_bundle_reads_back_as_the_same_report(world: World) -> None:
     report = world.report()
     assert read_dossier(world.evidence(report)).report == report
     assert isinstance(report.body.outcomes[0], Outcome)
+
+
+# What a ledger was handed stays
+
+
+def test_a_refusal_that_a_ledger_was_handed_cannot_be_left_out(world: World) -> None:
+    papers = world.everything()
+    refusal = world.approve("security", SUE, "refusal.json", decision="refuse", comment="leaks")
+    assert world.gate([*papers, refusal], key=GATE).decision.verdict is D
+    kept = world.gate(papers, key=GATE)
+    assert kept.decision.verdict is D
+    assert any(t.reason == "leaks" for t in kept.decision.trace)
+    assert world.gate(papers).decision.verdict is A, "without the ledger nobody can know"
+
+
+def test_who_refused_takes_it_back_at_the_same_ledger(world: World) -> None:
+    papers = world.everything()
+    refusal = world.approve("security", SUE, "refusal.json", decision="refuse", at=NOW - 2 * HOUR)
+    world.gate([*papers, refusal], key=GATE)
+    later = world.approve("security", SUE, "later.json")
+    assert world.gate([*papers, later], key=GATE).decision.verdict is A
+    assert world.gate(papers, key=GATE).decision.verdict is A
+
+
+def test_what_was_said_of_another_release_is_not_counted(world: World) -> None:
+    papers = world.everything()
+    refusal = world.approve("security", SUE, "refusal.json", decision="refuse")
+    world.gate([*papers, refusal], key=GATE)
+    (world.project / "model.onnx").write_bytes(b"other weights")
+    assert world.gate(world.everything(), key=GATE).decision.verdict is A
+
+
+def test_an_approval_is_logged_once(world: World) -> None:
+    papers = world.everything()
+    for _ in range(2):
+        assert world.gate(papers, key=GATE).decision.verdict is A
+    with open_book(world.root / "ledger.db") as log:
+        assert len(list(log.read(kind="approval"))) == 2

@@ -69,8 +69,11 @@ class Log(Protocol):
     def append(self, kind: str, subject_digest: str, payload: bytes, actor: str, workspace: str = "") -> Any:
         """Durably append one entry and return it."""
 
-    def read(self, after: int = -1) -> Iterator[Any]:
-        """Entries with an index greater than `after`, in order."""
+    def read(self, after: int = -1, *, kind: str | None = None) -> Iterator[Any]:
+        """Entries with an index greater than `after`, in order, of `kind` if given."""
+
+    def payload(self, entry: Any) -> bytes:
+        """The bytes that were appended with `entry`."""
 
     def checkpoint(self) -> str:
         """A signed note over the tree's size and root."""

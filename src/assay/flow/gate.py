@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -12,18 +13,19 @@ import msgspec
 from assay.attest.files import FileDigest
 from assay.attest.keys import PrivateKey, PublicKey
 from assay.attest.note import read_checkpoint
+from assay.attest.statement import APPROVAL
 from assay.attest.vsa import Resource, Verdict, sign_verdict
 from assay.config.policy_file import Policy
 from assay.core.canonical import digest_bytes, digest_of
 from assay.core.decision import Decision, OutcomeFact, Roster, Signer
 from assay.core.dossier import Proof, Vouch
-from assay.core.errors import UsageError, VerificationError
+from assay.core.errors import InputError, UsageError, VerificationError
 from assay.core.protocols import Log
 from assay.core.report import Report
 from assay.core.version import __version__
 from assay.engine.task import seed_for
 from assay.flow.join import Bundle, Joined, facts_of, join, vouches_of
-from assay.flow.papers import People, open_paper, trusted_policy, trusted_roster
+from assay.flow.papers import Paper, People, open_paper, paper_from, trusted_policy, trusted_roster
 from assay.policy.decide import decide
 
 
@@ -64,12 +66,18 @@ def gate(
     """Decide on the Release that the papers speak of.
 
     Raises VerificationError for a policy, roster or paper whose signature does not hold: nothing is decided then.
-    With `log` and `key` the decision is written down first and the verdict carries the checkpoint.
+    With `log` every approval and refusal of this Release that was ever handed to it counts as well, so that whoever
+    collects the papers cannot leave one out. With `log` and `key` the decision is written down first and the verdict
+    carries the checkpoint.
     """
     policy = trusted_policy(policy_path, policy_owner)
     roster = trusted_roster(roster_path, roster_owner)
     people = People(roster, now)
-    joined = join(open_paper(path, people) for path in papers)
+    given = [open_paper(path, people) for path in papers]
+    joined = join(given)
+    earlier = _remembered(log, joined.release.digest, people) if log is not None else {}
+    if log is not None:
+        joined = join({**earlier, **{p.digest: p for p in given}}.values())
     for bundle in joined.bundles:
         _same_seed(bundle, policy)
     decision = decide(joined.facts, policy, now, signed_by=policy_owner.id)
@@ -80,6 +88,9 @@ def gate(
     encoded = msgspec.json.encode(decision, order="deterministic")
     for bundle in joined.bundles:
         log.append("evidence", joined.release.digest, msgspec.json.encode(bundle.report), bundle.signer.person)
+    for paper in given:
+        if paper.kind == APPROVAL and paper.digest not in earlier:
+            log.append("approval", joined.release.digest, paper.envelope, paper.signer.person)
     log.append("decision", joined.release.digest, encoded, f"policy:{policy.file.policy}")
     checkpoint = log.checkpoint()
     if key is None or decision.mode == "observe":
@@ -94,6 +105,20 @@ def gate(
         checkpoint=checkpoint,
         proof=_proof(verdict, joined, key.public.id, names),
     )
+
+
+def _remembered(log: Log, release: str, people: People) -> dict[str, Paper]:
+    """By digest, the approvals and refusals of a Release that this ledger was handed before.
+
+    One whose payload was erased, or whose signer the roster no longer admits, is passed over.
+    """
+    found: dict[str, Paper] = {}
+    for entry in log.read(kind="approval"):
+        if entry.subject_digest == release:
+            with suppress(VerificationError, InputError):
+                paper = paper_from(log.payload(entry), f"ledger entry {entry.index}", people)
+                found[paper.digest] = paper
+    return found
 
 
 def _same_seed(bundle: Bundle, policy: Policy) -> None:

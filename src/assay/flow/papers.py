@@ -31,10 +31,11 @@ class DocumentMark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Paper(msgspec.Struct, frozen=True, kw_only=True):
-    """One signed file that holds: its kind (predicate type), who signed, its bytes' digest and its statement."""
+    """A signed paper that holds: its kind (predicate type), who signed, its bytes with their digest, its statement."""
 
     kind: str
     uri: str
+    envelope: bytes
     digest: str
     signer: Signer
     statement: st.Statement
@@ -161,15 +162,26 @@ def kind_of(envelope: bytes, where: str) -> str:
 
 
 def open_paper(path: Path, people: People) -> Paper:
-    """A paper that someone on the roster signed. Raises VerificationError for a stranger's, or a damaged one."""
-    data = read_paper(path)
-    kind = kind_of(data, str(path))
+    """A file that someone on the roster signed. Raises VerificationError for a stranger's, or a damaged one."""
+    return paper_from(read_paper(path), str(path), people)
+
+
+def paper_from(envelope: bytes, where: str, people: People) -> Paper:
+    """A paper's bytes as `open_paper`. Raises VerificationError."""
+    kind = kind_of(envelope, where)
     if kind not in (st.EVIDENCE, st.APPROVAL, st.WAIVER, st.SIGNATURE):
-        raise VerificationError(f"is a {kind[:60]}, which is no evidence", where=str(path), fix="give it elsewhere")
+        raise VerificationError(f"is a {kind[:60]}, which is no evidence", where=where, fix="give it elsewhere")
     try:
-        signed = st.verify(data, people.keys, kind, where=str(path))
+        signed = st.verify(envelope, people.keys, kind, where=where)
     except VerificationError as error:
         fix = error.fix or "ask who signed it, and whether the roster names their key"
-        raise VerificationError(error.what, where=error.where or str(path), fix=fix) from None
-    signer = people.signer(signed.key_ids, str(path))
-    return Paper(kind=kind, uri=str(path), digest=digest_bytes(data), signer=signer, statement=signed.statement)
+        raise VerificationError(error.what, where=error.where or where, fix=fix) from None
+    signer = people.signer(signed.key_ids, where)
+    return Paper(
+        kind=kind,
+        uri=where,
+        envelope=envelope,
+        digest=digest_bytes(envelope),
+        signer=signer,
+        statement=signed.statement,
+    )
