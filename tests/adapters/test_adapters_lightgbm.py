@@ -102,6 +102,24 @@ def test_columns_that_do_not_fit_are_named(tmp_path: Path, data: Any, dataset: A
         predictor("plain.txt", data)
 
 
+def test_what_lightgbm_says_is_not_passed_on(
+    tmp_path: Path, data: Any, predictor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    train(tmp_path / "m.txt")
+    model = predictor("m.txt", data)
+
+    def fail(*_: object, **__: object) -> None:
+        raise lightgbm.basic.LightGBMError("cannot read zaphod 4111111")
+
+    monkeypatch.setattr(lightgbm.Booster, "predict", fail)
+    monkeypatch.setattr(lightgbm.Booster, "model_from_string", fail)
+    with pytest.raises(CouldNotLook, match=r"failed to predict: LightGBMError$"):
+        model.scores(data.table())
+    with pytest.raises(CouldNotLook, match=r"cannot load it: LightGBMError$"):
+        predictor("m.txt", data)
+
+
 def test_no_damage_reaches_lightgbm(tmp_path: Path, data: Any) -> None:
     """Any of these files would crash the process in LightGBM's own parser; each is refused or scores."""
     from assay.adapters.lightgbm_predictor import LightgbmPredictor

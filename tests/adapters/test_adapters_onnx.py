@@ -191,6 +191,155 @@ def test_weights_in_other_files_are_refused(tmp_path: Path, data: Any, predictor
         predictor("m.onnx", data)
 
 
+def outside(name: str) -> Any:
+    """A tensor of one float in the file w.bin."""
+    tensor = onnx.TensorProto(name=name, data_type=onnx.TensorProto.FLOAT, dims=[1])
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", "w.bin"), ("offset", "0"), ("length", "4")):
+        entry = tensor.external_data.add()
+        entry.key, entry.value = key, value
+    return tensor
+
+
+def with_branches(path: Path, form: str) -> None:
+    """A model of one weight, which both branches of an `If` keep in another file."""
+    from onnx import TensorProto, helper
+
+    def branch(name: str) -> Any:
+        if form == "branch":  # a graph without a node: its weight is its answer
+            answer = helper.make_tensor_value_info(f"w_{name}", TensorProto.FLOAT, [1])
+            return helper.make_graph([], name, [], [answer], initializer=[outside(f"w_{name}")])
+        answer = helper.make_tensor_value_info(f"o_{name}", TensorProto.FLOAT, [1])
+        node = helper.make_node("Identity", [f"w_{name}"], [f"o_{name}"])
+        return helper.make_graph([node], name, [], [answer], initializer=[outside(f"w_{name}")])
+
+    choose = helper.make_node("If", ["t"], ["w"], then_branch=branch("then"), else_branch=branch("else"))
+    true = helper.make_node("Constant", [], ["t"], value=helper.make_tensor("v", TensorProto.BOOL, [], [True]))
+    inputs = [("X", TensorProto.FLOAT, [None, 2])]
+    nodes = [true, choose, helper.make_node("Mul", ["X", "w"], ["s"])]
+    if form == "function":
+        nodes[1] = helper.make_node("W", ["t"], ["w"], domain="custom")
+    save(path, inputs, nodes, [("s", TensorProto.FLOAT, [None, 2])])
+    if form == "function":
+        model = onnx.load(path)
+        opsets = [helper.make_opsetid("", 17)]
+        model.functions.append(helper.make_function("custom", "W", ["t"], ["w"], [choose], opsets))
+        path.write_bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("form", ["branch", "function"])
+def test_weights_that_a_branch_keeps_in_other_files_are_refused(
+    tmp_path: Path, data: Any, predictor: Any, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    import onnxruntime
+
+    from assay.adapters.onnx_predictor import _session
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.bin").write_bytes(np.float32([3]).tobytes())
+    with_branches(tmp_path / "m.onnx", form)
+    content = (tmp_path / "m.onnx").read_bytes()
+    # onnxruntime by itself does read the file, so that the refusals are not vain.
+    own = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    assert own.run(None, {"X": np.float32([[1, 2]])})[0].tolist() == [[3, 6]]
+    with pytest.raises(CouldNotLook, match="weights in other files"):
+        predictor("m.onnx", data)
+    with pytest.raises(CouldNotLook, match="cannot be loaded"):
+        _session(content, "m.onnx")
+
+
+def test_no_place_of_a_model_hides_weights_in_other_files(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper
+
+    from assay.adapters.onnx_facts import require_self_contained
+
+    first_column(tmp_path / "m.onnx")
+    whole = (tmp_path / "m.onnx").read_bytes()
+    require_self_contained(whole, "m.onnx")
+    inside = helper.make_tensor("i", TensorProto.INT64, [1], [0])
+    unmarked = outside("w")
+    unmarked.ClearField("data_location")
+    node = helper.make_node("Constant", [], ["k"])
+    sparse = onnx.SparseTensorProto(values=outside("w"), indices=inside, dims=[3])
+    turned = onnx.SparseTensorProto(values=inside, indices=outside("w"), dims=[3])
+    branch = helper.make_graph([], "b", [], [], initializer=[outside("w")])
+    attribute = onnx.AttributeProto
+    for part in (
+        onnx.GraphProto(initializer=[outside("w")]),
+        onnx.GraphProto(initializer=[unmarked]),
+        onnx.GraphProto(sparse_initializer=[sparse]),
+        onnx.GraphProto(sparse_initializer=[turned]),
+        *(
+            onnx.GraphProto(node=[onnx.NodeProto(op_type="Constant", output=["k"], attribute=[one])])
+            for one in (
+                attribute(name="value", type=attribute.TENSOR, t=outside("w")),
+                attribute(name="value", type=attribute.TENSORS, tensors=[inside, outside("w")]),
+                attribute(name="value", type=attribute.SPARSE_TENSOR, sparse_tensor=turned),
+                attribute(name="value", type=attribute.SPARSE_TENSORS, sparse_tensors=[sparse]),
+                attribute(name="value", type=attribute.GRAPHS, graphs=[onnx.GraphProto(), branch]),
+            )
+        ),
+    ):
+        model = onnx.ModelProto.FromString(whole)
+        model.graph.MergeFrom(part)
+        with pytest.raises(CouldNotLook, match="weights in other files"):
+            require_self_contained(model.SerializeToString(), "m.onnx")
+    model = onnx.ModelProto.FromString(whole)
+    held = helper.make_attribute("k", outside("w"))
+    model.functions.append(onnx.FunctionProto(name="W", domain="own", node=[node], attribute_proto=[held]))
+    with pytest.raises(CouldNotLook, match="weights in other files"):
+        require_self_contained(model.SerializeToString(), "m.onnx")
+
+
+def test_custom_operators_are_found_in_branches_without_end(tmp_path: Path) -> None:
+    from onnx import helper
+
+    from assay.adapters.onnx_facts import require_self_contained
+
+    first_column(tmp_path / "m.onnx")
+    whole = (tmp_path / "m.onnx").read_bytes()
+    for depth, says in ((3, r"custom\.Evil"), (31, "nests graphs more than 30 deep")):
+        node = helper.make_node("Evil", [], ["e"], domain="custom")
+        for _ in range(depth):
+            node = helper.make_node("If", ["t"], ["e"], then_branch=helper.make_graph([node], "b", [], []))
+        model = onnx.ModelProto.FromString(whole)
+        model.graph.node.append(node)
+        with pytest.raises(CouldNotLook, match=says):
+            require_self_contained(model.SerializeToString(), "m.onnx")
+
+
+def test_what_onnxruntime_says_of_a_row_is_not_passed_on(tmp_path: Path, dataset: Any, predictor: Any) -> None:
+    from onnx import TensorProto, helper
+
+    weights = helper.make_tensor("v", TensorProto.FLOAT, [3, 1], [0, 0, 0])
+    nodes = [helper.make_node("Constant", [], ["w"], value=weights), helper.make_node("Gather", ["w", "card"], ["e"]),
+             helper.make_node("Cast", ["word"], ["f"], to=TensorProto.FLOAT),
+             helper.make_node("Squeeze", ["e"], ["e2"]), helper.make_node("Add", ["e2", "f"], ["s"])]  # fmt: skip
+    inputs = [("card", TensorProto.INT64, [None]), ("word", TensorProto.STRING, [None])]
+    save(tmp_path / "m.onnx", inputs, nodes, [("s", TensorProto.FLOAT, [None])])
+    data = dataset("card,word,y\n1,3,0\n2,4.5,1\n", label="y", positive=1)
+    model = predictor("m.onnx", data)
+    assert model.scores(data.table()).tolist() == [3, 4.5]
+    for card, word, says in ((4111111, "2", "InvalidArgument in Gather"), (2, "zaphod", "")):
+        with pytest.raises(CouldNotLook, match=f"failed to predict: {says}") as error:
+            model.scores(pa.table({"card": [1, card], "word": ["1", word]}))
+        assert "4111111" not in str(error.value)
+        assert "zaphod" not in str(error.value)
+
+
+def test_what_onnxruntime_says_of_a_models_constants_is_not_passed_on(tmp_path: Path, predictor: Any) -> None:
+    """Keys and values of an encoder that do not match are noticed as the model is loaded."""
+    from onnx import TensorProto, helper
+
+    labels = {"keys_strings": ["zaphod", "4111111"], "values_floats": [1.0]}
+    nodes = [helper.make_node("LabelEncoder", ["X"], ["s"], name="n4111111", domain="ai.onnx.ml", **labels)]
+    save(tmp_path / "m.onnx", [("X", TensorProto.STRING, [None, 2])], nodes, [("s", TensorProto.FLOAT, [None, 2])])
+    with pytest.raises(CouldNotLook, match="cannot be loaded: ") as error:
+        predictor("m.onnx", None, inputs=["a", "b"])
+    assert "4111111" not in str(error.value)
+    assert "zaphod" not in str(error.value)
+
+
 def test_a_missing_library_is_the_exact_pip_line() -> None:
     from assay.adapters.extras import library
     from assay.core.errors import MissingExtra

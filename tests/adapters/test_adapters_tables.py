@@ -233,6 +233,54 @@ def test_unusable_labels_could_not_be_looked_at(dataset: Any, text: str, options
     assert says in one_line(error)
 
 
+@pytest.mark.parametrize("name", ["t.csv", "bad.parquet"])
+@pytest.mark.parametrize(
+    ("cells", "positive", "says"),
+    [
+        (["zaphod", "quokka"], 1, "positive value '1' never occurs in 'y', which holds 2 different values"),
+        (["zaphod", "zaphod"], 1, "which holds 1 value;"),
+        (["987651", "0"], 1, "which holds 2 different values"),
+        (["0", "0"], 1, "which holds 0;"),
+        (["true", "false"], "yes!", "which holds"),
+        (["1", "1"], 1, "has one class only (1)"),
+    ],
+)
+def test_a_label_that_does_not_fit_is_told_without_its_cells(
+    dataset: Any, name: str, cells: list[str], positive: Any, says: str
+) -> None:
+    data = dataset("x,y\n" + "".join(f"7,{c}\n" for c in cells), name, label="y", positive=positive)
+    with pytest.raises(CouldNotLook) as error:
+        data.target()
+    assert says in one_line(error)
+    for cell_ in ("zaphod", "quokka", "987651"):
+        assert cell_ not in str(error.value)
+
+
+def test_what_duckdb_says_of_a_cell_is_not_passed_on(dataset: Any) -> None:
+    data = dataset("x,y\n1,zaphod\n2,0\n")
+    with pytest.raises(CouldNotLook) as error:
+        data.sql("SELECT CAST(y AS INTEGER) FROM data")
+    assert "the query failed: ConversionException" in one_line(error)
+    assert "zaphod" not in str(error.value)
+
+
+def test_values_that_cannot_be_typed_are_one_line_without_them(monkeypatch: pytest.MonkeyPatch, dataset: Any) -> None:
+    import duckdb
+
+    from assay.adapters import tables_type
+
+    for raised, says in ((duckdb.ConversionException, "could not be typed"), (duckdb.OutOfMemoryException, "memory")):
+
+        def fail(*_: object, error: type[Exception] = raised) -> None:
+            raise error("Could not convert string 'zaphod'")
+
+        monkeypatch.setattr(tables_type, "_facts", fail)
+        with pytest.raises(InputError) as error:
+            dataset("x,y\n1,zaphod\n")
+        assert says in one_line(error)
+        assert "zaphod" not in str(error.value)
+
+
 def test_encoding(dataset: Any) -> None:
     contract = Contract(features={"past": Feature(order=("none", 1, "2 to 4")), "shop": Feature(type="category")})
     data = dataset("n,past,c,b,shop,y\n1,none,q,true,7,0\n,2 to 4,p,false,3,1\n3,1,,true,7,1\n4,odd,q,true,3,0\n",

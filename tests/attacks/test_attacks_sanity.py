@@ -273,3 +273,32 @@ def test_an_example_that_does_not_hold_is_no_result(lie: str) -> None:
         wrong = Evaded(np.where(ok, space.cost(rows, choice), np.inf), choice, found.queries)
     with pytest.raises(CouldNotLook, match="do not hold"):
         sanity.confirm(model, space, wrong)
+
+
+class Company(Linear):
+    """Flags whatever is asked beside another row, and answers honestly alone."""
+
+    def scores(self, rows: Any) -> Any:
+        scores = super().scores(rows)
+        return scores if rows.num_rows == 1 else np.maximum(scores, self.threshold + 1)
+
+
+@pytest.mark.parametrize("access", ["label", "score"])
+def test_a_model_that_looks_at_a_rows_neighbours_is_refused(access: str) -> None:
+    model, space, passing = spaces(0)
+    found = attack(model, space, passing, access=access, limit=200, seed=0)
+    assert len(found.heard) > 20
+    assert sanity.refuse_neighbours(model, space, found) is None
+    company = Company(0)
+    fooled = attack(company, space, passing, access=access, limit=200, seed=0)
+    assert not np.isfinite(fooled.cost).any()
+    with pytest.raises(CouldNotLook, match="among others"):
+        sanity.refuse_neighbours(company, space, fooled)
+
+
+def test_listening_changes_no_attack() -> None:
+    model, space, passing = spaces(1)
+    first = attack(model, space, passing, access="label", limit=200, seed=3)
+    second = attack(model, space, passing, access="label", limit=200, seed=3)
+    assert (first.cost == second.cost).all()
+    assert [(r, e) for r, _, e in first.heard] == [(r, e) for r, _, e in second.heard]

@@ -36,6 +36,25 @@ def test_nothing_to_change_is_said() -> None:
         Space(rows, Contract(features={"age": Feature(mutable=False)}), rows, KINDS, Linear.features)
 
 
+@pytest.mark.parametrize(
+    ("feature", "says"),
+    [
+        (Feature(), {"→ another level"}),
+        (Feature(type="category"), {"→ another level"}),
+        (Feature(categories=("shop", "zaphod")), {"→ shop", "→ zaphod"}),
+        (Feature(order=("shop", "zaphod")), {"+1 place", "−1 place", "+0 places"}),
+    ],
+)
+def test_a_change_names_only_levels_that_the_contract_lists(feature: Feature, says: set[str]) -> None:
+    axis = one(["shop", "zaphod"], feature, "category").axes[0]
+    assert {axis.change(row, place) for row in (0, 1) for place in range(len(axis.levels))} == says
+
+
+def test_a_listed_level_is_told_as_it_is_listed() -> None:
+    axis = one(["01", "2"], Feature(categories=(1, 2)), "category").axes[0]
+    assert {axis.change(0, place) for place in range(2)} == {"→ 1", "→ 2"}
+
+
 def test_missing_values_are_left_alone() -> None:
     rows = pa.table({"amount": pa.array([None, 3, 9], pa.int64()), "shop": pa.array(["a", None, "b"])})
     features = {"amount": Feature(min=0, max=10, integer=True), "shop": Feature()}
@@ -166,3 +185,12 @@ def test_the_features_of_the_small_space_all_count() -> None:
     rows = table(0)
     found = reaches(rows, Contract(features=FEATURES), rows, KINDS, Linear.features, 3.0)
     assert [r.name for r in found if r.bought] == ["amount", "hour", "shop", "claims"]
+
+
+def test_a_relation_that_blocks_every_move_is_no_reach() -> None:
+    """A dropped copy of a column, tied to it by a relation, pins it as surely as `mutable: false`."""
+    rows = table(0)
+    tied = rows.append_column("booked", rows.column("amount"))
+    contract = Contract(features=FEATURES, constraints=("amount == booked",))
+    found = {r.name: r.bought for r in reaches(tied, contract, tied, KINDS, Linear.features, 3.0)}
+    assert [name for name, bought in found.items() if bought] == ["hour", "shop", "claims"]

@@ -28,7 +28,8 @@ def test_a_flood_of_one_row_is_found(bench: Bench) -> None:
     table = repeated(payments(1000, 3), 5, 30)
     outcome = bench.ask(CHECK, bench.table(table, label=LABEL, positive=1, drop=["payment_id", "upload"]))
     found = finding(outcome, "one row occurs 31 times")
-    assert (str(found.severity), found.location.row) == ("medium", 5)
+    assert (str(found.severity), str(found.confidence), found.location.row) == ("medium", "low", 5)
+    assert "or repeats by nature" in found.message
     assert measure(outcome, "data.duplicate_rate").value == pytest.approx(30 / 1000, abs=0.002)
 
 
@@ -39,12 +40,70 @@ def test_small_tables_of_categories_have_twins_by_nature(bench: Bench) -> None:
     assert measure(outcome, "data.duplicate_rate").value == pytest.approx(1 - 12 / 800)
 
 
+def test_copies_of_other_rows_make_a_flood_usual(bench: Bench) -> None:
+    """49 copies of other rows in 1000 leave the flood a finding, 50 do not."""
+    for others, found in ((49, 1), (50, 0)):
+        a = np.concatenate(
+            [np.arange(others), np.arange(others), 5000 + np.arange(970 - 2 * others), np.full(30, 9999)]
+        )
+        outcome = bench.ask(CHECK, bench.table({"a": a}, f"t{others}"))
+        assert len(outcome.findings) == found, said(outcome)
+
+
+def continuous(rng: np.random.Generator, n: int) -> Table:
+    return {name: rng.normal(size=n) for name in "abc"}
+
+
 def test_twins_with_another_label_are_counted_on_both_sides(bench: Bench) -> None:
-    a = np.arange(200)
-    a[1::20] = a[0::20]
-    outcome = bench.ask(CHECK, bench.table({"a": a, "y": np.arange(200) % 2}, label="y", positive=1))
+    table = continuous(np.random.default_rng(2), 200)
+    for column in table.values():
+        column[1::20] = column[0::20]
+    outcome = bench.ask(CHECK, bench.table({**table, "y": np.arange(200) % 2}, label="y", positive=1))
     assert str(finding(outcome, "20 rows (10.0%) have a twin with another label").severity) == "low"
     assert measure(outcome, "data.conflicting_rate").value == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_noisy_label_of_few_categories_is_measured_not_reported(bench: Bench, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    share = np.arange(1, 31.0) ** -1.3
+    table: Table = {name: rng.choice(30, 2000, p=share / share.sum()) for name in "abcd"}
+    table["e"] = table["a"] // 3  # follows from another
+    outcome = bench.ask(CHECK, bench.table({**table, "y": rng.integers(0, 2, 2000)}, label="y", positive=1))
+    assert (str(outcome.status), outcome.findings) == ("pass", ()), said(outcome)
+    assert (measure(outcome, "data.conflicting_rate").value or 0) > 0.1
+
+
+def test_inactive_customers_are_a_question_and_no_conflict(bench: Bench) -> None:
+    rng = np.random.default_rng(4)
+    table = {n: np.where(np.arange(1000) < 80, 0.0, c) for n, c in continuous(rng, 1000).items()}
+    outcome = bench.ask(CHECK, bench.table({**table, "y": rng.integers(0, 2, 1000)}, label="y", positive=1))
+    assert (len(outcome.findings), str(outcome.findings[0].confidence)) == (1, "low")
+    assert measure(outcome, "data.conflicting_rate").value == pytest.approx(0.08)
+
+
+def test_many_copies_of_one_row_are_one_observation(bench: Bench) -> None:
+    """200 copies spread over 200 rows say more about the rate than 200 copies of one."""
+    spread, single = np.r_[np.arange(800), np.arange(200)], np.r_[np.arange(800), np.full(200, 3)]
+    widths = []
+    for place, name in ((spread, "spread"), (single, "single")):
+        rate = measure(bench.ask(CHECK, bench.table({"a": place}, name)), "data.duplicate_rate")
+        assert rate.value == pytest.approx(0.2)
+        assert rate.low is not None
+        assert rate.high is not None
+        widths.append(rate.high - rate.low)
+    assert widths[0] == pytest.approx(0.05, abs=0.01)
+    assert widths[1] > 0.3
+
+
+@pytest.mark.parametrize("labels", [1, 2])
+def test_one_row_alone_many_times_has_intervals(bench: Bench, labels: int) -> None:
+    outcome = bench.ask(
+        CHECK, bench.table({"a": [7] * 40, "y": [i % labels for i in range(40)]}, label="y", positive=0)
+    )
+    rate = measure(outcome, "data.conflicting_rate")
+    assert rate.value == labels - 1
+    assert 0 <= (rate.low or 0) <= (rate.high or 0) <= 1
 
 
 def test_an_id_that_repeats_or_is_missing(bench: Bench) -> None:

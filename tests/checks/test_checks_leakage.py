@@ -74,6 +74,34 @@ def test_copies_made_before_the_split_are_a_medium_finding_of_low_confidence(ben
     assert (str(found.severity), str(found.confidence), len(outcome.findings)) == ("medium", "low", 1)
 
 
+@pytest.mark.parametrize("side", ["hold", "both"])
+def test_repeats_removed_after_an_honest_split_are_no_certain_leak(bench: Bench, side: str) -> None:
+    def draw(seed: int, n: int, *, once: bool) -> Table:
+        rows = np.minimum(np.random.default_rng(seed).zipf(1.6, (n, 3)), 500)
+        rows = np.unique(rows, axis=0) if once else rows
+        return {**dict(zip("abc", rows.T, strict=True)), LABEL: np.arange(len(rows)) % 2}
+
+    outcome = bench.ask(SPLIT, split(bench, draw(1, 1500, once=True), draw(2, 3500, once=side == "both"), drop=[]))
+    assert (str(outcome.status), outcome.findings) == ("pass", ()), said(outcome)
+    assert (measure(outcome, "data.split_leakage").value or 0) > 0.1
+
+
+def test_as_many_shared_as_training_repeats_is_a_question(bench: Bench) -> None:
+    rng, known = np.random.default_rng(3), np.random.default_rng(99).normal(size=(300, 4))
+
+    def draw(n: int) -> Table:
+        rows = np.where(rng.random((n, 1)) < 0.125, known[rng.integers(0, 300, n)], rng.normal(size=(n, 4)))
+        return {**dict(zip("abcd", rows.T, strict=True)), LABEL: rng.integers(0, 2, n)}
+
+    train, holdout = draw(3500), draw(1500)
+    first = np.unique(holdout["a"], return_index=True)[1]
+    holdout = {name: column[first] for name, column in holdout.items()}
+    found = finding(
+        bench.ask(SPLIT, split(bench, holdout, train, drop=[])), "about as often as rows repeat inside train"
+    )
+    assert (str(found.severity), str(found.confidence)) == ("medium", "low")
+
+
 def test_a_holdout_of_fewer_kinds_is_no_leak(bench: Bench) -> None:
     rng = np.random.default_rng(0)
 
@@ -160,6 +188,22 @@ def test_a_column_that_is_different_in_every_row_gives_nothing_away(bench: Bench
     name = [f"person {i}" for i in range(1500)]
     outcome = bench.ask(TARGET, bench.table({**table, "name": name}, **FACTS))
     assert outcome.findings == (), said(outcome)
+
+
+def test_a_perfect_number_of_a_rare_class_is_found(bench: Bench) -> None:
+    rng = np.random.default_rng(1)
+    fraud = rng.permutation(np.arange(2000) < 20)
+    table = {"a": rng.normal(size=2000), "paid_back": fraud * 20 + rng.normal(size=2000), LABEL: fraud.astype(int)}
+    outcome = bench.ask(TARGET, bench.table(table, label=LABEL, positive=1))
+    assert finding(outcome, "paid_back alone gives the label away").location.column == "paid_back"
+
+
+def test_rows_too_few_for_even_a_perfect_column_are_open(bench: Bench) -> None:
+    rng = np.random.default_rng(1)
+    table = {"a": rng.normal(size=50), LABEL: (np.arange(50) < 25).astype(int)}
+    outcome = bench.ask(TARGET, bench.table(table, label=LABEL, positive=1))
+    assert str(outcome.status) == "open"
+    assert "even a column without a mistake" in outcome.reason
 
 
 @pytest.mark.parametrize(

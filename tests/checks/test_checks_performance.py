@@ -98,8 +98,9 @@ def test_the_sign_of_the_difference(bench: Bench, better: bool) -> None:
     judged(bench)
     lightgbm_model(bench.folder / "weak.txt", train, ("device_age_days",), rounds=3)
     new, old = ("m.txt", "weak.txt") if better else ("weak.txt", "m.txt")
-    bench.model(old, "old", reads=READS, threshold=0.3)
-    bench.model(new, reads={**READS, "champion": "old"}, threshold=0.3)
+    at = {"m.txt": 0.3, "weak.txt": 0.12}
+    bench.model(old, "old", reads=READS, threshold=at[old])
+    bench.model(new, reads={**READS, "champion": "old"}, threshold=at[new])
     outcome = bench.ask(CHAMPION, "model")
     for name in ("performance.recall", "performance.pr_auc"):
         found = measure(outcome, name, "champion")
@@ -118,7 +119,7 @@ class _NaN:
     threshold, name, features = 0.5, "m", ("a",)
 
     def scores(self, table: Any) -> Any:
-        return np.array([0.5, np.nan] * (table.num_rows // 2))
+        return np.full(table.num_rows, np.nan)
 
 
 def test_scores_that_are_no_numbers_are_open(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +129,43 @@ def test_scores_that_are_no_numbers_are_open(bench: Bench, monkeypatch: pytest.M
     monkeypatch.setattr(ModelCase, "predictor", property(lambda self: _NaN()))
     outcome = bench.ask(HOLDOUT, "model")
     assert (str(outcome.status), outcome.measures) == ("open", ())
-    assert "600 scores that are no numbers" in outcome.reason
+    assert "1200 scores that are no numbers" in outcome.reason
+
+
+class _Place:
+    """Flags by a row's place, or by how many rows are asked: what it says is not of the row."""
+
+    threshold, name, features = 0.5, "m", ("a",)
+
+    def __init__(self, trick: str) -> None:
+        self.trick = trick
+
+    def scores(self, table: Any) -> Any:
+        if self.trick == "place":
+            return (np.arange(table.num_rows) < table.num_rows // 2).astype(float)
+        return np.full(table.num_rows, 0.9 if table.num_rows > 1 else 0.1)
+
+
+@pytest.mark.parametrize("trick", ["place", "company"])
+def test_an_answer_that_depends_on_the_other_rows_is_no_answer(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, trick: str
+) -> None:
+    from assay.adapters.cases import ModelCase
+
+    judged(bench)
+    monkeypatch.setattr(ModelCase, "predictor", property(lambda self: _Place(trick)))
+    outcome = bench.ask(HOLDOUT, "model")
+    assert (str(outcome.status), outcome.measures) == ("open", ())
+    assert "among others" in outcome.reason
+
+
+def test_a_champion_that_flags_nothing_is_no_standard(bench: Bench) -> None:
+    judged(bench)
+    bench.model("m.txt", "old", reads=READS, threshold=1e30)
+    bench.model("m.txt", reads={**READS, "champion": "old"}, threshold=0.3)
+    outcome = bench.ask(CHAMPION, "model")
+    assert (str(outcome.status), outcome.measures) == ("open", ())
+    assert "flags no row" in outcome.reason
 
 
 @pytest.mark.parametrize(

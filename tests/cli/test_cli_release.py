@@ -98,7 +98,13 @@ def test_the_whole_way_to_a_verdict_and_back(office: Office) -> None:
     assert "model.safetensors" in verdict.out
     office.fine("log verify --ledger ledger.db --against checkpoint.txt")
     listed = office.fine("log list --ledger ledger.db").out
-    assert [line.split()[2] for line in listed.splitlines()] == ["evidence", "approval", "decision", "verdict"]
+    assert [line.split()[2] for line in listed.splitlines()] == [
+        "evidence",
+        "signature",
+        "approval",
+        "decision",
+        "verdict",
+    ]
 
 
 def test_a_verdict_refuses_what_was_not_decided(office: Office) -> None:

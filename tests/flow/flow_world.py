@@ -116,7 +116,7 @@ class World:
             for subject in subjects if only(check) else ():
                 said = Outcome(
                     check=check,
-                    version=1,
+                    version=load(check).spec.version,
                     subject=subject,
                     subject_digest=digests[subject],
                     status=Status.PASS,

@@ -421,7 +421,13 @@ def test_the_table_that_the_figures_rest_on_must_be_examined_too(world: World) -
     outcomes = (
         *report.body.outcomes,
         *(
-            replace(said, check=c, parameters=resolve_parameters(load(c), {}), seed=seed_for(0, c, table.digest))
+            replace(
+                said,
+                check=c,
+                version=load(c).spec.version,
+                parameters=resolve_parameters(load(c), {}),
+                seed=seed_for(0, c, table.digest),
+            )
             for c in checks
         ),
     )
@@ -451,9 +457,9 @@ def test_the_ledger_holds_evidence_decision_and_verdict(world: World) -> None:
     gated = world.gate(world.everything(), key=GATE)
     with open_book(world.root / "ledger.db") as book:
         kinds = [entry.kind for entry in book.read()]
-    assert kinds == ["evidence", "approval", "approval", "decision", "verdict"]
+    assert kinds == ["evidence", "signature", "approval", "approval", "decision", "verdict"]
     assert gated.proof is not None
-    assert gated.proof.size == 4, "the checkpoint was taken before the verdict that carries it"
+    assert gated.proof.size == 5, "the checkpoint was taken before the verdict that carries it"
 
 
 def test_the_dossier_merges_bundles_and_keeps_who_vouches(world: World) -> None:
@@ -519,3 +525,28 @@ def test_an_approval_is_logged_once(world: World) -> None:
         assert world.gate(papers, key=GATE).decision.verdict is A
     with open_book(world.root / "ledger.db") as log:
         assert len(list(log.read(kind="approval"))) == 2
+
+
+def test_the_author_cannot_be_left_out_of_a_ledgers_papers(world: World) -> None:
+    """Carol signed the model and approves it: leaving out her signature, with another's instead, does not help."""
+    evidence, security, compliance = (
+        world.evidence(),
+        world.approve("security", SAM),
+        world.approve("compliance", CAROL),
+    )
+    signed = world.sign_model(CAROL)
+    shutil.copy(signed, world.root / "carol.sig")
+    assert world.gate([evidence, world.root / "carol.sig", security, compliance], key=GATE).decision.verdict is I
+    other = world.sign_model(SUE)
+    decision = world.gate([evidence, other, security, compliance], key=GATE).decision
+    assert decision.verdict is I
+    assert any("carol is the author" in t.reason for t in decision.trace)
+
+
+def test_evidence_of_an_older_check_counts_for_nothing(world: World) -> None:
+    old = {"artifact.pickle-code": {"version": load("artifact.pickle-code").spec.version - 1}}
+    papers = [world.evidence(world.report(change=old)), *world.everything()[1:]]
+    world.evidence(world.report(change=old))
+    decision = world.gate(papers).decision
+    assert decision.verdict is I
+    assert any("the current one is" in t.reason for t in decision.trace)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from policy_facts import DS, NOW, SEC, fact, facts, finding, judge, measure, outcome, policy, verdict
+from policy_facts import DS, NOW, OTHER, RELEASE, SEC, fact, facts, finding, judge, measure, outcome, policy, verdict
 
 from assay.core.decision import Facts, OutcomeFact, Verdict
 from assay.core.finding import Severity, Status
@@ -301,6 +301,17 @@ def test_contract(rule: str, terms: Terms | None, wanted: Verdict, why: str) -> 
     line = judge(facts(PASS, terms=terms), policy(f"contract: {rule}")).trace[1]
     assert (line.asks, line.verdict) == ("contract", wanted), why
     assert bool(line.reason) is (wanted is not A)
+
+
+@pytest.mark.parametrize(
+    ("materials", "wanted"),
+    [({"holdout": OTHER}, A), ({"holdout": RELEASE}, D), ({"champion": OTHER}, D), ({}, D)],
+)
+def test_what_judges_it_can_be_pinned(materials: dict[str, str], wanted: Verdict) -> None:
+    given = facts(PASS, terms=TERMS, materials=materials)
+    line = judge(given, policy(f"contract: {{materials: {{holdout: '{OTHER}'}}}}")).trace[1]
+    assert line.verdict is wanted
+    assert ("holdout" in line.reason) is (wanted is D)
 
 
 def test_a_dearer_attack_is_another_contract() -> None:

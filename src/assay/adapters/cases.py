@@ -12,8 +12,33 @@ from assay.adapters.predictor_base import BasePredictor
 from assay.adapters.predictors import open_predictor
 from assay.adapters.tables import Dataset, open_dataset
 from assay.core.errors import CouldNotLook
+from assay.core.protocols import ArrowTable, FloatArray, Predictor
 from assay.core.subject import Contract, Subject
 from assay.core.text import visible
+
+ALONE = 64
+TOLERANCE = 1e-5
+
+
+def scores_alone(predictor: Predictor, rows: ArrowTable, seed: int) -> FloatArray:
+    """The scores of `rows`, shape (n,), asked in a drawn order; a sample of them is asked again one by one.
+
+    Raises CouldNotLook where the two differ: a model that looks at a row's neighbours or at its place can be perfect on
+    a test and useless on the next case.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(rows.num_rows)
+    scores = np.empty(rows.num_rows)
+    scores[order] = predictor.scores(rows.take(order))
+    for row in rng.choice(rows.num_rows, min(ALONE, rows.num_rows), replace=False).tolist():
+        single = float(predictor.scores(rows.slice(row, 1))[0])
+        if np.isnan(single) and np.isnan(scores[row]):
+            continue  # who reads the scores says what is wrong with them
+        if not abs(scores[row] - single) <= TOLERANCE * max(1.0, abs(single)):
+            raise CouldNotLook("a row alone gets another score than among others: the answer is not the row's own")
+    return scores
 
 
 class ModelCase:

@@ -21,7 +21,6 @@ from assay.adapters.tables import Dataset
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, FloatArray
 from assay.core.subject import Subject
-from assay.core.text import visible
 
 _BATCH = 65_536
 
@@ -103,7 +102,8 @@ class LightgbmPredictor(BasePredictor):
             try:
                 part = self._booster.predict(self._matrix(rows.slice(start, _BATCH)), num_threads=1)
             except library("lightgbm").basic.LightGBMError as error:
-                raise CouldNotLook(f"{self.where}: failed to predict: {visible(str(error), 160)}") from None
+                # Its words may hold values of the rows.
+                raise CouldNotLook(f"{self.where}: failed to predict: {type(error).__name__}") from None
             parts.append(np.asarray(part))
         out = np.concatenate(parts)
         if out.ndim == 2:
@@ -118,7 +118,8 @@ def _load(model: TextModel, where: str) -> Any:
     try:
         booster = lightgbm.Booster(model_str=model.text)
     except (lightgbm.basic.LightGBMError, ValueError, KeyError, TypeError) as error:
-        raise CouldNotLook(f"{where}: LightGBM cannot load it: {visible(str(error), 160)}") from None
+        # Its words quote the file, whose categories are values of the training rows.
+        raise CouldNotLook(f"{where}: LightGBM cannot load it: {type(error).__name__}") from None
     if tuple(booster.feature_name()) != model.features:
         raise CouldNotLook(f"{where}: LightGBM reads other features from it than it names")
     return booster

@@ -11,7 +11,8 @@ from assay.core.errors import CouldNotLook
 
 # What onnxruntime's CPU build brings along; any other domain needs a library of somebody's own code.
 _BUILT_IN = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
-_MAX_DEPTH = 50
+# Messages inside messages: a graph in a node's attribute lies three deeper than the graph around it.
+_MAX_DEPTH = 90
 
 
 def require_self_contained(content: bytes, where: str) -> None:
@@ -24,32 +25,35 @@ def require_self_contained(content: bytes, where: str) -> None:
         raise CouldNotLook(f"{where}: is torn or not an ONNX model") from None
     if not model.graph.node or not model.graph.output:
         raise CouldNotLook(f"{where}: is torn or not an ONNX model: its graph is empty")
-    own = {function.domain for function in model.functions}
-    graphs = [*_graphs(model.graph, 0, where), *model.functions]
-    foreign = sorted({f"{n.domain}.{n.op_type}" for g in graphs for n in g.node if n.domain not in _BUILT_IN | own})
+    known = _BUILT_IN | {function.domain for function in model.functions}
+    foreign: set[str] = set()
+    outside = False
+    for message in _messages(model, where):
+        if isinstance(message, onnx.NodeProto):
+            if message.domain not in known:
+                foreign.add(f"{message.domain}.{message.op_type}")
+        elif isinstance(message, onnx.TensorProto):
+            outside |= message.data_location == onnx.TensorProto.EXTERNAL or bool(message.external_data)
     if foreign:
-        raise CouldNotLook(f"{where}: needs custom operators ({listing(foreign)}); their code is not run here")
-    if any(t.data_location == onnx.TensorProto.EXTERNAL for g in graphs for t in _tensors(g)):
+        raise CouldNotLook(f"{where}: needs custom operators ({listing(sorted(foreign))}); their code is not run here")
+    if outside:
         raise CouldNotLook(f"{where}: keeps weights in other files; save it as one file")
 
 
-def _graphs(graph: Any, depth: int, where: str) -> Iterator[Any]:
-    """The graph and the graphs inside its nodes."""
-    if depth > _MAX_DEPTH:
-        raise CouldNotLook(f"{where}: nests graphs more than {_MAX_DEPTH} deep")
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                if inner.node:
-                    yield from _graphs(inner, depth + 1, where)
+def _messages(model: Any, where: str) -> Iterator[Any]:
+    """Every message in the model, wherever it hangs: a list of places to look would miss the next place.
 
-
-def _tensors(graph: Any) -> Iterator[Any]:
-    """Every tensor written in a graph or function: weights, sparse weights, constants of nodes."""
-    yield from getattr(graph, "initializer", ())
-    for sparse in getattr(graph, "sparse_initializer", ()):
-        yield from (sparse.values, sparse.indices)
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
+    So branches, functions, sparse and training tensors, and defaults of attributes are all among them.
+    """
+    waiting = [(model, 0)]
+    while waiting:
+        message, depth = waiting.pop()
+        if depth > _MAX_DEPTH:
+            raise CouldNotLook(f"{where}: nests graphs more than {_MAX_DEPTH // 3} deep")
+        yield message
+        if message.DESCRIPTOR.name == "TensorProto":  # its fields are data, which need not be copied
+            continue
+        for field, value in message.ListFields():
+            if field.message_type is not None:
+                inner = (value,) if hasattr(value, "ListFields") else value
+                waiting.extend((item, depth + 1) for item in inner)

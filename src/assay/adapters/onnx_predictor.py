@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +32,10 @@ _BATCH = 65_536
 _FLOATS = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
 _INTEGERS = {"tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(int8)": "int8", "tensor(bool)": "bool"}
 _KNOWN = {**_FLOATS, **_INTEGERS, "tensor(string)": "str"}
+_FAILED_NODE = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : Non-zero status code returned while running (\w+) node"
+)
+_VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|\[[^\]]*\]|[-+]?\d[\d.]*([eE][-+]?\d+)?")
 
 
 class OnnxPredictor(BasePredictor):
@@ -126,7 +132,7 @@ class OnnxPredictor(BasePredictor):
         except CouldNotLook:
             raise
         except Exception as error:  # onnxruntime's errors share no base class but Exception
-            raise CouldNotLook(f"{self.where}: failed to predict: {visible(str(error), 200)}") from None
+            raise CouldNotLook(f"{self.where}: failed to predict: {_failure(error)}") from None
         if self._form == "maps":
             return self._from_maps(answer)
         values = np.asarray(answer)
@@ -135,7 +141,8 @@ class OnnxPredictor(BasePredictor):
         if values.ndim == 1 or values.shape[1] == 1:
             return values.reshape(-1).astype(np.float64)
         if values.ndim != 2 or values.shape[1] <= self._positive:
-            raise CouldNotLook(f"{self.where}: its scores have shape {values.shape}, its classes are {self.classes}")
+            what = f"its scores have shape {values.shape}, its classes are {len(self.classes)}"
+            raise CouldNotLook(f"{self.where}: {what}")
         return values[:, self._positive].astype(np.float64)
 
     def _from_maps(self, answer: list[dict[Any, float]]) -> FloatArray:
@@ -147,7 +154,7 @@ class OnnxPredictor(BasePredictor):
         try:
             return np.array([row[key] for row in answer], dtype=np.float64)
         except KeyError:
-            raise CouldNotLook(f"{self.where}: its answer has no class {visible(str(key), 40)!r}") from None
+            raise CouldNotLook(f"{self.where}: an answer of its lacks the positive class") from None
 
     def _from_labels(self, labels: Any) -> FloatArray:
         np = library("numpy")
@@ -192,6 +199,8 @@ def _session(content: bytes, where: str) -> Any:
     options.intra_op_num_threads = 1  # sums in another order would make a score depend on the machine
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    # Weights in other files are refused before; were one overlooked, it would be sought where no file can be.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     try:
         return ort.InferenceSession(content, sess_options=options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no base class but Exception
@@ -201,7 +210,18 @@ def _session(content: bytes, where: str) -> Any:
             what = "uses operators that onnxruntime does not have (a custom domain?)"
         elif "Protobuf parsing failed" in text or "INVALID_PROTOBUF" in text:
             what = "is torn or not an ONNX model"
-        raise CouldNotLook(f"{where}: {what}: {visible(text, 160)}") from None
+        raise CouldNotLook(f"{where}: {what}: {visible(_without_values(text), 160)}") from None
+
+
+def _failure(error: Exception) -> str:
+    """An error of a run by its type and the operator that failed: onnxruntime's words hold values of the rows."""
+    at = _FAILED_NODE.match(str(error))
+    return f"{type(error).__name__} in {visible(at[1], 40)}" if at else type(error).__name__
+
+
+def _without_values(text: str) -> str:
+    """An error of loading without what is quoted, listed or a number: constants of a model can be its training rows."""
+    return _VALUES.sub("…", text.removeprefix("[ONNXRuntimeError] : "))
 
 
 def _metadata(session: Any) -> dict[str, Any]:

@@ -98,8 +98,8 @@ class Dataset:
         try:
             return self._connection.cursor().sql(query).to_arrow_table()
         except duckdb.Error as error:
-            first = str(error).partition("\n")[0]
-            raise CouldNotLook(f"{self._where}: the query failed: {visible(first, 160)}") from None
+            # DuckDB quotes the value that does not fit, and customers' rows stay out of messages.
+            raise CouldNotLook(f"{self._where}: the query failed: {type(error).__name__}") from None
 
     def target(self) -> Any:
         """Whether each row is of the positive class, shape (rows,), bool.
@@ -121,14 +121,12 @@ class Dataset:
         values = encoded.dictionary.to_pylist()
         positive = self._positive_value(values)
         hit = np.array([same_value(value, positive) for value in values], dtype=bool)
-        # Classes may be named; more values than that are rows' own, which stay out of messages.
-        few = len(values) <= 10
-        shown = _listing([str(canonical_text(v)) for v in values]) if few else f"{len(values)} different values"
+        shown = _held(values)
         if not hit.any():
             what = f"positive value {visible(str(positive), 40)!r} never occurs in {self.label!r}"
             raise CouldNotLook(f"{self._where}: {what}, which holds {shown}; set `positive:`")
         if hit.all():
-            what = f"label {self.label!r} has one class only ({shown})"
+            what = f"label {self.label!r} has one class only ({visible(str(positive), 40)})"
             raise CouldNotLook(f"{self._where}: {what}; nothing can be learned or measured from it")
         return hit[encoded.indices.to_numpy(zero_copy_only=False)]
 
@@ -215,6 +213,14 @@ def _names(options: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(value)
     raise InputError(f"`{key}` is not a list of columns", where=where, fix=f"write `{key}: [COLUMN, ...]`")
+
+
+def _held(values: list[Any]) -> str:
+    """Distinct values of a column in words: truth values by name, others by number, for cells stay out of messages."""
+    words = [str(canonical_text(v)) for v in values]
+    if set(words) <= {"0", "1", "true", "false"}:
+        return _listing(words)
+    return f"{len(words)} different values" if len(words) > 1 else "1 value"
 
 
 def _listing(words: list[str]) -> str:

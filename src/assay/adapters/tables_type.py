@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from assay.adapters.extras import library
 from assay.adapters.tables_read import MAX_CELL, check_names, ident
 from assay.core.errors import InputError
 from assay.core.subject import Contract, Feature
@@ -52,6 +53,17 @@ def build(connection: Any, contract: Contract, where: str, *, sniff: bool) -> tu
 
     `sniff` types text by what it spells (CSV); a typed format means the types that it declares. Raises InputError.
     """
+    duckdb = library("duckdb")
+    try:
+        return _build(connection, contract, where, sniff)
+    except duckdb.OutOfMemoryException:
+        raise InputError("does not fit in memory", where=where, fix="take a sample of the rows") from None
+    except duckdb.Error as error:  # its words quote the value that does not fit
+        what = f"holds values that could not be typed ({type(error).__name__})"
+        raise InputError(what, where=where, fix="write the table again") from None
+
+
+def _build(connection: Any, contract: Contract, where: str, sniff: bool) -> tuple[tuple[Column, ...], int]:
     described = [(str(row[0]), str(row[1])) for row in connection.execute("DESCRIBE raw").fetchall()]
     check_names(tuple(name for name, _ in described), where)
     rows = int(connection.execute("SELECT count(*) FROM raw").fetchone()[0])

@@ -19,6 +19,7 @@ from assay.attacks.space import KEEP, Array, Space
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
 
 CHUNK = 24
+HEARD = 64
 STARTS = 12
 FIRST, ROUNDS = 5, 20
 SINGLES = {"label": 0.4, "score": 0.25}  # shares of the queries a row may ask
@@ -28,11 +29,15 @@ TRIED_AGAIN = 12
 
 
 class Evaded(msgspec.Struct, frozen=True):
-    """Per row (n,): the cost of the cheapest success, inf if none was found; `choice` (n, m); `queries` asked (n,)."""
+    """Per row (n,): the cost of the cheapest success, inf if none was found; `choice` (n, m); `queries` asked (n,).
+
+    `heard` is a sample of what was asked, as (row, choice (m,), whether it evades).
+    """
 
     cost: Array
     choice: Array
     queries: Array
+    heard: tuple[tuple[int, Array, bool], ...] = ()
 
 
 class Search:
@@ -43,7 +48,9 @@ class Search:
     ) -> None:
         self.predictor, self.space, self.access, self.limit = predictor, space, access, limit
         self.rng = np.random.default_rng(seed)
+        self._ears = np.random.default_rng([seed, 1])  # its own, so that listening changes no attack
         self.queries = np.zeros(space.size, dtype=int)
+        self.heard: list[tuple[int, Array, bool]] = []  # a sample of what was asked and answered, to be asked again
         self.best = np.full(space.size, np.inf)
         self.choice = space.keep(space.size)
         self.covered = np.zeros(space.size, dtype=bool)  # no cheaper single move is left
@@ -75,8 +82,17 @@ class Search:
             else:
                 evades[asked] = ~self.predictor.flagged(table)
             np.add.at(self.queries, ids[asked], 1)
+            self._hear(ids, choice, evades, np.flatnonzero(asked))
             self._keep(ids[evades], choice[evades])
         return evades, scores
+
+    def _hear(self, ids: Array, choice: Array, evades: Array, asked: Array) -> None:
+        for at in self._ears.choice(asked, min(HEARD // 8, len(asked)), replace=False).tolist():
+            one = (int(ids[at]), choice[at], bool(evades[at]))
+            if len(self.heard) < HEARD:
+                self.heard.append(one)
+            else:
+                self.heard[int(self._ears.integers(HEARD))] = one
 
     def _keep(self, ids: Array, choice: Array) -> None:
         cost = self.space.cost(ids, choice)
@@ -324,4 +340,4 @@ def attack(
     search.combinations(progress)
     search.borrow(range(FIRST, ROUNDS), progress)
     search.exchange(progress)
-    return Evaded(search.best, search.choice, search.queries)
+    return Evaded(search.best, search.choice, search.queries, tuple(search.heard))

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
-from assay.attacks.space import Axis
+from assay.attacks.space import Array, Axis, Space
+from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable
 from assay.core.subject import Contract
 
@@ -17,8 +18,8 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
 
     `unit` is "standard deviation" (of a number in the training data), "place" (of an order) or "change"; `distance` is
     in raw units for a number, else in units, and inf where the price sets no bound inside the permitted range.
-    `bought`: at least half of the rows can be moved within the budget to a permitted candidate, for a number one that
-    lies a standard deviation or more away.
+    `bought`: at least half of the rows can be moved within the budget to a permitted candidate that by itself keeps
+    every relation, for a number one that lies a standard deviation or more away.
     """
 
     name: str
@@ -39,6 +40,7 @@ def reaches(
 ) -> tuple[Reach, ...]:
     """What `budget` buys of each input, over `rows`. Raises CouldNotLook for one that cannot be priced."""
     found = []
+    can = _permitted(rows, contract, reference, kinds, inputs)
     for name in inputs:
         feature = contract.features.get(name)
         if feature is None or not feature.mutable:
@@ -48,7 +50,7 @@ def reaches(
         far = np.ones(axis.cost.shape, dtype=bool)
         if not axis.levels:
             far = np.abs(axis.codes - axis.origin[:, None]) >= axis.unit * (1 - 1e-9)
-        bought = ((axis.cost <= budget) & far).any(axis=1)
+        bought = ((axis.cost <= budget) & far & can.get(name, np.zeros((1, 1), dtype=bool))).any(axis=1)
         steps = budget / feature.cost
         found.append(
             Reach(
@@ -61,6 +63,18 @@ def reaches(
             )
         )
     return tuple(found)
+
+
+def _permitted(
+    rows: ArrowTable, contract: Contract, reference: ArrowTable, kinds: Mapping[str, str], inputs: tuple[str, ...]
+) -> dict[str, Array]:
+    """By input, which of its candidates (n, k) are allowed and keep every relation when nothing else is moved."""
+    try:
+        space = Space(rows, contract, reference, kinds, inputs)
+    except CouldNotLook:  # nothing can be changed, or an axis says why not when it is asked
+        return {}
+    possible = space.possible()
+    return {axis.name: possible[:, j, : axis.cost.shape[1]] for j, axis in enumerate(space.axes)}
 
 
 def _bounded(distance: float, axis: Axis) -> float:

@@ -78,6 +78,19 @@ def refuse_unstable(predictor: Predictor, rows: ArrowTable) -> None:
         )
 
 
+def refuse_neighbours(predictor: Predictor, space: Space, found: Evaded) -> None:
+    """What was asked among others must get the same answer alone: a model may not look at a row's neighbours.
+
+    Raises CouldNotLook when one differs.
+    """
+    for row, choice, evades in found.heard:
+        alone = space.build(np.array([row]), choice[None, :])
+        if bool(predictor.flagged(alone)[0]) is evades:
+            raise CouldNotLook(
+                "the sanity test failed: a row alone gets another answer than among others, which hides what evades"
+            )
+
+
 def refuse_masking(predictor: Predictor, rows: ArrowTable, passing: ArrowTable) -> None:
     """With everything allowed an attack must always succeed: a row replaced whole by one that passes must pass.
 

@@ -129,7 +129,9 @@ class Axis:
             places = int(code - origin)
             return f"{places:+d} place{'s' if abs(places) != 1 else ''}".replace("-", "−")
         if self.levels:
-            return f"→ {self.levels[int(code)]}"
+            # A level that the contract does not list is a cell of somebody's row.
+            level, declared = self.levels[int(code)], self.feature.categories
+            return next((f"→ {visible(str(d), 40)}" for d in declared if same_value(level, d)), "→ another level")
         return f"{code - origin:+.4g}".replace("-", "−")
 
 

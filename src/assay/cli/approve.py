@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,8 +19,12 @@ from assay.cli.common import FILE, private_key, save
 @click.option("--valid", default="30d", show_default=True, help="How long it holds (30d, 12h).")
 @click.option("--comment", default="", help="What you looked at, or why you refuse.")
 @click.option("--refuse", is_flag=True, help="Say no: the gate denies.")
-def command(release: str, role: str, key: Path, out: Path, valid: str, comment: str, refuse: bool) -> None:
-    """Approve RELEASE: a project folder, an evidence bundle, or a digest sha256:…"""
+@click.option("--yes", is_flag=True, help="Do not ask at a terminal.")
+def command(release: str, role: str, key: Path, out: Path, valid: str, comment: str, refuse: bool, yes: bool) -> None:
+    """Approve RELEASE: a project folder, an evidence bundle, or a digest sha256:…
+
+    What it holds and what it was judged on is shown first; at a terminal you are asked before it is signed.
+    """
     from assay.core.canonical import short
     from assay.core.decision import Approval
     from assay.core.protocols import system_clock
@@ -35,8 +40,12 @@ def command(release: str, role: str, key: Path, out: Path, valid: str, comment: 
         at=now,
         expires=now + lifetime(valid),
     )
-    save(out, sign_word(word, private_key(key)))
-    for line in what:
+    signer, asks = private_key(key), not yes and sys.stdin.isatty()
+    if asks:
+        click.echo("\n".join(what))
+        click.confirm("Sign this?", abort=True)
+    save(out, sign_word(word, signer))
+    for line in what if not asks else ():
         click.echo(line)
     said = "refused" if refuse else "approved"
     click.echo(f"{said} release {short(digest)} as {role} until {word.expires:%d %b %Y}; wrote {out}")
@@ -63,7 +72,7 @@ def release_meant(text: str) -> tuple[str, tuple[str, ...]]:
     lines = [f"Release {release.digest} of {visible(release.system)}"]
     lines += [f"  {m.role.value:<14} {visible(m.uri)}  {short(m.digest)}" for m in release.materials]
     lines += [f"  threshold      {visible(name)} {value:g}" for name, value in release.threshold.items()]
-    lines += [f"  {what:<14} {visible(words, 1000)}" for what, words in told(release.terms)]
+    lines += [f"  {what:<14} {visible(words, 100_000)}" for what, words in told(release.terms, most=10_000)]
     return release.digest, tuple(lines)
 
 

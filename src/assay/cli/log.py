@@ -72,7 +72,7 @@ def prove(ledger: Path, index: int | None, since: Path | None) -> None:
 @command.command("check-proof")
 @click.argument("file", type=FILE)
 @click.option("--vkey", required=True, help="The verifier key that `log verify` printed to you.")
-@click.option("--against", type=FILE, help="The checkpoint that you kept (for a proof that the log only grew).")
+@click.option("--against", type=FILE, help="The checkpoint that you kept; only for a proof that the log only grew.")
 def check_proof_(file: Path, vkey: str, against: Path | None) -> None:
     """Check a proof of `log prove`, with nothing but the log's verifier key (and the older checkpoint)."""
     from assay.ledger.proof import MAX_PROOF, check_proof

@@ -15,6 +15,7 @@ from assay.core.decision import Roster
 from assay.core.finding import Json, Severity
 
 KINDS = ("findings", "measure", "outcome", "contract", "approvals")
+Digest = Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -56,13 +57,16 @@ class OutcomeRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ContractRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What the model may be judged on: the digest of the Release's terms, and inputs that an attacker can change.
+    """What the model may be judged on: the digest of the Release's terms, inputs that an attacker can change, and by
+    role the digests of what judges it (holdout, champion).
 
-    Whoever is judged writes the feature contract; without this rule a costlier or smaller one flatters every attack.
+    Whoever is judged writes the feature contract and names its judges; without this rule costlier moves, an easy
+    holdout or a weak champion flatter every figure.
     """
 
-    digest: Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")] | None = None
+    digest: Digest | None = None
     mutable: tuple[str, ...] = ()
+    materials: dict[Literal["holdout", "champion", "training-data", "environment"], Digest] = {}
 
 
 class ApprovalsRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -177,8 +181,8 @@ def _check_rule(document: Document, at: str, rule: Rule) -> None:
     given = [name for name in KINDS if getattr(rule, name) is not None]
     if len(given) != 1:
         raise document.error(at, f"needs exactly one of {', '.join(KINDS)}", "split the rule")
-    if rule.contract is not None and rule.contract.digest is None and not rule.contract.mutable:
-        raise document.error(f"{at}.contract", "asks for nothing", "give digest, mutable, or both")
+    if rule.contract is not None and rule.contract == ContractRule():
+        raise document.error(f"{at}.contract", "asks for nothing", "give digest, mutable or materials")
     measure = rule.measure
     if measure is not None:
         absolute = measure.min is not None or measure.max is not None
@@ -187,8 +191,8 @@ def _check_rule(document: Document, at: str, rule: Rule) -> None:
             fix = "give min or max, or else versus: champion with min_change or max_change"
             raise document.error(f"{at}.measure", "asks for no bound, or for two kinds", fix)
         low, high = (measure.min_change, measure.max_change) if change else (measure.min, measure.max)
-        if low is not None and high is not None and low > high:
-            raise document.error(f"{at}.measure", "the minimum is greater than the maximum", "swap them")
+        if low is not None and high is not None:
+            raise document.error(f"{at}.measure", "asks for a minimum and a maximum", "write two rules, one for each")
         if (measure.bound == "lower95" and low is None) or (measure.bound == "upper95" and high is None):
             fix = "read lower95 with a minimum, upper95 with a maximum"
             raise document.error(f"{at}.measure.bound", f"{measure.bound} does not bound this side", fix)

@@ -116,13 +116,15 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the gate reads, all signatures verified before.
 
     `expected` says, for each check id that applies to this release, which subjects it must have been asked of: a check
-    that never ran is missing, not silent. `gives` are the keys of the measures that each check may give, `severities`
-    the highest severity, `defaults` its parameters when nobody sets any. `conflicts` are facts that contradict each
-    other; `authors` signed the model; `terms` are those of the Release.
+    that never ran is missing, not silent. Of each check, `gives` are the keys of the measures that it may give,
+    `versions` its version here, `severities` its highest severity, `defaults` its parameters when nobody sets any.
+    `conflicts` are facts that contradict each other; `authors` signed the model; `terms` are those of the Release,
+    `materials` the digests of what judges it, by role.
     """
 
     release: str
     terms: Terms | None = None
+    materials: dict[str, str] = {}
     outcomes: tuple[OutcomeFact, ...] = ()
     approvals: tuple[ApprovalFact, ...] = ()
     waivers: tuple[WaiverFact, ...] = ()
@@ -130,6 +132,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: tuple[str, ...] = ()
     expected: dict[str, tuple[str, ...]] = {}
     gives: dict[str, tuple[str, ...]] = {}
+    versions: dict[str, int] = {}
     severities: dict[str, Severity] = {}
     defaults: dict[str, dict[str, Json]] = {}
 

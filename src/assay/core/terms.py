@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from assay.core.finding import Json
 from assay.core.release import Terms
 from assay.core.subject import Feature
@@ -9,29 +11,38 @@ from assay.core.subject import Feature
 MOST = 12
 
 
-def told(terms: Terms) -> tuple[tuple[str, str], ...]:
-    """(what, words) in a fixed order, the digest that a policy can pin first; long lists are cut and counted."""
-    features = terms.contract.features
+def told(terms: Terms, most: int = MOST) -> tuple[tuple[str, str], ...]:
+    """(what, words) in a fixed order, the digest that a policy can pin first; lists longer than `most` are cut."""
+    aside = set(_named(terms))
+    features = {name: f for name, f in terms.contract.features.items() if name not in aside}
     free = [_feature(name, f) for name, f in features.items() if f.mutable]
     fixed = [name for name, f in features.items() if not f.mutable]
     pairs = [("terms", terms.digest)]
     if features:
-        pairs.append(("attacker", f"can change {len(free)} of {len(features)} inputs: {_listed(free)}"))
+        pairs.append(("attacker", f"can change {len(free)} of {len(features)} inputs: {_listed(free, most)}"))
     else:
         pairs.append(("attacker", "nothing is said of what an attacker can change"))
     if fixed:
-        pairs.append(("fixed", _listed(fixed)))
+        pairs.append(("fixed", _listed(fixed, most)))
     if terms.contract.constraints:
-        pairs.append(("constraints", _listed(list(terms.contract.constraints))))
+        pairs.append(("constraints", _listed(list(terms.contract.constraints), most)))
     if terms.model:
         pairs.append(("model", _facts(terms.model)))
     pairs += [(role, _facts(facts)) for role, facts in terms.reads.items() if facts]
     return tuple(pairs)
 
 
-def _listed(items: list[str]) -> str:
-    more = f" and {len(items) - MOST} more" if len(items) > MOST else ""
-    return (", ".join(items[:MOST]) or "none") + more
+def _named(terms: Terms) -> Iterator[str]:
+    """The columns that the manifest says are no inputs: label, id and the like."""
+    for facts in terms.reads.values():
+        for role in ("label", "id", "time", "entity", "weight", "drop"):
+            said = facts.get(role)
+            yield from (str(v) for v in (said if isinstance(said, (list, tuple)) else [said]) if v is not None)
+
+
+def _listed(items: list[str], most: int = MOST) -> str:
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return (", ".join(items[:most]) or "none") + more
 
 
 def _feature(name: str, feature: Feature) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -17,37 +18,79 @@ from assay.stats.intervals import z_for
 Array = Any
 LEAST_CLASS = 20
 BINS = 64
+CLASS_BINS = 4  # of the positives alone: finer, and a fold would leave bins without one
 
 
 class Giveaway(msgspec.Struct, frozen=True):
-    """A column and the area under the ROC curve of its out-of-fold ranking, with its 95% interval."""
+    """A column and the area under the ROC curve of its ranking, with its 95% interval.
+
+    `reach` is the lower end that a column would have that ranks every pair right: what so few rows can show at most.
+    """
 
     column: str
     area: float
     low: float
     high: float
+    reach: float
 
 
 def giveaways(encoded: Encoded, target: Array, seed: int, progress: Progress = silent) -> tuple[Giveaway, ...]:
-    """Every column's area, strongest first."""
+    """Every column's area, strongest first.
+
+    A column ranks the rows by the positive rates of its bins, learned on other folds. A number also ranks them as it
+    is, up or down, missing values at either end; the larger area counts, because bins of a rare class are mixed.
+    """
     rng = np.random.default_rng(seed)
     groups = row_groups(encoded.matrix)  # identical rows share a fold, or a copy would vouch for its twin
     _, first = np.unique(groups, return_index=True)
     fold_of = (rng.permutation(len(first)) % 5)[groups]
     positives = max(1, int(target[first].sum()))
     negatives = max(1, len(first) - positives)
+    reach = perfect(positives, negatives)
     found = []
     for place, name in enumerate(encoded.names):
         progress(place, len(encoded.names), name)
-        codes = _bins(encoded.matrix[:, place], place in encoded.categorical)
-        area = roc_area(_rates(codes, target, fold_of), target)
+        values, categorical = encoded.matrix[:, place], place in encoded.categorical
+        area = roc_area(_rates(_bins(values, target, categorical), target, fold_of), target)
+        area = area if categorical else max(area, _as_it_is(values, target))
         low, high = _interval(area, positives, negatives)
-        found.append(Giveaway(name, area, low, high))
+        found.append(Giveaway(name, area, min(low, reach), high, reach))
     return tuple(sorted(found, key=lambda g: -g.area))
 
 
-def _bins(values: Array, categorical: bool) -> Array:
-    """Small integers: categories as they are, numbers by quantile; NaN has a bin of its own (0)."""
+@lru_cache(maxsize=64)
+def perfect(positives: int, negatives: int) -> float:
+    """The lower end of the 95% interval of an area of 1, which has no variance to take one from.
+
+    The area at which two normal classes of one variance would be told apart without a mistake in 1 draw of 40. .993 for
+    20 of 220 rows, .998 for 20 of 2,000, .955 for 20 of 40. Without a model of the classes nothing near could be said.
+    """
+    from scipy.stats import norm
+
+    x = np.linspace(-9, 9, 2001)
+    lowest = positives * np.exp(norm.logpdf(x) + (positives - 1) * norm.logsf(x)) * (x[1] - x[0])
+    near, far = 0.0, 20.0
+    for _ in range(50):
+        middle = (near + far) / 2
+        apart = float((lowest * np.exp(negatives * norm.logcdf(x + middle))).sum())
+        near, far = (near, middle) if apart > 0.025 else (middle, far)
+    return float(norm.cdf(near / math.sqrt(2)))
+
+
+def _as_it_is(values: Array, target: Array) -> float:
+    """The area of the value itself in its better direction, missing values lowest or highest."""
+    missing = np.isnan(values)
+    ends = (-np.inf, np.inf) if missing.any() else (np.inf,)
+    areas = [roc_area(np.where(missing, end, values), target) for end in ends]
+    return max(max(area, 1 - area) for area in areas)
+
+
+def _bins(values: Array, target: Array, categorical: bool) -> Array:
+    """Small integers: categories as they are, numbers by quantile; NaN has a bin of its own (0).
+
+    Numbers are also cut at quantiles of the positives, just below their lowest and at their highest: a band that holds
+    a rare class alone must not share its bin with its neighbours.
+    """
     missing = np.isnan(values)
     codes = np.zeros(len(values), dtype=int)
     known = values[~missing]
@@ -55,7 +98,12 @@ def _bins(values: Array, categorical: bool) -> Array:
         if categorical:
             _, codes[~missing] = np.unique(known, return_inverse=True)
         else:
-            edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]))
+            edges = np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])
+            rare = values[target & ~missing]
+            if len(rare):
+                cuts = np.quantile(rare, np.linspace(0, 1, CLASS_BINS + 1)[1:], method="lower")
+                edges = np.concatenate([edges, cuts, [np.nextafter(rare.min(), -np.inf)]])
+            edges = np.unique(edges)
             codes[~missing] = np.searchsorted(edges, known, side="left")
         codes[~missing] += 1
     return codes

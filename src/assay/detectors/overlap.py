@@ -11,7 +11,8 @@ from assay.stats.intervals import wilson
 
 Array = Any
 DIGITS = 6
-SPECIFIC = 3
+SPECIFIC, LIKELY = 3, 5
+ENRICHED = 4  # copies drawn from doubled rows make 2; rows that come again by nature 7 to 37 (spambase 10, Adult 9)
 HALF = 0.4629583  # numbers of few decimals lie on 0.5 exactly, where a jitter would tip them over
 
 
@@ -20,7 +21,11 @@ class Overlap(msgspec.Struct, frozen=True, kw_only=True):
 
     `rows` distinct rows of the second table, `shared` of them also in the first, `other_label` of those only under
     another label there (None where no label is compared). `most` is an upper bound of the share that is shared without
-    a leak. `chance` is how many rows would agree by chance in their three rarest values with a row of the first table.
+    a leak. `chance` is how many rows would agree by chance in their three rarest values with a row of the first table,
+    `likely` how many in their five rarest: the first rather too many, the second nearer to what coarse tables share.
+    `repeated` says that the first table repeats its own rows about as often as the second shares them (at most that
+    often, at least half), and that the shared rows are those it repeats: so honest splits look whose second table lost
+    its repeats, whatever `most` says.
     `first` is the first shared row (0-based) of the second table, or None.
     """
 
@@ -29,6 +34,8 @@ class Overlap(msgspec.Struct, frozen=True, kw_only=True):
     other_label: int | None
     most: float
     chance: float
+    likely: float
+    repeated: bool
     first: int | None
 
 
@@ -62,11 +69,23 @@ def overlap(first: Any, second: Any, label: str = "") -> Overlap:
         labelled = _grouped([group, _codes(first.column(label), second.column(label))])
         agrees = np.isin(labelled[size:], labelled[:size])
         other = shared - len(np.unique(group[size:][agrees]))
+    low, high = wilson(shared, rows)
+    chance, likely = _chance(codes, group, size)
     return Overlap(
         rows=rows, shared=shared, other_label=other, most=max(min(mine[1], theirs[1]), theirs[0]),
-        chance=_chance(codes, group, size),
+        chance=chance, likely=likely, repeated=0 < mine[0] <= 2 * high and low <= mine[1] and _enriched(count, both),
         first=int(places[0]) if len(places) else None,
     )  # fmt: skip
+
+
+def chance_twins(table: Any) -> float:
+    """The share of distinct rows of an Arrow table that would have a twin by chance in their three rarest values.
+
+    Columns are taken as independent. About .6 for a table of one column of distinct values, where nothing can be said.
+    """
+    codes = [_codes(table.column(n), table.column(n)) for n in table.column_names]
+    group = _grouped(codes)
+    return _chance(codes, group, table.num_rows)[0] / (int(group.max()) + 1)
 
 
 def repeats(counts: Array, seen: int, drawn: int) -> tuple[float, float]:
@@ -92,21 +111,34 @@ def repeats(counts: Array, seen: int, drawn: int) -> tuple[float, float]:
     return max(0.0, float(share)), float(min(1.0, max(high, share)))
 
 
-def _chance(codes: list[Array], group: Array, size: int) -> float:
-    """Distinct rows of the second table that would agree by chance with one of the first in their rarest values.
+def _enriched(count: Array, shared: Array) -> bool:
+    """The odds of being repeated in the first table are 4 times as high for the shared rows as for all of them.
 
-    Values are taken as independent, with their shares among the *distinct* rows of the first table, and only the three
+    What comes again by nature comes again on both sides; rows copied across are a draw from all rows.
+    """
+    often, all_often = (count[shared] > 1), (count[count > 0] > 1)
+    odds, base = often.sum() * (~all_often).sum(), (~often).sum() * all_often.sum()
+    return bool(odds > ENRICHED * base)
+
+
+def _chance(codes: list[Array], group: Array, size: int) -> tuple[float, float]:
+    """Distinct rows of the second table that would agree by chance with one of the first: in 3 and in 5 rarest values.
+
+    Values are taken as independent, with their shares among the *distinct* rows of the first table, and only the
     rarest of each row count: columns that follow from others (as one-hot columns do) would make every row look unique.
     """
     train = np.unique(group[:size], return_index=True)[1]
     hold = size + np.unique(group[size:], return_index=True)[1]
-    rarest = np.zeros((SPECIFIC + 1, len(hold)))
+    rarest = np.zeros((LIKELY + 1, len(hold)))
     for code in codes:
         count = np.bincount(code[train], minlength=code.max() + 1)
         with np.errstate(divide="ignore"):
-            rarest[SPECIFIC] = np.log(count / len(train))[code[hold]]
+            rarest[LIKELY] = np.log(count / len(train))[code[hold]]
         rarest.sort(axis=0)
-    return float(-np.expm1(-len(train) * np.exp(rarest[:SPECIFIC].sum(axis=0))).sum())
+    three, five = (
+        max(0.0, float(-np.expm1(-len(train) * np.exp(rarest[:n].sum(axis=0))).sum())) for n in (SPECIFIC, LIKELY)
+    )
+    return three, five
 
 
 def _grouped(codes: list[Array]) -> Array:

@@ -6,6 +6,7 @@ from assay.core.decision import Decision, Verdict
 from assay.core.dossier import Coverage, Entry, State
 from assay.core.finding import Status
 from assay.core.report import Report
+from assay.engine.registry import check_ids, load
 from assay.taxonomy.frameworks import Framework, crosswalk, crosswalk_subjects, frameworks
 
 SHOWN = ("eu-ai-act", "nist-ai-rmf", "iso-42001", "atlas", "owasp-ml-2023", "nist-aml")
@@ -15,16 +16,19 @@ SHOWN = ("eu-ai-act", "nist-ai-rmf", "iso-42001", "atlas", "owasp-ml-2023", "nis
 def coverage_of(report: Report, decision: Decision | None) -> tuple[Coverage, ...]:
     """Every entry of the frameworks: evidenced where a check looked, declared where only the manifest speaks of it.
 
-    An entry that something could speak of and nothing did is missing; one that nothing in this version speaks of is
-    outside. A check that found something wrong still is evidence: someone looked.
+    A check that could not look at one of its subjects counts for none. An entry that something could speak of and
+    nothing did is missing; one that nothing in this version speaks of is outside. A check that found something wrong
+    still is evidence: someone looked.
     """
-    looked = {o.check for o in report.body.outcomes if o.status in (Status.PASS, Status.FAIL) and o.complete}
+    blind = {o.check for o in report.body.outcomes if o.status is Status.OPEN or not o.complete}
+    looked = {o.check for o in report.body.outcomes if o.status in (Status.PASS, Status.FAIL)} - blind
     if decision is not None and not decision.preview:
         looked |= _gate_evidence(decision)
     declared = _declared(report)
     sources: dict[str, list[str]] = {}
     for source in crosswalk_subjects():
-        for tag in crosswalk(source):
+        own = load(source).spec.tags if source in check_ids() else ()
+        for tag in dict.fromkeys((*own, *crosswalk(source))):
             sources.setdefault(tag, []).append(source)
     known = {f.prefix: f for f in frameworks()}
     return tuple(_coverage(known[prefix], sources, looked, declared) for prefix in SHOWN)
@@ -55,7 +59,9 @@ def _declared(report: Report) -> set[str]:
 
 
 def _gate_evidence(decision: Decision) -> set[str]:
-    found = {"gate.evidence"}
+    found = (
+        {"gate.evidence"} if all(t.verdict is Verdict.ALLOW for t in decision.trace if t.asks == "evidence") else set()
+    )
     if any(t.asks == "approvals" and t.verdict is Verdict.ALLOW for t in decision.trace):
         found.add("gate.approvals")
     if any(t.waived for t in decision.trace):

@@ -113,8 +113,8 @@ def draft_manifest(root: Path, found: Found, label: str | None) -> str:
     ]
     columns = _columns(root / train) if train and train.endswith(".csv") else []
     features = [c for c in columns if c != label]
-    lines.append("features: {}")
-    lines += [f"#  {_quoted(c)}: {{mutable: false}}" for c in features[:200]]
+    lines.append("# features:")
+    lines += [f"#   {_quoted(c)}: {{mutable: false}}" for c in features[:200]]
     lines += ["", "policy: policy.yaml" if found.models else "# policy: policy.yaml    (it decides on a model)", ""]
     return "\n".join(lines)
 

@@ -13,7 +13,7 @@ import msgspec
 from assay.attest.files import FileDigest
 from assay.attest.keys import PrivateKey, PublicKey
 from assay.attest.note import read_checkpoint
-from assay.attest.statement import APPROVAL
+from assay.attest.statement import APPROVAL, SIGNATURE
 from assay.attest.vsa import Resource, Verdict, sign_verdict
 from assay.config.policy_file import Policy
 from assay.core.canonical import digest_bytes, digest_of
@@ -37,6 +37,10 @@ class Gated(msgspec.Struct, frozen=True, kw_only=True):
     verdict: bytes = b""
     checkpoint: str = ""
     proof: Proof | None = None
+
+
+REMEMBERED = {APPROVAL: "approval", SIGNATURE: "signature"}
+"""The papers that a ledger keeps counting, with the kind of their entries."""
 
 
 class Names(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,9 +70,9 @@ def gate(
     """Decide on the Release that the papers speak of.
 
     Raises VerificationError for a policy, roster or paper whose signature does not hold: nothing is decided then.
-    With `log` every approval and refusal of this Release that was ever handed to it counts as well, so that whoever
-    collects the papers cannot leave one out. With `log` and `key` the decision is written down first and the verdict
-    carries the checkpoint.
+    With `log` every approval, refusal and model signature of this Release that was ever handed to it counts as well, so
+    that whoever collects the papers can leave out neither a refusal nor the author. With `log` and `key` the decision
+    is written down first and the verdict carries the checkpoint.
     """
     policy = trusted_policy(policy_path, policy_owner)
     roster = trusted_roster(roster_path, roster_owner)
@@ -89,8 +93,8 @@ def gate(
     for bundle in joined.bundles:
         log.append("evidence", joined.release.digest, msgspec.json.encode(bundle.report), bundle.signer.person)
     for paper in given:
-        if paper.kind == APPROVAL and paper.digest not in earlier:
-            log.append("approval", joined.release.digest, paper.envelope, paper.signer.person)
+        if paper.kind in REMEMBERED and paper.digest not in earlier:
+            log.append(REMEMBERED[paper.kind], joined.release.digest, paper.envelope, paper.signer.person)
     log.append("decision", joined.release.digest, encoded, f"policy:{policy.file.policy}")
     checkpoint = log.checkpoint()
     if key is None or decision.mode == "observe":
@@ -108,16 +112,17 @@ def gate(
 
 
 def _remembered(log: Log, release: str, people: People) -> dict[str, Paper]:
-    """By digest, the approvals and refusals of a Release that this ledger was handed before.
+    """By digest, the approvals, refusals and model signatures of a Release that this ledger was handed before.
 
     One whose payload was erased, or whose signer the roster no longer admits, is passed over.
     """
     found: dict[str, Paper] = {}
-    for entry in log.read(kind="approval"):
-        if entry.subject_digest == release:
-            with suppress(VerificationError, InputError):
-                paper = paper_from(log.payload(entry), f"ledger entry {entry.index}", people)
-                found[paper.digest] = paper
+    for kind in REMEMBERED.values():
+        for entry in log.read(kind=kind):
+            if entry.subject_digest == release:
+                with suppress(VerificationError, InputError):
+                    paper = paper_from(log.payload(entry), f"ledger entry {entry.index}", people)
+                    found[paper.digest] = paper
     return found
 
 

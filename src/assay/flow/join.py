@@ -83,9 +83,11 @@ def facts_of(release: Release, outcomes: tuple[OutcomeFact, ...], reports: Itera
     return Facts(
         release=release.digest,
         terms=release.terms,
+        materials={m.role.value: m.digest for m in release.materials if m.role not in SHIPPED},
         outcomes=outcomes,
         expected=expected_for(release, reports),
         gives={i: check.spec.measures for i, check in checks.items()},
+        versions={i: check.spec.version for i, check in checks.items()},
         severities={i: check.spec.severity for i, check in checks.items()},
         defaults={i: resolve_parameters(check, {}) for i, check in checks.items()},
     )

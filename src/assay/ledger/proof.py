@@ -67,7 +67,8 @@ def _now(ledger: Ledger) -> tuple[str, int]:
 def check_proof(data: bytes, vkey: str, *, against: str | None = None, where: str = "") -> ProofView:
     """Check a proof with the log's verifier key alone; a consistency proof also needs the older checkpoint, `against`.
 
-    Raises VerificationError for one that is malformed or does not hold, UsageError without the older checkpoint.
+    Raises VerificationError for one that is malformed or does not hold, UsageError where the older checkpoint
+    is missing, or given for a proof of an entry, which says nothing of it.
     """
     key = parse_vkey(vkey)
     try:
@@ -84,6 +85,9 @@ def check_proof(data: bytes, vkey: str, *, against: str | None = None, where: st
             raise VerificationError(f"the proof is not of this entry {proof.entry.index}", where=where)
         _same_size(proof.inclusion.size, now, where)
         proof.inclusion.verify(now.root)
+        if against is not None:  # what was asked for was not checked, and must not look as if it were
+            fix = "leave --against out, or check a proof of: assay log prove --since CHECKPOINT"
+            raise UsageError("a proof of an entry is not checked against an older checkpoint", where=where, fix=fix)
         return ProofView(checkpoint=now, entry=proof.entry)
     if against is None:
         fix = "add --against CHECKPOINT, the one that you kept"

@@ -62,7 +62,7 @@ class EvidenceIndex:
         cover = {s: waived.covers(s) for s in Severity}
         admitted = []
         for fact in sorted(facts.outcomes, key=_place):
-            why = self._not_admitted(fact, fact.outcome.check) or self._loosened(fact)
+            why = self._not_admitted(fact, fact.outcome.check) or self._superseded(fact) or self._loosened(fact)
             if why:
                 self.unadmitted[fact.outcome.check].append(why)
             else:
@@ -93,6 +93,14 @@ class EvidenceIndex:
             if fnmatchcase(name, rule.check) and not set(rule.roles) & set(fact.signer.roles):
                 return f"{name} was vouched for by {fact.signer.person}, not by {' or '.join(rule.roles)}"
         return ""
+
+    def _superseded(self, fact: OutcomeFact) -> str:
+        """Why an older version of a check says nothing here, or "": its newer one would give other answers."""
+        outcome = fact.outcome
+        current = self._facts.versions.get(outcome.check, outcome.version)
+        if outcome.version == current:
+            return ""
+        return f"{outcome.check} ran in version {outcome.version}, the current one is {current}: run it again"
 
     def _loosened(self, fact: OutcomeFact) -> str:
         """Why the parameters of this outcome are not those that the policy, or else the check itself, asks for."""

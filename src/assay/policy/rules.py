@@ -82,6 +82,11 @@ def judge_contract(rule: ContractRule, trace: RuleTrace, facts: Facts) -> RuleTr
         reason = f"the terms are {short(terms.digest)}, the policy pins {short(rule.digest)}"
         fix = "restore the contract in assay.yaml, or have the policy's owner agree to the new one"
         return replace(base, verdict=Verdict.DENY, reason=reason, fix=fix)
+    other = [role for role, digest in rule.materials.items() if facts.materials.get(role) != digest]
+    if other:
+        found = ", ".join(f"{role} {short(facts.materials.get(role, 'none'))}" for role in other)
+        fix = "judge it by what the policy pins, or have the policy's owner agree to another"
+        return replace(base, verdict=Verdict.DENY, reason=f"not judged by what the policy pins: {found}", fix=fix)
     if held:
         reason = f"the contract does not let an attacker change {', '.join(held[:5])}"
         more = f" and {len(held) - 5} more" if len(held) > 5 else ""

@@ -67,6 +67,8 @@ def pickle_code(
                 count += 1
                 if count <= MOST_FINDINGS:
                     yield finding
+        elif facts.format.name == "hdf5" or (facts.format.name == "other" and artifact.path.is_file()):
+            gaps.append(f"{file.uri}: is of a format that this version does not read, so it may hold a pickle")
         gaps += [f"{file.uri}: {reason}" for reason in facts.reasons]
     if count > MOST_FINDINGS:
         gaps.append(f"{count - MOST_FINDINGS} further findings are not listed")

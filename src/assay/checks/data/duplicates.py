@@ -10,9 +10,13 @@ from msgspec import Meta
 from assay.adapters.tables import Dataset, ident
 from assay.core.check import check
 from assay.core.errors import CouldNotLook
-from assay.core.finding import Direction, Finding, Location, Measure, Severity
+from assay.core.finding import Confidence, Direction, Finding, Location, Measure, Severity
 from assay.core.subject import Kind, Stage
-from assay.stats.intervals import wilson
+from assay.stats.intervals import Interval, wilson_rate
+
+FLOOD = 20
+OTHERS = 0.05  # copies of all other rows, of all rows: beyond it copies are usual
+SPECIFIC = 0.1  # of the conflicting rows that chance may explain
 
 
 @check(
@@ -22,7 +26,8 @@ from assay.stats.intervals import wilson
     severity=Severity.MEDIUM,
     needs="ml",
     tags=("atlas:AML.T0020", "owasp-ml-2023:ML02"),
-    libraries=("duckdb", "pyarrow"),
+    version=2,
+    libraries=("duckdb", "numpy", "pyarrow"),
     measures=("data.duplicate_rate", "data.conflicting_rate"),
 )
 def duplicates(
@@ -37,9 +42,13 @@ def duplicates(
     than it is as soon as one of them lands in the test rows. Twins with different labels cannot both be right.
 
     How it decides: rows are grouped by all features (not label, id, time). It fails if one row makes up more than
-    `flood` of the data with at least 20 copies while fewer than 1 in 20 rows are copies at all, if more than `conflict`
-    of the rows have a twin with another label, or if the declared id is not unique. Tables of few categories have
-    natural copies: they are measured, not reported.
+    `flood` of the data with at least 20 copies while the copies of all other rows are fewer than 1 in 20 rows; with low
+    confidence, because one row may also repeat by nature (customers who never did anything). It fails with low severity
+    if more than `conflict` of the rows have a twin with another label (rows of 20 copies and more left out: they are
+    the flood's matter) and such twins are no chance: independent columns would give a twin in the three rarest values
+    to fewer than a tenth as many. Tables of few categories have natural twins, and a noisy label sets them apart: both
+    are measured, not reported. It fails if the declared id is not unique. The intervals of both rates take a group of
+    equal rows as one draw, so that many copies of one row do not pass for many observations.
 
     Fix: keep one of each, and find out where the copies came from before training again.
 
@@ -51,40 +60,69 @@ def duplicates(
         data.column(data.label)
     keys = ", ".join(ident(c) for c in data.features)
     label = f"count(DISTINCT {ident(data.label)})" if data.label else "1"
+    few = f"labels > 1 AND n < {FLOOD}"
     grouped = f"SELECT count(*) AS n, {label} AS labels, min(rowid) AS first FROM data GROUP BY {keys}"  # noqa: S608
-    query = f"""SELECT coalesce(sum(n - 1), 0)::BIGINT, max(n), arg_max(first, n),
-        coalesce(sum(n) FILTER (labels > 1), 0)::BIGINT FROM ({grouped})"""  # noqa: S608 - quoted by ident()
-    copies, most, first, conflicts = (column[0].as_py() for column in data.sql(query).columns)
-    for name, hits in (("data.duplicate_rate", copies), ("data.conflicting_rate", conflicts)):
-        low, high = wilson(hits, data.rows)
+    query = f"""SELECT count(*), max(n), arg_max(first, n), coalesce(sum(n) FILTER ({few}), 0)::BIGINT,
+        sum(n * n)::DOUBLE, sum(n - 1)::DOUBLE, sum((n - 1) * (n - 1))::DOUBLE, sum((n - 1) * n)::DOUBLE,
+        coalesce(sum(n) FILTER (labels > 1), 0)::DOUBLE, coalesce(sum(n * n) FILTER (labels > 1), 0)::DOUBLE
+        FROM ({grouped})"""  # noqa: S608 - quoted by ident()
+    groups, most, first, twins, squares, copies, copies2, cross, conflicts, conflicts2 = (
+        column[0].as_py() for column in data.sql(query).columns
+    )
+    for name, hits, squared, crossed in (
+        ("data.duplicate_rate", copies, copies2, cross),
+        ("data.conflicting_rate", conflicts, conflicts2, conflicts2),
+    ):
+        rate = hits / data.rows
+        low, high = _interval(rate, data.rows, groups, squared - 2 * rate * crossed + rate * rate * squares)
         yield Measure(
-            name=name,
-            value=hits / data.rows,
-            low=low,
-            high=high,
-            n=data.rows,
-            direction=Direction.LOWER,
-            method="Wilson",
-        )
-    if most >= 20 and most / data.rows > flood and copies / data.rows < 0.05 + most / data.rows:
+            name=name, value=rate, low=low, high=high, n=data.rows, direction=Direction.LOWER,
+            method="Wilson, equal rows as one draw",
+        )  # fmt: skip
+    if most >= FLOOD and most / data.rows > flood and (copies - most + 1) / data.rows < OTHERS:
+        yield _flood(data, most, first)
+    if twins / data.rows > conflict:
+        yield from _conflict(data, twins)
+    if data.id:
+        yield from _ids(data)
+
+
+def _interval(rate: float, rows: int, groups: int, squares: float) -> Interval:
+    """Wilson's interval at the number of independent rows that have the variance of a ratio over groups.
+
+    `squares` is the sum over groups of (hits - rate * rows)² (Cochran 1977, ch. 6). Never more than `rows`.
+    """
+    if rate <= 0:
+        return wilson_rate(0.0, rows)
+    independent = rate * (1 - rate) * rows**2 / squares if squares > 1e-9 else groups
+    return wilson_rate(min(rate, 1.0), max(1, min(rows, round(independent))))
+
+
+def _flood(data: Dataset, most: int, first: int) -> Finding:
+    return Finding(
+        message=f"one row occurs {most} times, in data where copies are rare: it was copied, or repeats by nature",
+        location=Location(uri=data.subject.uri, row=first),
+        key="flood",
+        confidence=Confidence.LOW,
+        evidence={"copies": most, "rows": data.rows},
+        fix="find out where the copies came from; where they do not occur by nature, keep one",
+    )
+
+
+def _conflict(data: Dataset, twins: int) -> Iterator[Finding]:
+    from assay.detectors.overlap import chance_twins
+
+    chance = chance_twins(data.table(list(data.features)))
+    share = twins / data.rows
+    if chance < SPECIFIC * share:
         yield Finding(
-            message=f"one row occurs {most} times, in data where copies are rare",
-            location=Location(uri=data.subject.uri, row=first),
-            key="flood",
-            evidence={"copies": most, "rows": data.rows},
-            fix="keep one copy, and find out where the others came from",
-        )
-    if conflicts / data.rows > conflict:
-        yield Finding(
-            message=f"{conflicts} rows ({conflicts / data.rows:.1%}) have a twin with another label",
+            message=f"{twins} rows ({share:.1%}) have a twin with another label, too specific for chance",
             location=Location(uri=data.subject.uri, column=data.label or ""),
             key="conflict",
             severity=Severity.LOW,
-            evidence={"rows": conflicts},
+            evidence={"rows": twins, "chance": round(chance, 5)},
             fix="decide on one label for each, or add the column that tells them apart",
         )
-    if data.id:
-        yield from _ids(data)
 
 
 def _ids(data: Dataset) -> Iterator[Finding]:

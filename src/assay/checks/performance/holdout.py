@@ -61,7 +61,7 @@ def holdout(
     """
     from assay.stats.classifier import area_interval, average_precision, bootstrap_draws
 
-    found = score_holdout(case)
+    found = score_holdout(case, seed)
     n, positives = len(found.target), int(found.target.sum())
     hit = int((found.flagged & found.target).sum())
     flagged = int(found.flagged.sum())

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from assay.adapters.cases import ModelCase
+from assay.adapters.cases import ModelCase, scores_alone
 from assay.core.errors import CouldNotLook
 
 LEAST_FLAGGED = 5
@@ -21,15 +21,18 @@ class Scored(msgspec.Struct, frozen=True):
     target: Any
 
 
-def score_holdout(case: ModelCase) -> Scored:
-    """The model's answer for every holdout row. Raises CouldNotLook without one, or where scores are not numbers."""
+def score_holdout(case: ModelCase, seed: int) -> Scored:
+    """The model's answer for every holdout row.
+
+    Raises CouldNotLook without one, where scores are not numbers, or where a row's score depends on the others.
+    """
     import numpy as np
 
     data = case.holdout
     if data is None:
         raise CouldNotLook(f"{case.name} has no untouched data to be judged on; add `holdout:` to it in assay.yaml")
     target = data.target()
-    scores = np.asarray(case.predictor.scores(data.table()), dtype=float)
+    scores = scores_alone(case.predictor, data.table(), seed)
     if not np.isfinite(scores).all():
         bad = int((~np.isfinite(scores)).sum())
         raise CouldNotLook(f"{case.name} gave {bad} scores that are no numbers on {data.name}")

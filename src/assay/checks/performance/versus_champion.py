@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from assay.adapters.cases import ModelCase
+from assay.adapters.cases import ModelCase, scores_alone
 from assay.checks.performance.scored import LEAST_FLAGGED, LEAST_POSITIVES, Scored, score_holdout
 from assay.core.check import check
 from assay.core.errors import CouldNotLook, NotApplicable
@@ -57,13 +57,16 @@ def versus_champion(
     champion = case.champion
     if champion is None:
         raise NotApplicable(f"{case.name} declares no champion")
-    new = score_holdout(case)
+    new = score_holdout(case, seed)
     data = case.holdout
     assert data is not None
-    scores = np.asarray(champion.predictor.scores(data.table()), dtype=float)
+    scores = scores_alone(champion.predictor, data.table(), seed)
     if not np.isfinite(scores).all():
         raise CouldNotLook(f"the champion {champion.name} gave scores that are no numbers")
     old = Scored(scores, scores >= champion.threshold, new.target)
+    if old.flagged.all() or not old.flagged.any():
+        which = "every row" if old.flagged.all() else "no row"
+        raise CouldNotLook(f"the champion {champion.name} flags {which} at {champion.threshold:g}: it is no standard")
     measures = [
         _paired("performance.recall", new, old, new.target, Direction.HIGHER),
         _paired("performance.false_alarm_rate", new, old, ~new.target, Direction.LOWER),

@@ -85,7 +85,7 @@ def _stage(view: View, name: str, stage: Stage) -> Link:
             name=name, tone="na", word="not looked at", sure="no check looked", digest=_digest(view, stage),
             next=code("assay run"),
         )  # fmt: skip
-    tone, word, note, rule = _standing(view, checks, outcomes)
+    tone, word, note, rule = _standing(view, stage, checks, outcomes)
     findings = [f for f in view.findings if f.check in checks and grave(f) is not Severity.INFO]
     return Link(
         name=name, tone=tone, word=word, note=note, vouched=esc(vouched(view, checks)),
@@ -95,7 +95,9 @@ def _stage(view: View, name: str, stage: Stage) -> Link:
     )  # fmt: skip
 
 
-def _standing(view: View, checks: list[str], outcomes: list[Outcome]) -> tuple[Tone, str, str, RuleTrace | None]:
+def _standing(
+    view: View, stage: Stage, checks: list[str], outcomes: list[Outcome]
+) -> tuple[Tone, str, str, RuleTrace | None]:
     """The link's sign, word, note and the rule that decided it."""
     blind = [o for o in outcomes if is_open(o)]
     serious = [f for o in outcomes for f in o.findings if grave(f) is not Severity.INFO]
@@ -105,8 +107,14 @@ def _standing(view: View, checks: list[str], outcomes: list[Outcome]) -> tuple[T
         if blind:
             return "open", "open", _blind(blind, outcomes), None
         return "pass", "holds", counted(len(outcomes), "check") + " passed", None
+    conflict = next((r for r in view.trace if r.asks == "evidence" and r.verdict is Verdict.DENY), None)
+    if conflict is not None:
+        return "fail", "fails", headline(view, conflict), conflict
     rules = [r for r in view.trace if r.asks not in ("approvals", "evidence")]
-    stopping = [r for r in rules if not set(checks).isdisjoint(r.decided_by)]
+    # What a model is judged on belongs to the model, though no check decides a contract rule.
+    stopping = [
+        r for r in rules if not set(checks).isdisjoint(r.decided_by) or (r.asks == "contract" and stage is Stage.MODEL)
+    ]
     denied = next((r for r in stopping if r.verdict is Verdict.DENY), None)
     if denied is not None:
         here = [f for f in findings_of(view, denied) if f.check in checks]

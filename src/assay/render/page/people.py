@@ -51,13 +51,15 @@ def people(view: View) -> str:
             ("At", esc(moment(decision.at))),
         ]
     )
-    caption = _caption(missing, refused, len(waivers))
+    complete = all(r.verdict is Verdict.ALLOW for r in asked)
+    caption = _caption(missing, refused, complete, len(waivers))
     columns = ("Kind", "State", "Person", "Binds to", "Signed, UTC", "Expires")
     return section("people", "Approvals and waivers", state, about, table(caption, columns, rows, note))
 
 
-def _caption(missing: list[str], refused: bool, waivers: int) -> str:
-    first = "approval was refused" if refused else "every signature that the policy asks for is here"
+def _caption(missing: list[str], refused: bool, complete: bool, waivers: int) -> str:
+    here = "every signature that the policy asks for is here"
+    first = "approval was refused" if refused else here if complete else "the signatures here are not enough"
     if missing and not refused:
         first = f"{counted(len(missing), 'signature')} {'is' if len(missing) == 1 else 'are'} missing"
     return capital(first) + (f"; {counted(waivers, 'waiver')}" if waivers else "")

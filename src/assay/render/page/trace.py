@@ -85,5 +85,5 @@ def _needs(rule: RuleTrace) -> str:
     if rule.asks == "findings" and rule.bound is not None:
         return f"≤ {number(rule.bound, 0)}"
     if rule.asks == "approvals":
-        return str(len(rule.roles))
+        return f"{len(rule.roles)} role{'s' if len(rule.roles) != 1 else ''}"
     return {"outcome": "pass", "evidence": "agreement", "contract": "as the policy says"}.get(rule.asks, "–")
