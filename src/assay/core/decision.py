@@ -103,7 +103,7 @@ class ApprovalFact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     why: str = ""
 
 
-class WaiverFact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WaiverFact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A waiver, with who signed it. The gate adds what became of it, and why where it was set aside."""
 
     waiver: Waiver
@@ -141,7 +141,7 @@ Asks = Literal["evidence", "findings", "outcome", "measure", "contract", "approv
 """What a rule speaks of; `evidence` is the one that always holds: that the evidence agrees."""
 
 
-class RuleTrace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RuleTrace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """How one rule was decided: what it asks, what was seen, and why.
 
     `check` is the pattern of an outcome or findings rule, or the check that gave the measure; `covers` are the checks

@@ -57,7 +57,7 @@ class Direction(StrEnum):
     NEITHER = "neither"
 
 
-class Location(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Location(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Where a finding is. `uri` is a path relative to the project; `offset` is in bytes, `row` is 0-based."""
 
     uri: str
@@ -78,7 +78,7 @@ class Location(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"{text} @ byte {self.offset}" if self.offset is not None else text
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One fact that someone should act on.
 
     A check gives `message`, `location`, `key` (what makes this finding the same one next time), `evidence`, `fix`; the
@@ -105,7 +105,7 @@ def fingerprint(check: str, subject: str, finding: Finding) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-class Measure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Measure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A number with its uncertainty: `low`..`high` is the 95% interval, `n` the sample it rests on.
 
     With `versus` (such as "champion") the value is the paired difference, this subject minus that one.

@@ -21,8 +21,14 @@ Counted = tuple[tuple[str, ...], tuple[str, ...]]
 _ABOVE_INFO = frozenset(s for s in Severity if s is not Severity.INFO) | {None}
 
 
-Gap = tuple[str, str]
-"""What is in doubt: a check ("" where none is known), and why nothing can be built on it."""
+class Gap(msgspec.Struct, frozen=True, gc=False):
+    """What is in doubt: a check ("" where none is known), and why nothing can be built on it.
+
+    A gate makes thousands; `gc=False` keeps them from setting off the collector in the middle of a decision.
+    """
+
+    check: str
+    why: str
 
 
 class Looked(msgspec.Struct, frozen=True):
@@ -169,18 +175,18 @@ class EvidenceIndex:
                 seen.add(entry.subject)
                 if entry.untimely or (oldest is not None and entry.age > oldest):
                     if matters:
-                        gaps.append((check, entry.untimely or _older(entry, limit)))
+                        gaps.append(Gap(check, entry.untimely or _older(entry, limit)))
                     continue
                 found.append(entry.fact)
                 if entry.doubt and matters:
-                    gaps.append((check, entry.doubt))
+                    gaps.append(Gap(check, entry.doubt))
             if matters:
                 if check in self.unadmitted:
-                    gaps += [(check, why) for why in self.unadmitted[check]]
+                    gaps += [Gap(check, why) for why in self.unadmitted[check]]
                 if not seen.issuperset(expected):
                     gaps += self.never_asked(check, subject, seen)
         if not found and not gaps:
-            gaps.append(("", f"nothing was asked that matches {pattern}"))
+            gaps.append(Gap("", f"nothing was asked that matches {pattern}"))
         checks = tuple([check for check, rank, _, _ in self._matching[pattern] if rank >= least])
         return Looked(checks, tuple(found), tuple(dict.fromkeys(gaps)))
 
@@ -191,7 +197,7 @@ class EvidenceIndex:
     def never_asked(self, check: str, subject: str | None, seen: Iterable[str]) -> list[Gap]:
         """Gaps for the subjects (that one, or all) that this check must have been asked of, apart from those seen."""
         wanted = (s for s in self._facts.expected.get(check, ()) if subject in (None, s))
-        return [(check, f"{check} on {s} was never asked") for s in wanted if s not in seen]
+        return [Gap(check, f"{check} on {s} was never asked") for s in wanted if s not in seen]
 
     def giving(self, key: str) -> list[str]:
         """The checks that may give the measure of that key, sorted."""

@@ -19,11 +19,11 @@ def _vouched(facts: tuple[OutcomeFact, ...]) -> tuple[str, ...]:
 
 def _gap_text(gaps: tuple[Gap, ...]) -> str:
     more = f"; and {len(gaps) - 3} more" if len(gaps) > 3 else ""
-    return "; ".join(why for _, why in gaps[:3]) + more
+    return "; ".join(gap.why for gap in gaps[:3]) + more
 
 
 def _doubtful(trace: RuleTrace, gaps: tuple[Gap, ...], **changes: str) -> RuleTrace:
-    checks = tuple(dict.fromkeys([check for check, _ in gaps if check]))
+    checks = tuple(dict.fromkeys([gap.check for gap in gaps if gap.check]))
     return replace(
         trace, verdict=Verdict.INDETERMINATE, decided_by=checks or trace.decided_by, reason=_gap_text(gaps), **changes
     )
@@ -65,7 +65,7 @@ def judge_outcome(rule: OutcomeRule, trace: RuleTrace, index: EvidenceIndex) -> 
         return _doubtful(base, looked.gaps)
     if not passed:
         why = next((f.outcome.reason for f in looked.facts if f.outcome.reason), "")
-        return _doubtful(base, (("", why or f"nothing that matches {rule.check} passed"),))
+        return _doubtful(base, (Gap("", why or f"nothing that matches {rule.check} passed"),))
     return replace(base, verdict=Verdict.ALLOW)
 
 
@@ -103,7 +103,7 @@ def judge_measure(rule: MeasureRule, trace: RuleTrace, index: EvidenceIndex) -> 
         trace, measure=rule.name, versus=rule.versus or "", reads=rule.bound, covers=tuple(index.giving(key))
     )
     if not found:
-        said = gaps or (("", f"{key} was never measured"),)
+        said = gaps or (Gap("", f"{key} was never measured"),)
         return _doubtful(base, said, saw="no value", fix="assay run")
     judged = [_judge_value(rule, base, fact, measure) for fact, measure in found]
     order = {Verdict.DENY: 0, Verdict.INDETERMINATE: 1, Verdict.ALLOW: 2}
@@ -126,15 +126,15 @@ def _values(
             continue
         old = index.age_gap(fact, rule.max_age)
         if old:
-            set_aside.append((outcome.check, old))
+            set_aside.append(Gap(outcome.check, old))
         elif outcome.status not in (Status.PASS, Status.FAIL) or not outcome.complete:
-            open_.append((outcome.check, f"{outcome.check} is open: {outcome.reason or 'not complete'}"))
+            open_.append(Gap(outcome.check, f"{outcome.check} is open: {outcome.reason or 'not complete'}"))
         else:
             found.append((fact, measure))
     if found:
         missing = _unmeasured(rule, index, found)
         for check in sorted({f.outcome.check for f, _ in found}):
-            missing += ((check, why) for why in index.unadmitted.get(check, ()))
+            missing += (Gap(check, why) for why in index.unadmitted.get(check, ()))
         return found, tuple(dict.fromkeys(open_ + missing + (set_aside if missing else [])))
     return found, tuple(dict.fromkeys(open_ + set_aside + _unspoken(rule, key, index)))
 
@@ -144,14 +144,14 @@ def _unspoken(rule: MeasureRule, key: str, index: EvidenceIndex) -> list[Gap]:
     giving = index.giving(key)
     if not giving:
         guess = index.nearest_measure(key)
-        return [("", f"no check measures {key}" + (f"; did you mean {guess}?" if guess else ""))]
+        return [Gap("", f"no check measures {key}" + (f"; did you mean {guess}?" if guess else ""))]
     gaps: list[Gap] = []
     for check in giving:
         said = [f.outcome for f in index.outcomes.get(check, ()) if rule.subject in (None, f.outcome.subject)]
-        gaps += ((check, why) for why in index.unadmitted.get(check, ()))
-        gaps += ((check, f"{check} is {o.status}: {o.reason}") for o in said if o.reason)
+        gaps += (Gap(check, why) for why in index.unadmitted.get(check, ()))
+        gaps += (Gap(check, f"{check} is {o.status}: {o.reason}") for o in said if o.reason)
         unasked = index.never_asked(check, rule.subject, [o.subject for o in said])
-        gaps += ((check, f"{key}: {why}") for _, why in unasked)
+        gaps += (Gap(check, f"{key}: {gap.why}") for gap in unasked)
     return gaps
 
 
@@ -163,7 +163,7 @@ def _unmeasured(rule: MeasureRule, index: EvidenceIndex, found: list[tuple[Outco
         for fact in index.outcomes.get(check, ()):
             if fact.outcome.status is Status.NOT_APPLICABLE and not index.age_gap(fact, rule.max_age):
                 seen.add(fact.outcome.subject)
-        gaps += ((check, f"{rule.name}: {why}") for _, why in index.never_asked(check, rule.subject, seen))
+        gaps += (Gap(check, f"{rule.name}: {gap.why}") for gap in index.never_asked(check, rule.subject, seen))
     return gaps
 
 
