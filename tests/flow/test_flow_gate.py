@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -550,3 +551,26 @@ def test_evidence_of_an_older_check_counts_for_nothing(world: World) -> None:
     decision = world.gate(papers).decision
     assert decision.verdict is I
     assert any("the current one is" in t.reason for t in decision.trace)
+
+
+def test_a_refusal_that_was_edited_in_the_ledger_stops_the_gate(world: World) -> None:
+    papers = world.everything()
+    refusal = world.approve("security", SUE, "refusal.json", decision="refuse")
+    world.gate([*papers, refusal], key=GATE)
+    with sqlite3.connect(world.root / "ledger.db") as connection:
+        (index,) = connection.execute("SELECT max(idx) FROM entry WHERE kind = 'approval'").fetchone()
+        connection.execute("UPDATE blob SET payload = ? WHERE idx = ?", (b"{}", index))
+    with pytest.raises(VerificationError, match="not what was logged"):
+        world.gate(papers, key=GATE)
+
+
+def test_a_refusal_that_was_erased_on_request_is_passed_over_and_leaves_a_tombstone(world: World) -> None:
+    papers = world.everything()
+    refusal = world.approve("security", SUE, "refusal.json", decision="refuse")
+    world.gate([*papers, refusal], key=GATE)
+    with open_book(world.root / "ledger.db") as log:
+        refused = [e for e in log.read(kind="approval") if e.actor == "sue"]
+        log.erase(refused[0].index, "requested", "cleo")
+    assert world.gate(papers, key=GATE).decision.verdict is A
+    with open_book(world.root / "ledger.db") as log:
+        assert [e.actor for e in log.read(kind="erasure")] == ["cleo"]

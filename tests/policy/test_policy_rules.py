@@ -249,6 +249,16 @@ def test_a_newer_version_of_a_check_supersedes_the_older() -> None:
     assert verdict(facts(old_bad, fact(outcome(version=2, subject="train"))), written) is D, "of that subject only"
 
 
+def test_a_version_that_is_not_the_current_one_says_nothing_alone() -> None:
+    written = policy("findings: {severity: high}")
+    old, new = fact(outcome(version=1)), fact(outcome(version=2), SEC, bundle="b2")
+    alone = judge(facts(old, versions={"x.a": 2}), written).trace[1]
+    assert (alone.verdict, "ran in version 1" in alone.reason) == (I, True)
+    assert verdict(facts(old, new, versions={"x.a": 2}), written) is A
+    assert verdict(facts(bad("1", version=1), new, versions={"x.a": 2}), written) is A
+    assert verdict(facts(bad("1", version=1), versions={"x.a": 2}), written) is I, "nor does its finding count"
+
+
 def test_who_may_not_vouch_cannot_supersede_either() -> None:
     head = "evidence:\n  - {check: x.a, roles: [security]}\n"
     honest = fact(outcome(findings=(finding("1"),), version=1), SEC)

@@ -42,13 +42,18 @@ def command(release: str, role: str, key: Path, out: Path, valid: str, comment: 
     )
     signer, asks = private_key(key), not yes and sys.stdin.isatty()
     if asks:
-        click.echo("\n".join(what))
+        _show(what)
         click.confirm("Sign this?", abort=True)
     save(out, sign_word(word, signer))
-    for line in what if not asks else ():
-        click.echo(line)
+    if not asks:
+        _show(what)
     said = "refused" if refuse else "approved"
     click.echo(f"{said} release {short(digest)} as {role} until {word.expires:%d %b %Y}; wrote {out}")
+
+
+def _show(lines: tuple[str, ...]) -> None:
+    for line in lines:
+        click.echo(line)
 
 
 def release_meant(text: str) -> tuple[str, tuple[str, ...]]:

@@ -19,13 +19,14 @@ from assay.config.policy_file import Policy
 from assay.core.canonical import digest_bytes, digest_of
 from assay.core.decision import Decision, OutcomeFact, Roster, Signer
 from assay.core.dossier import Proof, Vouch
-from assay.core.errors import InputError, UsageError, VerificationError
+from assay.core.errors import UsageError, VerificationError
 from assay.core.protocols import Log
 from assay.core.report import Report
 from assay.core.version import __version__
 from assay.engine.task import seed_for
 from assay.flow.join import Bundle, Joined, facts_of, join, vouches_of
 from assay.flow.papers import Paper, People, open_paper, paper_from, trusted_policy, trusted_roster
+from assay.ledger.entry import ErasedPayload
 from assay.policy.decide import decide
 
 
@@ -114,15 +115,21 @@ def gate(
 def _remembered(log: Log, release: str, people: People) -> dict[str, Paper]:
     """By digest, the approvals, refusals and model signatures of a Release that this ledger was handed before.
 
-    One whose payload was erased, or whose signer the roster no longer admits, is passed over.
+    One that was erased on request, or whose signer the roster no longer admits, is passed over. Raises
+    VerificationError for one that was edited in the ledger: nobody drops a refusal that way.
     """
     found: dict[str, Paper] = {}
     for kind in REMEMBERED.values():
         for entry in log.read(kind=kind):
-            if entry.subject_digest == release:
-                with suppress(VerificationError, InputError):
-                    paper = paper_from(log.payload(entry), f"ledger entry {entry.index}", people)
-                    found[paper.digest] = paper
+            if entry.subject_digest != release:
+                continue
+            try:
+                envelope = log.payload(entry)
+            except ErasedPayload:
+                continue
+            with suppress(VerificationError):
+                paper = paper_from(envelope, f"ledger entry {entry.index}", people)
+                found[paper.digest] = paper
     return found
 
 

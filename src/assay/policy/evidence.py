@@ -66,14 +66,7 @@ class EvidenceIndex:
         self._by_fact: dict[int, _Entry] = {}
         self._buckets: dict[int, list[tuple[int, Counted]]] = {}
         cover = {s: waived.covers(s) for s in Severity}
-        admitted = []
-        for fact in sorted(facts.outcomes, key=_place):
-            why = self._not_admitted(fact, fact.outcome.check) or self._superseded(fact) or self._loosened(fact)
-            if why:
-                self.unadmitted[fact.outcome.check].append(why)
-            else:
-                admitted.append(fact)
-        for fact in _newest_version(admitted):
+        for fact in self._admitted():
             self.outcomes[fact.outcome.check].append(fact)
             entry = self._by_fact[id(fact)] = self._entry(fact)
             self._entries[fact.outcome.check].append(entry)
@@ -90,6 +83,32 @@ class EvidenceIndex:
         self._looked: dict[tuple[str, str | None, str | None, int], Looked] = {}
         self._counted: dict[tuple[int, Severity], tuple[Counted, tuple[str, ...]]] = {}
 
+    def _admitted(self) -> list[OutcomeFact]:
+        """The facts that count, in a total order; why each other one does not is noted.
+
+        An older version of a check would give other answers: it speaks no more, and where the newest one has not spoken
+        of the same subject, that is noted too.
+        """
+        admitted: list[OutcomeFact] = []
+        newest: dict[tuple[str, str], int] = {}
+        for fact in sorted(self._facts.outcomes, key=_place):
+            outcome = fact.outcome
+            why = self._not_admitted(fact, outcome.check) or self._loosened(fact)
+            if why:
+                self.unadmitted[outcome.check].append(why)
+                continue
+            admitted.append(fact)
+            key = outcome.check, outcome.subject
+            newest[key] = max(newest.get(key, outcome.version), outcome.version)
+        for check, subject in newest:
+            spoke = newest[check, subject]
+            current = self._facts.versions.get(check, spoke)
+            if spoke < current:
+                why = f"{check} ran in version {spoke} on {subject}, the current one is {current}: run it again"
+                self.unadmitted[check].append(why)
+                newest[check, subject] = current
+        return [f for f in admitted if f.outcome.version == newest[f.outcome.check, f.outcome.subject]]
+
     def _not_admitted(self, fact: OutcomeFact, name: str) -> str:
         """Why this signer may not speak of the check or measure of that name, or "".
 
@@ -99,14 +118,6 @@ class EvidenceIndex:
             if fnmatchcase(name, rule.check) and not set(rule.roles) & set(fact.signer.roles):
                 return f"{name} was vouched for by {fact.signer.person}, not by {' or '.join(rule.roles)}"
         return ""
-
-    def _superseded(self, fact: OutcomeFact) -> str:
-        """Why an older version of a check says nothing here, or "": its newer one would give other answers."""
-        outcome = fact.outcome
-        current = self._facts.versions.get(outcome.check, outcome.version)
-        if outcome.version == current:
-            return ""
-        return f"{outcome.check} ran in version {outcome.version}, the current one is {current}: run it again"
 
     def _loosened(self, fact: OutcomeFact) -> str:
         """Why the parameters of this outcome are not those that the policy, or else the check itself, asks for."""
@@ -269,15 +280,6 @@ def _bucket(fact: OutcomeFact, cover: dict[Severity, frozenset[str]]) -> list[tu
             del once[mark]
         result.append((severity.rank, (tuple(once), tuple(covered))))
     return result
-
-
-def _newest_version(facts: list[OutcomeFact]) -> list[OutcomeFact]:
-    """A check that was superseded speaks no more where its newer version spoke of the same subject."""
-    newest: dict[tuple[str, str], int] = {}
-    for fact in facts:
-        key = (fact.outcome.check, fact.outcome.subject)
-        newest[key] = max(newest.get(key, fact.outcome.version), fact.outcome.version)
-    return [f for f in facts if f.outcome.version == newest[f.outcome.check, f.outcome.subject]]
 
 
 def _same(wanted: Json, had: Json) -> bool:
