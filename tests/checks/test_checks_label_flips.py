@@ -58,6 +58,14 @@ def test_rows_without_a_source_or_time_are_still_judged(bench: Bench) -> None:
     assert str(outcome.status) == "pass", (outcome.reason, said(outcome))
 
 
+def test_what_has_no_source_is_blamed_on_no_source(bench: Bench) -> None:
+    """The relabelled rows lost their upload's name: the first upload of the table is as innocent as the others."""
+    table = flip_labels(payments(6000, 5), "u17", 0.8, 5)
+    lost = [None if u == "u17" else u for u in table["upload"]]
+    outcome = bench.ask(CHECK, bench.table({**table, "upload": lost}, **FACTS), seed=5)
+    assert [f.evidence["batch"] for f in outcome.findings if str(f.severity) == "high"] == ["(none)"]
+
+
 def test_one_seed_one_answer(bench: Bench) -> None:
     bench.table(payments(1200, 3), **FACTS)
     assert bench.ask(CHECK, "t", seed=9) == bench.ask(CHECK, "t", seed=9)

@@ -67,13 +67,14 @@ def shell(*words: object, cwd: Path | None = None, **more: Any) -> Done:
     return Done(process.returncode, out or "", err or "")
 
 
-def one_line(done: Done, *texts: str, code: int) -> None:
-    """It ended with `code`, said nothing on stdout and one line on stderr that holds every text."""
+def one_line(done: Done, *texts: str, code: int) -> str:
+    """The line that it said: it ended with `code`, was silent on stdout, and its one line holds every text."""
     assert (done.code, done.out) == (code, ""), done
     (line,) = done.err.splitlines()
     assert line.startswith("assay: ")
     for text in texts:
         assert text in line, line
+    return line
 
 
 def report(done: Done) -> Any:

@@ -53,7 +53,7 @@ def manifest(text: str) -> Callable[[Path], None]:
 )  # fmt: skip
 def test_a_project_that_is_wrong_is_one_line(tiny: Path, spoil: Callable[[Path], None], texts: tuple[str, ...]) -> None:
     spoil(tiny)
-    one_line(assay("run", tiny), *texts, code=2)
+    assert one_line(assay("run", tiny), *texts, code=2)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "socket"])
@@ -73,12 +73,12 @@ def test_a_subject_that_is_no_file_is_one_line_and_never_waits(tiny: Path, kind:
         server.bind("model.safetensors")
         os.chdir(here)
         server.close()
-    one_line(run(tiny), "model.safetensors", code=2)
+    assert one_line(run(tiny), "model.safetensors", code=2)
 
 
 def test_a_manifest_with_no_subject_is_one_line(tiny: Path) -> None:
     mend(tiny / "assay.yaml", "subjects:\n  model: {model: model.safetensors}\n", "")
-    one_line(run(tiny), "names no subject", code=2)
+    assert one_line(run(tiny), "names no subject", code=2)
 
 
 def test_a_fine_project_waits_only_for_people(tiny: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_ledger_that_is_damaged_is_told_and_left_alone(
     run(tiny)
     spoil(tiny / ".assay")
     before = (tiny / ".assay/ledger.db").stat()
-    one_line(run(tiny), text, code=2)
+    assert one_line(run(tiny), text, code=2)
     assert (tiny / ".assay/ledger.db").stat().st_ino == before.st_ino
     assert assay("log", "verify", "--ledger", tiny / ".assay/ledger.db").code in (1, 2)
 
@@ -145,10 +145,10 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tiny: Path, tmp_path: Path) -
         assert run(project).code == 3
         with pytest.raises(OSError, match="No space"):
             (disk / "fill").write_bytes(bytes(1 << 20))
-        one_line(run(project), "full", code=2)
+        assert one_line(run(project), "full", code=2)
         key = assay("key", "new", "zed", "--dir", disk)
         assert (key.code, len(key.err.splitlines())) == (2, 1)
-        one_line(assay("scan", project, "-f", "json", "-o", disk / "x.json"), "no space left", code=2)
+        assert one_line(assay("scan", project, "-f", "json", "-o", disk / "x.json"), "no space left", code=2)
         (disk / "fill").unlink()
         assert assay("log", "verify", "--ledger", project / ".assay/ledger.db").out.startswith("holds: 1 entries")
         assert run(project).code == 3
@@ -185,7 +185,7 @@ def open_folder(tiny: Path) -> Path:
 def test_a_project_that_cannot_be_written_is_one_line(open_folder: Path) -> None:
     open_folder.chmod(0o555)
     try:
-        one_line(unprivileged("run", open_folder), ".assay", "permission denied", code=2)
+        assert one_line(unprivileged("run", open_folder), ".assay", "permission denied", code=2)
     finally:
         open_folder.chmod(0o755)
 
@@ -193,7 +193,7 @@ def test_a_project_that_cannot_be_written_is_one_line(open_folder: Path) -> None
 def test_a_file_that_cannot_be_read_is_one_line_for_run_and_open_for_scan(open_folder: Path) -> None:
     model = open_folder / "model.safetensors"
     model.chmod(0)
-    one_line(unprivileged("run", open_folder), "model.safetensors", "permission denied", code=2)
+    assert one_line(unprivileged("run", open_folder), "model.safetensors", "permission denied", code=2)
     done = unprivileged("scan", model, "-f", "json")
     assert done.code == 3
     assert {o["status"] for o in outcomes(done).values()} == {"open"}
@@ -203,10 +203,10 @@ def test_a_file_that_cannot_be_read_is_one_line_for_run_and_open_for_scan(open_f
 
 
 def test_no_table_to_speak_of(tmp_path: Path) -> None:
-    one_line(assay("data", "check", tmp_path / "gone.csv"), "gone.csv", "no such file", code=2)
-    one_line(assay("data", "check", tmp_path), "not a regular file", code=2)
+    assert one_line(assay("data", "check", tmp_path / "gone.csv"), "gone.csv", "no such file", code=2)
+    assert one_line(assay("data", "check", tmp_path), "not a regular file", code=2)
     os.mkfifo(tmp_path / "pipe.csv")
-    one_line(assay("data", "check", tmp_path / "pipe.csv"), "not a regular file", code=2)
+    assert one_line(assay("data", "check", tmp_path / "pipe.csv"), "not a regular file", code=2)
 
 
 BAD_TABLES = {

@@ -165,13 +165,13 @@ def test_one_scan_one_body_whatever_the_clock(evil: Path) -> None:
 
 
 def test_a_selection_that_asks_nothing_is_an_error(evil: Path) -> None:
-    one_line(assay("scan", evil, "--only", "data.*"), "none of the checks chosen", code=2)
-    one_line(assay("scan", evil, "--skip", "*"), "none of the checks chosen", code=2)
+    assert one_line(assay("scan", evil, "--only", "data.*"), "none of the checks chosen", code=2)
+    assert one_line(assay("scan", evil, "--skip", "*"), "none of the checks chosen", code=2)
 
 
 def test_output_that_cannot_be_written_is_one_line(evil: Path, tmp_path: Path) -> None:
     done = assay("scan", evil, "-f", "json", "-o", tmp_path / "no/such/folder.json")
-    one_line(done, "folder.json", "cannot be written", code=2)
+    assert one_line(done, "folder.json", "cannot be written", code=2)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_a_reader_that_leaves_early_is_told_apart_from_a_verdict(words: tuple[st
 def test_a_full_disk_behind_stdout_is_one_line(words: tuple[str, ...]) -> None:
     with open("/dev/full", "w") as full:
         done = shell(*words, stdout=full)
-    one_line(done, "no space left on device", code=2)
+    assert one_line(done, "no space left on device", code=2)
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
@@ -256,7 +256,7 @@ def test_hostile_file_names_cannot_draw_on_the_terminal(tmp_path: Path) -> None:
     path.write_bytes(b"\x80\x04N.")
     done = assay("scan", path)
     assert "\x1b" not in done.out + done.err
-    one_line(assay("data", "check", tmp_path / "x\x1b[31m\n.csv"), code=2)
+    assert one_line(assay("data", "check", tmp_path / "x\x1b[31m\n.csv"), code=2)
 
 
 def test_the_usage_of_an_unknown_verb_cannot_draw_either() -> None:
@@ -284,7 +284,7 @@ def test_a_pipe_or_device_is_written_to_and_never_replaced(evil: Path, tmp_path:
     assert done.code == 1
     assert msgspec.json.decode(out)["body"]["outcomes"]
     assert pipe.is_fifo()
-    one_line(assay("scan", evil, "-f", "json", "-o", tmp_path), "cannot be written", code=2)
+    assert one_line(assay("scan", evil, "-f", "json", "-o", tmp_path), "cannot be written", code=2)
 
 
 def test_a_file_that_is_there_is_replaced_whole(evil: Path, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_export_audit_prove_and_erase(kept: Office) -> None:
     assert len(before)
     kept.fine("log verify --ledger ledger.db --against checkpoint.txt")
     assert "holds: 6 entries" in kept.fine("log verify --ledger ledger.db").out
-    one_line(kept("log erase 99 --ledger ledger.db --actor cleo --reason x"), "99", code=2)
+    assert one_line(kept("log erase 99 --ledger ledger.db --actor cleo --reason x"), "99", code=2)
 
 
 def test_proofs_are_checked_without_the_ledger(kept: Office) -> None:
@@ -82,24 +82,24 @@ def test_proofs_are_checked_without_the_ledger(kept: Office) -> None:
         return assay("log", "check-proof", proof, "--vkey", vkey, *more, cwd=kept.folder)
 
     assert check("entry.json").out == "holds: entry 3 (decision) is in the log of 5 entries\n"
-    one_line(check("entry.json", "--against", "now.txt"), "not checked against", code=2)
+    assert one_line(check("entry.json", "--against", "now.txt"), "not checked against", code=2)
     grown = check("grown.json", "--against", "now.txt")
     assert grown.code == 0
     assert "begins with the log of" in grown.out
-    one_line(check("grown.json"), "--against", code=2)
-    one_line(check("gone.json"), "gone.json", code=2)
-    one_line(assay("log", "check-proof", "entry.json", "--vkey", "x", cwd=kept.folder), "verifier key", code=2)
+    assert one_line(check("grown.json"), "--against", code=2)
+    assert one_line(check("gone.json"), "gone.json", code=2)
+    assert one_line(assay("log", "check-proof", "entry.json", "--vkey", "x", cwd=kept.folder), "verifier key", code=2)
     (kept.folder / "torn.json").write_text((kept.folder / "entry.json").read_text()[:-20])
-    one_line(check("torn.json"), "not a proof", code=1)
+    assert one_line(check("torn.json"), "not a proof", code=1)
     mend(kept.folder / "entry.json", '"actor": "policy:tiny"', '"actor": "policy:tidy"')
-    one_line(check("entry.json"), "not of this entry", code=1)
+    assert one_line(check("entry.json"), "not of this entry", code=1)
 
 
 def test_what_is_to_be_proven_must_be_said(kept: Office) -> None:
-    one_line(kept("log prove --ledger ledger.db"), "INDEX", code=2)
-    one_line(kept("log prove 1 --since checkpoint.txt --ledger ledger.db"), "INDEX", code=2)
-    one_line(kept("log prove --since verdict.json --ledger ledger.db"), "verdict.json", code=1)
-    one_line(kept("log prove --since gone.txt --ledger ledger.db"), "gone.txt", code=2)
+    assert one_line(kept("log prove --ledger ledger.db"), "INDEX", code=2)
+    assert one_line(kept("log prove 1 --since checkpoint.txt --ledger ledger.db"), "INDEX", code=2)
+    assert one_line(kept("log prove --since verdict.json --ledger ledger.db"), "verdict.json", code=1)
+    assert one_line(kept("log prove --since gone.txt --ledger ledger.db"), "gone.txt", code=2)
 
 
 def test_a_log_that_did_not_only_grow_has_no_proof_of_it(kept: Office) -> None:
@@ -107,7 +107,7 @@ def test_a_log_that_did_not_only_grow_has_no_proof_of_it(kept: Office) -> None:
         (kept.folder / name).unlink()
     (kept.folder / "checkpoint.txt").rename(kept.folder / "old.txt")
     assert kept.gate().code == 0
-    one_line(kept("log prove --since old.txt --ledger ledger.db"), "old.txt", code=1)
+    assert one_line(kept("log prove --since old.txt --ledger ledger.db"), "old.txt", code=1)
 
 
 def test_the_list_goes_on_after_what_was_seen(kept: Office) -> None:

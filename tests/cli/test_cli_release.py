@@ -25,18 +25,18 @@ def test_keys_are_made_shown_and_never_overwritten(tmp_path: Path, monkeypatch: 
     assert assay("key", "show", "line.pub", cwd=tmp_path).out == shown.out
     assert (tmp_path / "me.key").stat().st_mode & 0o077 == 0
     before = (tmp_path / "me.key").read_bytes()
-    one_line(assay("key", "new", "me", cwd=tmp_path), "me.key", code=2)
+    assert one_line(assay("key", "new", "me", cwd=tmp_path), "me.key", code=2)
     assert (tmp_path / "me.key").read_bytes() == before
-    one_line(assay("key", "show", "gone.pub", cwd=tmp_path), "gone.pub", code=2)
+    assert one_line(assay("key", "show", "gone.pub", cwd=tmp_path), "gone.pub", code=2)
     assert assay("key", "show", "me.key", cwd=tmp_path).code == 2
     monkeypatch.setenv("ASSAY_KEY_PASSPHRASE", "open sesame")
     assert assay("key", "new", "locked", cwd=tmp_path).code == 0
     (tmp_path / "x.txt").write_text("x")
     assert assay("sign", "x.txt", "--key", "locked.key", cwd=tmp_path).code == 0
     monkeypatch.setenv("ASSAY_KEY_PASSPHRASE", "wrong")
-    one_line(assay("sign", "x.txt", "--key", "locked.key", cwd=tmp_path), "passphrase", code=2)
+    assert one_line(assay("sign", "x.txt", "--key", "locked.key", cwd=tmp_path), "passphrase", code=2)
     monkeypatch.delenv("ASSAY_KEY_PASSPHRASE")
-    one_line(assay("sign", "x.txt", "--key", "locked.key", cwd=tmp_path), "passphrase", code=2)
+    assert one_line(assay("sign", "x.txt", "--key", "locked.key", cwd=tmp_path), "passphrase", code=2)
 
 
 @pytest.mark.parametrize("what", ["file", "folder"])
@@ -49,13 +49,13 @@ def test_a_signature_holds_until_a_byte_changes(office: Office, what: str) -> No
     office.fine("sign thing --key dana.key")
     assert "holds:" in office.fine("verify thing --key dana.pub").out
     refused = office("verify thing --key sam.pub")
-    one_line(refused, code=1)
+    assert one_line(refused, code=1)
     inner.write_bytes(b"Weights")
-    one_line(office("verify thing --key dana.pub"), inner.name, code=1)
+    assert one_line(office("verify thing --key dana.pub"), inner.name, code=1)
     inner.write_bytes(b"weights")
     if what == "folder":
         (path / "sub/added.bin").write_bytes(b"")
-        one_line(office("verify thing --key dana.pub"), "added.bin", code=1)
+        assert one_line(office("verify thing --key dana.pub"), "added.bin", code=1)
     assert office("verify nothing --key dana.pub").code == 1
 
 
@@ -116,17 +116,17 @@ def test_a_verdict_refuses_what_was_not_decided(office: Office) -> None:
         (f"{verify} --policy other", "other"),
         (f"{verify} --policy-version 4", "version"),
     ):
-        one_line(office(words), text, code=1)
+        assert one_line(office(words), text, code=1)
     whole = model.read_bytes()
     model.write_bytes(whole[:-1] + b" ")
-    one_line(office(verify), "model.safetensors", code=1)
+    assert one_line(office(verify), "model.safetensors", code=1)
     model.write_bytes(whole)
     mend(manifest, "model: model.safetensors", "model: model.safetensors, threshold: 0.9")
-    one_line(office(verify), "threshold", code=1)
+    assert one_line(office(verify), "threshold", code=1)
     mend(manifest, ", threshold: 0.9", "")
     office.fine(verify)
     model.unlink()
-    one_line(office(verify), "model.safetensors", code=1)
+    assert one_line(office(verify), "model.safetensors", code=1)
 
 
 @pytest.mark.parametrize(
@@ -207,13 +207,13 @@ def test_a_verdict_ends(office: Office, monkeypatch: pytest.MonkeyPatch) -> None
     office.allowed()
     moment = datetime.now(UTC) + timedelta(days=4000)
     monkeypatch.setattr("assay.core.protocols.system_clock", lambda: moment)
-    one_line(office("verify verdict.json --key gate.pub --at project"), "expired", code=1)
+    assert one_line(office("verify verdict.json --key gate.pub --at project"), "expired", code=1)
 
 
 def test_a_lifetime_that_is_none_is_one_line(office: Office) -> None:
-    one_line(office.approve(more="--valid soon"), "--valid", "soon", code=2)
+    assert one_line(office.approve(more="--valid soon"), "--valid", "soon", code=2)
     for words in ("0d", "-1d", "9999999d"):
-        one_line(office.approve(more=f"--valid {words}"), "--valid", code=2)
+        assert one_line(office.approve(more=f"--valid {words}"), "--valid", code=2)
 
 
 def test_an_approval_speaks_of_one_release_only(office: Office) -> None:
@@ -294,11 +294,11 @@ def test_what_people_get_wrong_is_one_line(office: Office, words: str, text: str
     office.allowed()
     done = office(words)
     assert done.code in (1, 2)
-    one_line(done, text, code=done.code)
+    assert one_line(done, text, code=done.code)
 
 
 def test_no_evidence_is_no_decision(office: Office) -> None:
-    one_line(office.gate(), "no evidence", code=1)
+    assert one_line(office.gate(), "no evidence", code=1)
 
 
 def test_observe_signs_nothing(office: Office) -> None:
@@ -319,16 +319,16 @@ def test_each_key_that_is_given_counts(office: Office, name: str) -> None:
     for done in both:
         assert done.code == 0
         assert done.out.startswith("holds: ")
-    one_line(office(f"verify {name} --key sam.pub --key dana.pub"), "not signed by any trusted key", code=1)
+    assert one_line(office(f"verify {name} --key sam.pub --key dana.pub"), "not signed by any trusted key", code=1)
     mend(office.folder / name, "tiny", "tinY")
-    one_line(office(f"verify {name} --key sam.pub --key owner.pub"), "changed after its owner signed it", code=1)
+    assert one_line(office(f"verify {name} --key sam.pub --key owner.pub"), "changed after its owner signed it", code=1)
 
 
 @pytest.mark.parametrize("name", ["policy.yaml", "papers", "owner.pub", "roster.yaml.assay.sig"])
 def test_a_slip_of_the_pen_destroys_nothing(kept: Office, name: str) -> None:
     before = {p: p.read_bytes() for p in kept.folder.rglob("*") if p.is_file() and ".db" not in p.name}
     slip = kept(f"gate --evidence papers {TRUST} --ledger ledger.db --key gate.key --verdict-out {name}")
-    one_line(slip, "is no verdict", code=2)
+    assert one_line(slip, "is no verdict", code=2)
     assert all(p.read_bytes() == data for p, data in before.items() if p.name not in ("verdict.json", "checkpoint.txt"))
 
 

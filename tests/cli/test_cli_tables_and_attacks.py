@@ -68,17 +68,17 @@ def test_an_attack_on_a_model_file_whatever_its_name(robust: Path, threat: Path,
 
 def test_what_an_attack_needs_is_asked_for(robust: Path, threat: Path) -> None:
     model, data = robust / "models/model.txt", robust / "data/holdout.csv"
-    one_line(assay("attack", model), "--data is needed", code=2)
-    one_line(assay("attack", model, "--data", data), "--label is needed", code=2)
-    one_line(assay("attack", model, "--data", data, "--label", "is_fraud"), "--threat is needed", code=2)
+    assert one_line(assay("attack", model), "--data is needed", code=2)
+    assert one_line(assay("attack", model, "--data", data), "--label is needed", code=2)
+    assert one_line(assay("attack", model, "--data", data, "--label", "is_fraud"), "--threat is needed", code=2)
     wrong = ("attack", model, "--data", data, "--label", "is_fraud", "--threat")
-    one_line(assay(*wrong, robust / "assay.yaml"), "unknown key 'system'", code=2)
-    one_line(assay(*wrong, robust / "gone.yaml"), "gone.yaml", code=2)
-    one_line(assay("attack", robust / "gone.txt", *wrong[2:], threat), "gone.txt", code=2)
+    assert one_line(assay(*wrong, robust / "assay.yaml"), "unknown key 'system'", code=2)
+    assert one_line(assay(*wrong, robust / "gone.yaml"), "gone.yaml", code=2)
+    assert one_line(assay("attack", robust / "gone.txt", *wrong[2:], threat), "gone.txt", code=2)
 
 
 def test_a_projects_budget_is_set_in_its_manifest(robust: Path) -> None:
-    one_line(assay("attack", robust, "--cost", "9"), "--cost is for a model file", "assay.yaml", code=2)
+    assert one_line(assay("attack", robust, "--cost", "9"), "--cost is for a model file", "assay.yaml", code=2)
 
 
 def test_a_model_that_carries_code_is_open_not_attacked(robust: Path, threat: Path, evil: Path) -> None:

@@ -49,19 +49,19 @@ def test_every_schema_is_a_json_schema(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
 
 
-def valid(name: str, value: Any) -> None:
+def mistakes(name: str, value: Any) -> list[str]:
+    """What the schema of that name finds wrong with the value."""
     jsonschema = pytest.importorskip("jsonschema")
     schema = msgspec.json.decode(assay("schema", name).out)
-    errors = [e.message for e in jsonschema.Draft202012Validator(schema).iter_errors(value)]
-    assert errors == []
+    return [e.message for e in jsonschema.Draft202012Validator(schema).iter_errors(value)]
 
 
 def test_what_is_written_is_valid(tiny: Path, evil: Path) -> None:
     yaml = pytest.importorskip("yaml")
-    valid("report", report(assay("scan", evil, "-f", "json")))
-    valid("report", report(assay("run", tiny, "--only", "artifact.*", "-f", "json")))
-    valid("manifest", yaml.safe_load((tiny / "assay.yaml").read_text()))
-    valid("policy", yaml.safe_load((tiny / "policy.yaml").read_text()))
+    assert mistakes("report", report(assay("scan", evil, "-f", "json"))) == []
+    assert mistakes("report", report(assay("run", tiny, "--only", "artifact.*", "-f", "json"))) == []
+    assert mistakes("manifest", yaml.safe_load((tiny / "assay.yaml").read_text())) == []
+    assert mistakes("policy", yaml.safe_load((tiny / "policy.yaml").read_text())) == []
 
 
 def test_the_schema_refuses_what_is_no_report(evil: Path) -> None:
@@ -107,7 +107,7 @@ def test_what_is_no_report_is_one_line(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     done = assay("report", path)
     assert done.code in (1, 2)
-    one_line(done, "r.json", code=done.code)
+    assert one_line(done, "r.json", code=done.code)
 
 
 def test_a_draft_of_a_real_project_runs_unedited(robust: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_draft_of_a_real_project_runs_unedited(robust: Path) -> None:
     assert found["performance.holdout", "model"]["status"] == "pass"
     assert found["robustness.evasion", "model"]["status"] == "open"
     before = (robust / "assay.yaml").read_bytes()
-    one_line(assay("init", robust), "is there already", code=2)
+    assert one_line(assay("init", robust), "is there already", code=2)
     assert (robust / "assay.yaml").read_bytes() == before
 
 
@@ -133,7 +133,7 @@ def test_a_draft_of_an_empty_folder_holds_together(tmp_path: Path, profile: str)
     folder = tmp_path / "my project: [odd] 'name' #1"
     folder.mkdir()
     assert assay("init", folder, "--profile", profile).code == 0
-    one_line(assay("run", folder), "names no subject", code=2)
+    assert one_line(assay("run", folder), "names no subject", code=2)
 
 
 def test_a_draft_that_observes_says_so_and_does(tiny: Path, evil: Path) -> None:
@@ -171,9 +171,9 @@ def test_a_draft_survives_odd_file_names(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_init_needs_a_folder_that_can_be_written(tmp_path: Path) -> None:
-    one_line(assay("init", tmp_path / "gone"), "is no folder", code=2)
+    assert one_line(assay("init", tmp_path / "gone"), "is no folder", code=2)
     (tmp_path / "file").write_text("x")
-    one_line(assay("init", tmp_path / "file"), "is no folder", code=2)
+    assert one_line(assay("init", tmp_path / "file"), "is no folder", code=2)
 
 
 def test_the_shipped_example_is_what_it_says(tmp_path: Path) -> None:
@@ -183,4 +183,4 @@ def test_the_shipped_example_is_what_it_says(tmp_path: Path) -> None:
     for part in ("data", "models"):
         for path in (example / part).glob("*"):
             path.unlink()
-    one_line(assay("run", example), "data/train.csv", "no such file", code=2)
+    assert one_line(assay("run", example), "data/train.csv", "no such file", code=2)

@@ -161,7 +161,7 @@ def test_proofs_follow_what_another_handle_appends(ledger: Ledger, tmp_path: Pat
     with Ledger.open(tmp_path / "ledger.db", clock=Hands(), key=KEY) as other:
         fill(other, 4)
         root = read_checkpoint(other.checkpoint()).root
-    ledger.prove(6).verify(root)
+    assert ledger.prove(6).verify(root) is None, "it raises where it does not hold"
 
 
 def test_foreign_checkpoints_are_refused(ledger: Ledger, tmp_path: Path, clock: Hands) -> None:
@@ -270,26 +270,28 @@ def test_erasure_says_so_when_a_reader_keeps_the_bytes_alive(ledger: Ledger, tmp
     assert not files_hold(tmp_path, b"payload 0")
 
 
-def refused(path: Path, words: str, clock: Callable[[], datetime], **how: bool) -> None:
+def refused(path: Path, words: str, clock: Callable[[], datetime], **how: bool) -> str:
+    """Why opening it was refused, in one line with its remedy."""
     with pytest.raises(StorageError, match=words) as caught:
         Ledger.open(path, clock=clock, **how)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
     assert caught.value.fix
+    return str(caught.value)
 
 
 def test_wrong_files_are_refused_in_one_line(tmp_path: Path, clock: Hands) -> None:
-    refused(tmp_path, "folder", clock)
-    refused(tmp_path / "absent" / "l.db", "folder does not exist", clock)
-    refused(tmp_path / "l.db", "no ledger here", clock, create=False)
+    assert refused(tmp_path, "folder", clock)
+    assert refused(tmp_path / "absent" / "l.db", "folder does not exist", clock)
+    assert refused(tmp_path / "l.db", "no ledger here", clock, create=False)
     assert not (tmp_path / "l.db").exists()
-    refused(Path("/dev/null"), "not a regular file", clock)
-    refused(Path("/sys/l.db"), "cannot be opened", clock)
+    assert refused(Path("/dev/null"), "not a regular file", clock)
+    assert refused(Path("/sys/l.db"), "cannot be opened", clock)
     (tmp_path / "text").write_text("SQLite is not this")
-    refused(tmp_path / "text", "not a ledger", clock)
+    assert refused(tmp_path / "text", "not a ledger", clock)
     (tmp_path / "torn").write_bytes(b"SQLite format 3\0" + b"\x07" * 5000)
-    refused(tmp_path / "torn", "not a ledger|damaged", clock)
+    assert refused(tmp_path / "torn", "not a ledger|damaged", clock)
     sqlite3.connect(tmp_path / "other").executescript("CREATE TABLE t(x)").connection.close()
-    refused(tmp_path / "other", "a database, but not a ledger", clock)
+    assert refused(tmp_path / "other", "a database, but not a ledger", clock)
     assert (tmp_path / "text").read_text() == "SQLite is not this"
 
 
@@ -303,16 +305,16 @@ def test_a_newer_or_altered_schema_is_refused(ledger: Ledger, tmp_path: Path, cl
     path = tmp_path / "ledger.db"
     ledger.close()
     edit(path, "UPDATE meta SET value='2' WHERE key='schema_version'")
-    refused(path, "schema version '2'", clock)
+    assert refused(path, "schema version '2'", clock)
     edit(path, "UPDATE meta SET value='1' WHERE key='schema_version'")
     edit(path, "CREATE TRIGGER t AFTER INSERT ON entry BEGIN DELETE FROM blob; END")
-    refused(path, "tables were altered: trigger t", clock)
+    assert refused(path, "tables were altered: trigger t", clock)
     edit(path, "DROP TRIGGER t; DROP INDEX entry_kind")
-    refused(path, "tables were altered: index entry_kind", clock)
+    assert refused(path, "tables were altered: index entry_kind", clock)
     edit(path, "CREATE VIEW entry_kind AS SELECT 1")
-    refused(path, "tables were altered: index entry_kind, view entry_kind", clock)
+    assert refused(path, "tables were altered: index entry_kind, view entry_kind", clock)
     edit(path, "DROP VIEW entry_kind; CREATE INDEX entry_kind ON entry (kind, idx); DELETE FROM meta WHERE key='vkey'")
-    refused(path, "facts were altered", clock)
+    assert refused(path, "facts were altered", clock)
 
 
 def test_an_empty_file_becomes_a_ledger(tmp_path: Path, clock: Hands) -> None:

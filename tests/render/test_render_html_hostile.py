@@ -63,8 +63,8 @@ def known() -> tuple[set[str], set[str]]:
 TAGS, ATTRIBUTES = known()
 
 
-def check(dossier: Dossier, text: str) -> None:
-    """The page of a poisoned dossier has no element, attribute, link or character that an honest one has not."""
+def unharmed(dossier: Dossier, text: str) -> bool:
+    """Asserts that a poisoned page has no element, attribute, link or character that an honest one has not."""
     html = render_html(poisoned(dossier, text))
     parsed = Page(html)
     assert set(parsed.tags) <= TAGS
@@ -72,20 +72,20 @@ def check(dossier: Dossier, text: str) -> None:
     assert not FORBIDDEN.search(html)
     assert all(link.startswith("#") or link == "data:," for link in parsed.links)
     assert html.count("<style>") == 1
-    assert len(html.encode()) < 400_000
+    return len(html.encode()) < 400_000
 
 
 @pytest.mark.parametrize("name", sorted(samples.SAMPLES))
 @pytest.mark.parametrize("text", NASTY)
 def test_nasty_text_in_every_field_stays_text(name: str, text: str) -> None:
-    check(samples.SAMPLES[name](), text)
+    assert unharmed(samples.SAMPLES[name](), text)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
 def test_any_text_in_every_field_stays_text(text: str) -> None:
-    check(samples.deny(), text)
-    check(samples.scan(), text)
+    assert unharmed(samples.deny(), text)
+    assert unharmed(samples.scan(), text)
 
 
 def test_the_poison_really_reaches_the_page() -> None:

@@ -77,7 +77,6 @@ def label_flips(
         contradiction,
         direction,
         separation,
-        unlike_batches,
     )
     from assay.detectors.out_of_fold import out_of_fold, row_groups
     from assay.stats.classifier import roc_area
@@ -88,28 +87,37 @@ def label_flips(
     encoded = data.encoded()
     probability = out_of_fold(encoded, target, seed, progress=progress)
     directions = [direction(probability, target, is_, seed) for is_ in (False, True)]
-    for d in directions:
-        yield Measure(
-            name=f"data.label_flips.{'missed' if not d.is_ else 'invented'}_share",
-            value=d.share, low=0.0, high=d.high, n=int((target == d.is_).sum()), seed=seed, direction=Better.LOWER,
-            method="mixture proportion, an upper bound",
-        )  # fmt: skip
-    found: list[Batch] = []
-    groups = row_groups(encoded.matrix)
-    for column in filter(None, (data.time, _source(data))):
-        batches, names = _batches(data, column)
-        if len(names) >= 4:
-            unlike = unlike_batches(probability, target, batches, names, alpha, groups)
-            found += unlike
-            yield from (_batch_finding(data, column, b) for b in unlike)
-            if unlike:
-                yield _histogram(column, batches, names, contradiction(probability, target))
+    yield from (_share(d, int((target == d.is_).sum()), seed) for d in directions)
+    batches = list(_unlike(data, probability, target, row_groups(encoded.matrix), alpha))
+    yield from batches
     worst = max(directions, key=lambda d: d.low)
-    if not found and worst.low > rate:
+    if not batches and worst.low > rate:
         aside = np.concatenate([d.rows for d in directions])
         apart = min(roc_area(probability, target), separation(probability, target, aside))
         yield _share_finding(data, worst, separable=apart >= SEPARABLE)
     yield from _table(target, probability, contradiction(probability, target), worst)
+
+
+def _share(found: Direction, n: int, seed: int) -> Measure:
+    return Measure(
+        name=f"data.label_flips.{'missed' if not found.is_ else 'invented'}_share",
+        value=found.share, low=0.0, high=found.high, n=n, seed=seed, direction=Better.LOWER,
+        method="mixture proportion, an upper bound",
+    )  # fmt: skip
+
+
+def _unlike(data: Dataset, probability: Any, target: Any, groups: Any, alpha: float) -> Iterator[Finding | Histogram]:
+    """The batches of the time and of the source column whose labels are unlike the rest, with a picture of them."""
+    from assay.detectors.label_errors import contradiction, unlike_batches
+
+    for column in filter(None, (data.time, _source(data))):
+        batches, names = _batches(data, column)
+        if len(names) < 4:
+            continue
+        found = unlike_batches(probability, target, batches, names, alpha, groups)
+        yield from (_batch_finding(data, column, b) for b in found)
+        if found:
+            yield _histogram(column, batches, names, contradiction(probability, target))
 
 
 def _source(data: Dataset) -> str | None:
@@ -118,21 +126,30 @@ def _source(data: Dataset) -> str | None:
 
 
 def _batches(data: Dataset, column: str) -> tuple[Any, tuple[str, ...]]:
-    """(batch of each row, names): the values of a column, or equal-count stretches of it where it has many."""
+    """(batch of each row, names): the values of a column, or equal-count stretches of it where it has many.
+
+    Rows without a value are a batch of their own: nobody is accused of what has no source.
+    """
     import numpy as np
 
     values = data.table((column,)).column(0).combine_chunks()
-    encoded = values.dictionary_encode()
+    missing = values.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
+    present = values.filter(~missing)
+    encoded = present.dictionary_encode()
+    rows = np.flatnonzero(~missing)
     if len(encoded.dictionary) <= BATCHES:
-        codes = encoded.indices.to_numpy(zero_copy_only=False)
-        codes = np.nan_to_num(codes, nan=0).astype(int)
-        firsts = [int(np.argmax(codes == i)) for i in range(len(encoded.dictionary))]
+        codes = encoded.indices.to_numpy(zero_copy_only=False).astype(int)
+        firsts = [int(rows[np.argmax(codes == i)]) for i in range(len(encoded.dictionary))]
         names = tuple(_named(v, row) for v, row in zip(encoded.dictionary.to_pylist(), firsts, strict=True))
-        return codes, names
-    order = np.argsort(np.array(values.to_pylist(), dtype=object).astype(str) if _is_text(values) else _ordered(values))
-    batches = np.empty(len(order), dtype=int)
-    batches[order] = np.arange(len(order)) * BATCHES // len(order)
-    return batches, tuple(f"from that of row {int(order[len(order) * b // BATCHES])}" for b in range(BATCHES))
+    else:
+        order = np.argsort(np.array(present.to_pylist(), dtype=str) if _is_text(present) else _ordered(present))
+        codes = np.empty(len(order), dtype=int)
+        codes[order] = np.arange(len(order)) * BATCHES // len(order)
+        starts = (int(rows[order[len(order) * b // BATCHES]]) for b in range(BATCHES))
+        names = tuple(f"from that of row {row}" for row in starts)
+    batches = np.full(data.rows, len(names))
+    batches[rows] = codes
+    return batches, (*names, "(none)") if missing.any() else names
 
 
 def _named(value: Any, row: int) -> str:

@@ -6,7 +6,7 @@ import msgspec
 
 from assay.core.canonical import short
 from assay.core.decision import RuleTrace, Verdict
-from assay.core.finding import Finding, Measure, Outcome, Severity, Status
+from assay.core.finding import Finding, Measure, Outcome, Severity, Status, measure_key
 from assay.core.release import Role
 from assay.core.subject import Stage
 from assay.render.page.escape import code, esc, split_command
@@ -166,7 +166,7 @@ def _measure(outcomes: list[Outcome], rule: RuleTrace) -> Measure | None:
             m
             for o in outcomes
             for m in o.measures
-            if m.name == rule.measure and m.value == rule.value and o.check in (rule.check, o.check)
+            if o.check == rule.check and m.key == measure_key(rule.measure, rule.versus) and m.value == rule.value
         ),
         None,
     )
