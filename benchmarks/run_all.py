@@ -17,6 +17,7 @@ BENCHES = (
     "bench_ledger.py",
     "bench_gate.py",
     "bench_house.py",
+    "bench_detectors.py",
 )
 
 

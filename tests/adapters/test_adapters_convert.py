@@ -135,7 +135,7 @@ def test_bad_requests_are_one_line(tmp_path: Path, data: Any) -> None:
         ("the sample lacks b", lambda: to_onnx(model, wanted, pa.table({"q": [1]}), path)),
         ("the sample has no rows", lambda: to_onnx(model, wanted, data.table().slice(0, 0), path)),
         ("no predict_proba", lambda: to_onnx(LinearRegression(), wanted, data.table(), path)),
-        ("is none of False, True", lambda: to_onnx(model, wanted, data.table(), path, positive="x")),
+        (r"is none of its 2 classes \(false, true\)", lambda: to_onnx(model, wanted, data.table(), path, positive="x")),
         ("cannot score the sample", lambda: to_onnx(model, columns(data, "b", "a"), data.table(), path)),
         ("not a LightGBM text model", lambda: to_onnx(tmp_path / "torn.txt", wanted, data.table(), path)),
         ("not a LightGBM text model", lambda: to_onnx(tmp_path / "none.txt", wanted, data.table(), path)),

@@ -131,8 +131,8 @@ def test_labels_only_is_label_access(tmp_path: Path, data: Any, predictor: Any) 
         (2, {}, {"inputs": "a"}, "not a list"),
         (2, {}, {"threshold": "high"}, "not a number"),
         (2, {}, {"threshold": float("nan")}, "not a number"),
-        (2, {"classes": ["n", "p"]}, {"positive": "q"}, "none of its classes n, p"),
-        (2, {"classes": ["n", "p", "q"]}, {}, "none of its classes n, p, q"),
+        (2, {"classes": ["n", "p"]}, {"positive": "q"}, r"none of its 2 classes \(text\)"),
+        (2, {"classes": ["n", "p", "q"]}, {}, r"none of its 3 classes \(text\)"),
     ],
 )
 def test_a_model_that_does_not_fit_is_named(

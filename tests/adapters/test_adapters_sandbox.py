@@ -97,7 +97,7 @@ def test_isolation_is_full_with_and_without_namespaces(without: frozenset[str]) 
         assert found.rlimits
         assert found.landlock_abi >= 1
         assert set(found.proofs) == {
-            "read", "write", "socket", "local socket", "fork", "signal", "mode", "create", "memory", "exec",
+            "read", "write", "socket", "local socket", "fork", "signal", "owner", "mode", "create", "memory", "exec",
         }  # fmt: skip
         assert "succeeded" not in found.proofs.values()
         assert not (without and found.namespaces)
@@ -364,3 +364,27 @@ def test_the_filter_is_sound_for_both_architectures() -> None:
     assert len({n[0] for n in numbers}) == len(numbers)
     arm = [n[1] for n in numbers if n[1] >= 0]
     assert len(set(arm)) == len(arm)
+
+
+def test_a_descriptor_that_turns_readable_kills_nobody() -> None:
+    # Without namespaces and Landlock's own wall around signals (version 6), only seccomp stands in between.
+    victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    code = f"""
+import fcntl
+end, other = os.pipe()
+attempt("owner", lambda: fcntl.fcntl(end, fcntl.F_SETOWN, {victim.pid}))
+attempt("signal", lambda: fcntl.fcntl(end, 10, 9))
+attempt("async", lambda: fcntl.fcntl(end, fcntl.F_SETFL, os.O_ASYNC))
+attempt("ioctl", lambda: fcntl.ioctl(end, 0x5452, b"\\1\\0\\0\\0"))
+attempt("blocking", lambda: fcntl.fcntl(end, fcntl.F_SETFL, os.O_NONBLOCK))
+os.write(other, b"x")
+"""
+    try:
+        got = refusals(code, without=frozenset({"namespaces", "landlock"}), weak=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            victim.wait(0.2)
+    finally:
+        victim.kill()
+        victim.wait()
+    assert got.pop("blocking") == "REACHED"
+    assert set(got.values()) == {"EPERM"}, got

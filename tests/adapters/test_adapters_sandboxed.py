@@ -76,7 +76,7 @@ def test_models_fitted_on_frames_get_frames(tmp_path: Path, data: Any, predictor
     assert got.features == ("c", "a", "b")
     assert got.classes == ("bad", "good")
     np.testing.assert_array_equal(got.scores(data.table()), model.predict_proba(frame)[:, 0])
-    with pytest.raises(CouldNotLook, match="none of its classes bad, good"):
+    with pytest.raises(CouldNotLook, match=r"none of its 2 classes \(text\)"):
         predictor("m.pkl", data, positive="worse")
 
 
@@ -119,7 +119,7 @@ def test_inputs_that_do_not_fit_are_named(tmp_path: Path, data: Any, dataset: An
         predictor("dict.pkl", data)
     single = DecisionTreeClassifier().fit(numeric(data), np.zeros(200))
     (tmp_path / "single.pkl").write_bytes(pickle.dumps(single))
-    with pytest.raises(CouldNotLook, match="one class only"):
+    with pytest.raises(CouldNotLook, match=r"knows 1 class \(0.0\) only"):
         predictor("single.pkl", data, inputs=["a", "b"])
 
 

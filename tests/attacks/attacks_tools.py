@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from assay.attacks.space import KEEP, Space
+from assay.attacks.space import KEEP, Space, satisfied
+from assay.config.constraints import Constraint
 from assay.core.subject import Contract, Feature
 
 KINDS = {"amount": "integer", "hour": "integer", "shop": "category", "claims": "category", "age": "integer"}
@@ -101,3 +102,51 @@ class Flags:
 
     def close(self) -> None:
         return
+
+
+def _column(rng: Any, kind: int, n: int) -> tuple[Any, dict[str, Any], str]:
+    """(values, what the contract says of them, kind): a number, integers, steps, categories or an order."""
+    levels = tuple("abcdefg"[: int(rng.integers(2, 7))])
+    if kind == 0:
+        return rng.normal(size=n), {}, "number"
+    if kind == 1:
+        return rng.integers(0, int(rng.choice([3, 12, 500])), n), {"integer": True}, "integer"
+    if kind == 2:
+        return rng.integers(0, 9, n) * 2, {"min": 0, "max": 16, "step": 2}, "integer"
+    return rng.choice(levels, n), {"categories" if kind == 3 else "order": levels}, "category"
+
+
+def mixed(seed: int) -> tuple[Flags, Space, Any]:
+    """2 to 16 features of every kind, with directions, prices and in six of ten spaces a relation, drawn at random."""
+    rng, n = np.random.default_rng([seed, 77]), 400
+    columns, features, kinds = {}, {}, {}
+    for name in (f"f{i}" for i in range(int(rng.integers(2, 17)))):
+        columns[name], facts, kinds[name] = _column(rng, int(rng.integers(5)), n)
+        way = "both" if "categories" in facts else str(rng.choice(["both", "both", "up", "down"]))
+        features[name] = Feature(**facts, direction=way, cost=float(rng.choice([0.5, 1, 1, 2])))
+    names, numbers = tuple(columns), [name for name, kind in kinds.items() if kind != "category"]
+    relations: tuple[str, ...] = ()
+    if len(numbers) > 1 and rng.random() < 0.6:
+        a, b = rng.choice(numbers, 2, replace=False)
+        middle = [float(np.median(columns[x])) for x in (a, b)]
+        room = sum(middle) + float(np.std(columns[a]) + np.std(columns[b]))
+        relations = (str(rng.choice([f"{a} <= {middle[0]} or {b} >= {middle[1]}", f"{a} + {b} <= {room}"])),)
+    weight = {
+        x: {v: rng.normal() * 2 for v in sorted(set(columns[x].tolist()))}
+        if kinds[x] == "category"
+        else rng.normal() / (np.std(columns[x]) or 1)
+        for x in names
+    }
+
+    def total(c: dict[str, Any]) -> Any:
+        words = [[weight[x][v] for v in c[x]] if kinds[x] == "category" else weight[x] * c[x] for x in names]
+        return np.sum(words, axis=0)
+
+    cut = np.quantile(total(columns), 0.7)
+    model = Flags(names, lambda c: total(c) > cut)
+    rows = pa.table(columns)
+    rows = rows.filter(pa.array(satisfied(map(Constraint, relations), rows)))
+    flagged = model.flagged(rows)
+    contract = Contract(features=features, constraints=relations)
+    space = Space(rows.filter(pa.array(flagged)).slice(0, 24), contract, rows, kinds, names)
+    return model, space, rows.filter(pa.array(~flagged))

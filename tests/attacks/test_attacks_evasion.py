@@ -158,3 +158,42 @@ def test_what_works_for_one_row_is_tried_on_the_others() -> None:
 
     assert model.flagged(rows.slice(0, 60)).all()
     assert share(0, 60) > np.mean([share(i, 1) for i in range(10)]) + 0.2
+
+
+TIES = {
+    "equal": ("x == y", lambda rng, n: (lambda v: (v, v))(rng.integers(0, 6, n))),
+    "a sum": ("x + y <= 10", lambda rng, n: (rng.integers(4, 6, n), rng.integers(4, 6, n))),
+    "order": ("shop == 'a' or x <= 5", lambda rng, n: (rng.integers(0, 6, n), rng.integers(0, 6, n))),
+}
+
+
+@pytest.mark.parametrize("tie", TIES)
+@pytest.mark.parametrize("access", ["label", "score"])
+def test_inputs_that_a_relation_ties_move_together_at_what_exhaustive_search_finds(tie: str, access: str) -> None:
+    """Nothing to borrow from, and so many cheaper moves that combinations in order of cost end long before."""
+    rng, n = np.random.default_rng(1), 300
+    relation, draw = TIES[tie]
+    x, y = draw(rng, n)
+    others = tuple(f"z{i}" for i in range(8))
+    columns = {"x": x, "y": y, "shop": rng.choice(list("bc"), n), **{z: rng.integers(0, 10, n) for z in others}}
+    columns["shop"][0] = "a"
+    rows = pa.table(columns)
+    rows = rows.filter(pa.array(satisfied([Constraint(relation)], rows)))
+    number = Feature(min=0, max=9, integer=True, scale=1, cost=3.0)
+    features = {"x": number, "y": number, "shop": Feature(cost=4.0)}
+    kinds = {**dict.fromkeys(columns, "integer"), "shop": "category"}
+    beside = {z: Feature(min=0, max=9, integer=True, scale=9, cost=0.1) for z in others}
+    model = Flags(tuple(columns), lambda c: c["x"] < 8)
+    model.access = access
+    start = rows.slice(1, 20)
+    space = Space(
+        start, Contract(features={**features, **beside}, constraints=(relation,)), rows, kinds, model.features
+    )
+    found = attack(model, space, rows.slice(0, 0), access=access, limit=300, seed=0)
+    few = Space(start, Contract(features=features, constraints=(relation,)), rows, kinds, model.features)
+    best = [brute(model, few, r) for r in range(few.size)]
+    assert np.isfinite(best).all()
+    assert not (space.possible()[:, 0] & (space.axes[0].codes >= 8)).any()  # no single move does it
+    assert found.cost == pytest.approx(best)
+    assert (found.queries <= 300).all()
+    assert sanity.confirm(model, space, found) is found

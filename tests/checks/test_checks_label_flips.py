@@ -69,3 +69,42 @@ def test_what_has_no_source_is_blamed_on_no_source(bench: Bench) -> None:
 def test_one_seed_one_answer(bench: Bench) -> None:
     bench.table(payments(1200, 3), **FACTS)
     assert bench.ask(CHECK, "t", seed=9) == bench.ask(CHECK, "t", seed=9)
+
+
+def test_a_time_and_a_source_share_one_level(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    from assay.detectors import label_errors
+
+    table = payments(2000, 2)
+    day = {"day": [f"2026-01-{1 + i % 28:02d}" for i in range(2000)]}
+    asked: list[float] = []
+    monkeypatch.setattr(label_errors, "unlike_batches", lambda *a, **_: asked.append(a[4]) or ())
+    for options, levels in (
+        ({"source": "upload"}, [0.01]),
+        ({"source": "upload", "time": "day"}, [0.005, 0.005]),
+        ({"source": "merchant", "time": "merchant"}, [0.01]),
+    ):
+        asked.clear()
+        bench.ask(CHECK, bench.table({**table, **day}, **{**FACTS, **options}))
+        assert asked == levels, options
+
+
+def test_a_batch_told_by_a_row_says_how_rows_are_counted_and_shows_no_value(bench: Bench) -> None:
+    table = flip_labels(payments(6000, 5), "u17", 0.8, 5)
+    names = [f"Jane Roe {u}" for u in table["upload"]]
+    outcome = bench.ask(CHECK, bench.table({**table, "upload": names}, **FACTS), seed=5)
+    first = names.index("Jane Roe u17")
+    found = finding(outcome, f"upload that of row {first} (counting from 0) differ")
+    assert "Jane" not in str(outcome)
+    assert f"row {first} (counting from 0)" in found.fix
+
+
+def test_the_share_is_told_as_an_estimate_with_its_interval(bench: Bench) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=3000)
+    said_ = (x + rng.normal(size=3000) > 1).astype(int)
+    outcome = bench.ask(CHECK, bench.table({"x": x, "y": said_}, label="y", positive=1))
+    (found,) = outcome.findings
+    low, share, high = (found.evidence[k] for k in ("low", "share", "high"))
+    assert f"some {share:.1%} of the" in found.message
+    assert f"(95%: {low:.1%} to {high:.1%})" in found.message
+    assert "up to" not in found.message

@@ -21,6 +21,24 @@ def split(bench: Bench, holdout: Table, train: Table, **options: object) -> str:
 def test_an_honest_split_passes(bench: Bench) -> None:
     outcome = bench.ask(SPLIT, split(bench, payments(800, 2), payments(1500, 1)))
     assert (str(outcome.status), outcome.findings) == ("pass", ())
+    tolerated = measure(outcome, "data.split_leakage.tolerated")
+    assert measure(outcome, "data.split_leakage").low <= tolerated.value
+    assert 0.002 < tolerated.value < 0.02
+    assert tolerated.n == 800
+
+
+def test_shared_rows_between_sides_without_repeats_are_high_but_less_sure(bench: Bench) -> None:
+    """A leak, or rows that come again and a split freed of its repeats: the tables look the same either way."""
+    rng = np.random.default_rng(0)
+    train, hold = rng.normal(size=(1500, 3)), rng.normal(size=(800, 3))
+    hold[:40] = train[:40]
+    tables = [{f"x{i}": part[:, i] for i in range(3)} for part in (train, hold)]
+    bench.table(tables[0], "train")
+    found = finding(bench.ask(SPLIT, bench.table(tables[1], "hold", holdout_of="train")), "neither side repeats rows")
+    assert (str(found.severity), str(found.confidence), found.evidence["bare"]) == ("high", "medium", True)
+    bench.table({name: np.concatenate([c, c[100:130]]) for name, c in tables[0].items()}, "twice")
+    found = finding(bench.ask(SPLIT, bench.table(tables[1], "hold2", holdout_of="twice")), "are also in twice")
+    assert (str(found.severity), str(found.confidence), found.evidence["bare"]) == ("high", "high", False)
 
 
 def test_copied_rows_are_found_and_counted(bench: Bench) -> None:

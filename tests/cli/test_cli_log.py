@@ -54,7 +54,7 @@ def test_export_audit_prove_and_erase(kept: Office) -> None:
     said = kept.fine("log export log.jsonl --payloads --ledger ledger.db").out
     vkey = said.rpartition(" ")[2].strip()
     audit = ("log", "audit", "log.jsonl", "--vkey", vkey, "--against", "checkpoint.txt")
-    assert assay(*audit, cwd=kept.folder).out.startswith("holds: 5 entries")
+    assert assay(*audit, cwd=kept.folder).out.startswith("holds: 7 entries")
     flip(kept.folder / "log.jsonl", 0.4)
     refused = assay(*audit, cwd=kept.folder)
     assert refused.code in (1, 2)
@@ -64,13 +64,13 @@ def test_export_audit_prove_and_erase(kept: Office) -> None:
     assert "card" not in kept.fine("log erase 0 --ledger ledger.db --actor cleo --reason requested").out
     assert len(before)
     kept.fine("log verify --ledger ledger.db --against checkpoint.txt")
-    assert "holds: 6 entries" in kept.fine("log verify --ledger ledger.db").out
+    assert "holds: 8 entries" in kept.fine("log verify --ledger ledger.db").out
     assert one_line(kept("log erase 99 --ledger ledger.db --actor cleo --reason x"), "99", code=2)
 
 
 def test_proofs_are_checked_without_the_ledger(kept: Office) -> None:
     vkey = kept.fine("log verify --ledger ledger.db").out.split("verifier key: ")[1].strip()
-    (kept.folder / "entry.json").write_text(kept.fine("log prove 3 --ledger ledger.db").out)
+    (kept.folder / "entry.json").write_text(kept.fine("log prove 5 --ledger ledger.db").out)
     assert kept.examine(out="papers/dana.json").code == 0
     kept.gate()
     (kept.folder / "grown.json").write_text(kept.fine("log prove --since checkpoint.txt --ledger ledger.db").out)
@@ -81,7 +81,7 @@ def test_proofs_are_checked_without_the_ledger(kept: Office) -> None:
     def check(proof: str, *more: str) -> Done:
         return assay("log", "check-proof", proof, "--vkey", vkey, *more, cwd=kept.folder)
 
-    assert check("entry.json").out == "holds: entry 3 (decision) is in the log of 5 entries\n"
+    assert check("entry.json").out == "holds: entry 5 (decision) is in the log of 7 entries\n"
     assert one_line(check("entry.json", "--against", "now.txt"), "not checked against", code=2)
     grown = check("grown.json", "--against", "now.txt")
     assert grown.code == 0
@@ -91,7 +91,7 @@ def test_proofs_are_checked_without_the_ledger(kept: Office) -> None:
     assert one_line(assay("log", "check-proof", "entry.json", "--vkey", "x", cwd=kept.folder), "verifier key", code=2)
     (kept.folder / "torn.json").write_text((kept.folder / "entry.json").read_text()[:-20])
     assert one_line(check("torn.json"), "not a proof", code=1)
-    mend(kept.folder / "entry.json", '"actor": "policy:tiny"', '"actor": "policy:tidy"')
+    mend(kept.folder / "entry.json", '"actor": "policy:tiny v3"', '"actor": "policy:tidy v3"')
     assert one_line(check("entry.json"), "not of this entry", code=1)
 
 
@@ -112,20 +112,22 @@ def test_a_log_that_did_not_only_grow_has_no_proof_of_it(kept: Office) -> None:
 
 def test_the_list_goes_on_after_what_was_seen(kept: Office) -> None:
     whole = kept.fine("log list --ledger ledger.db").out.splitlines()
-    assert len(whole) == 5
+    assert len(whole) == 7
+    assert "tiny version 3" in whole[0]
+    assert "ALLOW by tiny version 3" in whole[5]
     assert kept.fine("log list --after 0 --ledger ledger.db").out.splitlines() == whole[1:]
-    assert kept.fine("log list --after 4 --ledger ledger.db").out == ""
+    assert kept.fine("log list --after 6 --ledger ledger.db").out == ""
 
 
 def test_an_erased_payload_is_gone_from_the_disk(kept: Office) -> None:
-    """The evidence of entry 0 names the project's model; after erasure no file beside the ledger does."""
+    """The evidence of an early entry names the project's model; after erasure no file beside the ledger does."""
     marker = b'"uri":"model.safetensors"'
 
     def where() -> list[str]:
         return [p.name for p in kept.folder.glob("ledger.db*") if marker in p.read_bytes()]
 
     assert where()
-    for index in range(5):
+    for index in range(7):
         kept.fine(f"log erase {index} --ledger ledger.db --actor cleo --reason requested")
     assert where() == []
     kept.fine("log verify --ledger ledger.db --against checkpoint.txt")

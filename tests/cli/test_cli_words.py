@@ -128,6 +128,25 @@ def test_a_draft_of_a_real_project_runs_unedited(robust: Path) -> None:
     assert (robust / "assay.yaml").read_bytes() == before
 
 
+@pytest.mark.parametrize("profile", ["starter", "team"])
+def test_a_draft_never_allows_a_model_that_nobody_judged(robust: Path, profile: str) -> None:
+    for name in ("assay.yaml", "policy.yaml"):
+        (robust / name).unlink()
+    assay("init", robust, "--profile", profile)  # no label: nothing can be measured
+    ran = assay("run", robust)
+    assert "INDETERMINATE" in ran.out
+    assert "performance.recall" in ran.out
+    assert ran.code == (0 if profile == "starter" else 3)
+
+
+def test_a_draft_invents_no_owner(tiny: Path) -> None:
+    (tiny / "assay.yaml").unlink()
+    (tiny / "policy.yaml").unlink()
+    assert assay("init", tiny).code == 0
+    assert report(assay("run", tiny, "-f", "json"))["body"]["system"]["owner"] == ""
+    assert "example.com" not in (tiny / "assay.yaml").read_text("utf-8")
+
+
 @pytest.mark.parametrize("profile", ["starter", "team", "regulated"])
 def test_a_draft_of_an_empty_folder_holds_together(tmp_path: Path, profile: str) -> None:
     folder = tmp_path / "my project: [odd] 'name' #1"

@@ -167,7 +167,7 @@ def test_ragged_exhibits_are_refused() -> None:
 
 def test_a_place_reads_as_people_write_it() -> None:
     assert str(Location(uri="f.zip", member="a.pkl", offset=28)) == "f.zip!a.pkl @ byte 28"
-    assert str(Location(uri="t.csv", column="age", row=3, line=5)) == "t.csv:5 column age row 3"
+    assert str(Location(uri="t.csv", column="age", row=3, line=5)) == "t.csv:5 column age row 3 (from 0)"
 
 
 def test_errors_are_one_line_with_what_where_and_fix() -> None:

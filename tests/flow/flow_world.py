@@ -96,6 +96,7 @@ class World:
         """A signed policy or roster."""
         path = self.root / name
         path.write_text(text)
+        signature_path(path).unlink(missing_ok=True)
         write_signature(path, sign_document(path, key, NOW - DAY)[1])
         return path
 

@@ -458,9 +458,9 @@ def test_the_ledger_holds_evidence_decision_and_verdict(world: World) -> None:
     gated = world.gate(world.everything(), key=GATE)
     with open_book(world.root / "ledger.db") as book:
         kinds = [entry.kind for entry in book.read()]
-    assert kinds == ["evidence", "signature", "approval", "approval", "decision", "verdict"]
+    assert kinds == ["policy", "roster", "evidence", "signature", "approval", "approval", "decision", "verdict"]
     assert gated.proof is not None
-    assert gated.proof.size == 5, "the checkpoint was taken before the verdict that carries it"
+    assert gated.proof.size == 7, "the checkpoint was taken before the verdict that carries it"
 
 
 def test_the_dossier_merges_bundles_and_keeps_who_vouches(world: World) -> None:
@@ -574,3 +574,120 @@ def test_a_refusal_that_was_erased_on_request_is_passed_over_and_leaves_a_tombst
     assert world.gate(papers, key=GATE).decision.verdict is A
     with open_book(world.root / "ledger.db") as log:
         assert [e.actor for e in log.read(kind="erasure")] == ["cleo"]
+
+
+# A ledger goes back to no older policy and no older roster
+
+
+@pytest.mark.parametrize(
+    ("old", "wanted"), [("version: 2", "older than version 3"), ("version: 3", "another than the")]
+)
+def test_a_laxer_policy_does_not_come_back(world: World, old: str, wanted: str) -> None:
+    papers = world.everything()
+    assert world.gate(papers, key=GATE).decision.verdict is A
+    lax = POLICY.replace("version: 3", old).replace("min: 0.6", "min: 0.1")
+    world.policy = world.document("policy.yaml", lax)
+    with pytest.raises(VerificationError, match=wanted):
+        world.gate(papers, key=GATE)
+    assert world.gate(papers).decision.verdict is A, "without the ledger nobody can know"
+
+
+def test_a_newer_policy_is_taken_and_the_same_one_again(world: World) -> None:
+    papers = world.everything()
+    for version in (3, 4, 4):
+        world.policy = world.document("policy.yaml", POLICY.replace("version: 3", f"version: {version}"))
+        assert world.gate(papers, key=GATE).decision.verdict is A
+    with open_book(world.root / "ledger.db") as book:
+        assert [e.kind for e in book.read() if e.kind in ("policy", "roster")] == ["policy", "roster", "policy"]
+
+
+def test_a_policy_of_another_name_is_another_policy(world: World) -> None:
+    papers = world.everything()
+    world.gate(papers, key=GATE)
+    world.policy = world.document(
+        "policy.yaml", POLICY.replace("policy: release\nversion: 3", "policy: canary\nversion: 1")
+    )
+    assert world.gate(papers, key=GATE).decision.verdict is A
+
+
+def test_a_roster_with_a_revoked_key_does_not_come_back(world: World) -> None:
+    papers = world.everything()
+    world.roster = world.document("roster.yaml", roster().replace("version: 1", "version: 2"))
+    world.gate(papers, key=GATE)
+    world.roster = world.document("roster.yaml", roster())
+    with pytest.raises(VerificationError, match="roster team version 1 is older than version 2 of this ledger"):
+        world.gate(papers, key=GATE)
+
+
+def test_what_is_no_policy_in_a_ledger_stops_the_gate(world: World) -> None:
+    with open_book(world.root / "ledger.db") as book:
+        book.append("policy", "sha256:" + "0" * 64, b"not a document", "someone")
+    with pytest.raises(VerificationError, match="ledger entry 0: holds no policy"):
+        world.gate(world.everything(), key=GATE)
+
+
+def test_a_version_is_signed_once(world: World) -> None:
+    from assay.attest.signature import write_signature
+    from assay.flow.papers import sign_document
+
+    path = world.policy
+    assert sign_document(path, OWNER, NOW)[0] == "policy", "the same bytes may be signed again"
+    for version in ("version: 3", "version: 2"):
+        path.write_text(POLICY.replace("version: 3", version).replace("min: 0.6", "min: 0.1"))
+        with pytest.raises(UsageError, match="version 3 was signed before"):
+            sign_document(path, OWNER, NOW)
+    path.write_text(POLICY.replace("version: 3", "version: 4"))
+    write_signature(path, sign_document(path, OWNER, NOW)[1])
+    assert world.gate(world.everything()).decision.verdict is A
+
+
+# What judges it
+
+
+def test_a_champion_brings_its_preprocessing(world: World) -> None:
+    line = "  model: {model: model.onnx, data: train, threshold: 0.31}"
+    text = (world.project / "assay.yaml").read_text()
+    champion = "  champion: {model: old.onnx, data: train, threshold: 0.31, preprocessing: prep.onnx}"
+    (world.project / "assay.yaml").write_text(text.replace(line, f"{line[:-1]}, champion: champion}}\n{champion}"))
+    (world.project / "old.onnx").write_bytes(b"old")
+    (world.project / "prep.onnx").write_bytes(b"prep")
+    first = world.release()
+    assert {m.name for m in first.materials if m.role == "champion"} == {"champion", "champion.preprocessing"}
+    (world.project / "prep.onnx").write_bytes(b"a worse one")
+    assert world.release().digest != first.digest
+
+
+# What did not count is said
+
+
+def test_what_was_set_aside_is_in_the_decision_and_evidences_nothing(world: World) -> None:
+    from assay.flow.coverage import coverage_of
+
+    loose = world.report(change={"robustness.evasion": {"parameters": {"cost": 0.1}}})
+    decision = world.gate([world.evidence(loose, name="loose.json"), *world.everything()[1:]]).decision
+    assert "robustness.evasion" not in decision.counted
+    assert "the policy asks for" in decision.aside["robustness.evasion"][0]
+    covered = {s for c in coverage_of(loose, decision) for e in c.entries if e.state == "evidenced" for s in e.checks}
+    assert "robustness.evasion" not in covered
+    assert "artifact.pickle-code" in covered
+
+
+def test_what_the_decision_does_not_rest_on_is_said(world: World) -> None:
+    from assay.flow.dossier import dossier_of
+    from assay.render.text import render_text
+
+    bent = world.report(
+        change={
+            "data.duplicates": {"status": Status.OPEN, "reason": "torn", "complete": False},
+            "robustness.evasion": {"parameters": {"cost": 0.1}},
+        }
+    )
+    world.policy = world.document(
+        "policy.yaml", POLICY.replace("  - findings: {severity: high, unwaived_max: 0}\n", "")
+    )
+    papers = [world.evidence(bent, name="bent.json"), *world.everything()[1:]]
+    dossier = dossier_of(world.gate(papers))
+    assert [o.check for o in dossier.unread()] == ["data.duplicates"]
+    text = render_text(dossier)
+    assert "not asked  data.duplicates on train is open, and no rule reads it" in text
+    assert "set aside  robustness.evasion ran with" in text

@@ -159,3 +159,16 @@ def test_torn_and_bent_proofs_are_refused_in_one_line(
         with pytest.raises(VerificationError) as caught:
             check_proof(bad, vkey, against=old)
         assert "\n" not in str(caught.value)
+
+
+def test_a_name_given_twice_is_refused_wherever_it_stands(ledger: Ledger) -> None:
+    fill(ledger, 2)
+    data = said(prove_entry(ledger, 1)).decode()
+    assert check_proof(data.encode(), ledger.vkey).entry is not None
+    for name in ("checkpoint", "entry", "index", "proof", "\\u0069ndex"):
+        plain = name.replace("\\u0069", "i")
+        start = data.index(f'"{plain}":')
+        for value in ("0", '"forged"', data[start:].partition(": ")[2].partition("\n")[0].rstrip(",{") or "{}"):
+            twice = f'{data[:start]}"{name}": {value}, {data[start:]}'
+            with pytest.raises(VerificationError, match="not a proof of a log"):
+                check_proof(twice.encode(), ledger.vkey)

@@ -7,7 +7,22 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from policy_facts import DS, NOW, OTHER, RELEASE, SEC, fact, facts, finding, judge, measure, outcome, policy, verdict
+from policy_facts import (
+    DS,
+    NOW,
+    OTHER,
+    RELEASE,
+    SEC,
+    approval,
+    fact,
+    facts,
+    finding,
+    judge,
+    measure,
+    outcome,
+    policy,
+    verdict,
+)
 
 from assay.core.decision import Facts, OutcomeFact, Verdict
 from assay.core.finding import Severity, Status
@@ -299,6 +314,11 @@ CONTRACT = [
     ("{mutable: [amount, area]}", TERMS, A, "both of them"),
     ("{mutable: [amount, age]}", TERMS, D, "one is declared out of reach"),
     ("{mutable: [price]}", TERMS, D, "nothing is said of it"),
+    ("{immutable: [age]}", TERMS, A, "no other is out of reach"),
+    ("{immutable: [age, amount]}", TERMS, A, "what may be out of reach need not be"),
+    ("{immutable: []}", TERMS, D, "one is out of reach that may not be"),
+    ("{immutable: [amount]}", TERMS, D, "another one is"),
+    ("{immutable: []}", replace(TERMS, contract=Contract(features={"decoy": Feature()})), A, "nothing is out of reach"),
     (f"{{digest: {TERMS.digest}}}", TERMS, A, "the very terms that were agreed"),
     (f"{{digest: {TERMS.digest}}}", replace(TERMS, model={"positive": 0}), D, "another fact about the model"),
     (f"{{digest: {TERMS.digest}, mutable: [age]}}", TERMS, D, "pinned, but one is out of reach"),
@@ -315,13 +335,25 @@ def test_contract(rule: str, terms: Terms | None, wanted: Verdict, why: str) -> 
 
 @pytest.mark.parametrize(
     ("materials", "wanted"),
-    [({"holdout": OTHER}, A), ({"holdout": RELEASE}, D), ({"champion": OTHER}, D), ({}, D)],
+    [
+        ({"holdout": (OTHER,)}, A),
+        ({"holdout": (RELEASE,)}, D),
+        ({"champion": (OTHER,)}, D),
+        ({}, D),
+        ({"holdout": (OTHER, RELEASE)}, D),
+    ],
 )
-def test_what_judges_it_can_be_pinned(materials: dict[str, str], wanted: Verdict) -> None:
+def test_what_judges_it_can_be_pinned(materials: dict[str, tuple[str, ...]], wanted: Verdict) -> None:
     given = facts(PASS, terms=TERMS, materials=materials)
     line = judge(given, policy(f"contract: {{materials: {{holdout: '{OTHER}'}}}}")).trace[1]
     assert line.verdict is wanted
     assert ("holdout" in line.reason) is (wanted is D)
+
+
+def test_a_champion_is_pinned_with_its_preprocessing() -> None:
+    given = facts(PASS, terms=TERMS, materials={"champion": (OTHER, RELEASE)})
+    assert judge(given, policy(f"contract: {{materials: {{champion: ['{RELEASE}', '{OTHER}']}}}}")).verdict is A
+    assert judge(given, policy(f"contract: {{materials: {{champion: '{OTHER}'}}}}")).verdict is D
 
 
 def test_a_dearer_attack_is_another_contract() -> None:
@@ -387,3 +419,29 @@ def test_a_missing_measure_says_who_could_have_given_it(name: str, given: Facts,
 def test_a_measure_under_a_check_that_does_not_give_it_is_no_measure() -> None:
     slipped = fact(outcome("data.label-flips", measures=(measure(),)))
     assert verdict(facts(slipped), policy("measure: {name: performance.recall, min: 0.6}")) is I
+
+
+# What mends it
+
+MENDS = [
+    (facts(PASS), "outcome: {check: x.b}", ""),
+    (facts(PASS, expected={"x.b": ("model",)}), "outcome: {check: x.b}", "assay run"),
+    (facts(fact(outcome("x.a"), at=NOW - timedelta(days=99))), "outcome: {check: x.a, max_age: 9d}", "assay run"),
+    (facts(PASS, defaults={"x.a": {"cost": 3}}), "outcome: {check: x.a}", "`checks:` in assay.yaml"),
+    (facts(PASS, versions={"x.a": 2}), "outcome: {check: x.a}", "assay run"),
+    (facts(PASS), "measure: {name: performance.recall, min: 0.5}", ""),
+    (facts(PASS), "approvals: {roles: [security]}", "assay approve . --role security --key security.key"),
+    (facts(PASS), "approvals: {roles: [security], exclude: author}", "assay approve . --role security"),
+    (
+        facts(PASS, approvals=(approval(),), authors=()),
+        "approvals: {roles: [security], exclude: author}",
+        "assay sign MODEL",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "rule", "wanted"), MENDS, ids=[f"{r} → {w}" for _, r, w in MENDS])
+def test_a_rule_that_could_not_be_judged_says_what_mends_it(given: Facts, rule: str, wanted: str) -> None:
+    line = judge(given, policy(rule)).trace[1]
+    assert line.verdict is I
+    assert wanted in line.fix

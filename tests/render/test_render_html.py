@@ -104,7 +104,7 @@ def test_denial_says_why_in_order_and_links_the_chain() -> None:
     assert "4 rules deny" in text
     assert "1 could not be judged" in text
     assert "What blocks it" in text
-    assert "assay approve --role compliance" in text
+    assert "assay approve . --role compliance" in text
     for link in ("Data", "Training", "Model", "Package", "Approval", "Live"):
         assert link in text
 
@@ -166,7 +166,7 @@ def test_observe_mode_says_would() -> None:
     text = Page(render_html(replace(dossier, decision=replace(dossier.decision, mode="observe")))).text
     assert "would DENY" in text
     assert "Observed, not enforced." in text
-    assert "exit 0" in text
+    assert "Exit code 0" in text
 
 
 def test_open_rules_of_one_cause_are_one_block() -> None:
@@ -235,7 +235,7 @@ def test_refused_approval_denies_in_words() -> None:
     text = Page(render_html(replace(dossier, decision=decision))).text
     assert "M. Okafor (compliance) refused: the label problem is not understood." in text
     assert "Approval was refused" in text
-    assert "One thing, worst first. Clear it and" in text
+    assert "One thing, what denies first. Clear it and" in text
 
 
 def test_training_is_hollow_without_signature_or_commit() -> None:

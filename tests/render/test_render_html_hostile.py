@@ -92,3 +92,46 @@ def test_the_poison_really_reaches_the_page() -> None:
     html = render_html(poisoned(samples.deny(), "<b>poison</b>"))
     assert html.count("&lt;b&gt;poison&lt;/b&gt;") > 100
     assert "<b>poison</b>" not in html
+
+
+def printed() -> str:
+    """The style's rules for paper."""
+    style = render_html(samples.empty())
+    style = style[style.index("<style>") : style.index("</style>")]
+    return style[style.index("@media print") :]
+
+
+def test_paper_folds_nothing_and_hides_only_what_is_told_elsewhere() -> None:
+    rules = re.findall(r"([^{}]+)\{([^{}]*)\}", printed())
+    hidden = {name for names, what in rules if "display:none" in what for name in names.split(",")}
+    assert hidden == {".bar", ".skip", "svg.w", "summary::-webkit-details-marker"}
+    assert "svg.n{display:block" in printed()
+    assert "details::details-content{content-visibility:visible" in printed()
+    assert "thead{display:table-header-group}" in printed()
+    assert "color-scheme:light" in printed()
+
+
+@pytest.mark.parametrize("name", sorted(samples.SAMPLES))
+def test_nothing_else_is_folded_than_what_paper_opens(name: str) -> None:
+    html = render_html(samples.SAMPLES[name]())
+    assert html.count("<details") == html.count('<details class="fig-nums"')
+
+
+def test_a_narrow_screens_rules_do_not_reach_paper() -> None:
+    html = render_html(samples.empty())
+    assert re.findall(r"@media \((?:max|min)-width", html) == []
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_the_foot_of_a_page_holds_nothing_but_letters_and_digits(text: str) -> None:
+    html = render_html(poisoned(samples.deny(), text))
+    foot = re.search(r'@bottom-left\{content:"([^}]*)";font', html)
+    assert foot is not None
+    assert re.fullmatch(r"[A-Za-z0-9 ]*", foot[1])
+
+
+def test_a_long_word_in_a_tables_head_may_break() -> None:
+    html = render_html(poisoned(samples.deny(), "w" * 50))
+    heads = re.findall(r'<th scope="col"[^>]*>(w[^/]*)</th>', html)
+    assert heads
+    assert all(len(part) <= 14 for head in heads for part in head.split("<wbr>"))

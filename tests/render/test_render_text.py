@@ -31,6 +31,8 @@ open[robustness.evasion]  could not be judged: lightgbm is not installed
              1 finding, at most 0 allowed
              = fix   mend it
 
+  not asked  robustness.evasion on model is open, and no rule reads it
+
 4 checks · 1 subject · 1 failed · 1 open · 1 passed · 1 n/a      DENY  release 4f1c4f1c  policy 9a2e9a2e  4.2 s
 """
 

@@ -137,3 +137,16 @@ def test_resamples_keep_both_classes_and_their_seed() -> None:
     assert (weights[:, target].sum(axis=1) == 7).all()
     assert (weights.sum(axis=1) == 100).all()
     assert (weights == c.bootstrap_weights(target, 50, 9)).all()
+
+
+def test_the_interval_of_a_ratio_covers_and_holds_its_estimate() -> None:
+    covered = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        whole = rng.exponential(size=60)
+        part = whole * rng.beta(2, 3, size=60)
+        low, high = c.ratio_interval(part, whole, seed, draws=400)
+        assert 0 <= low <= part.sum() / whole.sum() <= high <= 1
+        covered += low <= 0.4 <= high
+    assert covered / 300 >= 0.91
+    assert c.ratio_interval(np.zeros(5), np.ones(5), 0) == (0.0, 0.0)

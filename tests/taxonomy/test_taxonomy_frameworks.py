@@ -8,7 +8,17 @@ import pytest
 
 from assay.checks.index import INDEX
 from assay.engine.registry import load
-from assay.taxonomy.frameworks import _data, _items, crosswalk, crosswalk_subjects, frameworks, resolve
+from assay.taxonomy.frameworks import (
+    MITIGATION,
+    MITIGATIONS,
+    TOO_MUCH,
+    _data,
+    _items,
+    crosswalk,
+    crosswalk_subjects,
+    frameworks,
+    resolve,
+)
 
 GATE = {"gate.approvals", "gate.evidence", "gate.waivers"}
 MANIFEST = {"manifest.system", "manifest.features", "manifest.training"}
@@ -47,6 +57,19 @@ def test_no_check_claims_fairness_or_privacy_that_it_does_not_measure() -> None:
     for subject in crosswalk_subjects():
         own = load(subject).spec.tags if subject in INDEX else ()
         assert not {*own, *crosswalk(subject)} & set(measured), subject
+
+
+def test_measuring_an_attack_is_no_mitigation() -> None:
+    named = {s: {t for t in crosswalk(s) if t.startswith(MITIGATION)} for s in crosswalk_subjects()}
+    assert {s: tuple(tags) for s, tags in named.items() if tags} == MITIGATIONS
+    assert all(resolve(t) for tags in MITIGATIONS.values() for t in tags)
+
+
+def test_what_claims_too_much_would_be_claimed() -> None:
+    topics, used = _data("topics"), _data("crosswalk")
+    for subject, tag in TOO_MUCH:
+        assert any(tag in topics[t]["tags"] for t in used[subject]), "nothing to leave out"
+        assert tag not in crosswalk(subject)
 
 
 def test_each_crosswalk_topic_exists() -> None:

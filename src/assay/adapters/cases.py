@@ -53,11 +53,12 @@ class ModelCase:
         *,
         weak_sandbox: bool = False,
         champions: int = 1,
+        memory: int = 0,
         datasets: dict[str, Dataset] | None = None,
     ) -> None:
         self.name, self.subject, self.contract = subject.name, subject, contract
         self._subjects, self._root = subjects, root
-        self._weak, self._champions = weak_sandbox, champions
+        self._weak, self._champions, self._memory = weak_sandbox, champions, memory
         # Shared with the champion, so that a table that both read is opened once.
         self._datasets: dict[str, Dataset] = {} if datasets is None else datasets
         self._used: BasePredictor | None = None  # since notes were last taken
@@ -114,6 +115,7 @@ class ModelCase:
             self.contract,
             weak_sandbox=self._weak,
             champions=self._champions - 1,
+            memory=self._memory,
             datasets=self._datasets,
         )
 
@@ -156,7 +158,7 @@ class ModelCase:
         if subject is None:
             return None
         if subject.name not in self._datasets:
-            self._datasets[subject.name] = open_dataset(subject, self._root, self.contract)
+            self._datasets[subject.name] = open_dataset(subject, self._root, self.contract, memory=self._memory)
         return self._datasets[subject.name]
 
 
@@ -167,9 +169,11 @@ def open_model(
     contract: Contract | None = None,
     *,
     weak_sandbox: bool = False,
+    memory: int = 0,
 ) -> ModelCase:
     """The case of a model subject; `subject.reads` maps data, holdout and champion to names in `subjects`.
 
-    Nothing is opened yet: each property raises what `open_dataset` and `open_predictor` raise, when it is first read.
+    `memory` is how many bytes each table may use, 0 for the default. Nothing is opened yet: each property raises what
+    `open_dataset` and `open_predictor` raise, when it is first read.
     """
-    return ModelCase(subject, subjects, root, contract or Contract(), weak_sandbox=weak_sandbox)
+    return ModelCase(subject, subjects, root, contract or Contract(), weak_sandbox=weak_sandbox, memory=memory)

@@ -18,7 +18,7 @@ from assay.adapters.convert_lightgbm import booster_of, booster_to_onnx
 from assay.adapters.encode import numbers
 from assay.adapters.extras import library
 from assay.adapters.onnx_predictor import OnnxPredictor
-from assay.adapters.predictor_base import listing
+from assay.adapters.predictor_base import class_words, listing
 from assay.adapters.tables import Column
 from assay.adapters.values import same_value
 from assay.core.errors import CouldNotLook, InputError
@@ -157,8 +157,7 @@ def _place(classes: tuple[Any, ...], positive: Any, where: str) -> int:
     for index, value in enumerate(classes):
         if same_value(value, positive):
             return index
-    shown = listing([str(c) for c in classes])
-    raise InputError(f"positive value {visible(str(positive), 40)!r} is none of {shown}", where=where)
+    raise InputError(f"`positive` is none of its {class_words(classes)}", where=where, fix="name one of them")
 
 
 def _lightgbm_attempts(model: Any, columns: tuple[Column, ...], sample: ArrowTable) -> list[_Attempt]:

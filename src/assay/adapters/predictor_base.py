@@ -109,10 +109,20 @@ def positive_index(subject: Subject, data: Dataset | None, classes: tuple[Any, .
     binary = len(classes) == 2 and same_value(classes[0], 0) and same_value(classes[1], 1)
     if not declared and (binary or (positive is None and len(classes) == 2)):
         return 1
-    shown = listing([str(c) for c in classes])
     if positive is None:
-        raise CouldNotLook(f"{subject.uri}: has classes {shown}; say which one is `positive:`")
-    raise CouldNotLook(f"{subject.uri}: positive value {visible(str(positive), 40)!r} is none of its classes {shown}")
+        raise CouldNotLook(f"{subject.uri}: has {class_words(classes)}; say which one is `positive:`")
+    whose = "`positive:`" if declared or data is None else f"`positive:` of {data.subject.uri}"
+    raise CouldNotLook(f"{subject.uri}: {whose} is none of its {class_words(classes)}; it has to name one of them")
+
+
+def class_words(classes: tuple[Any, ...]) -> str:
+    """How many classes of which types; truth values by name. Others may be customers' words: they stay out."""
+    count = f"{len(classes)} class{'es' if len(classes) != 1 else ''}"
+    words = [str(value).lower() for value in classes]
+    if set(words) <= {"0", "1", "0.0", "1.0", "true", "false"}:
+        return f"{count} ({', '.join(words)})"
+    kinds = {"str": "text", "int": "whole numbers", "float": "numbers", "bool": "truth values"}
+    return f"{count} ({' and '.join(sorted({kinds.get(type(value).__name__, 'other') for value in classes}))})"
 
 
 def require_columns(where: str, wanted: tuple[str, ...], data: Dataset | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import json
 import mmap
 import os
@@ -192,6 +193,7 @@ def _prove(config: dict[str, Any]) -> dict[str, str]:
         "local socket": _attempt(lambda: call("socket", 1, 1, 0)),
         "fork": _attempt(fork),
         "signal": _attempt(lambda: os.kill(os.getpid(), 0)),
+        "owner": _attempt(lambda: fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())),
         "mode": _attempt(lambda: os.chmod(config["canary"], 0o600)),
         "create": _attempt(lambda: os.mkdir("proof.d")),
         "memory": _attempt(lambda: mmap.mmap(-1, config["memory"] + (1 << 20))),

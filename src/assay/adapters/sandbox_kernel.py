@@ -215,11 +215,17 @@ def _program(machine: str, pid: int) -> bytes:
         argument(0) + op(jump_equal, 0, 0, 5) + argument(2) + op(jump_equal, 0, 0, 3)
         + argument(2, high=True) + op(jump_equal, 0, 0, 1) + pass_on + deny
     )  # fmt: skip
+    # A descriptor's owner gets signals of any number when it turns readable: a way to kill that asks no kill.
+    owner = argument(1) + b"".join(op(jump_equal, command, 0, 1) + deny for command in (8, 10, 15, 1024, 1026))
+    owner += op(jump_equal, 4, 0, 3) + argument(2) + op(jump_set, 0x2000, 0, 1) + deny + pass_on
+    device = argument(1) + b"".join(op(jump_equal, command, 0, 1) + deny for command in (0x5452, 0x8901, 0x8902))
+    device += pass_on
     out = op(load, 4) + op(jump_equal, audit_arch, 1, 0) + op(ret, kill) + op(load, 0)
     # Also catches x86's second numbering (x32), whose calls have bit 30 set.
     out += op(jump_ge, _LAST_KNOWN + 1, 0, 1) + op(ret, enosys)
     out += on(435, op(ret, enosys)) + on(437, op(ret, enosys))  # clone3, openat2
     out += on((56, 220)[column], clone) + on((257, 56)[column], open_at) + on((2, -1)[column], open_old)
+    out += on((72, 25)[column], owner) + on((16, 29)[column], device)  # fcntl, ioctl
     out += on((234, 131)[column], own_signal) + on((302, 261)[column], read_limit)
     for numbers in _DENIED.values():
         out += on(numbers[column], deny)

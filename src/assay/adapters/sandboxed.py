@@ -12,6 +12,7 @@ from typing import IO, BinaryIO
 from assay.adapters.extras import library
 from assay.adapters.predictor_base import (
     BasePredictor,
+    class_words,
     declared_inputs,
     positive_index,
     require_columns,
@@ -64,7 +65,7 @@ class SandboxedPredictor(BasePredictor):
         elif self._method == "predict" and facts.classes is None:
             self._positive = 1  # a regressor: its answer is the score
         elif len(classes) == 1:
-            raise CouldNotLook(f"{self.where}: knows one class only ({visible(str(classes[0]), 40)})")
+            raise CouldNotLook(f"{self.where}: knows {class_words(tuple(classes))} only")
         else:
             self._positive = 1
         if self._method == "decision_function" and len(self.classes) > 2:

@@ -10,6 +10,7 @@ from assay.adapters.encode import Encoded, encode
 from assay.adapters.extras import library
 from assay.adapters.tables_read import (
     MAX_BYTES,
+    MAX_MEMORY,
     check_file,
     connect,
     detect,
@@ -173,14 +174,15 @@ def open_dataset(
     root: Path,
     contract: Contract | None = None,
     *,
-    memory: str = "",
+    memory: int = 0,
     max_bytes: int = MAX_BYTES,
 ) -> Dataset:
     """The dataset at `subject.uri` under `root`, read whole and typed.
 
     A CSV is read as text and a column gets the narrowest type that fits *every* value, so nothing is coerced or lost.
-    `memory` is DuckDB's limit, as "4GB". Raises InputError for a file that is absent, empty, torn, ragged, too large or
-    not a table, MissingExtra without the `ml` extra.
+    `memory` is how many bytes of it may be used (MAX_MEMORY if 0): a table that needs more is refused by what its
+    metadata says. Raises InputError for a file that is absent, empty, torn, ragged, too large or not a table,
+    MissingExtra without the `ml` extra.
     """
     path = Path(os.path.realpath(root / subject.uri))
     where = subject.uri
@@ -191,7 +193,7 @@ def open_dataset(
     layout = detect(path, where, subject.options)
     connection = connect(path, memory)
     try:
-        load_raw(connection, path, layout, where, subject.options)
+        load_raw(connection, path, layout, where, subject.options, memory or MAX_MEMORY)
         contract = contract or Contract()
         columns, rows = build(connection, contract, where, sniff=layout.format == "csv")
         return Dataset(connection, subject, path, digest, contract, columns, rows)

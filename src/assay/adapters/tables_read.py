@@ -11,12 +11,15 @@ from typing import Any
 import msgspec
 
 from assay.adapters.extras import library
+from assay.adapters.tables_size import MAX_CELL, arrow_size, parquet_size, refuse_bomb
 from assay.core.errors import InputError, os_words
 from assay.core.text import visible
 
 MAX_BYTES = 8 << 30
+# Of memory for one table, as much as a worker has. IEEE-CIS fraud (590,540 × 434), KDD Cup 1999 (4.9 million × 42) and
+# HIGGS (11 million × 29, 320 million values) stay below it.
+MAX_MEMORY = 6 << 30
 MAX_COLUMNS = 10_000
-MAX_CELL = 1_000_000
 _MAX_NAME = 1_000
 _SNIFF_BYTES = 1 << 20
 _SEPARATORS = (",", ";", "\t", "|")
@@ -169,8 +172,11 @@ def _numeric(cell: str) -> bool:
     return True
 
 
-def connect(path: Path, memory: str = "") -> Any:
-    """An in-memory DuckDB that can read this one file and nothing else: no extensions, no network, no spill to disk."""
+def connect(path: Path, memory: int = 0) -> Any:
+    """An in-memory DuckDB that can read this one file and nothing else: no extensions, no network, no spill to disk.
+
+    `memory` in bytes is what it shares with the rest of the process; 0 leaves it at most of the machine's.
+    """
     duckdb = library("duckdb")
     config = {
         "autoinstall_known_extensions": False,
@@ -182,7 +188,7 @@ def connect(path: Path, memory: str = "") -> Any:
         "threads": 1,  # the order of rows and sums must not depend on the machine
     }
     if memory:
-        config["memory_limit"] = memory
+        config["memory_limit"] = f"{memory * 9 // 10}B"
     connection = duckdb.connect(":memory:", config=config)
     # Timestamps with a zone are read in UTC on every machine; the progress bar must not write to a terminal.
     connection.execute("SET TimeZone='UTC'")
@@ -193,18 +199,24 @@ def connect(path: Path, memory: str = "") -> Any:
     return connection
 
 
-def load_raw(connection: Any, path: Path, layout: Layout, where: str, options: dict[str, Any]) -> None:
-    """Fill the table `raw` from the file, every row or none. Raises InputError."""
+def load_raw(
+    connection: Any, path: Path, layout: Layout, where: str, options: dict[str, Any], max_memory: int = MAX_MEMORY
+) -> None:
+    """Fill the table `raw` from the file, every row or none. Raises InputError, also for one that is too large."""
     duckdb = library("duckdb")
     try:
         if layout.format == "csv":
             _load_csv(connection, path, layout, options)
         elif layout.format == "parquet":
-            connection.execute("CREATE TABLE raw AS SELECT * FROM read_parquet(?)", [_plain(path, where)])
+            plain = _plain(path, where)
+            refuse_bomb(parquet_size(connection, plain), where, max_memory)
+            connection.execute("CREATE TABLE raw AS SELECT * FROM read_parquet(?)", [plain])
         else:
-            _load_arrow(connection, path, where)
+            _load_arrow(connection, path, where, max_memory)
     except duckdb.OutOfMemoryException:
         raise InputError("does not fit in memory", where=where, fix="take a sample of the rows") from None
+    except ValueError:
+        raise InputError(f"is a torn or damaged {layout.format.capitalize()} file", where=where) from None
     except duckdb.Error as error:
         raise InputError(_reason(str(error), layout), where=where, fix=_fix(layout)) from None
 
@@ -232,7 +244,7 @@ def _plain(path: Path, where: str) -> str:
     return str(path)
 
 
-def _load_arrow(connection: Any, path: Path, where: str) -> None:
+def _load_arrow(connection: Any, path: Path, where: str, max_memory: int) -> None:
     pa = library("pyarrow")
     ipc = library("pyarrow.ipc")
     feather = library("pyarrow.feather")
@@ -241,11 +253,10 @@ def _load_arrow(connection: Any, path: Path, where: str) -> None:
             magic = source.read(4)
             source.seek(0)
             if magic == b"FEA1":
-                table = feather.read_table(str(path), memory_map=False)
-            elif magic == b"ARRO":
-                table = ipc.open_file(source).read_all()
+                table = feather.read_table(str(path), memory_map=False)  # its first version packs nothing
             else:
-                table = ipc.open_stream(source).read_all()
+                refuse_bomb(arrow_size(path), where, max_memory)
+                table = (ipc.open_file if magic == b"ARRO" else ipc.open_stream)(source).read_all()
             # Offsets in a hostile file can point anywhere; nothing may read the buffers before this.
             table.validate(full=True)
             check_names(tuple(table.column_names), where)

@@ -7,7 +7,8 @@ from typing import Any, Literal
 import msgspec
 
 from assay.adapters.extras import library
-from assay.adapters.tables_read import MAX_CELL, check_names, ident
+from assay.adapters.tables_read import check_names, ident
+from assay.adapters.tables_size import MAX_CELL
 from assay.core.errors import InputError
 from assay.core.subject import Contract, Feature
 from assay.core.text import visible

@@ -1,10 +1,11 @@
 """Evasion by asking only for the decision: the cheapest permitted change after which a flagged row passes.
 
 Searches in turn, each bounded by the cheapest success so far and by a share of the queries a row may ask. Where a row
-has more single moves than it can ask, the ends of each feature come first, bisected. Then single moves and then
-combinations are asked in order of cost, so that a search that runs to its end leaves nothing cheaper among the
-candidates. With access to scores one descends greedily. What is left of the queries borrows values from rows that
-pass, takes back what was not needed, and exchanges one change for cheaper ones. All rows are asked in one batch.
+has more single moves than it can ask, the ends of each feature come first, bisected. Then single moves, moves of two
+inputs that a relation ties together, and then combinations are asked in order of cost, so that a search that runs to
+its end leaves nothing cheaper among the candidates. With access to scores one descends greedily. What is left of the
+queries borrows values from rows that pass, takes back what was not needed, and exchanges one change for cheaper ones.
+All rows are asked in one batch.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from assay.attacks.order import cheapest, exchanges, rank, spread
 from assay.attacks.space import KEEP, Array, Space
+from assay.attacks.ties import joint
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
 
 CHUNK = 24
@@ -23,9 +25,15 @@ HEARD = 64
 STARTS = 12
 FIRST, ROUNDS = 5, 20
 SINGLES = {"label": 0.4, "score": 0.25}  # shares of the queries a row may ask
-COMBINATIONS = 0.65  # up to there, all before it counted
+COMBINATIONS, ASSURED = 0.65, 0.15  # up to there, all before it counted; and at least so much, whatever was before
+TIED = 0.15  # moves of two inputs that a relation ties together
 DESCENT, SPARED = 0.2, 0.35
 TRIED_AGAIN = 12
+
+
+def assured(limit: int) -> int:
+    """How many combinations a row may ask at least, of `limit` queries in all, whatever it asked before."""
+    return max(1, int(limit * ASSURED))
 
 
 class Evaded(msgspec.Struct, frozen=True):
@@ -144,23 +152,35 @@ class Search:
         cheaper = (self.prices < self.best[:, None]).sum(axis=1)
         self.covered = at >= cheaper
 
+    def tied(self, progress: Progress) -> None:
+        """Ask moves of two inputs that a relation ties together, in order of cost, until one evades."""
+        if not self.space.constraints:
+            return
+        ids, choice = joint(self.space)
+        cheaper = self.space.cost(ids, choice) < self.best[ids]
+        ids, choice = ids[cheaper], choice[cheaper]
+        walks = {int(row): iter(choice[ids == row]) for row in np.unique(ids)}
+        most = np.minimum(self.queries + int(self.limit * TIED), self.limit)
+        self._walk(walks, most, progress, "two at a time")
+
     def combinations(self, progress: Progress) -> None:
         """Ask combinations in order of cost until one evades or none is cheaper than the known."""
         walks = {i: cheapest(self.space, i, float(self.best[i])) for i in range(self.space.size)}
-        ended = self._walk(walks, int(self.limit * COMBINATIONS), progress, "in order of cost")
+        most = np.maximum(self.limit * COMBINATIONS, self.queries + assured(self.limit)).astype(int)
+        ended = self._walk(walks, np.minimum(most, self.limit), progress, "in order of cost")
         self.settled = self.covered & ended
 
     def exchange(self, progress: Progress) -> None:
         """Give back one move of the cheapest success for a cheaper one elsewhere, again and again."""
         rows = np.flatnonzero(~self.settled & np.isfinite(self.best))
         walks = {i: exchanges(self.space, i, self.choice[i]) for i in rows.tolist()}
-        self._walk(walks, self.limit, progress, "by exchange", again=True)
+        self._walk(walks, np.full(self.space.size, self.limit), progress, "by exchange", again=True)
 
     def _walk(
-        self, walks: dict[int, Iterator[Array]], most: int, progress: Progress, what: str, *, again: bool = False
+        self, walks: dict[int, Iterator[Array]], most: Array, progress: Progress, what: str, *, again: bool = False
     ) -> Array:
-        """Ask what each row's walk gives until one evades, or `most` queries are asked in all; with `again` a success
-        starts a new walk from it. Gives the rows (n,) whose walk was not cut short.
+        """Ask what each row's walk gives until one evades, or the row has asked `most` (n,) queries in all; with
+        `again` a success starts a new walk from it. Gives the rows (n,) whose walk was not cut short.
         """
         start, ended = len(walks), np.ones(self.space.size, dtype=bool)
         given = np.zeros(self.space.size, dtype=int)  # a walk that breaks relations only must end too
@@ -168,7 +188,7 @@ class Search:
             ids: list[int] = []
             choices: list[Array] = []
             for row in list(walks):
-                room = min(CHUNK, most - int(self.queries[row]), 2 * self.limit - int(given[row]))
+                room = min(CHUNK, int(most[row] - self.queries[row]), 2 * self.limit - int(given[row]))
                 taken = [c for _, c in zip(range(room), walks[row], strict=False)]
                 given[row] += len(taken)
                 ids += [row] * len(taken)
@@ -222,7 +242,8 @@ class Search:
             place = rank(ids[order])
             tops = order[(place == 0)]
             tops = tops[(gain[tops] > 0) & ~np.isin(ids[tops], ids[evades])]
-            tops = tops[self.left()[ids[tops]] > self.limit * SPARED]
+            spared = max(self.limit * SPARED, assured(self.limit) + 2 * TRIED_AGAIN)
+            tops = tops[self.left()[ids[tops]] > spared]
             state[ids[tops]], score[ids[tops]] = choice[tops], scores[tops]
             most = np.lexsort((scores, ids))  # the largest drops too, or the cheapest feature fills the list alone
             again = np.union1d(order[place < TRIED_AGAIN], most[rank(ids[most]) < TRIED_AGAIN])
@@ -238,9 +259,8 @@ class Search:
         """Start from the values of rows that pass, later from some of them too; take back what was not needed."""
         for round_ in rounds if len(self.donors) else ():
             progress(round_, rounds.stop, "from rows that pass")
-            rows = np.flatnonzero(
-                ~self.settled & (self.left() > self.limit // 8) & (np.isinf(self.best) | (round_ >= FIRST))
-            )
+            spared = self.limit // 8 if round_ >= FIRST else assured(self.limit) + STARTS
+            rows = np.flatnonzero(~self.settled & (self.left() > spared) & (np.isinf(self.best) | (round_ >= FIRST)))
             ids = np.repeat(rows, STARTS)
             whole = np.arange(len(ids)) % 2 == 0 if round_ else np.ones(len(ids), dtype=bool)
             picked = self.rng.choice(len(self.donors), size=len(ids), p=self.worth / self.worth.sum())
@@ -334,6 +354,7 @@ def attack(
     search = Search(predictor, space, passing, access, limit, seed)
     search.ends()
     search.singles()
+    search.tied(progress)
     search.borrow(range(FIRST), progress)
     if access == "score":
         search.descend(progress)

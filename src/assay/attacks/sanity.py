@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from copy import copy
+from itertools import islice
 from math import comb
 
 import msgspec
 import numpy as np
 
-from assay.attacks.evasion import SINGLES, Evaded, attack
+from assay.attacks.evasion import SINGLES, Evaded, assured, attack
+from assay.attacks.order import cheapest
 from assay.attacks.space import KEEP, Array, Space
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor
 
 ROWS = 24
 PAIRS, DRAWS, CLOSEST = 2, 12, 8
+TOGETHER = 3  # moves that one hole may need at once
 DEARER = 1.5
 DONORS = 8
 SURE = 0.01
@@ -113,9 +117,12 @@ def refuse_blind(
     """Planted holes must be found at what they cost: one for each row that one move reaches, and holes that need two.
 
     Of single moves: half-spaces up and down, and one value or category alone, behind no more single moves than an
-    attack may ask; they must be found at the least cost. Of pairs: two features must both be moved; the cheapest pair
-    may be behind more combinations than an attack can ask, so it must be found at no more than 1.5 times its cost.
-    Raises CouldNotLook when the attack misses one, or none can be planted.
+    attack may ask; they must be found at the least cost. Of pairs that lie anywhere: two features must both be moved;
+    the cheapest pair may be behind more combinations than an attack can ask, so it must be found at no more than 1.5
+    times its cost, and rows to borrow from lie inside. Of combinations behind no more of them than an attack may ask:
+    two or three features must take one value each, inside their range as a rule, and no row that could be borrowed
+    from is given; they must be found at the least cost. Raises CouldNotLook when the attack misses one, or none can be
+    planted.
     """
     rng = np.random.default_rng(seed)
     can = space.possible()
@@ -124,9 +131,12 @@ def refuse_blind(
         raise CouldNotLook("the sanity test could not plant a hole: no single change of a row keeps `constraints:`")
     planted = [("one change", holes, least, 1.0, passing)]
     planted += [("two changes", *pair, DEARER, _inside(space, passing, pair[0])) for pair in _pairs(space, can, rng)]
+    planted.append(("several changes at once", *_together(space, assured(limit), rng), 1.0, passing.slice(0, 0)))
     numbered = copy(space)
     numbered.rows = space.rows.append_column(_ROW, [np.arange(space.size)])
     for what, holes, least, dearer, donors in planted:
+        if not np.isfinite(least).any():
+            continue
         model = Planted(predictor, space, holes, access)
         found = attack(model, numbered, donors, access=access, limit=limit, seed=seed)
         there = np.isfinite(least)
@@ -184,6 +194,37 @@ def _pairs(space: Space, can: Array, rng: np.random.Generator) -> list[tuple[Hol
         if np.isfinite(least).any():
             drawn.append((holes, least))
     return sorted(drawn, key=lambda pair: -np.isfinite(pair[1]).sum())[:PAIRS]
+
+
+def _together(space: Space, most: int, rng: np.random.Generator) -> tuple[Holes, Array]:
+    """A hole for each row that only two or three moves at once reach, every choice of axes in turn; its cost (n,).
+
+    One value on each axis, behind at most `most` combinations in order of cost; inf for rows where none keeps every
+    relation. Were a hole wider, or rows that lie in it given, it would be found by trying ends, or by borrowing alone.
+    """
+    uses: Counter[tuple[int, ...]] = Counter()
+    j, code = np.zeros((space.size, TOGETHER), dtype=int), np.full((space.size, TOGETHER), np.nan)
+    least = np.full(space.size, np.inf)
+    for row in range(space.size):
+        ahead = islice(cheapest(space, row, np.inf), most)
+        choices = np.array([c for c in ahead if (c != KEEP).sum() <= TOGETHER], dtype=np.int16)
+        if not len(choices):
+            continue
+        ids = np.full(len(choices), row)
+        choices = choices[space.valid(space.build(ids, choices))]
+        by_axes: dict[tuple[int, ...], list[Array]] = {}
+        for choice in choices[rng.permutation(len(choices))]:
+            by_axes.setdefault(tuple(np.flatnonzero(choice != KEEP).tolist()), []).append(choice)
+        if not by_axes:
+            continue
+        axes = min(by_axes, key=lambda key: uses[key])
+        uses[axes] += 1
+        choice = by_axes[axes][0]
+        for place in range(TOGETHER):
+            a = axes[min(place, len(axes) - 1)]
+            j[row, place], code[row, place] = a, space.axes[a].codes[row, choice[a]]
+        least[row] = space.cost(np.array([row]), choice[None])[0]
+    return Holes(j, np.zeros(j.shape, dtype=int), code), least
 
 
 def _least(space: Space, holes: Holes) -> Array:

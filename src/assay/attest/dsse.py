@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from assay.attest.keys import PrivateKey, PublicKey
+from assay.core import strict_json
 from assay.core.errors import VerificationError
 
 MAX_ENVELOPE = 64 * 1024 * 1024
@@ -100,7 +101,7 @@ def _open(envelope: bytes, where: str, max_bytes: int) -> tuple[_Envelope, bytes
     if len(envelope) > max_bytes:
         raise VerificationError(f"the envelope is larger than {max_bytes} bytes", where=where)
     try:
-        opened = msgspec.json.decode(envelope, type=_Envelope)
+        opened: _Envelope = strict_json.decode(envelope, _Envelope)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise VerificationError(
             f"not a DSSE envelope: {one_line(error)}", where=where, fix="give the file that `assay` signed"

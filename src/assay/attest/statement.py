@@ -15,6 +15,7 @@ import msgspec
 
 from assay.attest import dsse
 from assay.attest.keys import PrivateKey, PublicKey
+from assay.core import strict_json
 from assay.core.errors import VerificationError
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -105,7 +106,8 @@ def claimed(envelope: bytes, *, where: str = "") -> Statement:
 def decode(data: bytes, kind: type[T], what: str, where: str = "") -> T:
     """JSON as `kind`; every way to be malformed becomes one VerificationError line."""
     try:
-        return msgspec.json.decode(data, type=kind)
+        decoded: T = strict_json.decode(data, kind)
+        return decoded
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise VerificationError(f"malformed {what}: {dsse.one_line(error)}", where=where) from None
 

@@ -31,7 +31,9 @@ from assay.cli.common import (
     "--threshold", type=Finite(), default=0.5, show_default=True, help="The score from which the model flags."
 )
 @click.option(
-    "--threat", type=FILE, help="A YAML file with `features:` and `constraints:`: what an attacker can change."
+    "--threat",
+    type=FILE,
+    help="What an attacker can change: assay.yaml, or a YAML file with its `features:` and `constraints:`.",
 )
 @click.option("--train", type=FILE, help="The training data, for the scale of each feature  [default: --data].")
 @click.option("--cost", type=Finite(0, min_open=True), default=3.0, show_default=True, help="The budget.")
@@ -59,7 +61,8 @@ def command(
 ) -> None:
     """Attack MODEL: a model file with --data, --label and --threat, or a project folder with assay.yaml.
 
-    For a project the manifest's own data, threat and budget are used.
+    For a project the manifest's own data, threat and budget are used. `features:` declares every input of the model,
+    one a line: `Sex: {mutable: false}`, `Amount: {min: 0, max: 500, cost: 2}`, `Day: {categories: [Mon, Tue]}`.
     """
     from assay.core.dossier import Dossier
 

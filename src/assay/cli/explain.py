@@ -8,12 +8,14 @@ import click
 @click.command("explain")
 @click.argument("word", required=False)
 def command(word: str | None) -> None:
-    """Say what WORD means: a check (artifact.pickle-code), a measure (performance.recall) or a noun (Release).
+    """Say what WORD means: a check (artifact.pickle-code), a measure (performance.recall), a noun (Release), or a
+    framework's entry (eu-ai-act:Art.15).
 
     Without WORD it lists checks and nouns.
     """
-    from assay.core.glossary import GLOSSARY
+    from assay.core.glossary import GLOSSARY, SOURCES
     from assay.engine.registry import check_ids, load
+    from assay.taxonomy.frameworks import resolve
 
     if word is None:
         for check_id in check_ids():
@@ -29,8 +31,12 @@ def command(word: str | None) -> None:
         click.echo(f"{noun}\n\n{GLOSSARY[noun]}")
     elif word in giving:
         click.echo(explain_check(giving[word]))
+    elif word in SOURCES:
+        click.echo("\n".join([word, "", SOURCES[word], "", *_evidence_for(word)]))
+    elif resolve(word) is not None:
+        click.echo(_explain_tag(word))
     else:
-        _unknown(word, (*check_ids(), *giving, *GLOSSARY))
+        _unknown(word, (*check_ids(), *giving, *GLOSSARY, *SOURCES))
 
 
 def _unknown(word: str, known: tuple[str, ...]) -> None:
@@ -45,7 +51,6 @@ def _unknown(word: str, known: tuple[str, ...]) -> None:
 def explain_check(check_id: str) -> str:
     """A check's documentation as plain text: the docstring, what it asks, its parameters and its frameworks."""
     from assay.engine.registry import load
-    from assay.taxonomy.frameworks import crosswalk, resolve
 
     check = load(check_id)
     spec = check.spec
@@ -56,9 +61,32 @@ def explain_check(check_id: str) -> str:
     lines += [f"Measures   {key}" for key in spec.measures]
     for parameter in check.parameters:
         lines.append(f"Parameter  {parameter.name}: {parameter.text} = {parameter.default!r}")
-    for tag in dict.fromkeys((*spec.tags, *crosswalk(spec.id))):
+    return "\n".join([*lines, *_evidence_for(check_id, spec.tags)])
+
+
+def _evidence_for(source: str, own: tuple[str, ...] = ()) -> list[str]:
+    """The framework entries that a check, a rule of the gate or a part of the manifest gives evidence for."""
+    from assay.taxonomy.frameworks import crosswalk, resolve
+
+    lines = []
+    for tag in dict.fromkeys((*own, *crosswalk(source))):
         info = resolve(tag)
         if info is not None:
             note = "" if info.verified else "  (label not verified)"
             lines.append(f"Evidence   {tag}  {info.name}{note}")
-    return "\n".join(lines)
+    return lines
+
+
+def _explain_tag(tag: str) -> str:
+    """A framework's entry, and what can give evidence for it."""
+    from assay.flow.coverage import sources_by_tag
+    from assay.taxonomy.frameworks import resolve
+
+    info = resolve(tag)
+    assert info is not None
+    lines = [f"{tag}  {info.name}", "", f"{info.framework}, {info.edition}", info.url]
+    if not info.verified:
+        lines.append("This label was not verified against the publisher's text.")
+    sources = sources_by_tag().get(tag, ())
+    said = [f"Evidence   {source}" for source in sources] or ["Nothing in this version gives evidence for it."]
+    return "\n".join([*lines, "", *said])

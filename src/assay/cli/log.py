@@ -27,13 +27,15 @@ def command() -> None:
 @LEDGER
 @click.option("--after", type=click.IntRange(-1), default=-1, help="Show only what follows this index.")
 def list_(ledger: Path, after: int) -> None:
-    """Show the entries, oldest first."""
+    """Show the entries, oldest first: index, time, kind, digest of what it speaks of, who wrote it, what it says."""
     from assay.core.text import visible
+    from assay.flow.book import said_in
 
     with _open(ledger) as book:
         for e in book.read(after):
             subject = e.subject_digest.removeprefix("sha256:")[:8]
-            click.echo(f"{e.index:>6}  {e.at}  {visible(e.kind):<10} {subject:<8}  {visible(e.actor)}")
+            who, said = visible(e.actor, 24), said_in(book, e)
+            click.echo(f"{e.index:>6}  {e.at}  {visible(e.kind):<10} {subject:<8}  {who:<24}  {said}".rstrip())
 
 
 @command.command("verify")

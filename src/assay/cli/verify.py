@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--roster-version", type=int, default=0, help="The oldest version of the roster that you accept.")
 @click.option("--revoked", multiple=True, metavar="DIGEST", help="A Release that must not ship any more (may repeat).")
 @click.option("--policy", "policy_name", default="", help="The name of the policy that must have decided.")
+@click.option("--policy-digest", default="", help="The digest, sha256:…, of the policy that must have decided.")
 @click.option(
     "--log-key",
     type=FILE,
@@ -38,6 +39,7 @@ def command(
     roster_version: int,
     revoked: tuple[str, ...],
     policy_name: str,
+    policy_digest: str,
     log_key: Path | None,
 ) -> None:
     """Verify PATH: a verdict, or a signed model, policy or roster (its signature lies beside it).
@@ -45,9 +47,14 @@ def command(
     Exit 0 only when everything holds; 1 names what does not.
     """
     from assay.attest import statement as st
+    from assay.core.errors import InputError, UsageError
     from assay.core.protocols import system_clock
     from assay.flow.papers import kind_of, read_paper
 
+    if not path.exists():
+        raise InputError("no such file", where=str(path), fix="name a verdict, or what was signed")
+    if policy_digest and not (policy_digest.startswith("sha256:") and st.is_sha256(policy_digest[7:])):
+        raise UsageError("is not sha256: and 64 hex digits", where="--policy-digest", fix="copy the whole digest")
     trusted = [public_key(k) for k in keys]
     now = system_clock()
     data = read_paper(path) if path.is_file() else b""
@@ -59,6 +66,7 @@ def command(
         vkeys = (parse_vkey(read_paper(log_key).decode("utf-8", "replace").strip()),) if log_key is not None else ()
         demand = Demand(
             policy_name=policy_name,
+            policy_digest=policy_digest,
             min_policy_version=policy_version,
             min_roster_version=roster_version,
             revoked=revoked,

@@ -57,8 +57,8 @@ class OutcomeRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ContractRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What the model may be judged on: the digest of the Release's terms, inputs that an attacker can change, and by
-    role the digests of what judges it (holdout, champion).
+    """What the model may be judged on: the digest of the Release's terms, inputs that an attacker can change, the only
+    inputs that may be out of reach (`immutable`), and by role the digests of what judges it (holdout, champion).
 
     Whoever is judged writes the feature contract and names its judges; without this rule costlier moves, an easy
     holdout or a weak champion flatter every figure.
@@ -66,7 +66,8 @@ class ContractRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     digest: Digest | None = None
     mutable: tuple[str, ...] = ()
-    materials: dict[Literal["holdout", "champion", "training-data", "environment"], Digest] = {}
+    immutable: tuple[str, ...] | None = None
+    materials: dict[Literal["holdout", "champion", "training-data", "environment"], Digest | tuple[Digest, ...]] = {}
 
 
 class ApprovalsRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -123,9 +124,10 @@ class PolicyFile(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True,
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """A policy with the digest of its bytes and, for each rule, its line and its text."""
+    """A policy with its text, the digest of its bytes and, for each rule, its line and its words."""
 
     file: PolicyFile
+    text: str
     digest: str
     uri: str
     lines: tuple[int, ...]
@@ -156,7 +158,7 @@ def policy_from(data: bytes, name: str) -> Policy:
     count = range(len(file.require))
     lines = tuple(document.line(f"$.require[{i}]") for i in count)
     texts = tuple(_text(document.value["require"][i]) for i in count)
-    return Policy(file=file, digest=digest_bytes(data), uri=name, lines=lines, texts=texts)
+    return Policy(file=file, text=data.decode(), digest=digest_bytes(data), uri=name, lines=lines, texts=texts)
 
 
 def _check_durations(document: Document, file: PolicyFile) -> None:
@@ -182,7 +184,7 @@ def _check_rule(document: Document, at: str, rule: Rule) -> None:
     if len(given) != 1:
         raise document.error(at, f"needs exactly one of {', '.join(KINDS)}", "split the rule")
     if rule.contract is not None and rule.contract == ContractRule():
-        raise document.error(f"{at}.contract", "asks for nothing", "give digest, mutable or materials")
+        raise document.error(f"{at}.contract", "asks for nothing", "give digest, mutable, immutable or materials")
     measure = rule.measure
     if measure is not None:
         absolute = measure.min is not None or measure.max is not None

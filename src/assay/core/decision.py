@@ -124,7 +124,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     release: str
     terms: Terms | None = None
-    materials: dict[str, str] = {}
+    materials: dict[str, tuple[str, ...]] = {}
     outcomes: tuple[OutcomeFact, ...] = ()
     approvals: tuple[ApprovalFact, ...] = ()
     waivers: tuple[WaiverFact, ...] = ()
@@ -188,7 +188,10 @@ class PolicyRef(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """Allow, deny or indeterminate, with the trace of every rule. `preview` when unsigned facts or policy were read."""
+    """Allow, deny or indeterminate, with the trace of every rule. `preview` when unsigned facts or policy were read.
+
+    `counted` are the checks of which an outcome was admitted; `aside` says, by check, why others were not.
+    """
 
     schema: Schema = SCHEMA
     verdict: Verdict
@@ -199,5 +202,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     trace: tuple[RuleTrace, ...]
     approvals: tuple[ApprovalFact, ...] = ()
     waivers: tuple[WaiverFact, ...] = ()
+    counted: tuple[str, ...] = ()
+    aside: dict[str, tuple[str, ...]] = {}
     preview: bool = False
     preview_reason: str = ""

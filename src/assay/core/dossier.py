@@ -9,6 +9,7 @@ import msgspec
 
 from assay.core.canonical import SCHEMA, Schema
 from assay.core.decision import Decision
+from assay.core.finding import Outcome, Status
 from assay.core.report import Report
 
 
@@ -73,7 +74,10 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dossier(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a page about one release shows. Nothing in it was computed for show."""
+    """Everything that a page about one release shows. Nothing in it was computed for show.
+
+    `holders` are the roster's people by role; `owner` is the one whose key signed the policy, "" where it names none.
+    """
 
     schema: Schema = SCHEMA
     report: Report
@@ -81,4 +85,16 @@ class Dossier(msgspec.Struct, frozen=True, kw_only=True):
     vouches: tuple[Vouch, ...] = ()
     signatures: tuple[SignedMaterial, ...] = ()
     coverage: tuple[Coverage, ...] = ()
+    holders: dict[str, tuple[str, ...]] = {}
+    owner: str = ""
     proof: Proof | None = None
+
+    def unread(self) -> tuple[Outcome, ...]:
+        """The outcomes that found something or stayed open, and that no rule of the policy reads."""
+        if self.decision is None:
+            return ()
+        read = {check for rule in self.decision.trace for check in rule.covers}
+        said = self.report.body.outcomes
+        return tuple(
+            o for o in said if o.check not in read and (o.status in (Status.FAIL, Status.OPEN) or not o.complete)
+        )

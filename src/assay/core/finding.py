@@ -74,7 +74,7 @@ class Location(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
         if self.column:
             text += f" column {self.column}"
         if self.row is not None:
-            text += f" row {self.row}"
+            text += f" row {self.row} (from 0)"
         return f"{text} @ byte {self.offset}" if self.offset is not None else text
 
 

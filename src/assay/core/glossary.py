@@ -43,3 +43,13 @@ GLOSSARY: dict[str, str] = {
     "Sandbox": "The child process in which a pickled model is loaded: no network, no files but its own, no other "
     "process. It proves that before it loads anything.",
 }
+
+SOURCES: dict[str, str] = {
+    "gate.approvals": "An approvals rule of the policy was met: people of the roles that it names signed this Release.",
+    "gate.evidence": "Every evidence bundle speaks of this Release, and none contradicts another.",
+    "gate.waivers": "A finding was waived by people whom the policy lets waive, with a reason and an end date.",
+    "manifest.features": "assay.yaml says what an attacker can change (`features:`). Declared, not examined.",
+    "manifest.system": "assay.yaml names owner, purpose and risk (`system:`). Declared, not examined.",
+    "manifest.training": "assay.yaml names the commit of the training code (`training:`). Declared, not examined.",
+}
+"""What gives evidence for a framework's entry beside the checks."""

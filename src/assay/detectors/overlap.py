@@ -13,6 +13,7 @@ Array = Any
 DIGITS = 6
 SPECIFIC, LIKELY = 3, 5
 ENRICHED = 4  # copies drawn from doubled rows make 2; rows that come again by nature 7 to 37 (spambase 10, Adult 9)
+BARE = 0.1
 HALF = 0.4629583  # numbers of few decimals lie on 0.5 exactly, where a jitter would tip them over
 
 
@@ -25,7 +26,10 @@ class Overlap(msgspec.Struct, frozen=True, kw_only=True):
     `likely` how many in their five rarest: the first rather too many, the second nearer to what coarse tables share.
     `repeated` says that the first table repeats its own rows about as often as the second shares them (at most that
     often, at least half), and that the shared rows are those it repeats: so honest splits look whose second table lost
-    its repeats, whatever `most` says.
+    its repeats, whatever `most` says. `bare` says that repeats inside either table explain less than a tenth of what is
+    shared: so a leak between tables of unique rows looks, and so does an honest split of a table whose rows come again
+    if both sides were freed of their repeats afterwards. Nothing in the tables tells the two apart: the shared rows'
+    values are no commoner than others' (on spambase a shared row has the commoner values in 52 of 100 pairs).
     `first` is the first shared row (0-based) of the second table, or None.
     """
 
@@ -36,6 +40,7 @@ class Overlap(msgspec.Struct, frozen=True, kw_only=True):
     chance: float
     likely: float
     repeated: bool
+    bare: bool
     first: int | None
 
 
@@ -74,7 +79,7 @@ def overlap(first: Any, second: Any, label: str = "") -> Overlap:
     return Overlap(
         rows=rows, shared=shared, other_label=other, most=max(min(mine[1], theirs[1]), theirs[0]),
         chance=chance, likely=likely, repeated=0 < mine[0] <= 2 * high and low <= mine[1] and _enriched(count, both),
-        first=int(places[0]) if len(places) else None,
+        bare=max(mine[0], theirs[0]) * rows < BARE * shared, first=int(places[0]) if len(places) else None,
     )  # fmt: skip
 
 

@@ -194,9 +194,11 @@ def _open(task: Task, name: str, root: Path) -> Any:
     if subject.kind is Kind.DATASET:
         from assay.adapters.tables import open_dataset
 
-        return open_dataset(subject, root, task.contract)
+        return open_dataset(subject, root, task.contract, memory=task.limits.bytes)
     if subject.kind is Kind.MODEL:
         from assay.adapters.cases import open_model
 
-        return open_model(subject, task.subjects, root, task.contract, weak_sandbox=task.weak_sandbox)
+        return open_model(
+            subject, task.subjects, root, task.contract, weak_sandbox=task.weak_sandbox, memory=task.limits.bytes
+        )
     raise NotApplicable(f"{subject.kind} subjects cannot be opened by this version")

@@ -24,6 +24,8 @@ def dossier_of(gated: Gated) -> Dossier:
         vouches=gated.joined.vouches,
         signatures=gated.joined.signatures,
         coverage=coverage_of(report, gated.decision),
+        holders=gated.people.holders,
+        owner=gated.people.name_of(gated.decision.policy.signed_by),
         proof=gated.proof,
     )
 

@@ -14,16 +14,23 @@ MODELS = (".onnx", ".pkl", ".pickle", ".joblib", ".safetensors", ".gguf", ".pt",
 TABLES = (".csv", ".parquet", ".arrow", ".feather")
 SKIPPED = {".git", ".venv", "venv", "node_modules", "__pycache__", ".assay", "site-packages"}
 HOLDOUT = ("holdout", "test", "valid", "eval")
+CHAMPION = ("champion", "baseline", "previous", "incumbent")
 MOST_FILES = 20_000
 
 _RULES = {
     "starter": """\
   - findings: {severity: critical, unwaived_max: 0}
+  - findings: {severity: high, unwaived_max: 0}
+  - outcome: {check: "artifact.*", status: pass}
+  - measure: {name: performance.recall, min: 0.50, bound: lower95}
+  - measure: {name: robustness.evasion.recall_under_attack, min: 0.30, bound: lower95}
 """,
     "team": """\
   - findings: {severity: critical, unwaived_max: 0}
   - findings: {severity: high, unwaived_max: 0}
   - outcome: {check: "artifact.*", status: pass}
+  - measure: {name: performance.recall, min: 0.50, bound: lower95}
+  - measure: {name: robustness.evasion.recall_under_attack, min: 0.30, bound: lower95}
   - approvals: {roles: [security], distinct: 1, exclude: author}
 """,
     "regulated": """\
@@ -70,7 +77,12 @@ def look_around(root: Path) -> Found:
                 tables.append(path.as_posix())
             elif path.suffix.lower() in MODELS and (path.suffix.lower() != ".txt" or _is_lightgbm(root / path)):
                 models.append(path.as_posix())
+    models.sort(key=_is_champion)  # stable: an incumbent model is not the one that is to ship
     return Found(tuple(models), tuple(tables))
+
+
+def _is_champion(uri: str) -> bool:
+    return any(word in Path(uri).stem.lower() for word in CHAMPION)
 
 
 def _is_lightgbm(path: Path) -> bool:
@@ -85,9 +97,13 @@ def draft_manifest(root: Path, found: Found, label: str | None) -> str:
     """The text of assay.yaml. What could not be guessed is a comment that says what to write."""
     lines = [
         "# Drafted by `assay init`. Read it, mend it, then: assay run",
-        f"system: {{name: {_word(root.resolve().name)}, owner: you@example.com, purpose: say what it decides}}",
+        "system:",
+        f"  name: {_word(root.resolve().name)}",
+        "  # owner: who answers for it",
+        "  # purpose: what it decides, about whom",
+        "  # risk: high, limited or minimal",
         "",
-        "subjects:",
+        "subjects:" if found.models or found.tables else "subjects: {}",
     ]
     train = next((t for t in found.tables if not _is_holdout(t)), None)
     holdout = next((t for t in found.tables if _is_holdout(t)), None)
@@ -99,11 +115,12 @@ def draft_manifest(root: Path, found: Found, label: str | None) -> str:
         lines.append(f"  holdout: {{dataset: {_quoted(holdout)}{facts}{of}}}")
     if found.models:
         reads = (", data: train" if train else "") + (", holdout: holdout" if holdout else "")
-        lines.append(f"  model: {{model: {_quoted(found.models[0])}{reads}, threshold: 0.5}}")
+        lines.append(
+            f"  model: {{model: {_quoted(found.models[0])}{reads}, threshold: 0.5}}    # the score from which it flags"
+        )
         lines += [f"  # also found: {m}" for m in found.models[1:6]]
     if not found.models and not found.tables:
         lines += ["  # no model or table was found; for example:", "  # model: {model: models/model.onnx}"]
-        lines[3] = "subjects: {}"
     if found.tables and not label:
         lines.append("  # name the label of the tables: label: COLUMN, positive: VALUE")
     lines += [
@@ -124,7 +141,8 @@ def draft_policy(profile: str) -> str:
     return (
         "# The release policy. Its owner signs it: assay sign policy.yaml --key owner.key\n"
         f"policy: release\nversion: 1\nmode: {_OBSERVE if observes(profile) else 'enforce'}\n"
-        "waivers: {roles: [security], longest: 90d}\nrequire:\n" + _RULES[profile]
+        "waivers: {roles: [security], longest: 90d}\n"
+        "require:    # the bounds are drafts: write what you promise\n" + _RULES[profile]
     )
 
 

@@ -16,7 +16,7 @@ from assay.attest.note import read_checkpoint
 from assay.attest.statement import APPROVAL, SIGNATURE
 from assay.attest.vsa import Resource, Verdict, sign_verdict
 from assay.config.policy_file import Policy
-from assay.core.canonical import digest_bytes, digest_of
+from assay.core.canonical import digest_bytes, digest_of, short
 from assay.core.decision import Decision, OutcomeFact, Roster, Signer
 from assay.core.dossier import Proof, Vouch
 from assay.core.errors import UsageError, VerificationError
@@ -24,6 +24,7 @@ from assay.core.protocols import Log
 from assay.core.report import Report
 from assay.core.version import __version__
 from assay.engine.task import seed_for
+from assay.flow.book import Document
 from assay.flow.join import Bundle, Joined, facts_of, join, vouches_of
 from assay.flow.papers import Paper, People, open_paper, paper_from, trusted_policy, trusted_roster
 from assay.ledger.entry import ErasedPayload
@@ -35,6 +36,7 @@ class Gated(msgspec.Struct, frozen=True, kw_only=True):
 
     decision: Decision
     joined: Joined
+    people: People
     verdict: bytes = b""
     checkpoint: str = ""
     proof: Proof | None = None
@@ -72,11 +74,13 @@ def gate(
 
     Raises VerificationError for a policy, roster or paper whose signature does not hold: nothing is decided then.
     With `log` every approval, refusal and model signature of this Release that was ever handed to it counts as well, so
-    that whoever collects the papers can leave out neither a refusal nor the author. With `log` and `key` the decision
-    is written down first and the verdict carries the checkpoint.
+    that whoever collects the papers can leave out neither a refusal nor the author; nor does it go back to an older
+    policy or roster (a laxer rule, a key that was revoked since), or take two of one version. With `log` and `key` the
+    decision is written down first and the verdict carries the checkpoint.
     """
     policy = trusted_policy(policy_path, policy_owner)
     roster = trusted_roster(roster_path, roster_owner)
+    new = _new_documents(log, policy, roster, policy_owner.id, roster_owner.id) if log is not None else {}
     people = People(roster, now)
     given = [open_paper(path, people) for path in papers]
     joined = join(given)
@@ -89,27 +93,73 @@ def gate(
     if log is None:
         if key is not None:
             raise UsageError("a verdict needs a ledger", fix="add --ledger FILE")
-        return Gated(decision=decision, joined=joined)
+        return Gated(decision=decision, joined=joined, people=people)
     encoded = msgspec.json.encode(decision, order="deterministic")
+    for kind, document in new.items():
+        log.append(kind, document.digest, msgspec.json.encode(document), document.signed_by)
     for bundle in joined.bundles:
         log.append("evidence", joined.release.digest, msgspec.json.encode(bundle.report), bundle.signer.person)
     for paper in given:
         if paper.kind in REMEMBERED and paper.digest not in earlier:
             log.append(REMEMBERED[paper.kind], joined.release.digest, paper.envelope, paper.signer.person)
-    log.append("decision", joined.release.digest, encoded, f"policy:{policy.file.policy}")
+    log.append("decision", joined.release.digest, encoded, f"policy:{policy.file.policy} v{policy.file.version}")
     checkpoint = log.checkpoint()
     if key is None or decision.mode == "observe":
-        return Gated(decision=decision, joined=joined, checkpoint=checkpoint)
+        return Gated(decision=decision, joined=joined, people=people, checkpoint=checkpoint)
     verdict = _verdict(decision, joined, policy, roster, checkpoint, digest_bytes(encoded))
     envelope = sign_verdict(verdict, [key])
     log.append("verdict", joined.release.digest, envelope, key.public.id)
     return Gated(
         decision=decision,
         joined=joined,
+        people=people,
         verdict=envelope,
         checkpoint=checkpoint,
         proof=_proof(verdict, joined, key.public.id, names),
     )
+
+
+def _new_documents(
+    log: Log, policy: Policy, roster: Roster, policy_owner: str, roster_owner: str
+) -> dict[str, Document]:
+    """By kind, the policy and the roster where a ledger does not know them yet. Raises VerificationError as _is_new."""
+    documents = {
+        "policy": Document(
+            name=policy.file.policy, version=policy.file.version, digest=policy.digest,
+            signed_by=policy_owner, text=policy.text,
+        ),
+        "roster": Document(
+            name=roster.roster, version=roster.version, digest=digest_of(roster),
+            signed_by=roster_owner, text=msgspec.json.encode(roster).decode(),
+        ),
+    }  # fmt: skip
+    return {kind: document for kind, document in documents.items() if _is_new(log, kind, document)}
+
+
+def _is_new(log: Log, kind: str, document: Document) -> bool:
+    """Whether a ledger has not decided by this policy or roster yet.
+
+    Raises VerificationError for one that is older than another of its name there, or has the same version.
+    """
+    new = True
+    for entry in log.read(kind=kind):
+        where = f"ledger entry {entry.index}"
+        try:
+            known = msgspec.json.decode(log.payload(entry), type=Document)
+        except ErasedPayload:
+            continue
+        except msgspec.DecodeError:
+            raise VerificationError(f"holds no {kind}", where=where, fix="find out who wrote it") from None
+        if known.digest == document.digest:
+            new = False
+        elif known.name == document.name and known.version >= document.version:
+            other = "another than the" if known.version == document.version else "older than"
+            what = (
+                f"{kind} {document.name} version {document.version} is {other} version {known.version} of this ledger"
+            )
+            fix = "raise its `version:` and have its owner sign it again"
+            raise VerificationError(what, where=f"{where}, {short(known.digest)}", fix=fix)
+    return new
 
 
 def _remembered(log: Log, release: str, people: People) -> dict[str, Paper]:

@@ -83,7 +83,7 @@ def facts_of(release: Release, outcomes: tuple[OutcomeFact, ...], reports: Itera
     return Facts(
         release=release.digest,
         terms=release.terms,
-        materials={m.role.value: m.digest for m in release.materials if m.role not in SHIPPED},
+        materials=_judging(release),
         outcomes=outcomes,
         expected=expected_for(release, reports),
         gives={i: check.spec.measures for i, check in checks.items()},
@@ -91,6 +91,15 @@ def facts_of(release: Release, outcomes: tuple[OutcomeFact, ...], reports: Itera
         severities={i: check.spec.severity for i, check in checks.items()},
         defaults={i: resolve_parameters(check, {}) for i, check in checks.items()},
     )
+
+
+def _judging(release: Release) -> dict[str, tuple[str, ...]]:
+    """The digests of what does not ship but judges what does, by role; a champion comes with its preprocessing."""
+    found: dict[str, tuple[str, ...]] = {}
+    for material in release.materials:
+        if material.role not in SHIPPED:
+            found[material.role.value] = (*found.get(material.role.value, ()), material.digest)
+    return found
 
 
 def join(papers: Iterable[Paper]) -> Joined:

@@ -75,13 +75,33 @@ def sign_word(word: Approval | Waiver, key: PrivateKey) -> bytes:
 
 
 def sign_document(path: Path, key: PrivateKey, now: datetime) -> tuple[str, bytes]:
-    """(what it is, envelope) for a policy or roster file, told apart by their content. Raises UsageError for others."""
+    """(what it is, envelope) for a policy or roster file, told apart by their content. Raises UsageError for others.
+
+    A version is signed once: other content under it, or an older version, is refused while its signature lies there.
+    """
     data = read_text(path)
     name, version, kind = _document(data, path)
     hex_ = digest_bytes(data).removeprefix("sha256:")
+    before = _signed_before(path, kind)
+    if before is not None:
+        mark, digest = before
+        if mark.name == name and (mark.version > version or (mark.version == version and digest != hex_)):
+            what = f"version {mark.version} was signed before, and this is version {version} with other content"
+            raise UsageError(what, where=str(path), fix="raise `version:`, so that nobody mistakes one for the other")
     mark = DocumentMark(name=name, version=version, signed_at=now)
     word = "policy" if kind == st.POLICY else "roster"
     return word, st.sign(kind, [st.Subject(path.name, {"sha256": hex_})], mark, [key])
+
+
+def _signed_before(path: Path, kind: str) -> tuple[DocumentMark, str] | None:
+    """What the signature beside a policy or roster says that it signed: (mark, sha256 in hex); None where none lies."""
+    try:
+        statement = st.claimed(read_signature(path), where=str(path))
+        if statement.predicate_type == kind and statement.subject:
+            return statement.read(DocumentMark, where=str(path)), statement.subject[0].digest.get("sha256", "")
+    except (VerificationError, InputError):
+        pass  # a signature that is none holds nothing back
+    return None
 
 
 def _document(data: bytes, path: Path) -> tuple[str, int, str]:
@@ -129,7 +149,7 @@ class People:
 
     def __init__(self, roster: Roster, now: datetime) -> None:
         self._by_key: dict[str, tuple[Person, PublicKey]] = {}
-        self._now = now
+        self._roster, self._now = roster, now
         for person in roster.people:
             for text in person.keys:
                 key = PublicKey.from_text(text)
@@ -139,6 +159,21 @@ class People:
     def keys(self) -> tuple[PublicKey, ...]:
         """Every key on the roster, valid now or not."""
         return tuple(key for _, key in self._by_key.values())
+
+    @property
+    def holders(self) -> dict[str, tuple[str, ...]]:
+        """By role, the names of those who are on the roster now."""
+        found: dict[str, tuple[str, ...]] = {}
+        for person in self._roster.people:
+            begun = person.valid_from is None or self._now >= person.valid_from
+            if begun and (person.valid_until is None or self._now < person.valid_until):
+                for role in person.roles:
+                    found[role] = (*found.get(role, ()), person.name)
+        return found
+
+    def name_of(self, key_id: str) -> str:
+        """Whose key that is, "" for a key that the roster does not name."""
+        return self._by_key[key_id][0].name if key_id in self._by_key else ""
 
     def signer(self, key_ids: tuple[str, ...], where: str) -> Signer:
         """Who signed. Raises VerificationError for a revoked key or a person who is not valid now."""

@@ -71,7 +71,10 @@ def build_release(project: Project, digested: Digested, memory: DigestMemory) ->
             materials.append(_material(digested.subjects[subject.name], Role.ARTIFACT, digested))
     for reads, role in READ.items():
         if reads in model.reads:
-            materials.append(_material(digested.subjects[model.reads[reads]], role, digested))
+            name = model.reads[reads]
+            materials.append(_material(digested.subjects[name], role, digested))
+            extras = (f"{name}.{option}" for option in EXTRAS)
+            materials += [_material(digested.subjects[n], role, digested) for n in extras if n in digested.subjects]
     environment = project.manifest.training.environment
     if environment is not None:
         digest = memory.digest(project.path(environment))

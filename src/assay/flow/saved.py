@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from assay.attest import statement as st
+from assay.core import strict_json
 from assay.core.dossier import Dossier
 from assay.core.errors import UsageError, VerificationError
 from assay.core.report import Report
@@ -26,8 +27,8 @@ def read_dossier(path: Path) -> Dossier:
         report = statement.read(Report, where=str(path))
         return Dossier(report=report, coverage=coverage_of(report, None))
     try:
-        saved = msgspec.json.decode(data, type=JsonReport)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        saved: JsonReport = strict_json.decode(data, JsonReport)
+    except (msgspec.DecodeError, RecursionError, ValueError):
         fix = "give what `assay run --format json` or --evidence-out wrote"
         raise UsageError("is not an Assay report", where=str(path), fix=fix) from None
     report = Report(body=saved.body, run=saved.run)
@@ -37,5 +38,7 @@ def read_dossier(path: Path) -> Dossier:
         vouches=saved.vouches,
         signatures=saved.signatures,
         coverage=coverage_of(report, saved.decision),
+        holders=saved.holders,
+        owner=saved.owner,
         proof=saved.proof,
     )

@@ -15,7 +15,8 @@ from assay.attest.vsa import Demand, VerdictView, verify_verdict
 from assay.config.manifest import NAME, Project, load_project
 from assay.core.canonical import short
 from assay.core.errors import InputError, VerificationError
-from assay.core.release import SHIPPED, Material, Release, differences
+from assay.core.release import SHIPPED, Material, Release, Role, differences
+from assay.core.subject import Kind, Subject
 from assay.flow.join import contradiction
 from assay.flow.release import Digested, build_release, digest_subjects
 from assay.flow.workspace import DigestMemory
@@ -99,10 +100,13 @@ def _release_here(project: Project, allowed: Release) -> tuple[Release, tuple[st
     for name, material in absent.items():
         if name in project.subjects:
             subjects[name] = replace(project.subjects[name], digest=material.digest)
+        elif material.role is Role.CHAMPION:  # its preprocessing or modules
+            subjects[name] = Subject(name=name, kind=Kind.ARTIFACT, uri=material.uri, digest=material.digest)
     if project.model is not None and project.model not in subjects:
         raise VerificationError("the model is missing", where=str(project.root), fix="deploy the files of the Release")
     environment = absent.get("environment")
-    found = _build(project, Digested(subjects, digested.files), memory, environment)
+    files = {**digested.files, **{name: material.files for name, material in absent.items()}}
+    found = _build(project, Digested(subjects, files), memory, environment)
     return found, tuple(sorted(absent))
 
 

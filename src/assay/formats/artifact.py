@@ -134,6 +134,8 @@ class _Examination:
             return _zip_kind(self.members[before:], bool(self.streams))
         elif found.name == "tar":
             self._guarded(tar_members(file, self.limits), where, depth)
+        elif found.name == "hdf5" and depth:
+            self._note("what an HDF5 file holds is not read by this version", where)
         elif found.name in READABLE:
             self._inflated(file, found, name, where, depth)
         elif found.container:
@@ -193,6 +195,8 @@ class _Examination:
 
 
 def _zip_kind(members: list[str], has_pickles: bool) -> Format:
+    if {"config.json", "metadata.json"} <= set(members):  # Keras 3, whose layers can be Lambdas
+        return sniff.KERAS_ZIP
     if any(member.endswith(("/data.pkl", "/constants.pkl")) or member == "data.pkl" for member in members):
         return sniff.TORCH_ZIP
     if members and all(member.endswith(".npy") for member in members):

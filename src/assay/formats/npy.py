@@ -42,6 +42,8 @@ def read_header(file: IO[bytes]) -> NpyHeader:
         shape, descr = fields["shape"], fields["descr"]
         count = 1
         for extent in shape:
+            if int(extent) < 0:
+                raise ValueError("a negative extent")
             count *= int(extent)
     except (SyntaxError, ValueError, TypeError, KeyError, RecursionError, MemoryError) as error:
         raise ValueError(f"an npy header that cannot be read ({type(error).__name__})") from None

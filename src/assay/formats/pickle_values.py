@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from assay.formats.secrets import without_secrets
+
 KEEP_TEXT = 256
 KEEP_BYTES = 1 << 16
 HEAD_ITEMS = 8
@@ -97,9 +99,9 @@ def flat(value: Any) -> Any:
 
 
 def show_call(ref: Ref, args: Any) -> str:
-    """`os.system('id')`: the name with its constant arguments, at most 240 characters, likely secrets masked."""
+    """`os.system('id')`: the name with its constant arguments, at most 240 characters, likely secrets taken out."""
     inner = ", ".join(_show(item, 2) for item in args) if type(args) is tuple else _show(args, 2)
-    text = mask(f"{ref.module}.{ref.name}({inner})")
+    text = without_secrets(f"{ref.module}.{ref.name}({inner})")
     return text if len(text) <= SHOW_CALL else text[: SHOW_CALL - 2] + "…)"
 
 
@@ -125,15 +127,3 @@ def _show(value: Any, depth: int) -> str:
     if kind is dict:
         return "{" + ", ".join(f"{key!r}: {_show(item, depth - 1)}" for key, item in list(value.items())[:4]) + "}"
     return f"<{kind.__name__}>"
-
-
-def mask(text: str) -> str:
-    """The text with what looks like a credential replaced by `***`: a scan's report must not become a leak."""
-    import re
-
-    text = re.sub(
-        r"(?i)\b((?:\w*(?:password|passwd|secret|token|api_?key|access_?key))\W{1,3})[^\s'\",;&)]+", r"\1***", text
-    )
-    text = re.sub(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}", r"\1 ***", text)
-    text = re.sub(r"://[^\s/@'\"]+@", "://***@", text)
-    return re.sub(r"\b(?:AKIA|ghp_|gho_|glpat-|hf_|sk-|xox[bp]-)[\w-]{8,}", "***", text)

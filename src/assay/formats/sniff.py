@@ -7,6 +7,7 @@ from typing import IO
 import msgspec
 
 from assay.formats.pickle_stream import plausible
+from assay.formats.promise import suffix_of
 
 HEAD_BYTES = 1 << 12
 _TAR_MAGIC_AT = 257
@@ -32,6 +33,7 @@ COMPRESSED = {
 }
 SEVEN_ZIP = Format("7z", container=True)
 HDF5 = Format("hdf5", loads_code=True)
+KERAS_ZIP = Format("keras-zip", loads_code=True, container=True)
 EMPTY = Format("empty")
 TEXT = Format("text")
 OTHER = Format("other")
@@ -45,6 +47,7 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"7z\xbc\xaf\x27\x1c", SEVEN_ZIP),
     (b"PAR1", Format("parquet")),
     (b"ARROW1\0\0", Format("arrow")),
+    (b"FEA1", Format("arrow")),
     (b"\x1f\x8b", COMPRESSED["gzip"]),
     (b"BZh", COMPRESSED["bz2"]),
     (b"\xfd7zXZ\0", COMPRESSED["xz"]),
@@ -55,6 +58,8 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
 )
 
 _SURE_SUFFIXES = (".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle")
+_ARROW_SUFFIXES = (".arrow", ".arrows", ".feather")
+_ARROW_STREAM = b"\xff\xff\xff\xff"
 _ONNX_SECOND_FIELDS = frozenset({0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72})
 
 
@@ -70,7 +75,7 @@ def sniff(file: IO[bytes], *, name: str = "") -> Format:
         return EMPTY
     if head[0] == 0x80 and len(head) > 1 and head[1] <= 5:
         return PICKLE
-    suffix = name[name.rfind(".") :].lower() if "." in name else ""
+    suffix = suffix_of(name)
     if plausible(file):
         return PICKLE
     found = _by_magic(head)
@@ -82,6 +87,8 @@ def sniff(file: IO[bytes], *, name: str = "") -> Format:
         return Format("json") if head[:1] in b"{[" else TEXT
     if suffix == ".onnx":
         return Format("onnx")
+    if suffix in _ARROW_SUFFIXES and head.startswith(_ARROW_STREAM):
+        return Format("arrow")
     return PICKLE if suffix in (".pt", ".pth", ".ckpt") else OTHER
 
 

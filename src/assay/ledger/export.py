@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import msgspec
 
 from assay.attest.note import NoteKey, open_checkpoint, parse_vkey
+from assay.core import strict_json
 from assay.core.errors import InputError, StorageError, UsageError, VerificationError, os_words
 from assay.core.files import replacing
 from assay.ledger import merkle
@@ -159,7 +160,8 @@ def _read(path: Path) -> Iterator[bytes]:
 
 def _decode(raw: bytes, kind: type[T], where: str) -> T:
     try:
-        return msgspec.json.decode(raw, type=kind)
+        found: T = strict_json.decode(raw, kind)
+        return found
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise VerificationError("not a line of a log export", where=where, fix="export it anew") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from assay.attest.note import Checkpoint, open_checkpoint, parse_vkey
+from assay.core import strict_json
 from assay.core.errors import UsageError, VerificationError
 from assay.ledger.entry import Entry, leaf_bytes
 from assay.ledger.log import Ledger
@@ -72,11 +73,11 @@ def check_proof(data: bytes, vkey: str, *, against: str | None = None, where: st
     """
     key = parse_vkey(vkey)
     try:
-        proof = msgspec.json.decode(data, type=EntryProof | GrowthProof)
+        proof: EntryProof | GrowthProof = strict_json.decode(data, EntryProof | GrowthProof)
         whole = msgspec.json.decode(msgspec.json.encode(proof)) == msgspec.json.decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         whole = False
-    if not whole:  # torn, or with fields beside those that are proven
+    if not whole:  # torn, a field given twice, or fields beside those that are proven
         raise VerificationError("not a proof of a log", where=where, fix="make it anew: assay log prove")
     now = open_checkpoint(proof.checkpoint, key, where=where)
     if isinstance(proof, EntryProof):

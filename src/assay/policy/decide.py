@@ -40,6 +40,11 @@ def decide(facts: Facts, policy: Policy, now: datetime, *, signed_by: str = "", 
         trace=tuple(trace),
         approvals=tuple(judged_approval(a, policy, facts, now) for a in facts.approvals),
         waivers=waived.judged(trace, index.critical()),
+        counted=tuple(sorted(index.outcomes)),
+        aside={
+            check: tuple(dict.fromkeys(gap.why for gap in index.unadmitted[check]))
+            for check in sorted(index.unadmitted)
+        },
         preview=bool(preview_reason),
         preview_reason=preview_reason,
     )

@@ -18,17 +18,19 @@ from assay.policy.people import SKEW, Waived, zoned
 
 Counted = tuple[tuple[str, ...], tuple[str, ...]]
 """Fingerprints: those that nobody waived, and those that are waived."""
+AGAIN = "assay run --evidence-out FILE --key KEY"
 _ABOVE_INFO = frozenset(s for s in Severity if s is not Severity.INFO) | {None}
 
 
 class Gap(msgspec.Struct, frozen=True, gc=False):
-    """What is in doubt: a check ("" where none is known), and why nothing can be built on it.
+    """What is in doubt: a check ("" where none is known), why nothing can be built on it, and what mends that.
 
     A gate makes thousands; `gc=False` keeps them from setting off the collector in the middle of a decision.
     """
 
     check: str
     why: str
+    fix: str = ""
 
 
 class Looked(msgspec.Struct, frozen=True):
@@ -61,7 +63,7 @@ class EvidenceIndex:
         self._facts, self._policy, self._now = facts, policy, now
         self.outcomes: dict[str, list[OutcomeFact]] = defaultdict(list)
         self.measures: dict[str, list[tuple[OutcomeFact, Measure]]] = defaultdict(list)
-        self.unadmitted: dict[str, list[str]] = defaultdict(list)
+        self.unadmitted: dict[str, list[Gap]] = defaultdict(list)
         self._entries: dict[str, list[_Entry]] = defaultdict(list)
         self._by_fact: dict[int, _Entry] = {}
         self._buckets: dict[int, list[tuple[int, Counted]]] = {}
@@ -93,9 +95,11 @@ class EvidenceIndex:
         newest: dict[tuple[str, str], int] = {}
         for fact in sorted(self._facts.outcomes, key=_place):
             outcome = fact.outcome
-            why = self._not_admitted(fact, outcome.check) or self._loosened(fact)
+            why, fix = self._not_admitted(fact, outcome.check), AGAIN
+            if not why:
+                why, fix = self._loosened(fact), "set it so under `checks:` in assay.yaml, then assay run"
             if why:
-                self.unadmitted[outcome.check].append(why)
+                self.unadmitted[outcome.check].append(Gap(outcome.check, why, fix))
                 continue
             admitted.append(fact)
             key = outcome.check, outcome.subject
@@ -104,8 +108,8 @@ class EvidenceIndex:
             spoke = newest[check, subject]
             current = self._facts.versions.get(check, spoke)
             if spoke < current:
-                why = f"{check} ran in version {spoke} on {subject}, the current one is {current}: run it again"
-                self.unadmitted[check].append(why)
+                why = f"{check} ran in version {spoke} on {subject}, the current one is {current}"
+                self.unadmitted[check].append(Gap(check, why, AGAIN))
                 newest[check, subject] = current
         return [f for f in admitted if f.outcome.version == newest[f.outcome.check, f.outcome.subject]]
 
@@ -186,14 +190,14 @@ class EvidenceIndex:
                 seen.add(entry.subject)
                 if entry.untimely or (oldest is not None and entry.age > oldest):
                     if matters:
-                        gaps.append(Gap(check, entry.untimely or _older(entry, limit)))
+                        gaps.append(Gap(check, entry.untimely or _older(entry, limit), AGAIN))
                     continue
                 found.append(entry.fact)
                 if entry.doubt and matters:
                     gaps.append(Gap(check, entry.doubt))
             if matters:
                 if check in self.unadmitted:
-                    gaps += [Gap(check, why) for why in self.unadmitted[check]]
+                    gaps += self.unadmitted[check]
                 if not seen.issuperset(expected):
                     gaps += self.never_asked(check, subject, seen)
         if not found and not gaps:
@@ -208,7 +212,7 @@ class EvidenceIndex:
     def never_asked(self, check: str, subject: str | None, seen: Iterable[str]) -> list[Gap]:
         """Gaps for the subjects (that one, or all) that this check must have been asked of, apart from those seen."""
         wanted = (s for s in self._facts.expected.get(check, ()) if subject in (None, s))
-        return [Gap(check, f"{check} on {s} was never asked") for s in wanted if s not in seen]
+        return [Gap(check, f"{check} on {s} was never asked", AGAIN) for s in wanted if s not in seen]
 
     def giving(self, key: str) -> list[str]:
         """The checks that may give the measure of that key, sorted."""

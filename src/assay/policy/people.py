@@ -184,6 +184,9 @@ def judge_approvals(rule: ApprovalsRule, trace: RuleTrace, facts: Facts, now: da
         notes.insert(0, f"no valid approval by {', '.join(missing)}")
     elif distinct < rule.distinct:
         notes.insert(0, f"{distinct} of {rule.distinct} distinct people")
-    fix = f"assay approve --role {missing[0]}" if missing else "assay sign the model, then assay approve"
+    asked = missing[0] if missing else rule.roles[0]
+    fix = f"assay approve . --role {asked} --key {asked}.key --out {asked}.json"
+    if not missing and not facts.authors:
+        fix = "assay sign MODEL --key author.key"
     got = f"{len(valid)} valid of {len(facts.approvals)} given"
     return replace(trace, verdict=Verdict.INDETERMINATE, saw=got, reason="; ".join(notes), fix=fix)

@@ -10,7 +10,7 @@ from assay.config.policy_file import ContractRule, FindingsRule, MeasureRule, Ou
 from assay.core.canonical import short
 from assay.core.decision import Facts, OutcomeFact, RuleTrace, Verdict
 from assay.core.finding import Measure, Status, measure_key
-from assay.policy.evidence import EvidenceIndex, Gap, told_wrong
+from assay.policy.evidence import AGAIN, EvidenceIndex, Gap, told_wrong
 
 
 def _vouched(facts: tuple[OutcomeFact, ...]) -> tuple[str, ...]:
@@ -24,9 +24,11 @@ def _gap_text(gaps: tuple[Gap, ...]) -> str:
 
 def _doubtful(trace: RuleTrace, gaps: tuple[Gap, ...], **changes: str) -> RuleTrace:
     checks = tuple(dict.fromkeys([gap.check for gap in gaps if gap.check]))
+    fix = next((gap.fix for gap in gaps if gap.fix), trace.fix)
     return replace(
-        trace, verdict=Verdict.INDETERMINATE, decided_by=checks or trace.decided_by, reason=_gap_text(gaps), **changes
-    )
+        trace, verdict=Verdict.INDETERMINATE, decided_by=checks or trace.decided_by, reason=_gap_text(gaps), fix=fix,
+        **changes,
+    )  # fmt: skip
 
 
 def judge_findings(rule: FindingsRule, trace: RuleTrace, index: EvidenceIndex) -> RuleTrace:
@@ -76,21 +78,24 @@ def judge_contract(rule: ContractRule, trace: RuleTrace, facts: Facts) -> RuleTr
         return replace(trace, saw="no terms", reason="the evidence does not say on what terms the model was judged")
     features = terms.contract.features
     held = [n for n in rule.mutable if n not in features or not features[n].mutable]
+    if rule.immutable is not None:
+        held += [n for n, f in features.items() if not f.mutable and n not in (*rule.immutable, *held)]
     saw = f"terms {short(terms.digest)}, {sum(f.mutable for f in features.values())} of {len(features)} inputs mutable"
     base = replace(trace, saw=saw)
     if rule.digest is not None and rule.digest != terms.digest:
         reason = f"the terms are {short(terms.digest)}, the policy pins {short(rule.digest)}"
         fix = "restore the contract in assay.yaml, or have the policy's owner agree to the new one"
         return replace(base, verdict=Verdict.DENY, reason=reason, fix=fix)
-    other = [role for role, digest in rule.materials.items() if facts.materials.get(role) != digest]
+    had = {role: facts.materials.get(role, ()) for role in rule.materials}
+    other = [r for r, said in rule.materials.items() if {*had[r]} != ({said} if isinstance(said, str) else {*said})]
     if other:
-        found = ", ".join(f"{role} {short(facts.materials.get(role, 'none'))}" for role in other)
+        found = ", ".join(f"{role} {' '.join(map(short, had[role])) or 'none'}" for role in other)
         fix = "judge it by what the policy pins, or have the policy's owner agree to another"
         return replace(base, verdict=Verdict.DENY, reason=f"not judged by what the policy pins: {found}", fix=fix)
     if held:
         reason = f"the contract does not let an attacker change {', '.join(held[:5])}"
         more = f" and {len(held) - 5} more" if len(held) > 5 else ""
-        fix = "declare them mutable under `features:` in assay.yaml, then measure again"
+        fix = "declare them mutable under `features:` in assay.yaml (or take out what is no input), then measure again"
         return replace(base, verdict=Verdict.DENY, reason=reason + more, fix=fix)
     return replace(base, verdict=Verdict.ALLOW)
 
@@ -103,8 +108,8 @@ def judge_measure(rule: MeasureRule, trace: RuleTrace, index: EvidenceIndex) -> 
         trace, measure=rule.name, versus=rule.versus or "", reads=rule.bound, covers=tuple(index.giving(key))
     )
     if not found:
-        said = gaps or (Gap("", f"{key} was never measured"),)
-        return _doubtful(base, said, saw="no value", fix="assay run")
+        said = gaps or (Gap("", f"{key} was never measured", AGAIN),)
+        return _doubtful(base, said, saw="no value")
     judged = [_judge_value(rule, base, fact, measure) for fact, measure in found]
     order = {Verdict.DENY: 0, Verdict.INDETERMINATE: 1, Verdict.ALLOW: 2}
     worst = min(judged, key=lambda t: order[t.verdict])
@@ -126,7 +131,7 @@ def _values(
             continue
         old = index.age_gap(fact, rule.max_age)
         if old:
-            set_aside.append(Gap(outcome.check, old))
+            set_aside.append(Gap(outcome.check, old, AGAIN))
         elif outcome.status not in (Status.PASS, Status.FAIL) or not outcome.complete:
             open_.append(Gap(outcome.check, f"{outcome.check} is open: {outcome.reason or 'not complete'}"))
         else:
@@ -134,7 +139,7 @@ def _values(
     if found:
         missing = _unmeasured(rule, index, found)
         for check in sorted({f.outcome.check for f, _ in found}):
-            missing += (Gap(check, why) for why in index.unadmitted.get(check, ()))
+            missing += index.unadmitted.get(check, ())
         return found, tuple(dict.fromkeys(open_ + missing + (set_aside if missing else [])))
     return found, tuple(dict.fromkeys(open_ + set_aside + _unspoken(rule, key, index)))
 
@@ -148,10 +153,10 @@ def _unspoken(rule: MeasureRule, key: str, index: EvidenceIndex) -> list[Gap]:
     gaps: list[Gap] = []
     for check in giving:
         said = [f.outcome for f in index.outcomes.get(check, ()) if rule.subject in (None, f.outcome.subject)]
-        gaps += (Gap(check, why) for why in index.unadmitted.get(check, ()))
+        gaps += index.unadmitted.get(check, ())
         gaps += (Gap(check, f"{check} is {o.status}: {o.reason}") for o in said if o.reason)
         unasked = index.never_asked(check, rule.subject, [o.subject for o in said])
-        gaps += (Gap(check, f"{key}: {gap.why}") for gap in unasked)
+        gaps += (Gap(check, f"{key}: {gap.why}", gap.fix) for gap in unasked)
     return gaps
 
 
@@ -163,7 +168,7 @@ def _unmeasured(rule: MeasureRule, index: EvidenceIndex, found: list[tuple[Outco
         for fact in index.outcomes.get(check, ()):
             if fact.outcome.status is Status.NOT_APPLICABLE and not index.age_gap(fact, rule.max_age):
                 seen.add(fact.outcome.subject)
-        gaps += (Gap(check, f"{rule.name}: {gap.why}") for gap in index.never_asked(check, rule.subject, seen))
+        gaps += (Gap(check, f"{rule.name}: {gap.why}", AGAIN) for gap in index.never_asked(check, rule.subject, seen))
     return gaps
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
 
+from assay.core.canonical import short
 from assay.core.dossier import Dossier
 from assay.render.page.blocks import blocks
 from assay.render.page.chain import chain
@@ -16,7 +18,7 @@ from assay.render.page.parts import symbols
 from assay.render.page.people import people
 from assay.render.page.proof import proof
 from assay.render.page.terms import terms
-from assay.render.page.top import bar, meta, page_title, verdict
+from assay.render.page.top import bar, meta, page_title, verdict, verdict_words
 from assay.render.page.trace import trace
 from assay.render.page.view import View
 from assay.render.page.words import moment
@@ -26,7 +28,8 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 @cache
 def _style() -> str:
-    return files("assay.render").joinpath("assets/report.css").read_text(encoding="utf-8")
+    text = files("assay.render").joinpath("assets/report.css").read_text(encoding="utf-8")
+    return re.sub(r"/\*.*?\*/|\n", "", text)
 
 
 def render_html(dossier: Dossier) -> str:
@@ -48,11 +51,19 @@ def render_html(dossier: Dossier) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}"><link rel="icon" href="data:,">'
-        f"<title>{esc(page_title(view), 200)}</title><style>{_style()}</style></head><body>{symbols()}"
+        f"<title>{esc(page_title(view), 200)}</title><style>{_style()}{_foot(view)}</style></head><body>{symbols()}"
         f'<a class="skip" href="#main">Skip to what was found</a>{bar(view, _links(view, sections))}'
         f'<main><div class="wrap"><header>{meta(view)}{verdict(view)}{chain(view)}</header>'
         f'<div id="main">{content}</div></div></main><div class="wrap">{_footer(view)}</div></body></html>\n'
     )
+
+
+def _foot(view: View) -> str:
+    """What each printed page says at its foot, so that a loose sheet can be told: only letters, digits and spaces."""
+    decision = view.decision
+    words = f"{' '.join(verdict_words(decision))} Release {short(decision.release)}" if decision is not None else ""
+    safe = re.sub("[^A-Za-z0-9 ]", "", words).strip()
+    return f'@page{{@bottom-left{{content:"{safe}";font:7.5pt sans-serif;color:#5f6368}}}}'
 
 
 def _links(view: View, sections: list[tuple[str, str, str]]) -> list[tuple[str, str]]:

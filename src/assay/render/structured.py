@@ -11,7 +11,10 @@ from assay.core.report import Body, Run
 
 
 class JsonReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What `--format json` writes. `body` is deterministic; `run` and `vouches` hold times."""
+    """What `--format json` writes. `body` is deterministic; `run` and `vouches` hold times.
+
+    `holders` are the roster's people by role, `owner` whoever signed the policy, as far as a roster was at hand.
+    """
 
     schema: Schema = SCHEMA
     body: Body
@@ -19,6 +22,8 @@ class JsonReport(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision | None = None
     vouches: tuple[Vouch, ...] = ()
     signatures: tuple[SignedMaterial, ...] = ()
+    holders: dict[str, tuple[str, ...]] = {}
+    owner: str = ""
     proof: Proof | None = None
 
 
@@ -31,6 +36,8 @@ def render_json(dossier: Dossier) -> str:
         decision=dossier.decision,
         vouches=dossier.vouches,
         signatures=dossier.signatures,
+        holders=dossier.holders,
+        owner=dossier.owner,
         proof=dossier.proof,
     )
     return msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2).decode() + "\n"

@@ -39,6 +39,7 @@ def render_text(dossier: Dossier, *, colour: bool = False) -> str:
         blocks.append("\n".join(f"  note  {visible(n)}" for n in notes))
     if dossier.decision is not None:
         blocks.append(render_trace(dossier.decision, colour=colour).rstrip("\n"))
+        blocks += ["\n".join(lines)] if (lines := _beside(dossier, dossier.decision)) else []
     blocks.append(summary(dossier, paint))
     return "\n\n".join(blocks) + "\n"
 
@@ -94,6 +95,18 @@ def _rule(rule: RuleTrace, paint: Paint) -> list[str]:
     if rule.fix:
         lines.append(f"             = fix   {visible(rule.fix)}")
     return lines
+
+
+def _beside(dossier: Dossier, decision: Decision) -> list[str]:
+    """What the decision does not rest on: outcomes that no rule reads, and outcomes that did not count."""
+    lines = [f"  not asked  {visible(o.check)} on {visible(o.subject)} is {_state(o)}, and no rule reads it"
+             for o in dossier.unread()]  # fmt: skip
+    lines += [f"  set aside  {visible(why)}" for whys in decision.aside.values() for why in whys]
+    return lines
+
+
+def _state(outcome: Outcome) -> str:
+    return "open" if outcome.status is Status.OPEN or not outcome.complete else outcome.status.value
 
 
 def verdict_word(decision: Decision) -> str:

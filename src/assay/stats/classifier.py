@@ -111,13 +111,28 @@ def bootstrap_draws(statistic: Any, target: Array, seed: int, draws: int = 1000)
     return np.concatenate(values)
 
 
+def ratio_interval(part: Array, whole: Array, seed: int, draws: int = 1000, level: float = LEVEL) -> Interval:
+    """(low, high) of sum(part) / sum(whole) over rows (n,), `whole` >= 0 and not all 0: percentile bootstrap over rows.
+
+    With `whole` all ones it is the interval of a mean. Around the estimate, whatever the resamples say.
+    """
+    rng = np.random.default_rng(seed)
+    value = float(part.sum() / whole.sum())
+    weights = rng.multinomial(len(part), np.full(len(part), 1 / len(part)), size=draws).astype(float)
+    below = weights @ whole
+    ratios = (weights @ part)[below > 0] / below[below > 0]
+    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
+    return min(float(low), value), max(float(high), value)
+
+
 def area_interval(area: float, resampled: Array, positives: int, level: float = LEVEL) -> Interval:
     """(low, high) of a precision-recall area from its bootstrap values, around the estimate.
 
     Normal on the logit scale with the bootstrap's spread (Boyd et al. 2013): the bootstrap's own percentiles sit too
     high, for a positive drawn twice outranks what it is tied with. Where fewer than 5 positives' worth of area is lost
     (or won) resamples see too few of the errors that matter, and Wilson's interval of a rate over the positives is
-    taken in as well. Covers .92 or more, .97 on average, from 40 positives on (weak to almost perfect models).
+    taken in as well. Covers .92 or more, .97 on average, from 40 positives on (weak to almost perfect models, the 8
+    cells of benchmarks/bench_detectors.py).
     """
     z = z_for(level) * (1 + 1 / positives) * math.sqrt(positives / max(1, positives - 1))
     # Half a positive won and half lost keep the logit finite.

@@ -90,8 +90,9 @@ def overlapping_difference(counts: Counts, level: float = LEVEL) -> Interval:
 
     Wilson's limits of each rate, joined by the method of variance estimates recovery with the correlation that the
     shared rows make (Zou and Donner 2008; Newcombe 1998 for the pairing). The correlation is taken at rates with half a
-    hit and half a miss added, so that it is defined at 0 and 1. Covers .936 or more for five and more flagged rows on
-    each side. (−1, 1) where either flagged nothing. Raises ValueError for a negative count.
+    hit and half a miss added, so that it is defined at 0 and 1. Covers .94 or more for five and more flagged rows on
+    each side (the worst of 12 cells of benchmarks/bench_detectors.py). (−1, 1) where either flagged nothing. Raises
+    ValueError for a negative count.
     """
     if min(counts) < 0:
         raise ValueError(f"negative count in {counts}")

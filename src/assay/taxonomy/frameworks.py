@@ -41,11 +41,32 @@ def resolve(tag: str) -> TagInfo | None:
     )
 
 
+MITIGATION = "atlas:AML.M"
+MITIGATIONS = {
+    "artifact.pickle-code": (f"{MITIGATION}0016",),
+    "data.label-flips": (f"{MITIGATION}0007",),
+    "robustness.evasion": (f"{MITIGATION}0008",),
+}
+"""What a check really does of a mitigation (scan, sanitise, validate). A topic names mitigations too, but to measure an
+attack is no evidence that something was done against it, so those of the topics are left out."""
+
+TOO_MUCH = frozenset(
+    {
+        ("gate.approvals", "eu-ai-act:Art.14"),  # oversight of the system in use, not of its release
+        ("gate.evidence", "eu-ai-act:Art.19"),  # logs that the system itself makes in use
+        ("gate.evidence", "iso-42001:A.6.2.8"),
+        ("manifest.system", "eu-ai-act:Art.49"),  # a line in a manifest registers nothing in the EU's database
+    }
+)
+"""Entries that a topic names and that what we do of it is no evidence for."""
+
+
 def crosswalk(subject: str) -> tuple[str, ...]:
     """Tags of every framework entry that a check id (or `gate.approvals` and the like) gives evidence for."""
     topics = _data("topics")
-    tags = (tag for topic in _data("crosswalk").get(subject, ()) for tag in topics[topic]["tags"])
-    return tuple(dict.fromkeys(tags))
+    named = (tag for topic in _data("crosswalk").get(subject, ()) for tag in topics[topic]["tags"])
+    tags = (tag for tag in named if not tag.startswith(MITIGATION) and (subject, tag) not in TOO_MUCH)
+    return tuple(dict.fromkeys((*tags, *MITIGATIONS.get(subject, ()))))
 
 
 def crosswalk_subjects() -> tuple[str, ...]:

@@ -27,6 +27,7 @@ FIX = "do not load it; ask for the weights as ONNX, safetensors or skops from a 
     stage=Stage.PACKAGE,
     severity=Severity.CRITICAL,
     cost="instant",
+    version=2,
     tags=("owasp-ml-2023:ML06", "atlas:AML.T0011.000"),
 )
 def pickle_code(
@@ -41,7 +42,8 @@ def pickle_code(
     unpickler but imports and calls nothing. Every name that would be imported is judged by a written list: known-safe
     (ordinary numpy, scipy, pandas, scikit-learn, lightgbm, torch and the like), unknown (noted, not failing unless
     `strict`), dangerous, or impossible to resolve without running it. Several pickles in one file, pickles nested in
-    constants, in zip, tar and compressed files are followed. Nothing is ever loaded.
+    constants, in zip, tar and compressed files are followed. Nothing is ever loaded. Passwords, tokens and keys in what
+    a call is given are left out of the finding.
 
     What it cannot say: that a known-safe class of the version you have installed has no defect of its own.
 

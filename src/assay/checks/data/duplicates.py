@@ -76,7 +76,7 @@ def duplicates(
         rate = hits / data.rows
         low, high = _interval(rate, data.rows, groups, squared - 2 * rate * crossed + rate * rate * squares)
         yield Measure(
-            name=name, value=rate, low=low, high=high, n=data.rows, direction=Direction.LOWER,
+            name=name, value=rate, low=low, high=high, n=data.rows, unit="share", direction=Direction.LOWER,
             method="Wilson, equal rows as one draw",
         )  # fmt: skip
     if most >= FLOOD and most / data.rows > flood and (copies - most + 1) / data.rows < OTHERS:

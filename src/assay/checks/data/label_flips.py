@@ -33,7 +33,7 @@ SHOWN = 8
     severity=Severity.HIGH,
     needs="ml",
     cost="minutes",
-    version=2,
+    version=3,
     tags=("atlas:AML.T0020", "owasp-ml-2023:ML02"),
     libraries=("numpy", "scipy", "lightgbm", "duckdb"),
     measures=("data.label_flips.missed_share", "data.label_flips.invented_share"),
@@ -57,12 +57,12 @@ def label_flips(
     asks whether the suspicious labels come in a batch: planted labels usually do, natural ambiguity does not. Each
     batch is compared with what the others show at the same scores and with how much those differ among themselves; a
     row and its copies count once. A batch unlike the rest (family-wise error `alpha`, and at least 5 points more
-    contradicted labels among its clear rows) is a high finding. It says that labels or population differ: a batch of
-    other people or machines can look like a batch of flipped labels, and someone has to look. Contradicted labels
-    without such a batch, in a share surely above `rate`, are a low finding of low confidence where the classes are well
-    separated (out-of-fold ROC area of 0.9 or more and, with those labels set aside, a precision-recall area of 0.9 or
-    more for both classes), and only a note elsewhere: nobody can tell them from rows that are hard by nature, but a
-    person should look at the strongest.
+    contradicted labels among its clear rows) is a high finding; with both a time and a source `alpha` covers both. It
+    says that labels or population differ: a batch of other people or machines can look like a batch of flipped labels,
+    and someone has to look. Contradicted labels without such a batch, in a share surely above `rate`, are a low finding
+    of low confidence where the classes are well separated (out-of-fold ROC area of 0.9 or more and, with those labels
+    set aside, a precision-recall area of 0.9 or more for both classes), and only a note elsewhere: nobody can tell them
+    from rows that are hard by nature, but a person should look at the strongest.
 
     Fix: have the listed rows labelled again by someone who did not label them first; take out an upload that is unlike
     the rest until it is explained. Then train again.
@@ -101,8 +101,8 @@ def label_flips(
 def _share(found: Direction, n: int, seed: int) -> Measure:
     return Measure(
         name=f"data.label_flips.{'missed' if not found.is_ else 'invented'}_share",
-        value=found.share, low=0.0, high=found.high, n=n, seed=seed, direction=Better.LOWER,
-        method="mixture proportion, an upper bound",
+        value=found.share, low=0.0, high=found.high, n=n, seed=seed, unit="share",
+        direction=Better.LOWER, method="mixture proportion, an upper bound",
     )  # fmt: skip
 
 
@@ -110,12 +110,14 @@ def _unlike(data: Dataset, probability: Any, target: Any, groups: Any, alpha: fl
     """The batches of the time and of the source column whose labels are unlike the rest, with a picture of them."""
     from assay.detectors.label_errors import contradiction, unlike_batches
 
-    for column in filter(None, (data.time, _source(data))):
+    families = []
+    for column in dict.fromkeys(filter(None, (data.time, _source(data)))):
         batches, names = _batches(data, column)
-        if len(names) < 4:
-            continue
-        found = unlike_batches(probability, target, batches, names, alpha, groups)
-        yield from (_batch_finding(data, column, b) for b in found)
+        if len(names) >= 4:
+            families.append((column, batches, names))
+    for column, batches, names in families:
+        found = unlike_batches(probability, target, batches, names, alpha / len(families), groups)
+        yield from (_batch_finding(data, column, b, len(families)) for b in found)
         if found:
             yield _histogram(column, batches, names, contradiction(probability, target))
 
@@ -158,6 +160,11 @@ def _named(value: Any, row: int) -> str:
     return text if _CODE.fullmatch(text) else f"that of row {row}"
 
 
+def _counted(name: str) -> str:
+    """How rows are counted, where a batch is named by one; a code holds no space."""
+    return " (counting from 0)" if " row " in name else ""
+
+
 def _is_text(values: Any) -> bool:
     return str(values.type) in ("string", "large_string")
 
@@ -168,28 +175,32 @@ def _ordered(values: Any) -> Any:
     ) else values.cast("int64").to_numpy(zero_copy_only=False)  # fmt: skip
 
 
-def _batch_finding(data: Dataset, column: str, batch: Batch) -> Finding:
-    share = batch.suspicious / batch.rows
+def _batch_finding(data: Dataset, column: str, batch: Batch, families: int) -> Finding:
+    share, shown = batch.suspicious / batch.rows, f"{batch.name}{_counted(batch.name)}"
+    p = min(1.0, batch.p * families)
     return Finding(
         message=(
-            f"labels or population of {column} {batch.name} differ: {share:.0%} of its clear labels contradict the "
+            f"labels or population of {column} {shown} differ: {share:.0%} of its clear labels contradict the "
             f"rest, {batch.elsewhere:.0%} expected"
         ),
         location=Location(uri=data.subject.uri, column=data.label or ""),
         key=f"{column}={batch.name}",
-        confidence=Confidence.HIGH if batch.p < 0.001 else Confidence.MEDIUM,
+        confidence=Confidence.HIGH if p < 0.001 else Confidence.MEDIUM,
         evidence={
             "column": column, "batch": batch.name, "rows": batch.rows, "suspicious": batch.suspicious,
-            "p_corrected": batch.p,
+            "p_corrected": p,
         },
-        fix=f"find out where {column} {batch.name} is from and who labelled it; leave it out or label it again",
+        fix=f"find out where {column} {shown} is from and who labelled it; leave it out or label it again",
     )  # fmt: skip
 
 
 def _share_finding(data: Dataset, worst: Direction, separable: bool) -> Finding:
     said, looks = ("negative", "positive") if not worst.is_ else ("positive", "negative")
     return Finding(
-        message=f"up to {worst.share:.1%} of the {said} labels look {looks}; some rows are hard by nature",
+        message=(
+            f"some {worst.share:.1%} of the {said} labels look {looks} (95%: {worst.low:.1%} to {worst.high:.1%}); "
+            "how many of them are wrong cannot be told, some rows are hard by nature"
+        ),
         location=Location(uri=data.subject.uri, column=data.label or ""),
         key=f"share:{said}",
         severity=Severity.LOW if separable else Severity.INFO,
@@ -211,7 +222,7 @@ def _table(target: Any, probability: Any, score: Any, worst: Direction) -> Itera
     yield Table(
         name="data.label-flips.rows",
         title=f"The {len(rows)} labels that the rest contradicts most",
-        subtitle=f"Rows by number (from 0), never their content; {said} by their label, {looks} by the rest",
+        subtitle=f"Rows by number (counting from 0), never their content; {said} by their label, {looks} by the rest",
         columns=("row", "label says", "rest of the data says", "probability"),
         rows=tuple((i, said, looks, round(float(other[i]), 3)) for i in rows),
         bar="probability",
@@ -227,7 +238,7 @@ def _histogram(column: str, batches: Any, names: tuple[str, ...], score: Any) ->
         name=f"data.label-flips.{column}",
         title="They come in a batch",
         subtitle=f"Most contradicted labels (the strongest 5% of each class) by {column}",
-        x_label=column,
+        x_label=f"{column}{' (rows counted from 0)' if any(map(_counted, names)) else ''}",
         labels=names,
         series=(Bars(name="suspicious labels", counts=tuple(float(c) for c in counts)),),
     )

@@ -31,9 +31,9 @@ CERTAIN, EXPLAINED = 1 / 3, 1 / 2
     needs="ml",
     tags=("nist-ai-rmf:MEASURE 2.5",),
     reads=("holdout_of",),
-    version=3,
+    version=4,
     libraries=("duckdb", "numpy", "pyarrow"),
-    measures=("data.split_leakage",),
+    measures=("data.split_leakage", "data.split_leakage.tolerated"),
 )
 def split_leakage(
     data: Dataset, *, holdout_of: Dataset, tolerance: Annotated[float, Meta(ge=0, le=1)] = 0.002
@@ -61,7 +61,10 @@ def split_leakage(
     tenth of them.
 
     It does not see copies that were changed beyond the sixth digit, and it sees few where rows repeat much by nature.
-    Rows of many specific values that repeat by nature, each side rid of its repeats after the split, look like a leak.
+    Where neither side repeats rows of its own (repeats explain less than a tenth of what is shared), the high finding
+    has medium confidence: rows of many specific values that repeat by nature, each side rid of its repeats after the
+    split, look the same, and only whoever made the split can say. `data.split_leakage.tolerated` is the shared share up
+    to which repeats and `tolerance` explain what is seen; the lower end of `data.split_leakage` is compared with it.
 
     Fix: split again by entity or by time, so that nothing of a training row is in the holdout; make copies for balance
     after the split and in the training data only. Then measure again.
@@ -76,31 +79,57 @@ def split_leakage(
     label = data.label if data.label and data.label == holdout_of.label else ""
     columns = [*common, *([label] if label else [])]
     found = overlap(holdout_of.table(columns), data.table(columns), label)
-    low, high = wilson(found.shared, found.rows)
-    yield Measure(
-        name="data.split_leakage", value=found.shared / found.rows, low=low, high=high, n=found.rows,
-        direction=Direction.LOWER, method="distinct rows also in training, Wilson",
-    )  # fmt: skip
-    if low > found.most + tolerance:
-        if not found.repeated and found.likely < CERTAIN * found.shared:
-            yield _leaked(data, holdout_of, found)
-        elif found.likely < EXPLAINED * found.shared:
-            yield _repeated(data, holdout_of, found, _doubt(holdout_of, found))
-    elif low > REPEATED + found.chance / found.rows / REPEATED:
-        yield _repeated(data, holdout_of, found, "too specific for chance, and both sides repeat rows")
+    yield from _measures(found, tolerance)
+    judged = judge(found, tolerance)
+    if judged is Severity.HIGH:
+        yield _leaked(data, holdout_of, found)
+    elif judged is not None:
+        doubt = "too specific for chance, and both sides repeat rows"
+        yield _repeated(data, holdout_of, found, _doubt(holdout_of, found) if _beyond(found, tolerance) else doubt)
     for role, mine, theirs in (("id", data.id, holdout_of.id), ("entity", data.entity, holdout_of.entity)):
         if mine and theirs:
             yield from _same(data, holdout_of, role, mine, theirs)
 
 
+def _measures(found: Overlap, tolerance: float) -> Iterator[Measure]:
+    low, high = wilson(found.shared, found.rows)
+    yield Measure(
+        name="data.split_leakage", value=found.shared / found.rows, low=low, high=high, n=found.rows,
+        unit="share", direction=Direction.LOWER, method="distinct rows also in training, Wilson",
+    )  # fmt: skip
+    tolerated = min(1.0, found.most + tolerance)
+    yield Measure(
+        name="data.split_leakage.tolerated", value=tolerated, n=found.rows, unit="share",
+        method=f"a bound: the 95% upper end of what repeats inside the two explain, and {tolerance:g} more",
+    )  # fmt: skip
+
+
+def _beyond(found: Overlap, tolerance: float) -> bool:
+    """Whether more is shared than repeats inside the two tables explain."""
+    return wilson(found.shared, found.rows)[0] > found.most + tolerance
+
+
+def judge(found: Overlap, tolerance: float = 0.002) -> Severity | None:
+    """How bad what two tables share is: high, medium, or None where nature or chance explain it."""
+    low, _ = wilson(found.shared, found.rows)
+    if _beyond(found, tolerance):
+        if not found.repeated and found.likely < CERTAIN * found.shared:
+            return Severity.HIGH
+        return Severity.MEDIUM if found.likely < EXPLAINED * found.shared else None
+    return Severity.MEDIUM if low > REPEATED + found.chance / found.rows / REPEATED else None
+
+
 def _leaked(data: Dataset, other: Dataset, found: Overlap) -> Finding:
+    bare = "; neither side repeats rows: if both were rid of repeats after the split, rows may come again by nature"
     return Finding(
         message=(
             f"{found.shared} of {found.rows} distinct holdout rows ({found.shared / found.rows:.1%}) are also in "
             f"{other.name}{_relabelled(found)}, where repeats inside the two explain at most {found.most:.1%}"
+            f"{bare if found.bare else ''}"
         ),
         location=Location(uri=data.subject.uri, row=found.first),
         key="rows",
+        confidence=Confidence.MEDIUM if found.bare else Confidence.HIGH,
         evidence=_evidence(found),
         fix="take the shared rows out of one side, or split again by entity or time",
     )
@@ -135,6 +164,7 @@ def _evidence(found: Overlap) -> dict[str, Json]:
     return {
         "shared": found.shared, "rows": found.rows, "other_label": found.other_label, "expected_share": found.most,
         "chance_twins": round(found.chance, 3), "likely_twins": round(found.likely, 3), "repeated": found.repeated,
+        "bare": found.bare,
     }  # fmt: skip
 
 

@@ -89,7 +89,7 @@ def holdout(
 def _rate(name: str, hits: int, n: int, direction: Direction) -> Measure:
     low, high = wilson(hits, n)
     value = hits / n if n else None
-    return Measure(name=name, value=value, low=low, high=high, n=n, direction=direction, method="Wilson")
+    return Measure(name=name, value=value, low=low, high=high, n=n, unit="share", direction=direction, method="Wilson")
 
 
 def _curve(case: ModelCase, found: Scored, hit: int, positives: int, flagged: int) -> Curve:

@@ -106,7 +106,7 @@ def _paired(name: str, new: Scored, old: Scored, where: Any, direction: Directio
     n = int(where.sum())
     low, high = paired_difference(first, second, n)
     return Measure(
-        name=name, versus="champion", value=(first - second) / n if n else None, low=low, high=high, n=n,
+        name=name, versus="champion", value=(first - second) / n if n else None, low=low, high=high, n=n, unit="share",
         direction=direction, method="paired, Tango score",
     )  # fmt: skip
 
@@ -143,6 +143,6 @@ def _precision(new: Scored, old: Scored) -> Measure:
     if min(first, second) >= LEAST_FLAGGED:
         low, high = overlapping_difference(counts)
     return Measure(
-        name="performance.precision", versus="champion", value=value, low=low, high=high, n=len(hit),
+        name="performance.precision", versus="champion", value=value, low=low, high=high, n=len(hit), unit="share",
         direction=Direction.HIGHER, method="paired, Wilson limits joined",
     )  # fmt: skip

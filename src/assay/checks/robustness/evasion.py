@@ -38,7 +38,7 @@ NAME = "robustness.evasion.recall_under_attack"
     severity=Severity.INFO,
     needs="ml",
     cost="minutes",
-    version=2,
+    version=3,
     tags=("owasp-ml-2023:ML01", "atlas:AML.T0043", "eu-ai-act:Art.15"),
     reads=("data", "holdout"),
     libraries=("numpy", "pyarrow", "onnxruntime", "lightgbm", "scikit-learn"),
@@ -71,21 +71,27 @@ def evasion(
     columns stay, directions, ranges, steps and orders hold) by asking only for decisions (`access: label`) or scores.
     The result is an upper bound of the true recall under attack: a better attack can only lower it. Before anyone
     believes it the attack must pass its sanity test: the same row gets the same answer; a row made equal to one that
-    passes, passes; holes planted in the model are found, one change away at no more than their cost, two changes away
-    at no more than 1.5 times it; with scores, where they are asked, it does no worse than with labels; no row is missed
-    that passes with permitted values of a passing one; and every success is asked again of the real model.
+    passes, passes; holes planted in the model are found, one change away or several at once at no more than their cost,
+    and pairs that lie anywhere at no more than 1.5 times it; with scores, where they are asked, it does no worse than
+    with labels; no row is missed that passes with permitted values of a passing one; and every success is asked again
+    of the real model.
 
     A contract can be written so that nothing is ever evaded. So it also says what the contract leaves out.
     `excluded_share` are the positive rows that break `constraints:` as they are; above 5% the check stays open.
-    `affordable_share` is the share of the model's inputs of which the budget buys a real move, whatever their declared
-    scale: for at least half of the sampled rows a permitted candidate that lies one standard deviation of the training
-    data or more away (a number), or any other level (a category). A table shows what each input costs.
+    `affordable_share` is the share of the model's influence that lies on inputs of which the budget buys a real move,
+    whatever their declared scale: for at least half of the sampled rows a permitted candidate that lies one standard
+    deviation of the training data or more away (a number), or any other level (a category). An input's influence is how
+    far the scores of the sampled rows move on average when it takes the values of other holdout rows (three draws), as
+    a share of all inputs'; so a cheap column that the model ignores adds nothing, and one that it hardly reads hardly
+    anything. The 95% interval is a bootstrap over the rows. A table shows what each input weighs and costs.
 
     Fix: make what an attacker can change count for less (monotone constraints, coarser bins), add features that are
     hard to change, lower the threshold, or train on such rows; then measure again.
 
-    References: Carlini et al. 2019; Zimmermann et al. 2022; Cartella et al. 2021 (tabular attacks in fraud).
+    References: Carlini et al. 2019; Zimmermann et al. 2022; Cartella et al. 2021 (tabular attacks in fraud); Breiman
+    2001 (permutation importance).
     """
+    from assay.attacks.influence import influences
     from assay.attacks.reach import reaches
     from assay.attacks.sanity import refuse_access
 
@@ -95,7 +101,8 @@ def evasion(
     yield from _excluded(int((target & ~possible).sum()), int(target.sum()))
     sample, caught, passing = _drawn(case, data.table(), target & possible, rows, seed)
     against = (case.contract, known, {c.name: c.kind for c in data.columns}, case.predictor.features)
-    yield from _affordable(reaches(sample, *against, cost), cost)
+    moved = influences(case.predictor, sample, data.table(), seed)
+    yield from _affordable(reaches(sample, *against, cost), moved, cost, seed)
     n, k = sample.num_rows, caught.num_rows
     _enough(k, n, passing.num_rows)
     if not any(case.contract.features[name].mutable for name in case.predictor.features):
@@ -129,7 +136,8 @@ def _excluded(out: int, positives: int) -> Iterator[Measure]:
     low, high = wilson(out, positives)
     yield Measure(
         name="robustness.evasion.excluded_share", value=out / positives, low=low, high=high, n=positives,
-        direction=Direction.LOWER, method="positive holdout rows that break `constraints:` as they are, Wilson",
+        unit="share", direction=Direction.LOWER,
+        method="positive holdout rows that break `constraints:` as they are, Wilson",
     )  # fmt: skip
     if out > MOST_EXCLUDED * positives:
         what = f"{out} of {positives} positive rows break `constraints:` as they are and could not be attacked"
@@ -149,28 +157,53 @@ def _drawn(case: ModelCase, table: ArrowTable, usable: Any, rows: int, seed: int
     return table.take(sample), table.take(sample[flagged[sample]]), table.take(passing)
 
 
-def _affordable(inputs: tuple[Reach, ...], cost: float) -> Iterator[Measure | Table]:
-    """How many inputs the budget really moves, and the table that shows at what price."""
-    share = sum(r.bought for r in inputs) / len(inputs)
+def _affordable(inputs: tuple[Reach, ...], moved: Any, cost: float, seed: int) -> Iterator[Measure | Table]:
+    """How much of the model's influence lies on inputs that the budget really moves, and the table with the prices.
+
+    `moved` (rows, inputs) is how far each input moves each row's score.
+    """
+    import numpy as np
+
+    from assay.stats.classifier import ratio_interval
+
+    whole, bought = moved.sum(axis=1), np.array([r.bought for r in inputs])
+    value = low = high = None
+    if whole.any():
+        part = moved[:, bought].sum(axis=1)
+        value = float(part.sum() / whole.sum())
+        low, high = ratio_interval(part, whole, seed)
     yield Measure(
-        name="robustness.evasion.affordable_share", value=share, n=len(inputs),
-        direction=Direction.HIGHER, method=f"inputs that a budget of {cost:g} moves by a standard deviation or a level",
+        name="robustness.evasion.affordable_share", value=value, low=low, high=high, n=len(moved), seed=seed,
+        unit="share", direction=Direction.HIGHER,
+        method=f"influence of the inputs that a budget of {cost:g} moves by a standard deviation or a level, bootstrap",
     )  # fmt: skip
-    shown = sorted(inputs, key=lambda r: r.moves == "no")
-    rest = shown[SHOWN:]
-    note = "A real move is one standard deviation of the training data, or another level, for half of the rows."
+    weight = moved.sum(axis=0) / max(float(whole.sum()), 1e-300)
+    order = sorted(range(len(inputs)), key=lambda i: (-weight[i], inputs[i].moves == "no"))
+    rest = [inputs[i] for i in order[SHOWN:]]
+    note = (
+        "Influence: how far the score moves when the input takes other rows' values, as a share of all inputs'. "
+        "A real move is one standard deviation of the training data, or another level, for half of the rows."
+    )
     if rest:
         note += f" Not shown: {len(rest)} inputs more, {sum(r.moves != 'no' for r in rest)} of which may change."
     yield Table(
         name="robustness.evasion.contract",
         title="What an attacker may change",
         subtitle=f"Each input of the model, as the feature contract has it, for a budget of {cost:g}",
-        columns=("input", "may change", "price", "the budget reaches", "a real move"),
+        columns=("input", "may change", "price", "the budget reaches", "influence", "a real move"),
         rows=tuple(
-            (visible(r.name, 60), r.moves, _price(r), _distance(r), "yes" if r.bought else "no") for r in shown[:SHOWN]
+            (
+                visible(inputs[i].name, 60), inputs[i].moves, _price(inputs[i]), _distance(inputs[i]),
+                _weight(float(weight[i])), "yes" if inputs[i].bought else "no",
+            )
+            for i in order[:SHOWN]
         ),
         note=note,
-    )
+    )  # fmt: skip
+
+
+def _weight(share: float) -> str:
+    return "not used" if share <= 0 else "under 0.1%" if share < 0.001 else f"{share:.1%}"
 
 
 def _price(reach: Reach) -> str:
@@ -219,25 +252,31 @@ def _enough(caught: int, sample: int, passing: int) -> None:
 def _measures(found: Evaded, n: int, caught: int, cost: float, seed: int) -> Iterator[Measure]:
     import numpy as np
 
+    from assay.stats.classifier import ratio_interval
+
     kept = caught - int((found.cost <= cost).sum())
     low, high = wilson(kept, n)
     yield Measure(
-        name=NAME, value=kept / n, low=low, high=high, n=n, seed=seed, direction=Direction.HIGHER,
+        name=NAME, value=kept / n, low=low, high=high, n=n, seed=seed, unit="share", direction=Direction.HIGHER,
         method=f"at most: budget {cost:g}, Wilson",
     )  # fmt: skip
     low, high = wilson(caught, n)
     yield Measure(
         name="robustness.evasion.recall_unattacked", value=caught / n, low=low, high=high, n=n, seed=seed,
-        direction=Direction.HIGHER, method="the same rows before the attack, Wilson",
+        unit="share", direction=Direction.HIGHER, method="the same rows before the attack, Wilson",
     )  # fmt: skip
     low, high = wilson(caught - kept, caught)
     yield Measure(
         name="robustness.evasion.evaded_share", value=(caught - kept) / caught, low=low, high=high, n=caught, seed=seed,
-        direction=Direction.LOWER, method=f"caught rows that slip past, at least: budget {cost:g}, Wilson",
+        unit="share", direction=Direction.LOWER,
+        method=f"caught rows that slip past, at least: budget {cost:g}, Wilson",
     )  # fmt: skip
+    asked = np.asarray(found.queries, dtype=float)
+    low, high = ratio_interval(asked, np.ones(caught), seed)
     yield Measure(
-        name="robustness.evasion.queries", value=float(np.mean(found.queries)), n=caught, seed=seed, unit="a row"
-    )
+        name="robustness.evasion.queries", value=float(asked.mean()), low=low, high=high, n=caught, seed=seed,
+        unit="a row", method="mean over the attacked rows, bootstrap",
+    )  # fmt: skip
 
 
 def _curve(found: Evaded, n: int, caught: int, cost: float, access: str, queries: int) -> Curve:
@@ -250,10 +289,13 @@ def _curve(found: Evaded, n: int, caught: int, cost: float, access: str, queries
         x = np.unique(np.concatenate([np.quantile(x, np.linspace(0, 1, 119)), [0.0, cost]]))
     kept = [caught - int((found.cost <= b).sum()) for b in x]
     bands = [wilson(k, n) for k in kept]
-    left = (caught - int((found.cost <= cost).sum())) / n
+    left = caught - int((found.cost <= cost).sum())
     return Curve(
         name="robustness.evasion.curve",
-        title=f"A budget of {cost:g} leaves at most {left:.1%} of the positives caught, of {caught / n:.1%} before",
+        title=(
+            f"Of {caught / n:.1%} of the positives caught, a budget of {cost:g} leaves {left / n:.1%} of this sample "
+            f"(95%: from {wilson(left, n)[0]:.1%}), or less to a better attack"
+        ),
         subtitle="Share of positive holdout rows still flagged, against what the attacker may spend; 95% band",
         x_label="budget (cost units of the feature contract)",
         y_label="recall under attack, at most",

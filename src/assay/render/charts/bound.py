@@ -37,6 +37,11 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
         """The end of the interval that the gate reads, if it reads one."""
         return {"lower95": self.low, "upper95": self.high}.get(self.reads)
 
+    def judged(self) -> float | None:
+        """What the gate holds against the bound: the end of the interval that it reads, else the value."""
+        barred = self.barred()
+        return self.value if barred is None else barred
+
 
 def bound_on(rules: Iterable[RuleTrace], check: str, measure: str, value: float | None = None) -> Bound | None:
     """The bound of the rule that read this measure of this check, the strictest outcome first.

@@ -60,7 +60,7 @@ def value_at(series: Series, x: float) -> float | None:
 
 def unit_of(label: str, unit: str, values: list[float]) -> str:
     """ "%" where the numbers are shares between 0 and 1, else ""."""
-    share = unit in ("share", "rate", "fraction") or is_rate(label.partition(":")[0].replace(" ", "_"))
+    share = is_rate(label.partition(":")[0].replace(" ", "_"), unit=unit)
     return "%" if (share or "share of" in label) and values and min(values) >= 0 and max(values) <= 1 else ""
 
 
@@ -223,9 +223,21 @@ def _reading(frame: Frame, mark: float, bound: Bound) -> None:
         if barred is not None:
             canvas.line((x - 6, frame.y(barred)), (x + 6, frame.y(barred)), "cd", 2.25)
     canvas.dot((x, frame.y(bound.value)), 5.5, 'class="fd" stroke="var(--paper)" stroke-width="2"')
-    if bound.verdict is Verdict.DENY:
-        a, b = frame.y(bound.value), frame.y(bound.at)
-        canvas.add(f'<path d="M{x - 4:.1f} {a:.1f}h-8V{b:.1f}h8" fill="none" stroke="var(--fail)" stroke-width="1.5"/>')
+    judged = bound.judged()
+    if bound.verdict is not Verdict.ALLOW and judged is not None and _short(bound) > 0:
+        a, b = frame.y(judged), frame.y(bound.at)
+        colour = "fail" if bound.verdict is Verdict.DENY else "open"
+        canvas.add(
+            f'<path d="M{x - 4:.1f} {a:.1f}h-8V{b:.1f}h8" fill="none" stroke="var(--{colour})" stroke-width="1.5"/>'
+        )
+
+
+def _short(bound: Bound) -> float:
+    """How far what the gate reads lies on the denying side; 0 where it does not."""
+    judged = bound.judged()
+    if judged is None:
+        return 0.0
+    return max(0.0, bound.at - judged if bound.denies_below else judged - bound.at)
 
 
 def _reading_across(frame: Frame, curve: Curve, bound: Bound) -> None:
@@ -275,16 +287,27 @@ def _reading_label(frame: Frame, curve: Curve, bound: Bound) -> Label:
     share = frame.unit_y == "%"
     value = percent(bound.value) if share else tick_number(bound.value)
     lines = [(f"{value}, at most" if at_most else value, "b")]
-    gap = abs(bound.value - bound.at)
-    words = f"{gap * 100:.1f} points" if share else tick_number(gap)
-    if bound.verdict is Verdict.DENY:
-        lines.append((f"{words} short of the policy" if bound.denies_below else f"{words} over the policy", "hard"))
-    elif bound.verdict is Verdict.INDETERMINATE:
-        lines.append(("not sure enough", "soft"))
+    lines += _gap_lines(bound, share=share)
     sides: tuple[tuple[float, Anchor], ...] = ((13.0, "start"), (-16.0, "end"))
-    heights = (-34.0, 24.0, -60.0, 44.0, -90.0, 70.0, -120.0)
+    heights = (-34.0, 24.0, -60.0, 44.0, -90.0, 70.0, -120.0, -150.0, -185.0, -220.0)
     spots = [Spot(x + dx, y + dy, a) for dy in heights for dx, a in sides]
     return Label(tuple(lines), tuple(spots), needed=True)
+
+
+def _gap_lines(bound: Bound, *, share: bool) -> list[tuple[str, str]]:
+    """How far what the gate reads is from the bound, and which end of the interval that is."""
+    gap, barred = _short(bound), bound.barred()
+    if bound.verdict is Verdict.ALLOW:
+        return []
+    css = "hard" if bound.verdict is Verdict.DENY else "soft"
+    if gap <= 0:
+        return [("not sure enough", css)] if css == "soft" else []
+    words = f"{gap * 100:.1f} points" if share else tick_number(gap)
+    side = f"{words} {'short of' if bound.denies_below else 'over'} the policy"
+    if barred is None:
+        return [(side, css)]
+    end = percent(barred) if share else tick_number(barred)
+    return [(f"{'low' if bound.reads == 'lower95' else 'high'} end {end}:", css), (side, css)]
 
 
 def _bound_label(frame: Frame, bound: Bound, axis: str) -> Label:

@@ -53,8 +53,8 @@ def draw_intervals(exhibit: Intervals, bounds: Bounds, width: int, label: str) -
     words = [value_words(exhibit, r) for r in rows]
     right = max((text_width(f"{v}  {i}", bold=True) for v, i in words), default=0) + 12
     left = min(max((text_width(t, bold=True) for t in names), default=0) + 16, 220.0) if wide else 4.0
-    height, first = (36.0, 30.0) if wide else (50.0, 42.0)
-    top = 26.0 if exhibit.reference is not None else 8.0
+    height, first = (36.0, 30.0) if wide else (40.0, 36.0)
+    top = 26.0 if exhibit.reference == 0.0 else 10.0
     bottom = top + first + height * max(0, len(rows) - 1) + 16
     canvas = Canvas(width, bottom + 42)
     plot_right = width - right if wide else width - 8.0
@@ -67,8 +67,8 @@ def draw_intervals(exhibit: Intervals, bounds: Bounds, width: int, label: str) -
             _values(canvas, width, y + 4, words[i])
         else:
             space = width - text_width(f"{words[i][0]}  {words[i][1]}", bold=True) - 12
-            canvas.text(0, y - 17, clip_text(names[i], space, bold=True), "b halo")
-            _values(canvas, width, y - 17, words[i])
+            canvas.text(0, y - 15, clip_text(names[i], space, bold=True), "b halo")
+            _values(canvas, width, y - 15, words[i])
         _row(canvas, scale, exhibit, row, bound, y)
     return canvas.svg("w" if wide else "n", label)
 

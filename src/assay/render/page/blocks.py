@@ -6,10 +6,11 @@ from assay.core.decision import RuleTrace, Verdict
 from assay.core.finding import Finding, Outcome
 from assay.render.page.escape import code, esc, split_command
 from assay.render.page.figures import policy_name
+from assay.render.page.owner import UNNAMED, owned, policy_owner, system_owner
 from assay.render.page.parts import TONES, severity, sign
 from assay.render.page.say import blind_of, clause, findings_of, headline, reader, tally
 from assay.render.page.view import View, finding_line, grave
-from assay.render.page.words import bare, capital, count_word, counted, listed, plural, sentence
+from assay.render.page.words import bare, capital, count_word, counted, plural, sentence
 
 MOST_BLOCKS = 20
 MOST_FINDINGS = 3
@@ -24,7 +25,11 @@ def blocks(view: View) -> str:
     causes = _causes(view, stopped)
     count = capital(counted(len(causes), "thing"))
     clear = "Clear it and" if len(causes) == 1 else f"Clear all {count_word(len(causes))} and"
-    lead = f"{count}, worst first. {clear} the same policy allows."
+    lead = f"{count}, what denies first. {clear} the same policy allows."
+    answer = (
+        f"Owner of the system: {esc(system_owner(view) or UNNAMED, 80)}. Owner of the policy: {policy_owner(view)}. "
+        "No due date is on record."
+    )
     left = sum(len(rules) for rules in causes[MOST_BLOCKS:])
     more = f'<p class="note">{plural(left, "more rule")} below, in the gate trace.</p>' if left > 0 else ""
     told: set[str] = set()
@@ -33,7 +38,8 @@ def blocks(view: View) -> str:
         articles += _block(view, rules, frozenset(told))
         told |= {f for rule in rules for f in rule.fingerprints}
     return (
-        f'<section class="blocks" id="blocks" aria-labelledby="bh"><h2 id="bh">What blocks it</h2><p>{esc(lead)}</p>'
+        f'<section class="blocks" id="blocks" aria-labelledby="bh"><h2 id="bh">What blocks it</h2>'
+        f"<p>{esc(lead)} {answer}</p>"
         f"{articles}{more}</section>"
     )
 
@@ -55,8 +61,7 @@ def _block(view: View, rules: list[RuleTrace], told: frozenset[str]) -> str:
     said = "Denies: " if rule.verdict is Verdict.DENY else "Could not be judged: "
     levels = severity(max((grave(f) for f in fresh or found), key=lambda s: s.rank)) if found else ""
     state = levels or ("" if rule.verdict is Verdict.DENY else '<span class="open">open</span>')
-    people = esc(listed([p or "unsigned run" for p in rule.vouched], 2)) if rule.vouched else ""
-    who = " · ".join(filter(None, (state, people)))
+    who = state + owned(view, rule)
     title = headline(view, rule, told)
     said_by = "".join(_policy(view, r) for r in rules)
     return (
@@ -79,7 +84,7 @@ def _behind(view: View, rule: RuleTrace) -> list[Finding]:
 
 def _saw(view: View, rule: RuleTrace, found: list[Finding], told: int) -> str:
     if rule.asks == "measure" and rule.value is not None:
-        read = reader(rule)
+        read = reader(view, rule)
         interval = read.interval(rule.low, rule.high)
         rows = f" on {rule.n:,} rows" if rule.n is not None else ""
         text = sentence(clause(view, rule)) + (f" The 95% interval{rows} is {interval}." if interval else "")

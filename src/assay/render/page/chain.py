@@ -5,18 +5,23 @@ from __future__ import annotations
 import msgspec
 
 from assay.core.canonical import short
-from assay.core.decision import RuleTrace, Verdict
+from assay.core.decision import RuleTrace, Standing, Verdict
 from assay.core.finding import Finding, Measure, Outcome, Severity, Status, measure_key
 from assay.core.release import Role
 from assay.core.subject import Stage
 from assay.render.page.escape import code, esc, split_command
 from assay.render.page.evidence import anchor, shown
 from assay.render.page.parts import Tone, age, digest, sign, vouched
-from assay.render.page.say import findings_of, headline, measure_interval, measure_value, tally
+from assay.render.page.say import findings_of, headline, measure_value, reader, tally
 from assay.render.page.view import View, grave, is_open
 from assay.render.page.words import counted, listed, name_words, plural, span
 
 _SHORT = 120
+_SIGN = "its author signs it: <code>assay sign MODEL</code>"
+_LEGEND = (
+    '<p class="note legend-chain">Vouched by: who signed what was seen. Digest: the fingerprint of the bytes; another '
+    "file has another. What begins with <code>assay</code> is a command for whoever is asked to act.</p>"
+)
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +51,7 @@ def chain(view: View) -> str:
         _approval(view),
         _live(view),
     ]
-    return f'<ol class="chain" aria-label="Chain of trust">{"".join(_html(link) for link in links)}</ol>'
+    return f'<ol class="chain" aria-label="Chain of trust">{"".join(_html(link) for link in links)}</ol>{_LEGEND}'
 
 
 def _html(link: Link) -> str:
@@ -73,8 +78,10 @@ def _html(link: Link) -> str:
 def _next(fix: str) -> str:
     before, command = split_command(fix)
     if command:
-        return code(command, _SHORT)
-    return esc(before, _SHORT) if before else "nothing to do"
+        return f"{esc(before, _SHORT)}{': ' if before else ''}{code(command, _SHORT)}"
+    if len(before) > _SHORT:
+        before = before[:_SHORT].rpartition(" ")[0].rstrip(",;:(") + " …"
+    return esc(before) if before else "nothing to do"
 
 
 def _stage(view: View, name: str, stage: Stage) -> Link:
@@ -146,7 +153,7 @@ def _sure(view: View, tone: Tone, rule: RuleTrace | None, outcomes: list[Outcome
     if rule is not None and rule.asks == "measure" and rule.value is not None:
         found = _measure(outcomes, rule)
         if found is not None:
-            return f"{name_words(found.name)} {measure_value(found)}, {measure_interval(found)}"
+            return f"{name_words(found.name)} {measure_value(found)}; {_certainty(view, rule, found)}"
     if rule is not None and rule.asks == "findings" and rule.fingerprints and tone == "fail":
         first = next((f for f in findings_of(view, rule) if f in findings), None)
         return f"confidence {first.confidence.value}: {first.message}" if first is not None else "–"
@@ -158,6 +165,12 @@ def _sure(view: View, tone: Tone, rule: RuleTrace | None, outcomes: list[Outcome
         return f"confidence {findings[0].confidence.value}"
     looked = sum(o.status in (Status.PASS, Status.FAIL) and o.complete for o in outcomes)
     return f"{counted(looked, 'check')} read all that {'it was' if looked == 1 else 'they were'} asked"
+
+
+def _certainty(view: View, rule: RuleTrace, found: Measure) -> str:
+    interval = reader(view, rule).interval(found.low, found.high)
+    rows = f", on {plural(found.n, 'row')}" if found.n is not None else ""
+    return (f"with 95% certainty {interval}" if interval else "no interval") + rows
 
 
 def _measure(outcomes: list[Outcome], rule: RuleTrace) -> Measure | None:
@@ -177,12 +190,15 @@ def _step(view: View, tone: Tone, rule: RuleTrace | None, outcomes: list[Outcome
         return ""
     if rule is not None and rule.fix:
         return rule.fix
+    told = next((view.checks[c].fix for c in (rule.decided_by if rule else ()) if c in view.checks), "")
     for finding in findings:
         if finding.fix and tone == "fail":
             return finding.fix
     blind = next((o for o in outcomes if is_open(o)), None)
     if blind is not None:
         return f"assay explain {blind.check}"
+    if told:
+        return told.partition(";")[0]
     return f"assay explain {rule.check}" if rule is not None and rule.check else "see what blocks it"
 
 
@@ -221,11 +237,15 @@ def _training(view: View) -> Link:
     if commit:
         return Link(
             name="Training", tone="declared", word="declared", note="commit named, not proved",
-            sure="the manifest says so; nobody signed the model", digest=_commit(commit), next=code("assay sign MODEL"),
+            sure="the manifest says so; nobody signed the model", digest=_commit(commit), next=_SIGN,
             href="proof",
         )  # fmt: skip
     return Link(
-        name="Training", tone="na", word="not looked at", sure="nobody signed the model", next=code("assay sign MODEL")
+        name="Training",
+        tone="na",
+        word="not looked at",
+        sure="nobody signed the model",
+        next=_SIGN,
     )
 
 
@@ -252,12 +272,17 @@ def _approval(view: View) -> Link:
             next="nothing to do", href="people",
         )  # fmt: skip
     denied = rule.verdict is Verdict.DENY
-    people = list(dict.fromkeys(a.signer.person for a in given if a.approval.decision == "approve"))
+    refused = "talk to whoever refused" if denied else ""
+    people = list(dict.fromkeys(a.signer.person for a in given if a.standing is Standing.COUNTS))
     return Link(
         name="Approval", tone="fail" if denied else "open", word="fails" if denied else "open",
         note="refused" if denied else _signed(rule), vouched=esc(listed(people)), sure=esc(rule.reason, 140),
-        age=ages, digest=binds, next=_next(rule.fix or ("talk to whoever refused" if denied else "")), href="people",
+        age=ages, digest=binds, next=_asked(rule) + _next(rule.fix or refused), href="people",
     )  # fmt: skip
+
+
+def _asked(rule: RuleTrace) -> str:
+    return f"{esc(listed(rule.missing), 80)} {'signs' if len(rule.missing) == 1 else 'sign'}: " if rule.missing else ""
 
 
 def _signed(rule: RuleTrace) -> str:
@@ -268,5 +293,5 @@ def _signed(rule: RuleTrace) -> str:
 
 def _live(view: View) -> Link:
     allowed = view.decision is not None and view.decision.verdict is Verdict.ALLOW
-    waits = "deploy what the verdict names" if allowed else "waits for an ALLOW"
+    waits = "deploy what the verdict names" if allowed else "waits until it is allowed"
     return Link(name="Live", tone="na", word="not looked at", sure="nothing is watched in this report", next=waits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from assay.core.dossier import Coverage, Entry
 from assay.render.page.escape import code, esc
+from assay.render.page.owner import entry_owner
 from assay.render.page.parts import cell, facts, head, row, section, status, table
 from assay.render.page.view import View
 from assay.render.page.words import capital, listed, plural
@@ -40,12 +41,10 @@ def coverage(view: View) -> str:
         f'nothing in this version speaks of</p><div class="legend">{legend}</div>'
         + "".join(_framework(c) for c in shown)
     )
-    content += _missing(missing)
+    content += _missing(view, missing)
     state = status("open", f"{len(missing)} missing") if missing else status("pass", "evidence for each")
-    owner = view.body.system.owner if view.body.system is not None else ""
     about = facts(
         [("Shown", plural(len(shown), "framework")), ("Evidenced", f"{evidenced} of {asked}")]
-        + [("Owner of what is missing", esc(owner or "nobody is named", 80))] * bool(missing)
         + [("Unverified", esc(listed([c.framework for c in shown if not c.verified], 3)))]
         * any(not c.verified for c in shown)
     )
@@ -74,7 +73,7 @@ def _framework(one: Coverage) -> str:
     )
 
 
-def _missing(missing: list[tuple[Coverage, Entry]]) -> str:
+def _missing(view: View, missing: list[tuple[Coverage, Entry]]) -> str:
     if not missing:
         return '<p class="note">This is evidence for these requirements. It does not say that any of them is met.</p>'
     rows = [
@@ -82,6 +81,7 @@ def _missing(missing: list[tuple[Coverage, Entry]]) -> str:
             head(code(entry.id, 60)),
             cell("Requirement", esc(capital(entry.name), 140)),
             cell("Framework", esc(one.framework, 60), "m"),
+            cell("Owner", entry_owner(view, entry)),
             cell("Would speak", _checks(entry)),
         )
         for one, entry in missing[:MOST_MISSING]
@@ -90,7 +90,7 @@ def _missing(missing: list[tuple[Coverage, Entry]]) -> str:
     left = len(missing) - MOST_MISSING
     if left > 0:
         note = f"{left} more are missing. {note}"
-    columns = ("Missing", "Requirement", "Framework", "What would speak of it")
+    columns = ("Missing", "Requirement", "Framework", "Owner", "What would speak of it")
     return f'<div class="gap">{table("", columns, rows, note)}</div>'
 
 

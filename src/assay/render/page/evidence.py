@@ -6,7 +6,7 @@ from itertools import groupby
 
 from assay.core.decision import Verdict
 from assay.core.exhibit import Table
-from assay.core.finding import Measure, Outcome, Severity, Status
+from assay.core.finding import Json, Measure, Outcome, Severity, Status
 from assay.render.page.escape import code, esc
 from assay.render.page.figures import figure
 from assay.render.page.parts import Tone, age, digest, facts, section, status, vouched
@@ -20,6 +20,7 @@ FAMILIES = {
     "llm": "Language model", "governance": "Governance",
 }  # fmt: skip
 MOST_KEYS = 6
+MOST_SETTINGS = 8
 
 
 def family(check: str) -> str:
@@ -91,13 +92,16 @@ def evidence_sections(view: View) -> str:
 def _section(view: View, check: str, outcomes: list[Outcome]) -> str:
     info = view.checks.get(check)
     tone, words = check_state(view, check)
-    content = f'<p class="lead">{esc(info.summary)}</p>' if info is not None and info.summary else ""
+    lead = f'<p class="lead">{esc(info.summary)}</p>' if info is not None and info.summary else ""
+    content = ""
     many = len(outcomes) > 1
     for outcome in outcomes:
         title = f'<h3 class="sub-h">{code(outcome.subject)}</h3>' if many else ""
         content += f'<div class="one">{title}{_outcome(view, outcome)}</div>'
     name = capital(name_words(check))
-    return section(anchor(check), name, status(tone, words), _about(view, check, outcomes), content, over=family(check))
+    about = _about(view, check, outcomes)
+    content = f'{lead}<div class="ones">{content}</div>'
+    return section(anchor(check), name, status(tone, words), about, content, over=family(check))
 
 
 def _about(view: View, check: str, outcomes: list[Outcome]) -> str:
@@ -115,9 +119,29 @@ def _about(view: View, check: str, outcomes: list[Outcome]) -> str:
             ("Subject", ", ".join(code(s) for s in list(subjects)[:3]) + (" …" if len(subjects) > 3 else "")),
             ("Digest", " ".join(digest(d) for d in list(digests)[:3] if d)),
             ("Looked under", esc("; ".join(dict.fromkeys(n for o in outcomes for n in o.notes)), 300)),
+            ("Set to", _settings(outcomes)),
             ("Sample", esc(sample + (f", seed {seeds[0]}" if seeds and sample else ""))),
         ]
     )
+
+
+def _settings(outcomes: list[Outcome]) -> str:
+    """The parameters that the check ran with, its own limits among them."""
+    said = dict.fromkeys(f"{name} {_setting(v)}" for o in outcomes for name, v in sorted(o.parameters.items()))
+    return esc(", ".join(list(said)[:MOST_SETTINGS]) + (" …" if len(said) > MOST_SETTINGS else ""), 300)
+
+
+def _setting(value: Json) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)[:80]
+
+
+def _own_limits(view: View, outcome: Outcome) -> str:
+    """By which limits of its own a check passed, where no rule of the policy reads its numbers."""
+    limits = [f"{name} {value:g}" for name, value in sorted(outcome.parameters.items()) if isinstance(value, float)]
+    judged = any(r.asks == "measure" for r in view.reading(outcome.check))
+    if outcome.status is not Status.PASS or not outcome.measures or not limits or judged:
+        return ""
+    return f'<p class="note">Passed by the check’s own limits: {esc(", ".join(limits), 200)}.</p>'
 
 
 def _outcome(view: View, outcome: Outcome) -> str:
@@ -133,7 +157,7 @@ def _outcome(view: View, outcome: Outcome) -> str:
         if i == first and keys:
             html = f'<div class="split">{html}<dl class="keys">{keys}</dl></div>'
         parts.append(html)
-    return "".join(parts)
+    return "".join(parts) + _own_limits(view, outcome)
 
 
 def _keys(measures: tuple[Measure, ...]) -> str:

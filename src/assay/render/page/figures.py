@@ -15,12 +15,16 @@ from assay.render.charts.waterfall import draw_waterfall, shown_steps
 from assay.render.page.escape import esc
 from assay.render.page.parts import cell, head, row
 from assay.render.page.view import View
-from assay.render.page.words import capital, number, plural
+from assay.render.page.words import capital, clip, number, plural
 
 WIDE, NARROW = 640, 350
 MOST_NUMBERS = 24
 MOST_TABLE_ROWS = 40
 _OPEN_TABLE = 12
+# Cells of at most this many characters stay on one line.
+SHORT_CELL = 24
+# A table of more columns takes the paper's whole width.
+BROAD = 4
 
 Row = tuple[str, ...]
 
@@ -111,21 +115,27 @@ def _numbers(exhibit: Exhibit) -> str:
         return ""
     shown = _picked(rows)
     heads = "".join(
-        f'<th scope="col"{" class=r" if i else ""}>{esc(c, 60)}</th>' for i, c in enumerate(columns)
+        f'<th scope="col"{" class=r" if i else ""}>{_heading(c)}</th>' for i, c in enumerate(columns)
     )  # fmt: skip
     body = "".join(
         f'<tr><th scope="row">{esc(r[0], 80)}</th>' + "".join(f"<td class=r>{esc(c, 80)}</td>" for c in r[1:]) + "</tr>"
         for r in shown
     )
+    fit = " class=fit" if all(len(c) <= SHORT_CELL for r in shown for c in r[1:]) else ""
     less = (
         f'<p class="note">{len(shown)} of {plural(len(rows), "row")}; <code>--format json</code> writes all.</p>'
         if len(shown) < len(rows)
         else ""
     )
     return (
-        f'<details class="fig-nums"><summary>The numbers</summary><div class="tw"><table><thead><tr>{heads}</tr>'
+        f'<details class="fig-nums"><summary>The numbers</summary><div class="tw"><table{fit}><thead><tr>{heads}</tr>'
         f"</thead><tbody>{body}</tbody></table></div>{less}</details>"
     )
+
+
+def _heading(text: str) -> str:
+    """A column's name; a word that no column is wide enough for may break."""
+    return " ".join("<wbr>".join(esc(w[i : i + 14]) for i in range(0, len(w), 14)) for w in clip(text, 60).split(" "))
 
 
 def _picked(rows: Sequence[Row]) -> list[Row]:
@@ -183,7 +193,7 @@ def _curve_rows(exhibit: Curve) -> tuple[Row, list[Row]]:
 def _table(exhibit: Table) -> str:
     numeric = [_is_numeric(exhibit, i) for i in range(len(exhibit.columns))]
     heads = "".join(
-        f'<th scope="col"{" class=r" if i and numeric[i] and c != exhibit.bar else ""}>{esc(capital(c), 60)}</th>'
+        f'<th scope="col"{" class=r" if i and numeric[i] and c != exhibit.bar else ""}>{_heading(capital(c))}</th>'
         for i, c in enumerate(exhibit.columns)
     )
     rows = [_table_row(exhibit, r, numeric) for r in exhibit.rows[:MOST_TABLE_ROWS]]
@@ -202,7 +212,9 @@ def _table(exhibit: Table) -> str:
             f"{MOST_TABLE_ROWS} of {len(exhibit.rows)} rows; <code>--format json</code> writes all."
         )  # fmt: skip
     note = f'<p class="note">{" ".join(notes)}</p>' if notes else ""
-    return f'<figure class="full">{caption}{under}{html}{note}</figure>'
+    return (
+        f'<figure class="{"broad" if len(exhibit.columns) > BROAD else "full"}">{caption}{under}{html}{note}</figure>'
+    )
 
 
 def _is_numeric(exhibit: Table, column: int) -> bool:

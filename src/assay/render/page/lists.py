@@ -6,6 +6,7 @@ from itertools import groupby
 
 from assay.core.finding import Finding, Outcome, Status
 from assay.render.page.escape import code, esc, split_command
+from assay.render.page.owner import UNNAMED, system_owner
 from assay.render.page.parts import Tone, age, cell, digest, facts, head, row, section, severity, status, table, vouched
 from assay.render.page.say import tally
 from assay.render.page.view import View, grave, is_open
@@ -44,7 +45,12 @@ def findings(view: View) -> str:
         state = status("pass", f"{waived} of {len(found)} waived")
     checks = sorted({f.check for f in found})
     about = facts(
-        [("Checks", esc(listed(checks, 3))), ("Vouched", esc(vouched(view, checks))), ("Age", age(view, checks))]
+        [
+            ("Owner", esc(system_owner(view) or UNNAMED, 80)),
+            ("Checks", esc(listed(checks, 3))),
+            ("Vouched", esc(vouched(view, checks))),
+            ("Age", age(view, checks)),
+        ]
     )
     columns = ("Severity", "Finding", "Confidence", "Gate" if view.decision is not None else "", "Fingerprint")
     heads = [c for c in columns if c]
@@ -62,7 +68,7 @@ def _finding(view: View, finding: Finding, again: bool, *, long: bool) -> str:
     where = f'<br><span class="s">{place} · {code(finding.check, 80)}</span>'
     cells = [
         cell("Severity", severity(grave(finding)), "nw"),
-        cell("Finding", f"{esc(capital(finding.message.strip()), 300 if long else 120)}{where}{fix}"),
+        cell("Finding", f"{esc(capital(finding.message.strip()), 300 if long else 90)}{where}{fix}"),
         cell("Confidence", esc(finding.confidence.value), "m"),
     ]
     hit = finding.fingerprint in view.denied
@@ -95,7 +101,7 @@ def subjects(view: View) -> str:
     state = status("open", f"open: {len(blind)} of {len(names)}") if blind else status("pass", "all were read")
     about = facts(
         [
-            ("Owner", esc(view.body.system.owner, 80) if view.body.system is not None else ""),
+            ("Owner", esc(system_owner(view), 80)),
             ("Checks", str(len(view.body.checks))),
             ("Outcomes", f"{len(view.body.outcomes):,}"),
             ("Seed", str(view.run.seed)),

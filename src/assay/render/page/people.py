@@ -7,6 +7,7 @@ from datetime import datetime
 from assay.core.canonical import short
 from assay.core.decision import ApprovalFact, Decision, Standing, Verdict, WaiverFact
 from assay.render.page.escape import code, esc
+from assay.render.page.owner import holders
 from assay.render.page.parts import Tone, cell, facts, head, meter, row, section, status, table
 from assay.render.page.view import View, finding_line
 from assay.render.page.words import capital, counted, day, moment, plural, span
@@ -24,7 +25,7 @@ def people(view: View) -> str:
         return ""
     rows = [_approval(decision, fact) for fact in decision.approvals]
     missing = list(dict.fromkeys(role for rule in asked for role in rule.missing))
-    rows += [_waiting(decision, role) for role in missing]
+    rows += [_waiting(view, decision, role) for role in missing]
     waivers = decision.waivers
     rows += [_waiver(view, decision, fact) for fact in waivers[:MOST_WAIVERS]]
     note = "A new Release inherits none of these. A critical finding needs two people, neither of them the author."
@@ -88,8 +89,8 @@ def _approval(decision: Decision, fact: ApprovalFact) -> str:
     )  # fmt: skip
 
 
-def _waiting(decision: Decision, role: str) -> str:
-    who = f'<span class="m">{esc(role, 60)}</span>'
+def _waiting(view: View, decision: Decision, role: str) -> str:
+    who = f'{holders(view, role)} <span class="m">{esc(role, 60)}</span>'
     return _row("Approval", "open", "waiting", who, f"Release {code(short(decision.release))}", "–", "–")
 
 

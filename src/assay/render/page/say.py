@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from assay.core.decision import RuleTrace, Verdict
-from assay.core.finding import Finding, Measure, Outcome, Severity, Status
+from assay.core.finding import Finding, Measure, Outcome, Severity, measure_key
 from assay.render.page.view import View, finding_line, grave, is_open
-from assay.render.page.words import Reader, capital, counted, day, listed, name_words, number, plural, sentence
+from assay.render.page.words import Reader, capital, counted, listed, name_words, number, plural
 
 
-def reader(rule: RuleTrace) -> Reader:
-    """How this rule's numbers are written."""
-    return Reader(rule.measure, bool(rule.versus), rule.value, rule.low, rule.high, rule.bound)
+def reader(view: View, rule: RuleTrace) -> Reader:
+    """How this rule's numbers are written: by the unit of the measure that it read."""
+    unit = view.unit(rule.check, measure_key(rule.measure, rule.versus))
+    return Reader(rule.measure, bool(rule.versus), rule.value, rule.low, rule.high, rule.bound, unit=unit)
 
 
 def subject_of(rule: RuleTrace) -> str:
@@ -76,7 +77,7 @@ def blind_of(view: View, rule: RuleTrace) -> list[Outcome]:
 def clause(view: View, rule: RuleTrace, told: frozenset[str] = frozenset()) -> str:
     """A blocking rule as a clause of the sentence under the verdict. Findings in `told` were named before."""
     if rule.asks == "measure":
-        return _measure_clause(rule)
+        return _measure_clause(view, rule)
     if rule.asks == "findings" and rule.verdict is Verdict.DENY:
         found = [f for f in findings_of(view, rule) if f.fingerprint not in told]
         if found:
@@ -95,8 +96,8 @@ def clause(view: View, rule: RuleTrace, told: frozenset[str] = frozenset()) -> s
     return rule.reason or rule.saw
 
 
-def _measure_clause(rule: RuleTrace) -> str:
-    read, subject = reader(rule), subject_of(rule)
+def _measure_clause(view: View, rule: RuleTrace) -> str:
+    read, subject = reader(view, rule), subject_of(rule)
     if rule.value is None or rule.bound is None:
         return f"{subject} has no number that the policy can read ({rule.reason or rule.saw})"
     asks = f"at {'least' if rule.better == 'higher' else 'most'} {read(rule.bound)}"
@@ -114,96 +115,16 @@ def _far(rule: RuleTrace) -> str:
     return "low" if rule.reads == "lower95" else "high"
 
 
-def why(view: View) -> str:
-    """The sentence under the verdict: what denies first, then what could not be judged."""
-    decision = view.decision
-    if decision is None:
-        return _without_decision(view)
-    if decision.verdict is Verdict.ALLOW:
-        return _allowed(view)
-    denies = [t for t in view.blocking if t.verdict is Verdict.DENY]
-    opens = _clauses(view, [t for t in view.blocking if t.verdict is Verdict.INDETERMINATE])
-    if not denies:
-        return "It may not ship yet: not everything could be judged. " + _told(opens, 3)
-    said = "It may not ship. " + _told(_clauses(view, denies), 3)
-    return said + (f" Besides, {_uncapital(_told(opens, 1))}" if opens else "")
-
-
-def _clauses(view: View, rules: list[RuleTrace]) -> list[str]:
-    """Each rule's clause, without those that only repeat what another one told."""
-    told: set[str] = set()
-    checks: set[str] = set()
-    said: dict[str, None] = {}
-    for rule in rules:
-        repeats = rule.asks == "findings" and rule.fingerprints and set(rule.fingerprints) <= told
-        decided = set(rule.decided_by)
-        same = rule.asks == "outcome" and rule.verdict is Verdict.DENY and decided and decided <= checks
-        if not repeats and not same:
-            said.setdefault(clause(view, rule, frozenset(told)))
-        told |= set(rule.fingerprints)
-        checks |= {f.check for f in findings_of(view, rule)}
-    return list(said)
-
-
-def _told(clauses: list[str], most: int) -> str:
-    told = [sentence(c) for c in clauses[:most]]
-    rest = len(clauses) - most
-    if rest > 0:
-        told.append(sentence(f"{counted(rest, 'more reason')} {'follows' if rest == 1 else 'follow'} below"))
-    return " ".join(told)
-
-
-def _uncapital(text: str) -> str:
-    return text[:1].lower() + text[1:] if text[1:2].islower() else text
-
-
-def _allowed(view: View) -> str:
-    decision = view.decision
-    assert decision is not None
-    rules = len(decision.trace)
-    which = "The one rule" if rules == 1 else f"All {counted(rules, 'rule')}"
-    parts = [f"It may ship. {which} of the policy {'is' if rules == 1 else 'are'} met."]
-    for rule in decision.trace:
-        if rule.asks == "approvals" and rule.vouched:
-            parts.append(sentence(f"{listed(rule.vouched)} approved it"))
-    proof = view.dossier.proof
-    if proof is not None and proof.expires is not None:
-        parts.append(f"The verdict holds until {day(proof.expires)}.")
-    return " ".join(parts)
-
-
-def _without_decision(view: View) -> str:
-    outcomes = view.body.outcomes
-    if not outcomes:
-        return "No check was asked of anything, so nothing is known."
-    serious = [f for f in view.findings if grave(f) is not Severity.INFO]
-    parts = []
-    if serious:
-        parts.append(sentence(f"{tally(serious)}. {capital(finding_line(serious[0]))}"))
-    blind = {o.subject for o in outcomes if is_open(o)}
-    if blind:
-        parts.append(f"{capital(counted(len(blind), *view.noun))} could not be judged to the end.")
-    if not serious and not blind:
-        looked = sum(o.status is Status.PASS for o in outcomes)
-        parts.append(
-            f"{capital(counted(looked, 'check'))} looked and found nothing that someone should act on."
-            if looked
-            else "No check applies to what was given, so nothing is known of it."
-        )
-    parts.append("No policy was asked, so nothing is decided.")
-    return " ".join(parts)
-
-
 def measure_value(measure: Measure) -> str:
     """A measure's value in words."""
-    read = Reader(measure.name, bool(measure.versus), measure.value, measure.low, measure.high)
+    read = Reader(measure.name, bool(measure.versus), measure.value, measure.low, measure.high, unit=measure.unit)
     unit = f" {measure.unit}" if measure.unit and not read.rate else ""
     return read(measure.value) + unit
 
 
 def measure_interval(measure: Measure) -> str:
     """`28.9 to 39.5 (95%), n = 300`."""
-    read = Reader(measure.name, bool(measure.versus), measure.value, measure.low, measure.high)
+    read = Reader(measure.name, bool(measure.versus), measure.value, measure.low, measure.high, unit=measure.unit)
     text = read.interval(measure.low, measure.high)
     exact = measure.low == measure.high == measure.value
     parts = ["exact"] if exact and text else [f"{text} (95%)"] if text else ["no interval"]

@@ -9,8 +9,8 @@ from assay.core.release import Role
 from assay.core.subject import Kind
 from assay.render.page.escape import code, esc
 from assay.render.page.parts import TONES, mark, status
-from assay.render.page.say import why
 from assay.render.page.view import View, is_open
+from assay.render.page.why import plainly, why
 from assay.render.page.words import listed, moment, plural, seconds
 
 BRAND = (
@@ -79,16 +79,20 @@ def meta(view: View) -> str:
         release = view.body.release.digest
     if release is not None:
         known = view.body.release
-        parts = f"{len(known.materials)} materials" if known is not None and known.materials else ""
+        parts = f"made of {plural(len(known.materials), 'part')}" if known is not None and known.materials else ""
         shipped = {m.name for m in known.materials if m.role is Role.MODEL} if known is not None else set()
-        cut = ", ".join(f"threshold {v:g}" for name, v in known.threshold.items() if name in shipped) if known else ""
+        cut = (
+            ", ".join(f"says yes from a score of {v:g}" for name, v in known.threshold.items() if name in shipped)
+            if known
+            else ""
+        )
         under = " · ".join(filter(None, (parts, cut)))
         cells.append(_cell("Release", f'<b class="mono">{esc(short(release))}</b>{mark(release)}', esc(under)))
     if view.decision is not None:
         policy = view.decision.policy
         mode = "enforced" if view.decision.mode == "enforce" else "only observed"
         signed = "" if policy.signed_by else " · not signed"
-        under = f"“{policy.name}” v{policy.version} · {mode}{signed}"
+        under = f"“{policy.name}” version {policy.version} · {mode}{signed}"
         cells.append(
             _cell("Policy", f'<b class="mono">{esc(short(policy.digest))}</b>{mark(policy.digest)}', esc(under))
         )
@@ -110,7 +114,7 @@ def _system(view: View) -> str:
         under = " · ".join(plural(n, *(view.noun if k is Kind.ARTIFACT else _NOUNS[k])) for k, n in counts.items())
         return f'<div><dt>Examined</dt><dd><h1>{esc(name_of(view))}</h1><span class="m">{esc(under)}</span></dd></div>'
     facts = (system.purpose, system.role, f"{system.risk} risk" if system.risk else "")
-    about = " · ".join(filter(None, facts))
+    about = " · ".join(filter(None, facts)) + f" · owner: {system.owner or 'not named'}"
     return f'<div><dt>System</dt><dd><h1>{esc(system.name)}</h1><span class="m">{esc(about)}</span></dd></div>'
 
 
@@ -139,6 +143,9 @@ def verdict(view: View) -> str:
         lead = f'<span class="would">{would}</span> ' if would else ""
         word = f'<h2 class="word {decision.verdict.value}">{lead}{name}</h2>'
         layout = " long" if decision.verdict is Verdict.INDETERMINATE else ""
+    said = why(view)
+    plain = plainly(said) if decision is not None else ""
+    terms = f'<p class="plainly">{esc(plain, 600)}</p>' if plain else ""
     preview = ""
     if decision is not None and decision.preview:
         reason = decision.preview_reason.removeprefix("unsigned: ").rstrip(".")
@@ -149,7 +156,7 @@ def verdict(view: View) -> str:
     elif decision is not None and decision.mode == "observe":
         preview = '<p class="preview"><b>Observed, not enforced.</b> The policy says so: no verdict is signed.</p>'
     return (
-        f'<div class="verdict{layout}">{word}<div><p class="why">{esc(why(view), 900)}</p>{preview}'
+        f'<div class="verdict{layout}">{word}<div><p class="why">{esc(said, 900)}</p>{terms}{preview}'
         f'<p class="tally">{_tally(view)}</p></div></div>'
     )
 
@@ -166,9 +173,6 @@ def _tally(view: View) -> str:
         parts.append(status("open", f"{open_ if parts else plural(open_, 'rule')} could not be judged"))
     if met:
         parts.append(status("pass", f"{met if parts else plural(met, 'rule')} {'is' if met == 1 else 'are'} met"))
-    codes = {Verdict.ALLOW: 0, Verdict.DENY: 1, Verdict.INDETERMINATE: 3}
-    exit_code = 0 if view.decision.mode == "observe" else codes[view.decision.verdict]
-    parts.append(f"<span>exit&nbsp;{exit_code}</span>")
     return "".join(parts)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from assay.core.canonical import short
-from assay.core.decision import RuleTrace, Verdict
+from assay.core.decision import Decision, RuleTrace, Verdict
 from assay.render.charts.mini import draw_mini
 from assay.render.page.escape import code, esc
 from assay.render.page.parts import RESULTS, TONES, cell, facts, head, row, section, status, table
 from assay.render.page.view import View
-from assay.render.page.words import bare, number
+from assay.render.page.words import bare, number, sentence
 
 MOST_RULES = 200
+MOST_ASIDE = 20
 
 
 def trace(view: View) -> str:
@@ -29,8 +30,13 @@ def trace(view: View) -> str:
             ("Signed by", code(f"{short(policy.signed_by)}…") if policy.signed_by else "nobody"),
             ("Mode", esc(decision.mode)),
             ("Order", "denies over open over allow"),
+            ("Exit code", str(_exit_code(decision))),
         ]
     )
+    beside = [
+        f"{o.check} on {o.subject} found something or stayed open, and no rule reads it" for o in view.dossier.unread()
+    ]
+    beside += [why for whys in decision.aside.values() for why in whys]
     rows = [_rule(rule) for rule in decision.trace[:MOST_RULES]]
     note = (
         "Hatched: where the rule denies. Where a rule reads the barred end of the interval, a value inside the bound "
@@ -38,8 +44,28 @@ def trace(view: View) -> str:
     )
     if len(decision.trace) > MOST_RULES:
         note = f"{len(decision.trace) - MOST_RULES} more rules are in the JSON report. {note}"
+    aside = _aside(beside)
     columns = ("Line", "Rule", "Interval against the bound", "Read", "Needs", "Result")
-    return section("gate", "Gate trace", state, about, table("Every rule, in the policy’s order", columns, rows, note))
+    told = table("Every rule, in the policy’s order", columns, rows, note) + aside
+    return section("gate", "Gate trace", state, about, told)
+
+
+def _aside(lines: list[str]) -> str:
+    """What the decision does not rest on."""
+    items = "".join(f"<li>{esc(sentence(line), 300)}</li>" for line in lines[:MOST_ASIDE])
+    left = len(lines) - MOST_ASIDE
+    more = f'<p class="note">{left:,} more are in the JSON report.</p>' if left > 0 else ""
+    return (
+        f'<h3 class="sub-h gap">What the decision does not rest on</h3><ul class="s">{items}</ul>{more}'
+        if items
+        else ""
+    )
+
+
+def _exit_code(decision: Decision) -> int:
+    """What the command returned to whatever called it."""
+    codes = {Verdict.ALLOW: 0, Verdict.DENY: 1, Verdict.INDETERMINATE: 3}
+    return 0 if decision.mode == "observe" else codes[decision.verdict]
 
 
 def _rule(rule: RuleTrace) -> str:

@@ -101,6 +101,22 @@ class View:
             found[vouch.check].append(vouch)
         return {check: tuple(v) for check, v in found.items()}
 
+    @cached_property
+    def units(self) -> dict[tuple[str, str], str]:
+        """Each measure's unit, by check and key; "" where two outcomes of a check disagree."""
+        found: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for outcome in self.body.outcomes:
+            for measure in outcome.measures:
+                found[outcome.check, measure.key].add(measure.unit)
+        return {at: next(iter(units)) if len(units) == 1 else "" for at, units in found.items()}
+
+    def unit(self, check: str, key: str) -> str:
+        """The unit of a measure; without a check, that of whichever check gave it."""
+        if check:
+            return self.units.get((check, key), "")
+        known = {unit for (_, name), unit in self.units.items() if name == key}
+        return known.pop() if len(known) == 1 else ""
+
     def rules_on(self, check: str) -> tuple[RuleTrace, ...]:
         """The rules that this check's outcomes had a part in."""
         return tuple(t for t in self.trace if check in t.decided_by)

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 _SMALL = (
     "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
 )  # fmt: skip
+SHARES = frozenset({"share", "rate", "fraction"})
+# For a measure that gives no unit only.
 _RATES = ("recall", "precision", "rate", "share", "accuracy", "coverage", "caught", "tpr", "fpr", "under_attack")
 _ACRONYMS = {
     "pr": "PR", "auc": "AUC", "roc": "ROC", "pii": "PII", "tpr": "TPR", "fpr": "FPR", "psi": "PSI", "llm": "LLM",
@@ -59,13 +61,24 @@ def capital(text: str) -> str:
     return text if any(c in first.rstrip(".,:;") for c in "/\\._*") else text[:1].upper() + text[1:]
 
 
+def clip(text: str, most: int) -> str:
+    """`text`, or its start and an ellipsis, in at most `most` characters."""
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
 def label_words(text: str) -> str:
     """A check's label as a row's name: `pr auc` → `PR AUC`, `false alarm rate` → `False alarm rate`."""
     return capital(" ".join(_ACRONYMS.get(word, word) for word in text.split()))
 
 
-def is_rate(name: str, *values: float | None) -> bool:
-    """Whether a measure is a share of something: then it reads best in percent."""
+def is_rate(name: str, *values: float | None, unit: str = "") -> bool:
+    """Whether a measure is a share of something: then it reads best in percent.
+
+    Its unit says so. A measure without a unit is taken for a share only where its name is that of one and no value lies
+    outside −1..1.
+    """
+    if unit:
+        return unit in SHARES or unit.startswith(("share ", "fraction "))
     last = name.rpartition(".")[2]
     inside = all(v is None or -1.0 <= v <= 1.0 for v in values)
     return inside and any(word in last for word in _RATES)
@@ -109,8 +122,8 @@ def tick_number(value: float) -> str:
 class Reader:
     """How one measure is written in prose: percent for rates, points for their differences, else plain."""
 
-    def __init__(self, name: str, versus: bool, *values: float | None) -> None:
-        self.rate, self.versus = is_rate(name, *values), versus
+    def __init__(self, name: str, versus: bool, *values: float | None, unit: str = "") -> None:
+        self.rate, self.versus = is_rate(name, *values, unit=unit), versus
 
     def __call__(self, value: float | None, *, unit: bool = True) -> str:
         if not self.rate:

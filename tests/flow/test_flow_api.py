@@ -1,0 +1,53 @@
+"""The Python API: the same structs as the command line, and a page in a notebook."""
+
+from __future__ import annotations
+
+import html
+import pickle
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from flow_world import World
+
+import assay
+from assay.core.dossier import Dossier
+from assay.core.errors import InputError, UsageError
+from assay.core.finding import Status
+from assay.core.report import Report
+
+
+def framed(page: str) -> str:
+    """The page inside the frame."""
+    (inner,) = re.findall(r'srcdoc="([^"]*)"', page)
+    return html.unescape(inner)
+
+
+def test_a_scan_is_a_report_and_shows_itself(tmp_path: Path) -> None:
+    path = tmp_path / "<script>m.pkl"
+    path.write_bytes(pickle.dumps({"weights": [1, 2]}))
+    report = assay.scan(path)
+    assert isinstance(report, Report)
+    assert {o.status for o in report.body.outcomes} <= {Status.PASS, Status.NOT_APPLICABLE, Status.FAIL}
+    page = framed(report._repr_html_())  # type: ignore[attr-defined]
+    assert page.startswith("<!doctype html>")
+    assert "<script>m.pkl" not in page
+
+
+def test_a_run_is_a_dossier_and_shows_itself(world: World) -> None:
+    dossier = assay.run(world.project, only=("artifact.*",), jobs=1)
+    assert isinstance(dossier, Dossier)
+    assert dossier.report.body.release is not None
+    assert dossier.report.body.release.digest == world.release().digest
+    assert "claims" in framed(dossier._repr_html_())  # type: ignore[attr-defined]
+    assert msgspec.json.decode(msgspec.json.encode(dossier), type=Dossier).report == dossier.report
+
+
+def test_mistakes_are_errors_with_a_fix(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nothing to scan"):
+        assay.scan()
+    with pytest.raises(InputError, match="no such file"):
+        assay.run(tmp_path)
+    with pytest.raises(AttributeError, match="nothing_like_it"):
+        assay.nothing_like_it  # noqa: B018

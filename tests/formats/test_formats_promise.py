@@ -1,0 +1,142 @@
+"""A file whose bytes are not what its name says is never silently clean; one that keeps its promise is not accused."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import pickle
+import struct
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from assay.formats.artifact import examine
+from assay.formats.inert import probe
+from assay.formats.promise import broken_promise
+from assay.formats.sniff import sniff
+
+_HEADER = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+_SAFETENSORS = struct.pack("<Q", len(_HEADER)) + _HEADER + bytes(4)
+_NPY = b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }".ljust(118) + bytes(8)
+
+
+def _zip(*names: str) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name in names:
+            archive.writestr(name, _NPY if name.endswith(".npy") else b"{}")
+    return out.getvalue()
+
+
+def _tar() -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("a"))
+    return out.getvalue()
+
+
+CONTENT = {
+    "text": b"not a model, a page of words\n" * 9,
+    "json": b'{"a": 1}\n',
+    "other": bytes(range(200, 256)) * 40,
+    "zeros": bytes(4096),
+    "empty": b"",
+    "pickle": pickle.dumps({"w": [1.0]}, 4),
+    "gzip": gzip.compress(pickle.dumps({"w": [1.0]}, 4)),
+    "onnx": b"\x08\x08\x12\x04test:\x00" + bytes(40),
+    "safetensors": _SAFETENSORS,
+    "npy": _NPY,
+    "npz": _zip("a.npy"),
+    "zip": _zip("readme.bin"),
+    "torch": _zip("m/data.pkl"),
+    "keras": _zip("config.json", "metadata.json"),
+    "tar": _tar(),
+    "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(600),
+    "gguf": b"GGUF\x03\0\0\0" + bytes(16),
+    "parquet": b"PAR1" + bytes(30),
+    "arrow": b"ARROW1\0\0" + bytes(30),
+}
+KEPT = {
+    "m.onnx": {"onnx", "other", "zeros"},  # protobuf has no mark: what is no text there is judged by its parser
+    "m.safetensors": {"safetensors"},
+    "m.gguf": {"gguf"},
+    "m.h5": {"hdf5"},
+    "m.keras": {"hdf5", "keras"},
+    "m.npy": {"npy"},
+    "m.npz": {"npz", "zip"},
+    "m.parquet": {"parquet"},
+    "m.feather": {"arrow"},
+    "m.PT": {"pickle", "torch", "zip", "tar", "other", "zeros"},  # its suffix makes it a pickle to be read
+    "m.tflite": set(),
+    "m.zip": {"zip", "npz", "torch"},
+    "m.gz": {"gzip"},
+    "m.tar": {"tar"},
+    "m.csv": {"text", "json", "other", "zeros", "empty"},
+    "m.bin": set(CONTENT),
+    "m": set(CONTENT),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_which_names_hold_what_they_say(name: str) -> None:
+    kept = {
+        content
+        for content, data in CONTENT.items()
+        if not broken_promise(name, examine(io.BytesIO(data), name=name).format.name)
+    }
+    assert kept == KEPT[name]
+
+
+def test_a_broken_promise_is_the_suffix() -> None:
+    assert broken_promise("Model.ONNX", "text") == ".onnx"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "code", "unread"),
+    [
+        ("a.bin", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n", "", "Git LFS pointer"),
+        ("a.toml", b"[section]\nkey = 1\n", "", ""),
+        ("a.jsonl", b'{"a": 1}\n{"a": 2}\n', "", ""),
+        ("a.jsonl", b'{"a": 1}\n{"_target_": "os.system"}\n', "_target_", ""),
+        ("a.json", b"[section]\nkey = 1\n", "", "malformed"),
+        ("a.yaml", b"model:\n  - _target_: os.system\n", "_target_", ""),
+        ("a.yml", b"{trust_remote_code: true}\n", "trust_remote_code", ""),
+        ("a.yml", b"trust_remote_code: false\ntext: a _target_ of words\n", "", ""),
+    ],
+)
+def test_text_is_read_as_its_suffix_says(tmp_path: Path, name: str, data: bytes, code: str, unread: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    found = probe(path, sniff(io.BytesIO(data), name=name).name)
+    assert (code in found.code, unread in found.unread) == (True, True)
+    assert (bool(found.code), bool(found.unread)) == (bool(code), bool(unread))
+
+
+@pytest.mark.parametrize(
+    ("data", "whole"),
+    [
+        (b"PAR1" + bytes(30), False),
+        (b"PAR1" + bytes(20) + struct.pack("<I", 20) + b"PAR1", True),
+        (b"PAR1" + bytes(20) + struct.pack("<I", 21) + b"PAR1", False),
+        (b"PAR1" + bytes(20) + struct.pack("<I", 20) + b"PARE", False),
+        (b"ARROW1\0\0" + bytes(30), False),
+        (b"ARROW1\0\0" + bytes(20) + struct.pack("<I", 20) + b"ARROW1", True),
+        (b"FEA1" + bytes(30), False),
+        (b"FEA1" + bytes(30) + b"FEA1", True),
+    ],
+)
+def test_tables_end_as_they_must(tmp_path: Path, data: bytes, whole: bool) -> None:
+    path = tmp_path / "t"
+    path.write_bytes(data)
+    assert (not probe(path, sniff(io.BytesIO(data)).name).unread) is whole
+
+
+def test_hdf5_inside_an_archive_is_not_passed_over() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("weights.h5", CONTENT["hdf5"])
+    facts = examine(io.BytesIO(out.getvalue()), name="m.zip")
+    assert (facts.complete, "HDF5" in facts.reasons[0]) == (False, True)
