@@ -37,7 +37,7 @@ test-all: lint types imports  ## and what takes minutes: kills by the hundred, 1
 bench: $(STAMP)  ## every figure of docs/benchmarks.md, each peer in an environment of its own
 	$(BIN)/python benchmarks/run_all.py
 
-docs: $(STAMP)  ## write docs/checks.md and docs/glossary.md again from the code
+docs: $(STAMP)  ## write docs/checks.md, docs/frameworks.md and docs/glossary.md again from the code
 	$(BIN)/python tools/build_docs.py
 
 clean:

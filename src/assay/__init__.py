@@ -12,6 +12,10 @@ from assay.core.version import __version__
 __all__ = ["__version__", "run", "scan"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     """The API is imported when it is first used, so that `import assay` stays instant."""
     if name in ("run", "scan"):

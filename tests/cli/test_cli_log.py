@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from cli_office import Office, flip
 from cli_tools import Done, assay, mend, one_line
@@ -61,10 +63,12 @@ def test_export_audit_prove_and_erase(kept: Office) -> None:
     assert len(refused.err.splitlines()) == 1
     assert kept.fine("log checkpoint --ledger ledger.db").out.count("\n") >= 4
     before = (kept.folder / "ledger.db").read_bytes()
-    assert "card" not in kept.fine("log erase 0 --ledger ledger.db --actor cleo --reason requested").out
+    assert "card" not in kept.fine("log erase 2 --ledger ledger.db --actor cleo --reason requested").out
     assert len(before)
     kept.fine("log verify --ledger ledger.db --against checkpoint.txt")
     assert "holds: 8 entries" in kept.fine("log verify --ledger ledger.db").out
+    assert one_line(kept("log erase 0 --ledger ledger.db --actor cleo --reason x"), "is a policy", code=2)
+    assert one_line(kept("log erase 1 --ledger ledger.db --actor cleo --reason x"), "is a roster", code=2)
     assert one_line(kept("log erase 99 --ledger ledger.db --actor cleo --reason x"), "99", code=2)
 
 
@@ -119,6 +123,27 @@ def test_the_list_goes_on_after_what_was_seen(kept: Office) -> None:
     assert kept.fine("log list --after 6 --ledger ledger.db").out == ""
 
 
+def test_what_was_decided_can_be_read_again(kept: Office) -> None:
+    listed = kept.fine("log list --ledger ledger.db").out.splitlines()
+    about = next(line.split()[3] for line in listed if line.split()[2] == "decision")
+    some = kept.fine(f"log list --about {about} --ledger ledger.db").out.splitlines()
+    assert [line.split()[2] for line in some] == ["evidence", "signature", "approval", "decision", "verdict"]
+    assert kept.fine("log list --about 00000000 --ledger ledger.db").out == ""
+
+    def show(index: int) -> Any:
+        return msgspec.json.decode(kept.fine(f"log show {index} --ledger ledger.db").out)
+
+    assert show(0)["payload"]["text"] == (kept.folder / "policy.yaml").read_text()
+    assert show(5)["payload"]["verdict"] == "allow"
+    assert show(5)["payload"]["trace"]
+    assert show(4)["payload"]["predicate"]["role"] == "security"
+    assert show(6)["entry"]["kind"] == "verdict"
+    assert one_line(kept("log show 99 --ledger ledger.db"), "no entry 99", code=2)
+    kept.fine("log erase 4 --ledger ledger.db --actor cleo --reason requested")
+    assert one_line(kept("log show 4 --ledger ledger.db"), "erased", code=2)
+    assert "its payload was erased" not in kept.fine("log list --ledger ledger.db").out.splitlines()[0]
+
+
 def test_an_erased_payload_is_gone_from_the_disk(kept: Office) -> None:
     """The evidence of an early entry names the project's model; after erasure no file beside the ledger does."""
     marker = b'"uri":"model.safetensors"'
@@ -127,7 +152,7 @@ def test_an_erased_payload_is_gone_from_the_disk(kept: Office) -> None:
         return [p.name for p in kept.folder.glob("ledger.db*") if marker in p.read_bytes()]
 
     assert where()
-    for index in range(7):
+    for index in range(2, 7):
         kept.fine(f"log erase {index} --ledger ledger.db --actor cleo --reason requested")
     assert where() == []
     kept.fine("log verify --ledger ledger.db --against checkpoint.txt")

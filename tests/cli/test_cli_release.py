@@ -67,7 +67,8 @@ def test_the_commands_of_the_proof_name_the_files_that_were_written(office: Offi
         " --key gate.key --verdict-out out.json --checkpoint-out seen.txt --format json"
     )
     first, second = msgspec.json.decode(office.fine(words).out)["proof"]["commands"]
-    assert first == "assay verify out.json --key gate.pub --at ."
+    digest = hashlib.sha256((office.folder / "policy.yaml").read_bytes()).hexdigest()
+    assert first == f"assay verify out.json --key gate.pub --at . --policy-digest sha256:{digest}"
     assert second == "assay log verify --ledger other.db --against seen.txt"
     office.fine(first.removeprefix("assay ").replace("--at .", "--at project"))
     office.fine(second.removeprefix("assay "))
@@ -77,7 +78,7 @@ def test_who_approves_is_shown_what_the_figures_rest_on(office: Office) -> None:
     mend(office.project / "assay.yaml", "system:", "features: {age: {mutable: false}, sum: {cost: 1e6}}\nsystem:")
     office.examine()
     shown = office.approve().out
-    assert "can change 1 of 2 inputs: sum (cost 1e+06)" in shown
+    assert "can change 1 of 2 declared columns: sum (cost 1e+06)" in shown
     assert "fixed          age" in shown
     digest = next(line.split()[1] for line in shown.splitlines() if line.strip().startswith("terms"))
     assert digest.startswith("sha256:")
@@ -120,6 +121,7 @@ def test_a_verdict_refuses_what_was_not_decided(office: Office) -> None:
     digest = hashlib.sha256((office.folder / "policy.yaml").read_bytes()).hexdigest()
     office.fine(f"{verify} --policy-digest sha256:{digest}")
     assert one_line(office(f"{verify} --policy-digest {digest}"), "64 hex digits", code=2)
+    assert one_line(office(f"{verify} --revoked {digest[:8]}"), "--revoked", "64 hex digits", code=2)
     whole = model.read_bytes()
     model.write_bytes(whole[:-1] + b" ")
     assert one_line(office(verify), "model.safetensors", code=1)

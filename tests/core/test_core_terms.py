@@ -21,7 +21,7 @@ def test_each_bound_and_price_is_named() -> None:
     }
     words = said(Terms(contract=Contract(features=features, constraints=("paid <= sum",))))
     assert words["attacker"] == (
-        "can change 4 of 5 inputs: sum (only up, 0 to 500, steps of 5, cost 2 per 100), area (2 categories), "
+        "can change 4 of 5 declared columns: sum (only up, 0 to 500, steps of 5, cost 2 per 100), area (2 categories), "
         "late (any to 9), free"
     )
     assert (words["fixed"], words["constraints"]) == ("age", "paid <= sum")

@@ -564,16 +564,95 @@ def test_a_refusal_that_was_edited_in_the_ledger_stops_the_gate(world: World) ->
         world.gate(papers, key=GATE)
 
 
-def test_a_refusal_that_was_erased_on_request_is_passed_over_and_leaves_a_tombstone(world: World) -> None:
+@pytest.mark.parametrize("whose", ["sue", "dana"])
+def test_a_word_that_was_erased_allows_nothing(world: World, whose: str) -> None:
+    from assay.flow.memory import erase
+
     papers = world.everything()
     refusal = world.approve("security", SUE, "refusal.json", decision="refuse")
     world.gate([*papers, refusal], key=GATE)
     with open_book(world.root / "ledger.db") as log:
-        refused = [e for e in log.read(kind="approval") if e.actor == "sue"]
-        log.erase(refused[0].index, "requested", "cleo")
-    assert world.gate(papers, key=GATE).decision.verdict is A
+        gone = next(e for e in log.read() if e.actor == whose and e.kind in ("approval", "signature"))
+        erase(log, gone.index, "requested", "cleo")
+    decision = world.gate(papers, key=GATE).decision
+    assert decision.verdict is (I if whose == "sue" else D), "dana's signature is gone, sue's refusal stands"
+    assert any("a word on this Release was erased" in t.reason for t in decision.trace)
+    (world.project / "model.onnx").write_bytes(b"other weights")
+    assert world.gate(world.everything(), key=GATE).decision.verdict is A, "of another Release nothing was erased"
+
+
+def test_a_policy_and_a_roster_are_not_erased(world: World) -> None:
+    from assay.flow.memory import erase
+
+    papers = world.everything()
+    world.gate(papers, key=GATE)
     with open_book(world.root / "ledger.db") as log:
-        assert [e.actor for e in log.read(kind="erasure")] == ["cleo"]
+        kinds = {e.index: e.kind for e in log.read() if e.kind in ("policy", "roster")}
+        for index, kind in kinds.items():
+            with pytest.raises(UsageError, match=f"is a {kind}"):
+                erase(log, index, "requested", "cleo")
+        assert b"sam" not in b"".join(log.payload(log.entry(i)) for i, k in kinds.items() if k == "roster")
+        log.erase(next(i for i, k in kinds.items() if k == "policy"), "by other means", "cleo")
+    with pytest.raises(VerificationError, match="the policy by which this ledger decided was erased"):
+        world.gate(papers, key=GATE)
+
+
+def test_a_clock_that_was_set_back_revives_nothing(world: World) -> None:
+    papers = world.everything()
+    assert world.gate(papers, now=NOW + 60 * DAY, key=GATE).decision.verdict is not A, "the approvals have ended"
+    with pytest.raises(VerificationError, match="before the newest entry"):
+        world.gate(papers, now=NOW, key=GATE)
+
+
+def test_a_policy_names_its_roster(world: World) -> None:
+    world.policy = world.document("policy.yaml", POLICY.replace("version: 3", "version: 3\nroster: team"))
+    assert world.gate(world.everything()).decision.verdict is A
+    world.roster = world.document("roster.yaml", roster().replace("roster: team", "roster: lab"))
+    with pytest.raises(VerificationError, match="asks for the roster team, this is lab"):
+        world.gate(world.everything())
+
+
+def test_a_revoking_roster_is_remembered_though_a_paper_is_refused(world: World) -> None:
+    papers = world.everything()
+    world.gate(papers, key=GATE)
+    world.roster = world.document(
+        "roster.yaml",
+        "\n".join(x for x in roster().replace("version: 1", "version: 2").splitlines() if "carol" not in x) + "\n",
+    )
+    with pytest.raises(VerificationError, match="compliance"):
+        world.gate(papers, key=GATE)
+    world.roster = world.document("roster.yaml", roster())
+    with pytest.raises(VerificationError, match="older than version 2"):
+        world.gate(papers, key=GATE)
+
+
+def test_two_gates_at_once_do_not_take_two_policies(world: World) -> None:
+    """Whoever looked before the other wrote looks again after it wrote."""
+    from assay.flow.memory import documents_of, write_documents
+    from assay.flow.papers import trusted_policy, trusted_roster
+
+    roster_ = trusted_roster(world.roster, OWNER.public)
+    new = trusted_policy(world.policy, OWNER.public)
+    old = trusted_policy(world.document("policy.yaml", POLICY.replace("version: 3", "version: 2")), OWNER.public)
+
+    with (
+        open_book(world.root / "ledger.db", lambda: NOW) as log,
+        open_book(world.root / "ledger.db", lambda: NOW) as by,
+    ):
+
+        class Late:
+            """A log that another gate writes to just after the first look."""
+
+            size = property(lambda self: log.size)
+            payload, read = log.payload, log.read
+
+            def append(self, kind: str, *rest: Any) -> Any:
+                if kind == "policy":
+                    write_documents(by, documents_of(new, OWNER.public, roster_, OWNER.public), NOW)
+                return log.append(kind, *rest)
+
+        with pytest.raises(VerificationError, match="version 2 is older than version 3"):
+            write_documents(Late(), documents_of(old, OWNER.public, roster_, OWNER.public), NOW)  # type: ignore[arg-type]
 
 
 # A ledger goes back to no older policy and no older roster

@@ -345,15 +345,38 @@ def test_contract(rule: str, terms: Terms | None, wanted: Verdict, why: str) -> 
 )
 def test_what_judges_it_can_be_pinned(materials: dict[str, tuple[str, ...]], wanted: Verdict) -> None:
     given = facts(PASS, terms=TERMS, materials=materials)
-    line = judge(given, policy(f"contract: {{materials: {{holdout: '{OTHER}'}}}}")).trace[1]
+    line = judge(given, policy(f"contract: {{digest: {TERMS.digest}, materials: {{holdout: '{OTHER}'}}}}")).trace[1]
     assert line.verdict is wanted
     assert ("holdout" in line.reason) is (wanted is D)
 
 
 def test_a_champion_is_pinned_with_its_preprocessing() -> None:
     given = facts(PASS, terms=TERMS, materials={"champion": (OTHER, RELEASE)})
-    assert judge(given, policy(f"contract: {{materials: {{champion: ['{RELEASE}', '{OTHER}']}}}}")).verdict is A
-    assert judge(given, policy(f"contract: {{materials: {{champion: '{OTHER}'}}}}")).verdict is D
+    pinned = f"contract: {{digest: {TERMS.digest}, materials: {{champion:"
+    assert judge(given, policy(f"{pinned} ['{RELEASE}', '{OTHER}']}}}}")).verdict is A
+    assert judge(given, policy(f"{pinned} '{OTHER}'}}}}")).verdict is D
+
+
+STILL = [
+    ({"categories": ("No",)}, "{mutable: [amount]}", D),
+    ({"order": (1,)}, "{mutable: [amount]}", D),
+    ({"min": 3, "max": 3}, "{mutable: [amount]}", D),
+    ({"min": 3, "max": 3}, "{immutable: [age]}", D),
+    ({"min": 3, "max": 4}, "{mutable: [amount]}", A),
+    ({"cost": 1000}, "{mutable: [amount]}", A),
+    ({"cost": 1000}, "{mutable: [amount], max_cost: 3}", D),
+    ({"cost": 1000}, "{max_cost: 3}", D),
+    ({"cost": 1000}, "{immutable: [age], max_cost: 3}", D),
+    ({"cost": 1000}, "{immutable: [age, amount], max_cost: 3}", A),
+    ({"cost": 3}, "{immutable: [age], max_cost: 3}", A),
+]
+
+
+@pytest.mark.parametrize(("facts_", "rule", "wanted"), STILL, ids=[f"{f} {r}" for f, r, _ in STILL])
+def test_an_input_that_cannot_move_is_not_within_reach(facts_: dict[str, Any], rule: str, wanted: Verdict) -> None:
+    features = {**TERMS.contract.features, "amount": Feature(**facts_)}
+    terms = replace(TERMS, contract=replace(TERMS.contract, features=features))
+    assert verdict(facts(PASS, terms=terms), policy(f"contract: {rule}")) is wanted
 
 
 def test_a_dearer_attack_is_another_contract() -> None:

@@ -199,12 +199,13 @@ def _read(path: Path, *, private: bool) -> bytes:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise InputError("a key is a regular file", where=str(path), fix="give the file that `assay key` wrote")
-            if private and status.st_mode & 0o077:
-                raise InputError("others can read this private key", where=str(path), fix=f"chmod 600 {path}")
             content = stream.read(MAX_KEY_FILE + 1)
+            if private and status.st_mode & 0o077 and b"PUBLIC KEY-----" not in content:
+                raise InputError("others can read this private key", where=str(path), fix=f"chmod 600 {path}")
     except (OSError, ValueError) as error:
         why = os_words(error) if isinstance(error, OSError) else str(error)
-        raise InputError(f"cannot read the key: {why}", where=str(path), fix="check the path") from None
+        fix = "check the path, or make one: assay key new NAME"
+        raise InputError(f"cannot read the key: {why}", where=str(path), fix=fix) from None
     if len(content) > MAX_KEY_FILE:
         raise InputError("too large for a key", where=str(path), fix="give the file that `assay key` wrote")
     return content

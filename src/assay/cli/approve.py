@@ -47,8 +47,8 @@ def command(release: str, role: str, key: Path, out: Path, valid: str, comment: 
     save(out, sign_word(word, signer))
     if not asks:
         _show(what)
-    said = "refused" if refuse else "approved"
-    click.echo(f"{said} release {short(digest)} as {role} until {word.expires:%d %b %Y}; wrote {out}")
+    said, end = ("refused", ", until you approve it") if refuse else ("approved", f" until {word.expires:%d %b %Y}")
+    click.echo(f"{said} release {short(digest)} as {role}{end}; wrote {out}")
 
 
 def _show(lines: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ import click
 from assay.cli.common import (
     FILE,
     Finite,
+    Number,
     asking_options,
     emit,
     must,
@@ -28,7 +29,7 @@ from assay.cli.common import (
     "--positive", default="1", show_default=True, help="The label's positive value: what the model should flag."
 )
 @click.option(
-    "--threshold", type=Finite(), default=0.5, show_default=True, help="The score from which the model flags."
+    "--threshold", type=Number(), default=0.5, show_default=True, help="The score from which the model flags."
 )
 @click.option(
     "--threat",

@@ -39,8 +39,8 @@ class _File(click.Path):
         return super().convert(value, param, ctx)
 
 
-class Finite(click.FloatRange):
-    """A number in a range that is neither infinite nor NaN."""
+class Number(click.types.FloatParamType):
+    """A number that is neither infinite nor NaN."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number as float."""
@@ -48,6 +48,10 @@ class Finite(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is no finite number", param, ctx)
         return number
+
+
+class Finite(Number, click.FloatRange):
+    """A finite number in a range."""
 
 
 FILE = _File(readable=False, path_type=Path)  # what cannot be read is told by who reads it

@@ -59,6 +59,9 @@ def command(
         raise UsageError("a checkpoint needs a ledger", fix="add --ledger FILE")
     if (verdict_out is None) != (key is None):
         raise UsageError("a verdict needs both --key and --verdict-out", fix="give both, or neither")
+    for out in (verdict_out, checkpoint_out, output):
+        if out is not None and not out.parent.is_dir():
+            raise UsageError("its folder does not exist", where=str(out), fix="make it first: nothing was decided")
     if verdict_out is not None:
         _retire(verdict_out)
     with open_book(ledger) if ledger is not None else nullcontext() as log:

@@ -34,6 +34,10 @@ def command(folder: Path, profile: str, label: str | None) -> None:
     write_whole(policy, draft_policy(profile).encode())
     load_project(folder)  # a draft that does not hold together would be our mistake
     click.echo(f"wrote {manifest} ({len(found.models)} models, {len(found.tables)} tables found) and {policy}")
+    if found.tables and label is None:
+        click.echo(
+            "no label was named, so nothing can be measured: write `label: COLUMN` at each table (or --label COLUMN)"
+        )
     if not found.models:
         click.echo("no model was found, and the policy decides on a model: name one under `subjects:`, then `policy:`")
     elif observes(profile):

@@ -26,16 +26,34 @@ def command() -> None:
 @command.command("list")
 @LEDGER
 @click.option("--after", type=click.IntRange(-1), default=-1, help="Show only what follows this index.")
-def list_(ledger: Path, after: int) -> None:
+@click.option("--about", default="", help="Show only what speaks of this digest (a Release's, whole or its beginning).")
+def list_(ledger: Path, after: int, about: str) -> None:
     """Show the entries, oldest first: index, time, kind, digest of what it speaks of, who wrote it, what it says."""
     from assay.core.text import visible
-    from assay.flow.book import said_in
+    from assay.flow.memory import said_in
 
     with _open(ledger) as book:
         for e in book.read(after):
+            if not e.subject_digest.removeprefix("sha256:").startswith(about.removeprefix("sha256:")):
+                continue
             subject = e.subject_digest.removeprefix("sha256:")[:8]
             who, said = visible(e.actor, 24), said_in(book, e)
             click.echo(f"{e.index:>6}  {e.at}  {visible(e.kind):<10} {subject:<8}  {who:<24}  {said}".rstrip())
+
+
+@command.command("show")
+@LEDGER
+@click.argument("index", type=click.IntRange(0))
+def show(ledger: Path, index: int) -> None:
+    """Print entry INDEX as JSON, with what it holds: a decision with its trace, a policy, a signed paper opened."""
+    import msgspec
+
+    from assay.flow.memory import opened
+
+    with _open(ledger) as book:
+        entry = book.entry(index)
+        value = {"entry": entry, "payload": opened(book, entry)}
+        click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 @command.command("verify")
@@ -125,9 +143,14 @@ def audit(file: Path, vkey: str, against: Path | None) -> None:
 @click.option("--reason", required=True, help="Why the payload must go (kept in the log).")
 @click.option("--actor", required=True, help="Who asks for it.")
 def erase(ledger: Path, index: int, reason: str, actor: str) -> None:
-    """Delete the payload of entry INDEX; the entry stays, and the log still verifies."""
+    """Delete the payload of entry INDEX; the entry stays, and the log still verifies.
+
+    A Release of which a word was erased is allowed no more: nobody knows whether it was a refusal.
+    """
+    from assay.flow.memory import erase as erase_payload
+
     with _open(ledger) as book:
-        entry = book.erase(index, reason, actor)
+        entry = erase_payload(book, index, reason, actor)
         click.echo(f"erased the payload of entry {index}; recorded as entry {entry.index}")
 
 

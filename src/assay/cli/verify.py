@@ -47,14 +47,15 @@ def command(
     Exit 0 only when everything holds; 1 names what does not.
     """
     from assay.attest import statement as st
-    from assay.core.errors import InputError, UsageError
+    from assay.core.errors import InputError, UsageError, VerificationError
     from assay.core.protocols import system_clock
     from assay.flow.papers import kind_of, read_paper
 
     if not path.exists():
         raise InputError("no such file", where=str(path), fix="name a verdict, or what was signed")
-    if policy_digest and not (policy_digest.startswith("sha256:") and st.is_sha256(policy_digest[7:])):
-        raise UsageError("is not sha256: and 64 hex digits", where="--policy-digest", fix="copy the whole digest")
+    for option, given in (("--policy-digest", policy_digest), *(("--revoked", digest) for digest in revoked)):
+        if given and not (given.startswith("sha256:") and st.is_sha256(given[7:])):
+            raise UsageError("is not sha256: and 64 hex digits", where=option, fix="copy the whole digest")
     trusted = [public_key(k) for k in keys]
     now = system_clock()
     data = read_paper(path) if path.is_file() else b""
@@ -77,6 +78,9 @@ def command(
     from assay.attest.signature import read_signature, signature_path, verify_signature
     from assay.flow.papers import trusted_policy, trusted_roster
 
+    if not signature_path(path).exists():
+        torn = "is no verdict that can be read, and has" if path.suffix == ".json" else "has"
+        raise VerificationError(f"{torn} no signature beside it", where=str(path), fix="ask whoever sent it for both")
     envelope = read_signature(path)
     kind = kind_of(envelope, str(signature_path(path)))
     if kind in (st.POLICY, st.ROSTER):

@@ -58,7 +58,8 @@ class OutcomeRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 class ContractRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the model may be judged on: the digest of the Release's terms, inputs that an attacker can change, the only
-    inputs that may be out of reach (`immutable`), and by role the digests of what judges it (holdout, champion).
+    inputs that may be out of reach (`immutable`), the dearest price of one that is not (`max_cost`), and by role the
+    digests of what judges it (holdout, champion).
 
     Whoever is judged writes the feature contract and names its judges; without this rule costlier moves, an easy
     holdout or a weak champion flatter every figure.
@@ -67,6 +68,7 @@ class ContractRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     digest: Digest | None = None
     mutable: tuple[str, ...] = ()
     immutable: tuple[str, ...] | None = None
+    max_cost: Annotated[float, msgspec.Meta(gt=0)] | None = None
     materials: dict[Literal["holdout", "champion", "training-data", "environment"], Digest | tuple[Digest, ...]] = {}
 
 
@@ -106,8 +108,9 @@ class WaiverRule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True,
 class PolicyFile(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The release policy as written.
 
-    `parameters` are what a check must have been asked with; where they are silent, with its defaults; `seed` is the
-    run's. Whoever is judged can so neither loosen a check unseen nor pick the luckiest seed.
+    `roster` is the name of the one that says who people are. `parameters` are what a check must have been asked with;
+    where they are silent, with its defaults; `seed` is the run's. Whoever is judged can so neither loosen a check
+    unseen nor pick the luckiest seed.
     """
 
     schema: str = "assay/1"
@@ -119,6 +122,7 @@ class PolicyFile(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True,
     evidence: tuple[VouchRule, ...] = ()
     parameters: dict[str, dict[str, Json]] = {}
     seed: int = 0
+    roster: str | None = None
     waivers: WaiverRule | None = None
     require: tuple[Rule, ...]
 
@@ -184,7 +188,12 @@ def _check_rule(document: Document, at: str, rule: Rule) -> None:
     if len(given) != 1:
         raise document.error(at, f"needs exactly one of {', '.join(KINDS)}", "split the rule")
     if rule.contract is not None and rule.contract == ContractRule():
-        raise document.error(f"{at}.contract", "asks for nothing", "give digest, mutable, immutable or materials")
+        raise document.error(
+            f"{at}.contract", "asks for nothing", "give digest, mutable, immutable, max_cost or materials"
+        )
+    if rule.contract is not None and rule.contract.materials and rule.contract.digest is None:
+        what = "pins files but not the facts by which they judge (threshold, label, dropped columns)"
+        raise document.error(f"{at}.contract.materials", what, "pin `digest:` beside it; `assay approve` prints it")
     measure = rule.measure
     if measure is not None:
         absolute = measure.min is not None or measure.max is not None

@@ -118,7 +118,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     `expected` says, for each check id that applies to this release, which subjects it must have been asked of: a check
     that never ran is missing, not silent. Of each check, `gives` are the keys of the measures that it may give,
     `versions` its version here, `severities` its highest severity, `defaults` its parameters when nobody sets any.
-    `conflicts` are facts that contradict each other; `authors` signed the model; `terms` are those of the Release,
+    `conflicts` are facts that contradict each other; `erased` are words on this Release that nobody can read any more;
+    `authors` signed the model; `terms` are those of the Release,
     `materials` the digests of what judges it, by role.
     """
 
@@ -130,6 +131,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     waivers: tuple[WaiverFact, ...] = ()
     authors: tuple[Signer, ...] = ()
     conflicts: tuple[str, ...] = ()
+    erased: tuple[str, ...] = ()
     expected: dict[str, tuple[str, ...]] = {}
     gives: dict[str, tuple[str, ...]] = {}
     versions: dict[str, int] = {}
@@ -190,7 +192,8 @@ class PolicyRef(msgspec.Struct, frozen=True, kw_only=True):
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Allow, deny or indeterminate, with the trace of every rule. `preview` when unsigned facts or policy were read.
 
-    `counted` are the checks of which an outcome was admitted; `aside` says, by check, why others were not.
+    `counted` are the checks whose outcomes were admitted, fresh, for every subject; `aside` says, by check, why others
+    were not.
     """
 
     schema: Schema = SCHEMA

@@ -5,7 +5,8 @@ from __future__ import annotations
 GLOSSARY: dict[str, str] = {
     "System": "What an organisation answers for: its purpose, owner, role and risk. It may have no model file at all.",
     "Release": "What ships together: model, preprocessing, threshold, input schema, feature contract, the digest of "
-    "the training data. Change any of them and it is another Release: old evidence and approvals do not apply to it.",
+    "the data that trained it, and what judges it (holdout, champion). Change any of them and it is another Release: "
+    "old evidence and approvals do not apply to it.",
     "Subject": "One thing that can be examined: a file, a table, a model. It has a name and a digest.",
     "Check": "A documented question asked of one kind of subject. `assay explain` lists them.",
     "Finding": "One fact that someone should act on, with its place, severity, confidence and fix.",
@@ -31,13 +32,18 @@ GLOSSARY: dict[str, str] = {
     "Ledger": "The append-only record of evidence, decisions and verdicts. Any edit or deletion is noticed.",
     "Checkpoint": "A signed note of the ledger's size and root. Whoever keeps one notices a rollback.",
     "Entry": "One line of the ledger.",
+    "Terms": "What the figures of a Release rest on besides its files: the feature contract, and the facts about model "
+    "and data in assay.yaml. Whoever is judged writes them; approvers see them, and a policy can pin their digest.",
+    "Refusal": "A person's signed no to one Release. It denies, and does not end: only that person takes it back.",
+    "Erasure": "A payload of the ledger that was deleted on request. Its entry stays; a Release of which a word was "
+    "erased is allowed no more.",
     "Digest": "A SHA-256 fingerprint of bytes: the same bytes, the same digest.",
     "Fingerprint": "What makes a finding the same one in the next run, so that it can be waived or tracked.",
     "Threshold": "The score at and above which the model says yes. It is part of the Release.",
     "Feature contract": "What is known of each input: its range, its order, what an attacker can change and its cost.",
     "Budget": "How much an attacker may change, in the units of the feature contract.",
     "Sanity test": "What an attack must pass before its result is believed: an unlimited budget must always succeed, "
-    "success must rise with the budget, and every example is asked again of the real model.",
+    "holes planted in the model must be found at their cost, and every example is asked again of the real model.",
     "Champion": "The model in use today, to which a new one is compared on the same rows.",
     "Operating point": "The threshold at which the model is used, and the recall and precision there.",
     "Sandbox": "The child process in which a pickled model is loaded: no network, no files but its own, no other "

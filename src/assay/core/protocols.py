@@ -66,6 +66,10 @@ class Cache(Protocol):
 class Log(Protocol):
     """The append-only log of a ledger."""
 
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+
     def append(self, kind: str, subject_digest: str, payload: bytes, actor: str, workspace: str = "") -> Any:
         """Durably append one entry and return it."""
 

@@ -132,10 +132,10 @@ def _terms(old: Terms, new: Terms) -> list[str]:
         said.append(f"feature contract of {', '.join(changed[:5])}{more} changed")
     if old.contract.constraints != new.contract.constraints:
         said.append("constraints changed")
-    if old.model != new.model:
+    if digest_of(old.model) != digest_of(new.model):  # a list reads back where a tuple was written
         said.append("facts about the model changed")
     for role in sorted(set(old.reads) | set(new.reads)):
-        if old.reads.get(role) != new.reads.get(role):
+        if digest_of(old.reads.get(role)) != digest_of(new.reads.get(role)):
             said.append(f"facts about its {role} changed")
     return said
 

@@ -19,7 +19,7 @@ def told(terms: Terms, most: int = MOST) -> tuple[tuple[str, str], ...]:
     fixed = [name for name, f in features.items() if not f.mutable]
     pairs = [("terms", terms.digest)]
     if features:
-        pairs.append(("attacker", f"can change {len(free)} of {len(features)} inputs: {_listed(free, most)}"))
+        pairs.append(("attacker", f"can change {len(free)} of {len(features)} declared columns: {_listed(free, most)}"))
     else:
         pairs.append(("attacker", "nothing is said of what an attacker can change"))
     if fixed:

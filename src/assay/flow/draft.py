@@ -23,14 +23,18 @@ _RULES = {
   - findings: {severity: high, unwaived_max: 0}
   - outcome: {check: "artifact.*", status: pass}
   - measure: {name: performance.recall, min: 0.50, bound: lower95}
+  - measure: {name: performance.false_alarm_rate, max: 0.20, bound: upper95}
   - measure: {name: robustness.evasion.recall_under_attack, min: 0.30, bound: lower95}
+  - measure: {name: robustness.evasion.affordable_share, min: 0.10, bound: lower95}
 """,
     "team": """\
   - findings: {severity: critical, unwaived_max: 0}
   - findings: {severity: high, unwaived_max: 0}
   - outcome: {check: "artifact.*", status: pass}
   - measure: {name: performance.recall, min: 0.50, bound: lower95}
+  - measure: {name: performance.false_alarm_rate, max: 0.20, bound: upper95}
   - measure: {name: robustness.evasion.recall_under_attack, min: 0.30, bound: lower95}
+  - measure: {name: robustness.evasion.affordable_share, min: 0.10, bound: lower95}
   - approvals: {roles: [security], distinct: 1, exclude: author}
 """,
     "regulated": """\
@@ -38,9 +42,10 @@ _RULES = {
   - findings: {severity: high, unwaived_max: 0}
   - findings: {severity: medium, unwaived_max: 0}
   - outcome: {check: "artifact.*", status: pass}
-  - outcome: {check: "data.*", status: pass}
   - measure: {name: performance.recall, min: 0.60, bound: lower95}
+  - measure: {name: performance.false_alarm_rate, max: 0.20, bound: upper95}
   - measure: {name: robustness.evasion.recall_under_attack, min: 0.40, bound: lower95, max_age: 30d}
+  - measure: {name: robustness.evasion.affordable_share, min: 0.10, bound: lower95}
   - approvals: {roles: [security, compliance], distinct: 2, exclude: author}
 """,
 }
@@ -141,7 +146,13 @@ def draft_policy(profile: str) -> str:
     return (
         "# The release policy. Its owner signs it: assay sign policy.yaml --key owner.key\n"
         f"policy: release\nversion: 1\nmode: {_OBSERVE if observes(profile) else 'enforce'}\n"
-        "waivers: {roles: [security], longest: 90d}\n"
+        + (
+            "evidence:    # who may vouch: not the team whose model is judged\n"
+            '  - {check: "performance.*", roles: [security]}\n  - {check: "robustness.*", roles: [security]}\n'
+            if profile == "regulated"
+            else ""
+        )
+        + "waivers: {roles: [security], longest: 90d}\n"
         "require:    # the bounds are drafts: write what you promise\n" + _RULES[profile]
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -13,10 +12,9 @@ import msgspec
 from assay.attest.files import FileDigest
 from assay.attest.keys import PrivateKey, PublicKey
 from assay.attest.note import read_checkpoint
-from assay.attest.statement import APPROVAL, SIGNATURE
 from assay.attest.vsa import Resource, Verdict, sign_verdict
 from assay.config.policy_file import Policy
-from assay.core.canonical import digest_bytes, digest_of, short
+from assay.core.canonical import digest_bytes, digest_of
 from assay.core.decision import Decision, OutcomeFact, Roster, Signer
 from assay.core.dossier import Proof, Vouch
 from assay.core.errors import UsageError, VerificationError
@@ -24,10 +22,15 @@ from assay.core.protocols import Log
 from assay.core.report import Report
 from assay.core.version import __version__
 from assay.engine.task import seed_for
-from assay.flow.book import Document
 from assay.flow.join import Bundle, Joined, facts_of, join, vouches_of
-from assay.flow.papers import Paper, People, open_paper, paper_from, trusted_policy, trusted_roster
-from assay.ledger.entry import ErasedPayload
+from assay.flow.memory import (
+    REMEMBERED,
+    Recalled,
+    documents_of,
+    recall,
+    write_documents,
+)
+from assay.flow.papers import People, open_paper, trusted_policy, trusted_roster
 from assay.policy.decide import decide
 
 
@@ -40,10 +43,6 @@ class Gated(msgspec.Struct, frozen=True, kw_only=True):
     verdict: bytes = b""
     checkpoint: str = ""
     proof: Proof | None = None
-
-
-REMEMBERED = {APPROVAL: "approval", SIGNATURE: "signature"}
-"""The papers that a ledger keeps counting, with the kind of their entries."""
 
 
 class Names(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,18 +74,21 @@ def gate(
     Raises VerificationError for a policy, roster or paper whose signature does not hold: nothing is decided then.
     With `log` every approval, refusal and model signature of this Release that was ever handed to it counts as well, so
     that whoever collects the papers can leave out neither a refusal nor the author; nor does it go back to an older
-    policy or roster (a laxer rule, a key that was revoked since), or take two of one version. With `log` and `key` the
+    policy or roster (a laxer rule, a key that was revoked since), takes two of one version, or lets a clock that was
+    set back revive what has ended. With `log` and `key` the
     decision is written down first and the verdict carries the checkpoint.
     """
     policy = trusted_policy(policy_path, policy_owner)
     roster = trusted_roster(roster_path, roster_owner)
-    new = _new_documents(log, policy, roster, policy_owner.id, roster_owner.id) if log is not None else {}
+    documents = documents_of(policy, policy_owner, roster, roster_owner)
+    _same_roster(policy, roster)
+    if log is not None:  # before any paper: the run in which a revoked key is refused must be remembered too
+        write_documents(log, documents, now)
     people = People(roster, now)
     given = [open_paper(path, people) for path in papers]
     joined = join(given)
-    earlier = _remembered(log, joined.release.digest, people) if log is not None else {}
-    if log is not None:
-        joined = join({**earlier, **{p.digest: p for p in given}}.values())
+    earlier = recall(log, joined.release.digest, people) if log is not None else Recalled()
+    joined = join({**earlier.papers, **{p.digest: p for p in given}}.values(), erased=earlier.erased)
     for bundle in joined.bundles:
         _same_seed(bundle, policy)
     decision = decide(joined.facts, policy, now, signed_by=policy_owner.id)
@@ -95,12 +97,10 @@ def gate(
             raise UsageError("a verdict needs a ledger", fix="add --ledger FILE")
         return Gated(decision=decision, joined=joined, people=people)
     encoded = msgspec.json.encode(decision, order="deterministic")
-    for kind, document in new.items():
-        log.append(kind, document.digest, msgspec.json.encode(document), document.signed_by)
     for bundle in joined.bundles:
         log.append("evidence", joined.release.digest, msgspec.json.encode(bundle.report), bundle.signer.person)
     for paper in given:
-        if paper.kind in REMEMBERED and paper.digest not in earlier:
+        if paper.kind in REMEMBERED and paper.digest not in earlier.papers:
             log.append(REMEMBERED[paper.kind], joined.release.digest, paper.envelope, paper.signer.person)
     log.append("decision", joined.release.digest, encoded, f"policy:{policy.file.policy} v{policy.file.version}")
     checkpoint = log.checkpoint()
@@ -119,68 +119,10 @@ def gate(
     )
 
 
-def _new_documents(
-    log: Log, policy: Policy, roster: Roster, policy_owner: str, roster_owner: str
-) -> dict[str, Document]:
-    """By kind, the policy and the roster where a ledger does not know them yet. Raises VerificationError as _is_new."""
-    documents = {
-        "policy": Document(
-            name=policy.file.policy, version=policy.file.version, digest=policy.digest,
-            signed_by=policy_owner, text=policy.text,
-        ),
-        "roster": Document(
-            name=roster.roster, version=roster.version, digest=digest_of(roster),
-            signed_by=roster_owner, text=msgspec.json.encode(roster).decode(),
-        ),
-    }  # fmt: skip
-    return {kind: document for kind, document in documents.items() if _is_new(log, kind, document)}
-
-
-def _is_new(log: Log, kind: str, document: Document) -> bool:
-    """Whether a ledger has not decided by this policy or roster yet.
-
-    Raises VerificationError for one that is older than another of its name there, or has the same version.
-    """
-    new = True
-    for entry in log.read(kind=kind):
-        where = f"ledger entry {entry.index}"
-        try:
-            known = msgspec.json.decode(log.payload(entry), type=Document)
-        except ErasedPayload:
-            continue
-        except msgspec.DecodeError:
-            raise VerificationError(f"holds no {kind}", where=where, fix="find out who wrote it") from None
-        if known.digest == document.digest:
-            new = False
-        elif known.name == document.name and known.version >= document.version:
-            other = "another than the" if known.version == document.version else "older than"
-            what = (
-                f"{kind} {document.name} version {document.version} is {other} version {known.version} of this ledger"
-            )
-            fix = "raise its `version:` and have its owner sign it again"
-            raise VerificationError(what, where=f"{where}, {short(known.digest)}", fix=fix)
-    return new
-
-
-def _remembered(log: Log, release: str, people: People) -> dict[str, Paper]:
-    """By digest, the approvals, refusals and model signatures of a Release that this ledger was handed before.
-
-    One that was erased on request, or whose signer the roster no longer admits, is passed over. Raises
-    VerificationError for one that was edited in the ledger: nobody drops a refusal that way.
-    """
-    found: dict[str, Paper] = {}
-    for kind in REMEMBERED.values():
-        for entry in log.read(kind=kind):
-            if entry.subject_digest != release:
-                continue
-            try:
-                envelope = log.payload(entry)
-            except ErasedPayload:
-                continue
-            with suppress(VerificationError):
-                paper = paper_from(envelope, f"ledger entry {entry.index}", people)
-                found[paper.digest] = paper
-    return found
+def _same_roster(policy: Policy, roster: Roster) -> None:
+    if policy.file.roster is not None and policy.file.roster != roster.roster:
+        what = f"the policy asks for the roster {policy.file.roster}, this is {roster.roster}"
+        raise VerificationError(what, where=policy.uri, fix="give the roster that it names")
 
 
 def _same_seed(bundle: Bundle, policy: Policy) -> None:
@@ -224,6 +166,7 @@ def _verdict(
 
 def _proof(verdict: Verdict, joined: Joined, key: str, names: Names) -> Proof:
     point = read_checkpoint(verdict.checkpoint)
+    verify = f"assay verify {shlex.quote(names.verdict)} --key {shlex.quote(names.key)}"
     against = f" --against {shlex.quote(names.checkpoint)}" if names.checkpoint else ""
     return Proof(
         verdict=verdict.resource_uri,
@@ -235,7 +178,7 @@ def _proof(verdict: Verdict, joined: Joined, key: str, names: Names) -> Proof:
         checkpoint=verdict.checkpoint,
         inputs=tuple((Path(b.uri).name, b.digest) for b in joined.bundles),
         commands=(
-            f"assay verify {shlex.quote(names.verdict)} --key {shlex.quote(names.key)} --at .",
+            f"{verify} --at . --policy-digest {verdict.policy_digest}",
             f"assay log verify --ledger {shlex.quote(names.ledger)}{against}",
         ),
     )

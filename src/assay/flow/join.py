@@ -102,7 +102,7 @@ def _judging(release: Release) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def join(papers: Iterable[Paper]) -> Joined:
+def join(papers: Iterable[Paper], erased: tuple[str, ...] = ()) -> Joined:
     """Facts from verified papers. Raises VerificationError where there is no evidence at all, or one is malformed."""
     papers = tuple(papers)
     bundles = tuple(_bundle(p) for p in papers if p.kind == st.EVIDENCE)
@@ -125,6 +125,7 @@ def join(papers: Iterable[Paper]) -> Joined:
         waivers=tuple(WaiverFact(waiver=_word(p, Waiver), signer=p.signer) for p in papers if p.kind == st.WAIVER),
         authors=tuple(a for key, a in authors.items() if key in signed_model),
         conflicts=tuple(_conflicts(bundles, release)),
+        erased=erased,
     )
     return Joined(release=release, facts=facts, bundles=bundles, signatures=signatures, vouches=vouches_of(vouched))
 

@@ -40,7 +40,7 @@ def decide(facts: Facts, policy: Policy, now: datetime, *, signed_by: str = "", 
         trace=tuple(trace),
         approvals=tuple(judged_approval(a, policy, facts, now) for a in facts.approvals),
         waivers=waived.judged(trace, index.critical()),
-        counted=tuple(sorted(index.outcomes)),
+        counted=index.counted(),
         aside={
             check: tuple(dict.fromkeys(gap.why for gap in index.unadmitted[check]))
             for check in sorted(index.unadmitted)
@@ -55,12 +55,19 @@ def _agreement(facts: Facts) -> RuleTrace:
     if facts.conflicts:
         more = f"; and {len(facts.conflicts) - 3} more" if len(facts.conflicts) > 3 else ""
         reason = "; ".join(facts.conflicts[:3]) + more
-        saw = f"{len(facts.conflicts)} conflicts"
+        saw = f"{len(facts.conflicts)} conflict{'s' if len(facts.conflicts) != 1 else ''}"
         return RuleTrace(line=0, rule=text, asks="evidence", verdict=Verdict.DENY, saw=saw, reason=reason)
     people = tuple(sorted({f.signer.person for f in facts.outcomes}))
     if not facts.outcomes:
         reason = "no evidence was given"
         return RuleTrace(line=0, rule=text, asks="evidence", verdict=Verdict.INDETERMINATE, saw="none", reason=reason)
+    if facts.erased:
+        reason = f"a word on this Release was erased, which may have been a refusal: {', '.join(facts.erased[:3])}"
+        fix = "gate another Release, or this one on another ledger"
+        saw = f"{len(facts.erased)} erased"
+        return RuleTrace(
+            line=0, rule=text, asks="evidence", verdict=Verdict.INDETERMINATE, saw=saw, reason=reason, fix=fix
+        )
     bundles = len({f.bundle for f in facts.outcomes})
     saw = f"{len(facts.outcomes)} outcomes in {bundles} bundle{'s' if bundles != 1 else ''}"
     return RuleTrace(line=0, rule=text, asks="evidence", verdict=Verdict.ALLOW, saw=saw, vouched=people)

@@ -154,6 +154,12 @@ class EvidenceIndex:
             doubt = f"{outcome.check} on {outcome.subject} failed but names no finding"
         return _Entry(fact, outcome.subject, age, f"{fact.at:%d %b %Y}", untimely, doubt)
 
+    def counted(self) -> tuple[str, ...]:
+        """The checks whose admitted outcomes are fresh by the policy, and speak of every subject that they must."""
+        fresh = {c: {f.outcome.subject for f in said if not self.age_gap(f, None)} for c, said in self.outcomes.items()}
+        expected = self._facts.expected
+        return tuple(sorted(c for c, seen in fresh.items() if seen and seen.issuperset(expected.get(c, ()))))
+
     def age_gap(self, fact: OutcomeFact, max_age: str | None) -> str:
         """Why this fact's time disqualifies it, or "" when it is fresh."""
         entry = self._by_fact[id(fact)]

@@ -10,6 +10,7 @@ from assay.config.policy_file import ContractRule, FindingsRule, MeasureRule, Ou
 from assay.core.canonical import short
 from assay.core.decision import Facts, OutcomeFact, RuleTrace, Verdict
 from assay.core.finding import Measure, Status, measure_key
+from assay.core.subject import Feature
 from assay.policy.evidence import AGAIN, EvidenceIndex, Gap, told_wrong
 
 
@@ -77,10 +78,14 @@ def judge_contract(rule: ContractRule, trace: RuleTrace, facts: Facts) -> RuleTr
     if terms is None:
         return replace(trace, saw="no terms", reason="the evidence does not say on what terms the model was judged")
     features = terms.contract.features
-    held = [n for n in rule.mutable if n not in features or not features[n].mutable]
+    held = [n for n in rule.mutable if n not in features or not _moves(features[n], rule.max_cost)]
     if rule.immutable is not None:
-        held += [n for n, f in features.items() if not f.mutable and n not in (*rule.immutable, *held)]
-    saw = f"terms {short(terms.digest)}, {sum(f.mutable for f in features.values())} of {len(features)} inputs mutable"
+        free = {*rule.immutable, *held}
+        held += [n for n, f in features.items() if n not in free and not _moves(f, rule.max_cost)]
+    elif rule.max_cost is not None:
+        held += [n for n, f in features.items() if n not in held and f.mutable and not _moves(f, rule.max_cost)]
+    mutable = sum(f.mutable for f in features.values())
+    saw = f"terms {short(terms.digest)}, {mutable} of {len(features)} declared columns mutable"
     base = replace(trace, saw=saw)
     if rule.digest is not None and rule.digest != terms.digest:
         reason = f"the terms are {short(terms.digest)}, the policy pins {short(rule.digest)}"
@@ -93,11 +98,19 @@ def judge_contract(rule: ContractRule, trace: RuleTrace, facts: Facts) -> RuleTr
         fix = "judge it by what the policy pins, or have the policy's owner agree to another"
         return replace(base, verdict=Verdict.DENY, reason=f"not judged by what the policy pins: {found}", fix=fix)
     if held:
-        reason = f"the contract does not let an attacker change {', '.join(held[:5])}"
+        dear = f" for {rule.max_cost:g} or less" if rule.max_cost is not None else ""
+        reason = f"the contract does not let an attacker change {', '.join(held[:5])}{dear}"
         more = f" and {len(held) - 5} more" if len(held) > 5 else ""
         fix = "declare them mutable under `features:` in assay.yaml (or take out what is no input), then measure again"
         return replace(base, verdict=Verdict.DENY, reason=reason + more, fix=fix)
     return replace(base, verdict=Verdict.ALLOW)
+
+
+def _moves(feature: Feature, max_cost: float | None) -> bool:
+    """Whether an attacker can change an input at all: it has another value to take, at no dearer price."""
+    levels = feature.order or feature.categories
+    still = len(levels) == 1 or (feature.min is not None and feature.min == feature.max)
+    return feature.mutable and not still and (max_cost is None or feature.cost <= max_cost)
 
 
 def judge_measure(rule: MeasureRule, trace: RuleTrace, index: EvidenceIndex) -> RuleTrace:
