@@ -47,15 +47,11 @@ def command(
     Exit 0 only when everything holds; 1 names what does not.
     """
     from assay.attest import statement as st
-    from assay.core.errors import InputError, UsageError, VerificationError
+    from assay.core.errors import VerificationError
     from assay.core.protocols import system_clock
     from assay.flow.papers import kind_of, read_paper
 
-    if not path.exists():
-        raise InputError("no such file", where=str(path), fix="name a verdict, or what was signed")
-    for option, given in (("--policy-digest", policy_digest), *(("--revoked", digest) for digest in revoked)):
-        if given and not (given.startswith("sha256:") and st.is_sha256(given[7:])):
-            raise UsageError("is not sha256: and 64 hex digits", where=option, fix="copy the whole digest")
+    _refuse_mistakes(path, ("--policy-digest", policy_digest), *(("--revoked", digest) for digest in revoked))
     trusted = [public_key(k) for k in keys]
     now = system_clock()
     data = read_paper(path) if path.is_file() else b""
@@ -98,6 +94,18 @@ def command(
         click.echo(
             f"holds: {len(view.files)} files, signed {view.signed_at:%d %b %Y %H:%M} UTC by {view.key_ids[0][:8]}"
         )
+
+
+def _refuse_mistakes(path: Path, *digests: tuple[str, str]) -> None:
+    """A file that is not there, or part of a digest, must not pass for a check that was made."""
+    from assay.attest.statement import is_sha256
+    from assay.core.errors import InputError, UsageError
+
+    if not path.exists():
+        raise InputError("no such file", where=str(path), fix="name a verdict, or what was signed")
+    for option, given in digests:
+        if given and not (given.startswith("sha256:") and is_sha256(given[7:])):
+            raise UsageError("is not sha256: and 64 hex digits", where=option, fix="copy the whole digest")
 
 
 def _is_verdict(data: bytes, where: str) -> bool:
