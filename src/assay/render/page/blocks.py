@@ -202,7 +202,7 @@ def _fix(view: View, rule: RuleTrace, found: list[Finding]) -> str:
     before, command = split_command(_fix_text(view, rule, found))
     if not command and found:
         command = f"assay explain {found[0].check}"
-    after = '<span class="aft">then measure again: it is a new Release</span>' if rule.asks == "measure" else ""
+    after = '<span class="aft">it is a new Release then, measured anew</span>' if rule.asks == "measure" else ""
     parts = [f"<span class=say>{esc(sentence(before), 300)}</span>" if before else ""]
     parts.append(f'<code class="cmd">{esc(command, 200)}</code>' if command else "")
     html = " ".join(filter(None, parts))
@@ -219,14 +219,9 @@ def _fix_text(view: View, rule: RuleTrace, found: list[Finding]) -> str:
         if finding.fix:
             return finding.fix
     blind = blind_of(view, rule) if rule.verdict is Verdict.INDETERMINATE else []
-    if blind and rule.asks in ("findings", "outcome"):
-        return f"mend what kept the check from looking, then look again: assay scan {_path(view, blind[0].subject)}"
+    if blind and rule.asks in ("findings", "outcome", "measure"):
+        return f"mend what kept {blind[0].check} from looking at {blind[0].subject}, then look again: assay run"
     return next((view.checks[c].fix for c in rule.decided_by if c in view.checks and view.checks[c].fix), "")
-
-
-def _path(view: View, subject: str) -> str:
-    uri = next((s.uri for s in view.body.subjects if s.name == subject), subject)
-    return uri if " " not in uri else f"'{uri}'"
 
 
 def _last_resort(rule: RuleTrace) -> str:

@@ -114,7 +114,7 @@ def _system(view: View) -> str:
         under = " · ".join(plural(n, *(view.noun if k is Kind.ARTIFACT else _NOUNS[k])) for k, n in counts.items())
         return f'<div><dt>Examined</dt><dd><h1>{esc(name_of(view))}</h1><span class="m">{esc(under)}</span></dd></div>'
     facts = (system.purpose, system.role, f"{system.risk} risk" if system.risk else "")
-    about = " · ".join(filter(None, facts)) + f" · owner: {system.owner or 'not named'}"
+    about = " · ".join(filter(None, (*facts, f"owner: {system.owner or 'not named'}")))
     return f'<div><dt>System</dt><dd><h1>{esc(system.name)}</h1><span class="m">{esc(about)}</span></dd></div>'
 
 
