@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import os
 from pathlib import Path
 from typing import Any
@@ -358,3 +359,125 @@ def test_any_bytes_give_a_table_or_one_line(dataset: Any, content: bytes) -> Non
         refusal = str(error)
     assert "\n" not in refusal
     assert refusal.startswith("t.csv: ") or data.table().num_rows == data.rows > 0
+
+
+def written(tmp_path: Path, name: str, **columns: Any) -> str:
+    """A Parquet or Arrow file of these columns in tmp_path."""
+    return written_table(tmp_path, name, pa.table(columns))
+
+
+def written_table(tmp_path: Path, name: str, table: Any) -> str:
+    if name.endswith(".parquet"):
+        pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / name)
+    else:
+        with pa.OSFile(str(tmp_path / name), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+    return name
+
+
+def decimals(start: int, rows: int, digits: int = 38) -> Any:
+    with decimal.localcontext() as context:
+        context.prec = 80
+        values = [decimal.Decimal(start) + i for i in range(rows)]
+    return pa.array(values, pa.decimal128(38, 0) if digits == 38 else pa.decimal256(digits, 0))
+
+
+@pytest.mark.parametrize(
+    ("first", "kind"),
+    [
+        (str(10**38), "category"),
+        (str(10**310), "category"),  # no double at all
+        (str(2**63), "category"),
+        (str(2**63 - 101), "integer"),  # the last of them still fits 64 bits
+        (str(2**53), "integer"),
+        ("-" + str(10**20), "category"),
+        ("1.5", "number"),
+        (str(10**20) + ".5", "number"),
+    ],
+)
+def test_whole_numbers_that_doubles_would_merge_stay_apart(dataset: Any, first: str, kind: str) -> None:
+    head, dot, rest = first.partition(".")
+    data = dataset("a,b\n" + "".join(f"{int(head) + i}{dot}{rest},1\n" for i in range(100)))
+    distinct = data.sql("SELECT count(DISTINCT a) FROM data").column(0)[0].as_py()
+    assert kinds(data)["a"] == kind
+    assert distinct == 100 or "." in first
+
+
+@pytest.mark.parametrize("cells", ["1e20,1e30,2.5", "100000000000000000000,200000000000000000000,1", "inf,2.5,3"])
+def test_large_numbers_that_doubles_tell_apart_stay_numbers(dataset: Any, cells: str) -> None:
+    data = dataset("a,b\n" + "".join(f"{cell},1\n" for cell in cells.split(",")))
+    assert kinds(data)["a"] == "number"
+
+
+def test_one_number_in_two_spellings_is_not_two(dataset: Any) -> None:
+    data = dataset(f"a,b\n{10**20},1\n+{10**20},1\n0{10**20},1\n{10**20}.0,1\n0.5,1\n")
+    assert (kinds(data)["a"], data.sql("SELECT count(DISTINCT a) FROM data").column(0)[0].as_py()) == ("number", 2)
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
+def test_typed_whole_numbers_that_doubles_would_merge_stay_apart(dataset: Any, tmp_path: Path, name: str) -> None:
+    columns = {
+        "d": decimals(10**37, 50),
+        "u": pa.array([2**63 + i for i in range(50)], pa.uint64()),
+        "small": pa.array(range(50), pa.uint64()),
+        "money": decimals(1, 50),
+        "near": pa.array([2**53 + i for i in range(50)], pa.uint64()),
+    }
+    data = dataset(None, written(tmp_path, name, **columns))
+    assert kinds(data) == {"d": "category", "u": "category", "small": "number", "money": "number", "near": "integer"}
+    for column in columns:
+        assert data.sql(f"SELECT count(DISTINCT {column}) FROM data").column(0)[0].as_py() == 50
+    assert data.table(("u",)).column(0)[1].as_py() == str(2**63 + 1)
+
+
+def test_a_column_that_the_contract_calls_a_number_is_one(dataset: Any) -> None:
+    contract = Contract(features={"a": Feature(type="number")})
+    data = dataset("a\n" + "".join(f"{10**20 + i}\n" for i in range(9)), contract=contract)
+    assert kinds(data) == {"a": "number"}
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
+@pytest.mark.parametrize("names", [["label", "label"], ["label", "Label"]])
+def test_columns_that_share_a_name_are_refused(dataset: Any, tmp_path: Path, name: str, names: list[str]) -> None:
+    written_table(tmp_path, name, pa.Table.from_arrays([pa.array([1, 2]), pa.array([3, 4])], names=names))
+    with pytest.raises(InputError) as error:
+        dataset(None, name)
+    assert "'label'" in one_line(error)
+
+
+def test_names_inside_nested_columns_may_repeat(dataset: Any, tmp_path: Path) -> None:
+    nested = {"a": [{"x": 1, "y": {"x": [2]}}], "b": [{"x": 1}], "x": [[1]], "c": [1]}
+    data = dataset(None, written(tmp_path, "t.parquet", **nested))
+    assert [c.name for c in data.columns] == ["a", "b", "x", "c"]
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("t.parquet", pa.array([2**31 - 2], pa.date32())),
+        ("t.arrow", pa.array([2**31 - 2], pa.date32())),
+        ("t.arrow", pa.array([2**60], pa.timestamp("s"))),
+        ("t.arrow", pa.array([1.0]).cast(pa.float16())),
+        ("t.arrow", decimals(10**60, 1, 70)),
+        ("t.parquet", decimals(10**60, 1, 70)),
+    ],
+)
+def test_a_column_that_cannot_be_typed_is_named(dataset: Any, tmp_path: Path, name: str, column: Any) -> None:
+    columns = {"blob": [b"\xff"], "when": pa.array([1], pa.timestamp("us")), "money": decimals(1, 1), "wrong": column}
+    with pytest.raises(InputError) as error:
+        dataset(None, written(tmp_path, name, **columns))
+    assert "column 'wrong'" in one_line(error)
+
+
+def test_tables_without_a_feature_to_encode_say_so(dataset: Any, tmp_path: Path) -> None:
+    only = dataset("label\n1\n0\n", label="label")
+    with pytest.raises(CouldNotLook, match=r"no feature columns.*: label$"):
+        only.encoded()
+    with pytest.raises(CouldNotLook, match="no feature columns"):
+        only.table(())
+    data = dataset(
+        None, written(tmp_path, "n.parquet", x=[[1], [2]], blob=[b"1", b"\xff"], label=[0, 1]), label="label"
+    )
+    with pytest.raises(CouldNotLook, match=r"not encoded: x, blob$"):
+        data.encoded()
+    assert data.encoded(text=True).names == ("x", "blob")

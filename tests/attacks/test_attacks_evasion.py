@@ -15,6 +15,7 @@ from assay.attacks import sanity  # noqa: E402
 from assay.attacks.evasion import attack  # noqa: E402
 from assay.attacks.order import cheapest, exchanges  # noqa: E402
 from assay.attacks.space import KEEP, Space, satisfied  # noqa: E402
+from assay.attacks.ties import joint  # noqa: E402
 from assay.config.constraints import Constraint  # noqa: E402
 from assay.core.subject import Contract, Feature  # noqa: E402
 
@@ -197,3 +198,52 @@ def test_inputs_that_a_relation_ties_move_together_at_what_exhaustive_search_fin
     assert found.cost == pytest.approx(best)
     assert (found.queries <= 300).all()
     assert sanity.confirm(model, space, found) is found
+
+
+def window(wide: float, usual: float) -> tuple[Flags, Space, Any]:
+    """A model that flags an amount that differs by more than `wide` from what it calls usual, among amounts to 1e5."""
+    rng, n = np.random.default_rng(0), 600
+    middle = rng.uniform(0, 1e5, n).round(2)
+    apart = np.where(rng.random(n) < 0.3, rng.uniform(1.5, 3, n), rng.uniform(-0.9, 0.9, n)) * wide
+    rows = pa.table({"usual": middle, "amount": (middle + apart).round(2), "hour": rng.integers(0, 24, n)})
+    model = Flags(("usual", "amount", "hour"), lambda c: np.abs(c["amount"] - c["usual"] - usual) > wide)
+    flagged = model.flagged(rows)
+    features = {"usual": Feature(mutable=False), "amount": Feature(min=0, max=110_000), "hour": Feature(mutable=False)}
+    kinds = {"usual": "number", "amount": "number", "hour": "integer"}
+    space = Space(rows.filter(pa.array(flagged)).slice(0, 30), Contract(features=features), rows, kinds, model.features)
+    return model, space, rows.filter(pa.array(~flagged))
+
+
+@pytest.mark.parametrize(("wide", "usual"), [(1.0, 0.0), (30.0, 4.0)])
+def test_changes_far_below_a_standard_deviation_are_found(wide: float, usual: float) -> None:
+    """The first by taking over the row's other number; in the second that is no way, and fine steps are."""
+    model, space, passing = window(wide, usual)
+    assert model.flagged(space.rows).all()
+    found = sanity.confirm(model, space, attack(model, space, passing, access="label", limit=600, seed=0))
+    assert np.isfinite(found.cost).mean() > 0.9
+    assert found.cost[np.isfinite(found.cost)].max() < 0.01
+
+
+@pytest.mark.parametrize("most", [5, 90])
+def test_joint_moves_are_cut_to_the_cheapest_of_each_row(most: int) -> None:
+    rng, names = np.random.default_rng(0), ("a", "b", "c", "total")
+    parts = rng.integers(0, 20, (12, 3))
+    rows = pa.table({**dict(zip("abc", parts.T, strict=True)), "total": parts.sum(axis=1)})
+    features = {
+        n: Feature(min=0, max=60, integer=True, scale=1, cost=c) for n, c in zip(names, (1, 2, 3, 1), strict=True)
+    }
+    contract = Contract(features=features, constraints=("a + b + c == total",))
+    space = Space(rows, contract, rows, dict.fromkeys(names, "integer"), names)
+    ids, choice = joint(space, most)
+    everything, every = joint(space, 10**6)
+    assert (np.bincount(ids) <= most).all()
+    assert len(ids) < len(everything)
+    assert space.valid(space.build(ids, choice)).all()
+    assert len(np.unique(np.column_stack([everything, every]), axis=0)) == len(everything)
+    for row in range(space.size):
+        cost, all_costs = (
+            space.cost(ids[ids == row], choice[ids == row]),
+            space.cost(everything[everything == row], every[everything == row]),
+        )
+        assert (np.diff(cost) >= 0).all()
+        assert cost == pytest.approx(np.sort(all_costs)[: len(cost)])

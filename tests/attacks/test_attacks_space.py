@@ -9,7 +9,7 @@ import pytest
 np = pytest.importorskip("numpy")
 pa = pytest.importorskip("pyarrow")
 
-from attacks_tools import FEATURES, KINDS, Linear, spaces, table  # noqa: E402
+from attacks_tools import KINDS, Linear, spaces, table  # noqa: E402
 
 from assay.attacks.reach import reaches  # noqa: E402
 from assay.attacks.space import Space  # noqa: E402
@@ -155,42 +155,48 @@ def reach(feature: Feature, budget: float, values: list[Any] | None = None, kind
 
 
 def test_what_a_budget_buys_of_a_number() -> None:
-    assert reach(Feature(), 3).bought
     assert reach(Feature(), 3).price == pytest.approx(1.0)
     assert reach(Feature(), 3).distance == pytest.approx(12, rel=0.1)
-    assert not reach(Feature(cost=1e6), 3).bought
-    assert not reach(Feature(scale=1e-6), 3).bought
     assert reach(Feature(scale=1e-6), 3).price == pytest.approx(4e6, rel=0.1)
-    assert not reach(Feature(), 0.9).bought
-    assert not reach(Feature(mutable=False), 3).bought
-    assert not reach(Feature(min=9, max=11), 3).bought  # the range is narrower than one standard deviation
-    assert not reach(Feature(direction="up", max=12), 3).bought  # the median row has no room on that side
-    assert reach(Feature(direction="up", max=30), 3).bought
+    assert reach(Feature(mutable=False), 3).moves == "no"
     assert reach(Feature(direction="up"), 3).moves == "up only"
     assert reach(Feature(cost=0.001), 3).distance == np.inf
 
 
 def test_what_a_budget_buys_of_a_category() -> None:
     words = ["a", "b", "c", "a"]
-    assert reach(Feature(), 1, words, "category").bought
-    assert not reach(Feature(cost=2), 1, words, "category").bought
-    assert not reach(Feature(), 1, ["a", "a"], "category").bought
+    assert reach(Feature(), 1, words, "category").distance == 1
+    assert reach(Feature(cost=2), 1, words, "category").distance == 0
     assert reach(Feature(order=("a", "b", "c")), 1, words, "category").distance == 1
     assert reach(Feature(order=("a", "b", "c")), 2, words, "category").distance == np.inf
-    assert not reach(Feature(order=("a", "b", "c"), direction="down"), 3, ["a", "a", "c"], "category").bought
     assert reach(Feature(), 1, [True, False], "boolean").unit == "change"
 
 
-def test_the_features_of_the_small_space_all_count() -> None:
-    rows = table(0)
-    found = reaches(rows, Contract(features=FEATURES), rows, KINDS, Linear.features, 3.0)
-    assert [r.name for r in found if r.bought] == ["amount", "hour", "shop", "claims"]
+def test_fine_candidates_go_down_to_the_columns_own_resolution_and_keep_the_range() -> None:
+    cents = np.random.default_rng(0).permutation(np.arange(100_000)[:3000] * 7).astype(float) / 100
+    space = one(cents[:5].tolist(), Feature(min=0, max=300), reference=cents.tolist())
+    ids, _, k = np.nonzero(space.fine & np.isfinite(space.costs))
+    sizes = np.abs(space.axes[0].codes[ids, k] - cents[ids])
+    for row in range(5):
+        assert 0.07 * (1 - 1e-6) <= sizes[ids == row].min() < 0.28  # the data differ by 7 cents at least
+    assert space.fine.any()
+    assert np.isinf(space.usual()[space.fine]).all()
+    smooth = np.random.default_rng(0).normal(size=400).tolist()
+    least = min(abs(v - smooth[0]) for r, _, v in written(one(smooth, Feature())) if r == 0)
+    assert 1e-7 < least < 1e-3
 
 
-def test_a_relation_that_blocks_every_move_is_no_reach() -> None:
-    """A dropped copy of a column, tied to it by a relation, pins it as surely as `mutable: false`."""
-    rows = table(0)
-    tied = rows.append_column("booked", rows.column("amount"))
-    contract = Contract(features=FEATURES, constraints=("amount == booked",))
-    found = {r.name: r.bought for r in reaches(tied, contract, tied, KINDS, Linear.features, 3.0)}
-    assert [name for name, bought in found.items() if bought] == ["hour", "shop", "claims"]
+def test_a_small_grid_has_no_fine_candidates() -> None:
+    assert not one([1, 2, 9], Feature(integer=True), "integer").fine.any()
+
+
+def test_numbers_of_the_same_row_are_candidates_where_the_range_permits() -> None:
+    rng = np.random.default_rng(0)
+    rows = pa.table({"x": rng.normal(size=50), "near": rng.normal(size=50), "far": rng.normal(size=50) + 1e6})
+    contract = Contract(
+        features={"x": Feature(min=-9, max=9), "near": Feature(mutable=False), "far": Feature(mutable=False)}
+    )
+    space = Space(rows, contract, rows, dict.fromkeys(rows.column_names, "number"), ("x", "near", "far"))
+    codes = np.where(np.isfinite(space.costs[:, 0]), space.axes[0].codes, np.nan)
+    assert (codes == np.array(rows.column("near"))[:, None]).any(axis=1).all()
+    assert not (codes == np.array(rows.column("far"))[:, None]).any()

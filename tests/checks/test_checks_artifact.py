@@ -289,3 +289,60 @@ def test_a_model_larger_than_protobuf_allows_is_not_read_into_memory(bench: Benc
     os.truncate(bench.folder / name, 20 << 30)  # a hole: it takes no disk
     outcome = bench.ask(FORMAT, name)
     assert (str(outcome.status), "more than this version reads" in outcome.reason) == ("open", True)
+
+
+SAFE_HEADER = b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+
+
+def safetensors(header: bytes) -> bytes:
+    return len(header).to_bytes(8, "little") + header + bytes(8)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "status"),
+    [
+        ("conf.yaml", b"%TAG ! tag:yaml.org,2002:python/\n---\n!object/apply:os.system [echo]\n", "fail"),
+        ("conf.yaml", b"model: {lr: 1, _target_: os.system}\n", "fail"),
+        ("conf.toml", b"_target_ = 'os.system'\n", "fail"),
+        ("model.json", b'{"config": {"layers": [{"class_name": "Lambda"}]}}', "fail"),
+        ("Makefile", b"all:\n\techo\n", "fail"),
+        ("a.R", b"1 + 1\n", "fail"),
+        ("conf.yaml", b"a: !Ref b\n", "open"),
+        ("pytorch_model.bin", b"<html>404</html>", "open"),
+        ("model.onnx.", b"<html>404</html>", "open"),
+        ("conf.yaml", "_target_: os.system".encode("utf-16-le"), "open"),
+        ("t.parquet", b"PAR1" + b"x" * 20 + (20).to_bytes(4, "little") + b"PAR1", "open"),
+        ("m.safetensors", safetensors(SAFE_HEADER.replace(b"[2]", b"[3]")), "open"),
+        ("m.safetensors", safetensors(SAFE_HEADER), "pass"),
+        ("conf.yaml", b"model: {lr: 1, target: os.system}\n", "pass"),
+        ("conf.toml", b"target = 1\n", "pass"),
+        ("model.json", b'{"class_name": "Dense"}', "pass"),
+    ],
+)
+def test_text_is_judged_by_what_it_says(bench: Bench, name: str, content: bytes, status: str) -> None:
+    (bench.folder / "d").mkdir()
+    bench.artifact(f"d/{name}", content)
+    for place in (bench.artifact(name, content), bench.artifact("d")):
+        assert str(bench.ask(FORMAT, place).status) == status
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "status"),
+    [
+        ("conf.yaml", b"model: {_target_: os.system}\n", "fail"),
+        ("x.json", b'{"auto_map": {}}', "fail"),
+        ("start", b"#!/bin/sh\n", "fail"),
+        ("Makefile", b"all:\n", "fail"),
+        ("x.json", b'{"a": ', "open"),
+        ("x.json", b'{"a": 1}', "pass"),
+    ],
+)
+def test_text_in_an_archive_is_judged_too(bench: Bench, name: str, content: bytes, status: str) -> None:
+    with zipfile.ZipFile(bench.folder / "m.zip", "w") as archive:
+        archive.writestr(name, content)
+    outcome = bench.ask(FORMAT, bench.artifact("m.zip"))
+    assert (str(outcome.status), name in repr(outcome)) == (status, status != "pass")
+    with zipfile.ZipFile(bench.folder / "m.zip", "a") as archive:
+        archive.writestr("data.pkl", PLAIN)  # beside a pickle it is told as well
+    beside = [text for _, text in said(bench.ask(FORMAT, "m.zip"))]
+    assert any(name in text for text in beside) is (status == "fail" and name != "Makefile")

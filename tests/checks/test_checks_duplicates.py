@@ -33,6 +33,18 @@ def test_a_flood_of_one_row_is_found(bench: Bench) -> None:
     assert measure(outcome, "data.duplicate_rate").value == pytest.approx(30 / 1000, abs=0.002)
 
 
+def test_an_index_that_nobody_declared_blinds_nothing_and_is_named(bench: Bench) -> None:
+    table = {"Unnamed: 0": np.arange(1000), **repeated(payments(1000, 3), 5, 30)}
+    outcome = bench.ask(CHECK, bench.table(table, label=LABEL, positive=1, drop=["payment_id", "upload"]))
+    assert finding(outcome, "one row occurs 31 times").message.endswith("left out as undeclared ids: Unnamed: 0")
+    assert measure(outcome, "data.duplicate_rate").value == pytest.approx(30 / 1000, abs=0.002)
+
+
+def test_a_table_of_one_row_many_times_is_told_as_such(bench: Bench) -> None:
+    outcome = bench.ask(CHECK, bench.table({"a": [1.5] * 300, "b": [2] * 300}))
+    assert "one row occurs 300 times and there is no other" in said(outcome)[0][1]
+
+
 def test_small_tables_of_categories_have_twins_by_nature(bench: Bench) -> None:
     rng = np.random.default_rng(1)
     outcome = bench.ask(CHECK, bench.table({"a": rng.integers(0, 4, 800), "b": rng.choice(list("xyz"), 800)}))

@@ -108,3 +108,30 @@ def test_the_share_is_told_as_an_estimate_with_its_interval(bench: Bench) -> Non
     assert f"some {share:.1%} of the" in found.message
     assert f"(95%: {low:.1%} to {high:.1%})" in found.message
     assert "up to" not in found.message
+    said_no = measure(
+        outcome, f"data.label_flips.{'missed' if found.evidence['said'] == 'negative' else 'invented'}_share"
+    )
+    assert (said_no.low, said_no.value, said_no.high) == (low, share, high)
+
+
+def classes(seed: int, n: int, shift: float, missed: float = 0.0) -> dict[str, object]:
+    """Two normal classes in two of five columns; a part of the positives is called negative."""
+    rng = np.random.default_rng([seed, n])
+    target = rng.random(n) < 0.3
+    x = rng.normal(size=(n, 5))
+    x[target, :2] += shift
+    return {**{f"x{i}": x[:, i] for i in range(5)}, "y": (target & (rng.random(n) >= missed)).astype(int)}
+
+
+@pytest.mark.parametrize("n", [400, 600, 1500])
+@pytest.mark.parametrize("seed", range(4))
+def test_hard_rows_of_a_small_clean_table_are_no_finding(bench: Bench, n: int, seed: int) -> None:
+    outcome = bench.ask(CHECK, bench.table(classes(seed, n, 1.6), label="y", positive=1))
+    assert str(outcome.status) == "pass", said(outcome)
+
+
+def test_a_tenth_of_the_positives_missed_is_found_in_ten_thousand_rows_and_not_in_copies(bench: Bench) -> None:
+    outcome = bench.ask(CHECK, bench.table(classes(1, 10_000, 2.2, 0.1), label="y", positive=1))
+    assert [severity for severity, _ in said(outcome)] == ["low"]
+    copies = {name: np.repeat(column, 10) for name, column in classes(1, 1000, 2.2, 0.1).items()}
+    assert str(bench.ask(CHECK, bench.table(copies, "c", label="y", positive=1)).status) == "pass"

@@ -81,6 +81,31 @@ def test_a_jitter_and_inverted_labels_hide_no_copy_and_are_told(bench: Bench) ->
     assert (found.evidence["shared"], found.evidence["other_label"], found.location.row) == (60, 60, 740)
 
 
+@pytest.mark.parametrize("times", [1, 3])
+def test_an_index_that_nobody_declared_hides_no_leak_and_is_named(bench: Bench, times: int) -> None:
+    train = payments(1500, 1)
+    holdout = leak_rows(payments(800, 2), train, 0.08, 4)
+    tables = []
+    for table, first in ((train, 0), (holdout, 1500)):
+        copied = {name: np.repeat(column, times) for name, column in table.items()}
+        tables.append({"Unnamed: 0": first + np.arange(len(copied[LABEL])), **copied})
+    outcome = bench.ask(SPLIT, split(bench, tables[1], tables[0]))
+    found = finding(outcome, "left out as undeclared ids: Unnamed: 0")
+    assert str(found.severity) == "high"
+    assert "Unnamed: 0" in measure(outcome, "data.split_leakage").method
+
+
+def test_rows_that_only_a_text_tells_apart_are_still_compared_by_it(bench: Bench) -> None:
+    def draw(first: int, n: int) -> Table:
+        return {"text": np.array([f"mail {i}" for i in range(first, first + n)]), LABEL: np.arange(n) % 2,
+                "long": np.arange(n) % 3}  # fmt: skip
+
+    train, holdout = draw(0, 1500), draw(9000, 800)
+    holdout = {name: np.concatenate([column[:700], train[name][:100]]) for name, column in holdout.items()}
+    found = finding(bench.ask(SPLIT, split(bench, holdout, train, drop=[])), "100 of 800 distinct holdout rows")
+    assert str(found.severity) == "high"
+
+
 def test_copies_made_before_the_split_are_a_medium_finding_of_low_confidence(bench: Bench) -> None:
     table, rng = payments(3000, 3), np.random.default_rng(3)
     fraud = np.flatnonzero(table[LABEL] == 1)

@@ -62,6 +62,43 @@ def test_onnx_says_the_same_as_what_it_was_made_from(bench: Bench) -> None:
     assert measure(outcome, "performance.pr_auc").value == pytest.approx(area, abs=1e-4)
 
 
+@pytest.mark.parametrize("times", [3, 10])
+def test_copied_rows_narrow_no_interval(bench: Bench, times: int) -> None:
+    _, holdout = two_tables()
+    judged(bench)
+    lightgbm_model(bench.folder / "weak.txt", two_tables()[0], rounds=6)
+    bench.table({n: np.repeat(c, times) for n, c in holdout.items()}, "many", **FACTS)
+    said = []
+    for rows in ("hold", "many"):
+        reads = {"data": "train", "holdout": rows}
+        bench.model("weak.txt", "old", reads=reads, threshold=0.12)
+        bench.model("m.txt", reads={**reads, "champion": "old"}, threshold=0.3)
+        said.append([*bench.ask(HOLDOUT, "model").measures, *bench.ask(CHAMPION, "model").measures])
+    assert len(said[0]) == len(said[1]) == 10
+    for once, often in zip(*said, strict=True):
+        assert once.n == often.n, once.key
+        values = (once.value, once.low, once.high), (often.value, often.low, often.high)
+        assert values[1][0] == pytest.approx(values[0][0], abs=1e-9), once.key
+        assert values[1] == pytest.approx(values[0], abs=2e-3), once.key  # resamples are drawn in blocks of rows
+        assert "equal rows as one draw" in often.method
+
+
+def test_rows_of_an_entity_are_one_draw(bench: Bench) -> None:
+    _, holdout = judged(bench)
+    alone = measure(bench.ask(HOLDOUT, "model"), "performance.flag_rate")
+    bench.table({**holdout, "shopper": np.arange(1200) // 4}, "hold", **FACTS, entity="shopper")
+    grouped = measure(bench.ask(HOLDOUT, "model"), "performance.flag_rate")
+    assert (alone.n, alone.value) == (1200, grouped.value)
+    assert grouped.n <= 300
+    assert grouped.high - grouped.low > 1.5 * (alone.high - alone.low)
+
+
+def test_the_bins_of_the_calibration_are_named_as_many_as_there_are(bench: Bench) -> None:
+    judged(bench)
+    (shown,) = [e for e in bench.ask(HOLDOUT, "model", bins=4).exhibits if e.name == "performance.calibration"]
+    assert "each of 4 equally filled bins" in shown.subtitle
+
+
 def test_with_few_positives_the_area_has_no_interval(bench: Bench) -> None:
     table = payments(400, 5)
     keep = np.r_[np.flatnonzero(table[LABEL] == 1)[:9], np.flatnonzero(table[LABEL] == 0)]

@@ -13,6 +13,7 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from assay.detectors.overlap import Overlap, overlap, repeats  # noqa: E402
+from assay.detectors.rows import times_copied, undeclared_ids  # noqa: E402
 from assay.stats.intervals import wilson  # noqa: E402
 
 TRAIN, HOLD, LEAKED = 3500, 1500, 75
@@ -30,7 +31,7 @@ def compare(train: Array, hold: Array) -> Overlap:
 
 def high(found: Overlap) -> bool:
     """What the check calls a high finding, at its default tolerance."""
-    return many(found) and not found.repeated and found.likely < found.shared / 3
+    return many(found) and not found.repeated and found.specific and found.likely < found.shared / 3
 
 
 def many(found: Overlap) -> bool:
@@ -40,6 +41,8 @@ def many(found: Overlap) -> bool:
 def medium(found: Overlap) -> bool:
     if many(found):
         return not high(found) and found.likely < found.shared / 2
+    if wilson(found.shared, found.rows)[0] > found.least + 0.002:
+        return found.likely < found.shared / 2
     return wilson(found.shared, found.rows)[0] > 0.1 + 10 * found.chance / found.rows
 
 
@@ -189,6 +192,50 @@ def test_prices_are_not_tipped_over_by_a_jitter() -> None:
     assert (found.shared, found.rows) == (2000, 2000)
 
 
+@pytest.mark.parametrize("share", [0.08, 1.0])
+@pytest.mark.parametrize("of_train", [1, 3])
+@pytest.mark.parametrize("of_hold", [1, 2, 3, 10])
+def test_copying_every_row_of_either_side_moves_nothing(share: float, of_train: int, of_hold: int) -> None:
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        train, hold = continuous(rng, TRAIN), continuous(rng, HOLD)
+        at = rng.permutation(HOLD)[: int(share * HOLD)]
+        hold[at] = train[rng.permutation(TRAIN)[: len(at)]]
+        plain = compare(train, hold)
+        found = compare(np.repeat(train, of_train, axis=0), np.repeat(hold, of_hold, axis=0))
+        assert (found.shared, found.rows, found.most) == (plain.shared, plain.rows, plain.most)
+        assert (found.bare, found.specific, high(found)) == (plain.bare, plain.specific, True)
+
+
+def test_a_holdout_drawn_with_replacement_hides_no_leak() -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        train = continuous(rng, TRAIN)
+        hold = leak(train, continuous(rng, HOLD), rng)
+        assert high(compare(train, hold[rng.integers(0, HOLD, 3 * HOLD)]))
+
+
+def test_copies_of_the_leaked_rows_in_the_holdout_leave_a_question() -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        train = continuous(rng, TRAIN)
+        hold = np.concatenate([continuous(rng, HOLD - 120), np.repeat(train[:120], 2, axis=0)])
+        found = compare(train, hold)
+        assert high(found) or medium(found)
+
+
+def survey(rng: Any, n: int) -> Array:
+    """Eight answers on a scale of five that go together."""
+    mood = rng.normal(size=n)
+    return np.stack([np.clip(np.round(1.2 * mood + 0.4 * rng.normal(size=n)), -2, 2) for _ in range(8)], axis=1)
+
+
+def test_answers_that_go_together_are_no_high_finding_once_both_sides_lost_their_repeats() -> None:
+    for seed in range(40):
+        rows = survey(np.random.default_rng([seed, 150]), 150)
+        assert not high(compare(once(rows[45:]), once(rows[:45])))
+
+
 @pytest.mark.parametrize("share", [0.3, 1.0])
 def test_copies_made_before_the_split_are_a_question(share: float) -> None:
     for seed in range(20):
@@ -247,3 +294,23 @@ def test_repeats_of_one_draw_are_the_coverage_of_good_and_turing() -> None:
     assert estimate == pytest.approx(0.5, abs=0.01)
     assert estimate < most <= 1
     assert repeats(np.array([1]), 100, 100) == (1.0, 1.0)
+
+
+def test_how_often_a_table_was_copied() -> None:
+    rng = np.random.default_rng(0)
+    natural = np.bincount(rng.integers(0, 300, 1500))
+    natural = natural[natural > 0]
+    assert times_copied(natural) == times_copied(np.ones(50, int)) == 1
+    for times in (2, 3, 10, 300):
+        assert times_copied(times * natural) == times
+    assert times_copied(np.array([300])) == 300
+
+
+def test_an_index_is_told_from_what_was_measured() -> None:
+    rng, n = np.random.default_rng(0), 500
+    kept = {"money": rng.normal(size=n), "age": rng.integers(0, 90, n), "shop": rng.choice(list("abc"), n)}
+    ids = {"Unnamed: 0": np.arange(n), "as float": np.arange(n) * 1.0, "key": [f"k{i}" for i in range(n)]}
+    assert undeclared_ids(pa.table({**ids, **kept})) == tuple(ids)
+    assert undeclared_ids(pa.table({**ids, **kept}).take(np.repeat(np.arange(n), 3))) == tuple(ids)
+    assert undeclared_ids(pa.table(ids)) == ()
+    assert undeclared_ids(pa.table({**ids, **kept}).slice(0, 40)) == ()

@@ -20,6 +20,7 @@ from assay.formats.sniff import sniff
 
 _HEADER = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
 _SAFETENSORS = struct.pack("<Q", len(_HEADER)) + _HEADER + bytes(4)
+_FOOTER = b"\x15\x02\x19\x1c" + bytes(16)
 _NPY = b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }".ljust(118) + bytes(8)
 
 
@@ -75,7 +76,8 @@ KEPT = {
     "m.gz": {"gzip"},
     "m.tar": {"tar"},
     "m.csv": {"text", "json", "other", "zeros", "empty"},
-    "m.bin": set(CONTENT),
+    "m.bin": set(CONTENT) - {"text", "json", "empty"},
+    "m.yaml": {"text", "json", "empty"},  # no other encoding: it was not read, and a loader may read it
     "m": set(CONTENT),
 }
 
@@ -92,6 +94,12 @@ def test_which_names_hold_what_they_say(name: str) -> None:
 
 def test_a_broken_promise_is_the_suffix() -> None:
     assert broken_promise("Model.ONNX", "text") == ".onnx"
+
+
+@pytest.mark.parametrize("name", ["m.onnx.", "m.onnx ", "m.onnx . ", "m.onnx\u200b", "m.onnx\u00a0", "m.onnx..."])
+def test_what_hides_at_a_names_end_hides_no_suffix(name: str) -> None:
+    assert broken_promise(name, "text") == ".onnx"
+    assert broken_promise(name, "onnx") == ""
 
 
 @pytest.mark.parametrize(
@@ -119,11 +127,14 @@ def test_text_is_read_as_its_suffix_says(tmp_path: Path, name: str, data: bytes,
     ("data", "whole"),
     [
         (b"PAR1" + bytes(30), False),
-        (b"PAR1" + bytes(20) + struct.pack("<I", 20) + b"PAR1", True),
-        (b"PAR1" + bytes(20) + struct.pack("<I", 21) + b"PAR1", False),
-        (b"PAR1" + bytes(20) + struct.pack("<I", 20) + b"PARE", False),
+        (b"PAR1" + _FOOTER + struct.pack("<I", 20) + b"PAR1", True),
+        (b"PAR1" + _FOOTER + struct.pack("<I", 21) + b"PAR1", False),
+        (b"PAR1" + _FOOTER + struct.pack("<I", 20) + b"PARE", False),
+        (b"PAR1" + bytes(20) + struct.pack("<I", 20) + b"PAR1", False),
+        (b"PAR1" + b"x" * 20 + struct.pack("<I", 20) + b"PAR1", False),
         (b"ARROW1\0\0" + bytes(30), False),
-        (b"ARROW1\0\0" + bytes(20) + struct.pack("<I", 20) + b"ARROW1", True),
+        (b"ARROW1\0\0" + b"\x10" + bytes(19) + struct.pack("<I", 20) + b"ARROW1", True),
+        (b"ARROW1\0\0" + b"x" * 20 + struct.pack("<I", 20) + b"ARROW1", False),
         (b"FEA1" + bytes(30), False),
         (b"FEA1" + bytes(30) + b"FEA1", True),
     ],
@@ -140,3 +151,46 @@ def test_hdf5_inside_an_archive_is_not_passed_over() -> None:
         archive.writestr("weights.h5", CONTENT["hdf5"])
     facts = examine(io.BytesIO(out.getvalue()), name="m.zip")
     assert (facts.complete, "HDF5" in facts.reasons[0]) == (False, True)
+
+
+def _tensors(**tensor: object) -> bytes:
+    header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} | tensor}).encode()
+    return struct.pack("<Q", len(header)) + header + bytes(8)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "whole"),
+    [
+        ({}, True),
+        ({"dtype": "F4", "shape": [4, 4]}, True),
+        ({"dtype": "I64", "shape": [1]}, True),
+        ({"shape": []}, False),
+        ({"shape": [3]}, False),
+        ({"shape": [-1, -2]}, False),
+        ({"shape": "2"}, False),
+        ({"shape": [2, True]}, False),
+        ({"dtype": "F77"}, False),
+        ({"data_offsets": [False, 8]}, False),
+        ({"data_offsets": [0]}, False),
+        ({"data_offsets": [0, 8, 8]}, False),
+        ({"data_offsets": [0, 8.0]}, False),
+    ],
+)
+def test_a_tensor_has_the_bytes_that_its_shape_takes(tmp_path: Path, tensor: dict[str, object], whole: bool) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(_tensors(**tensor))
+    assert (not probe(path, "safetensors").unread) is whole
+
+
+def test_real_tables_are_read_to_the_end(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet, feather = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow.feather")
+    table = pa.table({"a": [1, 2], **{f"c{i}": ["x", "y"] for i in range(40)}})
+    for version in ("1.0", "2.6"):
+        parquet.write_table(table, tmp_path / f"{version}.parquet", version=version)
+        assert probe(tmp_path / f"{version}.parquet", "parquet").unread == ""
+    feather.write_feather(table, tmp_path / "t.feather")
+    assert probe(tmp_path / "t.feather", "arrow").unread == ""
+    duckdb = pytest.importorskip("duckdb")
+    duckdb.sql(f"COPY (SELECT 1 AS a) TO '{tmp_path / 'd.parquet'}'")
+    assert probe(tmp_path / "d.parquet", "parquet").unread == ""

@@ -362,7 +362,7 @@ def test_what_it_was_judged_on_is_shown_with_the_digest_to_pin() -> None:
     section = html[html.index('<section id="terms"') :]
     section = section[: section.index("</section>")]
     for words in (
-        "can change 1 of 2 declared columns: sum (only up, 0 to any, cost 1e+06 per 1e-06)", "paid &lt;= sum", "Held fixed",
+        "can change 1 of 2 declared columns: sum (only up, 0 to any, cost 1e+06", "paid &lt;= sum", "Held fixed",
         "label fraud, drop [id, x&lt;y]", terms.digest, "declared, not pinned",
     ):  # fmt: skip
         assert words in section

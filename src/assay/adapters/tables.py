@@ -82,8 +82,13 @@ class Dataset:
         raise InputError(f"has no column {visible(name, 60)!r}", where=self._where, fix=fix)
 
     def table(self, columns: tuple[str, ...] | list[str] | None = None) -> ArrowTable:
-        """The rows as an Arrow table (int64, double, bool, string, timestamp[us]), all columns or those named."""
+        """The rows as an Arrow table (int64, double, bool, string, timestamp[us]), all columns or those named.
+
+        Raises CouldNotLook where none are named: a table of no columns has no rows either.
+        """
         key = None if columns is None else tuple(columns)
+        if key == ():
+            raise CouldNotLook(f"{self._where}: {self._no_features()}")
         if key not in self._tables:
             names = [c.name for c in self.columns] if key is None else [self.column(name).name for name in key]
             self._tables[key] = self.sql(f"SELECT {', '.join(map(ident, names))} FROM data")  # noqa: S608 - quoted by ident()
@@ -147,6 +152,8 @@ class Dataset:
         Prose columns are left out unless named or `text`; `like` repeats another table's columns and category codes.
         """
         kinds = {c.name: c.kind for c in self.columns}
+        if features is None and like is None and not self.features:
+            raise CouldNotLook(f"{self._where}: {self._no_features()}")
         left_out: tuple[str, ...] = ()
         if like is not None:
             names = like.names
@@ -155,9 +162,17 @@ class Dataset:
         else:
             left_out = () if text else tuple(n for n in self.features if kinds[n] == "text")
             names = tuple(n for n in self.features if n not in left_out)
+        if left_out and not names:
+            raise CouldNotLook(f"{self._where}: {self._no_features(left_out)}")
         orders = {name: f.order for name, f in self.contract.features.items() if f.order}
         categorical = {name for name in names if kinds.get(name) in ("category", "text")}
         return encode(self.table(names), categorical, orders, like, left_out)
+
+    def _no_features(self, prose: tuple[str, ...] = ()) -> str:
+        """In words: which columns there are, and why none of them is a feature to look at."""
+        if prose:
+            return f"has no features but text, lists or bytes, which are not encoded: {_listing(list(prose))}"
+        return f"has no feature columns beside label, id, time and `drop`: {_listing([c.name for c in self.columns])}"
 
     def close(self) -> None:
         """Let go of the memory."""

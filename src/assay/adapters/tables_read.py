@@ -21,6 +21,7 @@ MAX_BYTES = 8 << 30
 MAX_MEMORY = 6 << 30
 MAX_COLUMNS = 10_000
 _MAX_NAME = 1_000
+_MAX_DIGITS = 38
 _SNIFF_BYTES = 1 << 20
 _SEPARATORS = (",", ";", "\t", "|")
 # What pandas reads as missing, so that a table means here what it meant where the model was trained.
@@ -209,6 +210,7 @@ def load_raw(
             _load_csv(connection, path, layout, options)
         elif layout.format == "parquet":
             plain = _plain(path, where)
+            check_names(_parquet_names(connection, plain, where), where)  # DuckDB would rename the second of two
             refuse_bomb(parquet_size(connection, plain), where, max_memory)
             connection.execute("CREATE TABLE raw AS SELECT * FROM read_parquet(?)", [plain])
         else:
@@ -244,6 +246,33 @@ def _plain(path: Path, where: str) -> str:
     return str(path)
 
 
+def _parquet_names(connection: Any, plain: str, where: str) -> tuple[str, ...]:
+    """The names of a Parquet file's columns as they are written in it.
+
+    Raises ValueError where its tree is torn, InputError for a decimal that DuckDB would read as doubles in silence.
+    """
+    rows = connection.execute("SELECT name, num_children, precision FROM parquet_schema(?)", [plain]).fetchall()
+    names: list[str] = []
+    left = [1]  # how many nodes are still to come at each level; the root is the first
+    for name, children, precision in rows:
+        if (precision or 0) > _MAX_DIGITS:
+            what = (
+                f"column {visible(str(name), 60)!r} has decimals of {precision} digits; at most {_MAX_DIGITS} are read"
+            )
+            raise InputError(what, where=where, fix="write it as text, or with fewer digits")
+        while left and not left[-1]:
+            left.pop()
+        if not left:
+            break
+        if len(left) == 2:
+            names.append(str(name))
+        left[-1] -= 1
+        left.append(int(children or 0))
+    if not rows or int(rows[0][1] or 0) != len(names):
+        raise ValueError("a tree of columns that breaks off")
+    return tuple(names)
+
+
 def _load_arrow(connection: Any, path: Path, where: str, max_memory: int) -> None:
     pa = library("pyarrow")
     ipc = library("pyarrow.ipc")
@@ -260,11 +289,27 @@ def _load_arrow(connection: Any, path: Path, where: str, max_memory: int) -> Non
             # Offsets in a hostile file can point anywhere; nothing may read the buffers before this.
             table.validate(full=True)
             check_names(tuple(table.column_names), where)
+            _refuse_types(connection, table.schema, where)
             connection.register("arrow_source", table)
             connection.execute("CREATE TABLE raw AS SELECT * FROM arrow_source")
             connection.unregister("arrow_source")
     except (pa.ArrowException, OSError, EOFError):
         raise InputError("is a torn or damaged Arrow file", where=where, fix="write it again") from None
+
+
+def _refuse_types(connection: Any, schema: Any, where: str) -> None:
+    """Refuse a column of a type that DuckDB does not take, by its name. Raises InputError."""
+    duckdb = library("duckdb")
+    pa = library("pyarrow")
+    for field in schema:
+        try:
+            connection.register("arrow_probe", pa.schema([field]).empty_table())
+            connection.execute("SELECT * FROM arrow_probe").fetchall()
+        except duckdb.Error:
+            what = f"column {visible(field.name, 60)!r} is of type {visible(str(field.type), 40)}, which is not read"
+            raise InputError(what, where=where, fix="write it as int64, float64 or text") from None
+        finally:
+            connection.unregister("arrow_probe")
 
 
 def _reason(message: str, layout: Layout) -> str:

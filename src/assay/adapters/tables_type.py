@@ -20,6 +20,7 @@ _NUMBERS = frozenset({"FLOAT", "DOUBLE", "UBIGINT", "HUGEINT", "UHUGEINT"})
 _MANY_LEVELS = 200
 _LONG_TEXT = 40
 _BATCH = 200
+_EXACT = 2**53  # up to here every whole number is a double of its own
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,12 +61,28 @@ def build(connection: Any, contract: Contract, where: str, *, sniff: bool) -> tu
     except duckdb.OutOfMemoryException:
         raise InputError("does not fit in memory", where=where, fix="take a sample of the rows") from None
     except duckdb.Error as error:  # its words quote the value that does not fit
-        what = f"holds values that could not be typed ({type(error).__name__})"
-        raise InputError(what, where=where, fix="write the table again") from None
+        what = f"{_culprit(connection)} values that could not be typed ({type(error).__name__})"
+        raise InputError(what, where=where, fix="write that column as text, or mend its values") from None
+
+
+def _culprit(connection: Any) -> str:
+    """ "column 'x' holds", for the first column whose values cannot be typed by itself."""
+    duckdb = library("duckdb")
+    name = ""
+    try:
+        for name, sql_type in _described(connection):
+            facts = _facts(connection, [(name, sql_type)], "raw", None)[0]
+            cast = _decide(name, sql_type, facts, False)[1]
+            connection.execute(f"SELECT count(v) FROM (SELECT {cast} AS v FROM raw)").fetchone()  # noqa: S608
+    except duckdb.FatalException:  # an error of DuckDB's own closed it: nothing can be asked any more
+        return "holds"
+    except duckdb.Error:
+        return f"column {visible(name, 60)!r} holds"
+    return "holds"
 
 
 def _build(connection: Any, contract: Contract, where: str, sniff: bool) -> tuple[tuple[Column, ...], int]:
-    described = [(str(row[0]), str(row[1])) for row in connection.execute("DESCRIBE raw").fetchall()]
+    described = _described(connection)
     check_names(tuple(name for name, _ in described), where)
     rows = int(connection.execute("SELECT count(*) FROM raw").fetchone()[0])
     if not rows:
@@ -80,11 +97,18 @@ def _build(connection: Any, contract: Contract, where: str, sniff: bool) -> tupl
                 what = f"column {visible(name, 60)!r} has a cell of {facts.longest:,} characters; at most {MAX_CELL:,}"
                 raise InputError(what, where=where, fix="shorten or drop that column")
             kind, cast = _decide(name, sql_type, facts, sniff)
-            columns.append(_column(name, kind, facts, rows, contract.features.get(name), sql_type))
+            feature = contract.features.get(name)
+            if kind == "number" and not _means_number(feature):
+                kind, cast = _exact(connection, name, sql_type, facts) or (kind, cast)
+            columns.append(_column(name, kind, facts, rows, feature, sql_type))
             casts.append(f"{cast} AS {ident(name)}")
     connection.execute(f"CREATE TABLE data AS SELECT {', '.join(casts)} FROM raw")  # noqa: S608 - quoted by ident()
     connection.execute("DROP TABLE raw")
     return tuple(columns), rows
+
+
+def _described(connection: Any) -> list[tuple[str, str]]:
+    return [(str(row[0]), str(row[1])) for row in connection.execute("DESCRIBE raw").fetchall()]
 
 
 def _facts(connection: Any, batch: list[tuple[str, str]], source: str, first: list[_Facts] | None) -> list[_Facts]:
@@ -111,7 +135,9 @@ def _facts(connection: Any, batch: list[tuple[str, str]], source: str, first: li
             ]
         else:
             there = f"count({c}) FILTER (NOT isnan({c}))" if sql_type in ("FLOAT", "DOUBLE") else f"count({c})"
-            parts += [there, f"approx_count_distinct({c}::VARCHAR)", "0", "0", "0", "0", "0", "0"]
+            # Written out, a time outside the calendar is an error that closes the database.
+            value = c if sql_type.startswith("TIMESTAMP") else f"{c}::VARCHAR"
+            parts += [there, f"approx_count_distinct({value})", "0", "0", "0", "0", "0", "0"]
     values = connection.execute(f"SELECT {', '.join(parts)} FROM {source}").fetchone()  # noqa: S608 - quoted by ident()
     out = []
     for i in range(0, len(values), 8):
@@ -119,6 +145,49 @@ def _facts(connection: Any, batch: list[tuple[str, str]], source: str, first: li
         length = float(values[i + 7] or 0)
         out.append(_Facts(present, distinct, numbers, integers, truths, times, longest, length))
     return out
+
+
+def _means_number(feature: Feature | None) -> bool:
+    """Whether the contract has the model read the column as a number, which is a double, whatever it merges."""
+    return feature is not None and (feature.type == "number" or feature.min is not None or feature.max is not None)
+
+
+def _exact(connection: Any, name: str, sql_type: str, facts: _Facts) -> tuple[ColumnKind, str] | None:
+    """How to store numbers of which doubles merge some that differ (beyond 2**53); None where doubles tell all apart.
+
+    64-bit integers where all fit, else text: numbers so long and so close together are names of something.
+    """
+    c = ident(name)
+    text = sql_type == "VARCHAR" or sql_type.startswith("ENUM")
+    if sql_type in ("FLOAT", "DOUBLE") or not facts.present or (text and facts.longest < len(str(_EXACT))):
+        return None
+    written = f"trim({c}::VARCHAR)"
+    number = f"CAST({written if text else c} AS DOUBLE)"
+    digits = sql_type.partition("(")[2].rstrip(")").partition(",")[2].strip() if sql_type.startswith("DECIMAL") else ""
+    limit = _EXACT / 10 ** int(digits or 0)
+    largest = connection.execute(
+        f"SELECT max(abs({number})) FILTER (NOT isnan({number})) FROM raw"  # noqa: S608
+    ).fetchone()[0]
+    if largest is None or largest <= limit:
+        return None
+    # One spelling per number: no plus, no zeros before it, no zeros for its fraction.
+    plain = f"regexp_replace(regexp_replace({written}, '^([+]|(-?))0*', '\\2'), '[.]0*$', '')" if text else c
+    whole = f"regexp_full_match({written}, '[+-]?[0-9]+([.]0*)?')" if text else "true"
+    integer = f"regexp_full_match({written}, '[+-]?[0-9]+') AND TRY_CAST({written} AS BIGINT) IS NOT NULL"
+    large = f"({whole} AND abs({number}) >= {limit!r})"
+    apart, merged, fitting = connection.execute(
+        f"SELECT count(DISTINCT {plain}) FILTER {large}, "  # noqa: S608
+        f"count(DISTINCT {number}) FILTER {large}, count(*) FILTER ({integer}) FROM raw"
+    ).fetchone()
+    if apart <= merged:
+        return None
+    if fitting == facts.present:
+        return "integer", f"CAST({written} AS BIGINT)"
+    return ("text" if _prose(facts) else "category"), f"CAST({c} AS VARCHAR)"
+
+
+def _prose(facts: _Facts) -> bool:
+    return facts.distinct > _MANY_LEVELS and (facts.distinct * 2 > facts.present or facts.mean_length > _LONG_TEXT)
 
 
 def _decide(name: str, sql_type: str, facts: _Facts, sniff: bool) -> tuple[ColumnKind, str]:
@@ -135,8 +204,7 @@ def _decide(name: str, sql_type: str, facts: _Facts, sniff: bool) -> tuple[Colum
                 return "number", f"CASE WHEN isnan({number}) THEN NULL ELSE {number} END"
             if facts.times == facts.present:
                 return "time", f"CAST({c} AS TIMESTAMP)"
-        prose = facts.distinct > _MANY_LEVELS and (facts.distinct * 2 > facts.present or facts.mean_length > _LONG_TEXT)
-        return ("text" if prose else "category"), f"CAST({c} AS VARCHAR)"
+        return ("text" if _prose(facts) else "category"), f"CAST({c} AS VARCHAR)"
     if sql_type in _INTEGERS:
         return "integer", f"CAST({c} AS BIGINT)"
     if sql_type in ("FLOAT", "DOUBLE"):

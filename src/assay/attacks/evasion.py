@@ -1,21 +1,22 @@
 """Evasion by asking only for the decision: the cheapest permitted change after which a flagged row passes.
 
 Searches in turn, each bounded by the cheapest success so far and by a share of the queries a row may ask. Where a row
-has more single moves than it can ask, the ends of each feature come first, bisected. Then single moves, moves of two
-inputs that a relation ties together, and then combinations are asked in order of cost, so that a search that runs to
-its end leaves nothing cheaper among the candidates. With access to scores one descends greedily. What is left of the
-queries borrows values from rows that pass, takes back what was not needed, and exchanges one change for cheaper ones.
+has more single moves than it can ask, the ends of each feature come first, bisected. Then come single moves in order of
+cost; fine ones in an order drawn for each row; moves of two inputs that a relation ties together; and combinations in
+order of cost, so that a search that runs to its end leaves nothing cheaper among the usual candidates. With access to
+scores one descends greedily. What is left of the queries borrows values from rows that pass, takes back what was not
+needed, exchanges one change for cheaper ones, and asks the other fine moves of rows in which nothing evades.
 All rows are asked in one batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 import numpy as np
 
-from assay.attacks.order import cheapest, exchanges, rank, spread
+from assay.attacks.order import cheapest, exchanges, finest, rank, spread
 from assay.attacks.space import KEEP, Array, Space
 from assay.attacks.ties import joint
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
@@ -27,6 +28,7 @@ FIRST, ROUNDS = 5, 20
 SINGLES = {"label": 0.4, "score": 0.25}  # shares of the queries a row may ask
 COMBINATIONS, ASSURED = 0.65, 0.15  # up to there, all before it counted; and at least so much, whatever was before
 TIED = 0.15  # moves of two inputs that a relation ties together
+FINE = 0.15  # fine moves; rows in which nothing evades ask the rest with what is left
 DESCENT, SPARED = 0.2, 0.35
 TRIED_AGAIN = 12
 
@@ -63,7 +65,8 @@ class Search:
         self.choice = space.keep(space.size)
         self.covered = np.zeros(space.size, dtype=bool)  # no cheaper single move is left
         self.settled = np.zeros(space.size, dtype=bool)  # nothing cheaper is left among the candidates
-        self.alone = np.where(space.possible(), space.costs, np.inf)  # the cost of each move by itself
+        self.can = space.possible()
+        self.alone = np.where(self.can, space.usual(), np.inf)  # the cost of each usual move by itself
         flat = self.alone.reshape(space.size, -1)
         self.donors = np.column_stack([a.place(passing.column(a.name).to_pylist()) for a in space.axes])
         self.worth = np.full(len(self.donors), 0.1)  # how often the values of each have worked
@@ -152,11 +155,27 @@ class Search:
         cheaper = (self.prices < self.best[:, None]).sum(axis=1)
         self.covered = at >= cheaper
 
+    def fine(self, progress: Progress, *, rest: bool = False) -> None:
+        """Ask fine moves that are cheaper than the known until one evades: a share of the queries at first, with `rest`
+        those that are left in rows where nothing evades, with all queries that are left."""
+        walks, first = {}, int(self.limit * FINE)
+        rows = np.flatnonzero(np.isinf(self.best)) if rest else np.arange(self.space.size)
+        for row in rows.tolist():
+            moves = finest(self.space, row, self.can[row])[first if rest else 0 :]
+            moves = moves[self.space.costs[row][tuple(moves.T)] < self.best[row]]
+            choice = self.space.keep(len(moves))
+            choice[np.arange(len(moves)), moves[:, 0]] = moves[:, 1]
+            walks[row] = iter(choice)
+        most, before = np.minimum(self.queries + (self.limit if rest else first), self.limit), self.best.copy()
+        self._walk(walks, most, progress, "fine")
+        found = np.flatnonzero(self.best < before)
+        self.reduce(found, self.choice[found])
+
     def tied(self, progress: Progress) -> None:
         """Ask moves of two inputs that a relation ties together, in order of cost, until one evades."""
         if not self.space.constraints:
             return
-        ids, choice = joint(self.space)
+        ids, choice = joint(self.space, int(self.limit * TIED))
         cheaper = self.space.cost(ids, choice) < self.best[ids]
         ids, choice = ids[cheaper], choice[cheaper]
         walks = {int(row): iter(choice[ids == row]) for row in np.unique(ids)}
@@ -278,9 +297,8 @@ class Search:
 
     def _varied(self, ids: Array, choice: Array) -> Array:
         """Choices with some moves left out, and some taken at random."""
-        chance = np.where(
-            np.isfinite(self.space.costs[ids]), self.rng.random((len(ids), *self.space.costs.shape[1:])), 0
-        )
+        usual = np.isfinite(self.space.usual(ids))
+        chance = np.where(usual, self.rng.random(usual.shape), 0)
         anything = np.where(chance.max(axis=2) > 0, chance.argmax(axis=2), KEEP)
         draw = self.rng.random(choice.shape)
         return np.where(draw < 0.4, KEEP, np.where(draw < 0.55, anything, choice)).astype(np.int16)
@@ -335,6 +353,25 @@ class Search:
             high[open_] = np.where(evades, middle, high[open_])
             low[open_] = np.where(evades, low[open_], middle)
 
+    def stages(self, progress: Progress) -> tuple[tuple[str, Callable[[], None]], ...]:
+        """The searches of the attack by name, in turn; what it has found stands after each."""
+        return (
+            ("ends", self.ends),
+            ("singles", self.singles),
+            ("fine", lambda: self.fine(progress)),
+            ("tied", lambda: self.tied(progress)),
+            ("borrow", lambda: self.borrow(range(FIRST), progress)),
+            ("descend", lambda: self.descend(progress) if self.access == "score" else None),
+            ("combinations", lambda: self.combinations(progress)),
+            ("borrow again", lambda: self.borrow(range(FIRST, ROUNDS), progress)),
+            ("exchange", lambda: self.exchange(progress)),
+            ("fine, the rest", lambda: self.fine(progress, rest=True)),
+        )
+
+    def found(self) -> Evaded:
+        """What stands now."""
+        return Evaded(self.best, self.choice, self.queries, tuple(self.heard))
+
 
 def attack(
     predictor: Predictor,
@@ -352,13 +389,6 @@ def attack(
     queries a row may ask.
     """
     search = Search(predictor, space, passing, access, limit, seed)
-    search.ends()
-    search.singles()
-    search.tied(progress)
-    search.borrow(range(FIRST), progress)
-    if access == "score":
-        search.descend(progress)
-    search.combinations(progress)
-    search.borrow(range(FIRST, ROUNDS), progress)
-    search.exchange(progress)
-    return Evaded(search.best, search.choice, search.queries, tuple(search.heard))
+    for _, stage in search.stages(progress):
+        stage()
+    return search.found()

@@ -15,12 +15,12 @@ def cheapest(space: Space, row: int, below: float) -> Iterator[Array]:
 
     Lawler's enumeration: of each feature only the next dearer move is queued, so that no choice comes twice.
     """
-    lists = []
+    lists, costs = [], space.usual(row)
     for j in range(len(space.axes)):
-        places = np.flatnonzero(space.costs[row, j] < below)
+        places = np.flatnonzero(costs[j] < below)
         if len(places):
-            order = places[np.argsort(space.costs[row, j, places], kind="stable")]
-            lists.append((j, order.tolist(), space.costs[row, j, order].tolist()))
+            order = places[np.argsort(costs[j, places], kind="stable")]
+            lists.append((j, order.tolist(), costs[j, order].tolist()))
     lists.sort(key=lambda item: item[2][0])
     prices = [price for _, _, price in lists]
     # A state is the features taken, each with the place of its move in the feature's own order.
@@ -50,7 +50,7 @@ def exchanges(space: Space, row: int, success: Array) -> Iterator[Array]:
     total = parts.sum()
     given_back = np.flatnonzero(parts > 0)
     # (features given back, features, candidates): what each exchange costs in all
-    cost = total - parts[given_back][:, None, None] - parts[None, :, None] + space.costs[row][None]
+    cost = total - parts[given_back][:, None, None] - parts[None, :, None] + space.usual(row)[None]
     cost[np.arange(len(given_back)), given_back] = np.inf  # the same feature: `reduce` has bisected it
     flat = cost.ravel()
     order = np.argsort(flat, kind="stable")
@@ -60,6 +60,15 @@ def exchanges(space: Space, row: int, success: Array) -> Iterator[Array]:
         choice[given_back[back]] = -1
         choice[j] = k
         yield choice
+
+
+def finest(space: Space, row: int, can: Array) -> Array:
+    """Which fine moves of a row are asked, in order: (q, 2) of axis and candidate, of those that `can` (m, k) be made.
+
+    Drawn at random for each row, alike at every call: where they are too many, each row asks others.
+    """
+    moves = np.argwhere(space.fine[row] & can)
+    return np.random.default_rng([row, 5]).permutation(moves)
 
 
 def spread(count: int, most: int) -> Array:

@@ -10,14 +10,15 @@ from math import comb
 import msgspec
 import numpy as np
 
-from assay.attacks.evasion import SINGLES, Evaded, assured, attack
-from assay.attacks.order import cheapest
+from assay.attacks.evasion import FINE, SINGLES, TIED, Evaded, assured, attack
+from assay.attacks.order import cheapest, finest
 from assay.attacks.space import KEEP, Array, Space
+from assay.attacks.ties import joint
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor
 
 ROWS = 24
-PAIRS, DRAWS, CLOSEST = 2, 12, 8
+PAIRS, TRIES, CLOSEST = 2, 12, 8
 TOGETHER = 3  # moves that one hole may need at once
 DEARER = 1.5
 DONORS = 8
@@ -120,18 +121,23 @@ def refuse_blind(
     attack may ask; they must be found at the least cost. Of pairs that lie anywhere: two features must both be moved;
     the cheapest pair may be behind more combinations than an attack can ask, so it must be found at no more than 1.5
     times its cost, and rows to borrow from lie inside. Of combinations behind no more of them than an attack may ask:
-    two or three features must take one value each, inside their range as a rule, and no row that could be borrowed
-    from is given; they must be found at the least cost. Raises CouldNotLook when the attack misses one, or none can be
-    planted.
+    two or three features must take one value each, inside their range as a rule, and no row to borrow from is
+    given; they must be found at the least cost. Likewise fine moves, one value each, of those that the row may ask;
+    and where a relation ties inputs together, two of them at one value each, of those joint moves. Raises CouldNotLook
+    when the attack misses one, or none can be planted.
     """
     rng = np.random.default_rng(seed)
-    can = space.possible()
+    possible = space.possible()
+    can = possible & ~space.fine
     holes, least = _singles(space, can, int(limit * SINGLES[access]), rng)
     if not np.isfinite(least).any():
         raise CouldNotLook("the sanity test could not plant a hole: no single change of a row keeps `constraints:`")
     planted = [("one change", holes, least, 1.0, passing)]
     planted += [("two changes", *pair, DEARER, _inside(space, passing, pair[0])) for pair in _pairs(space, can, rng)]
-    planted.append(("several changes at once", *_together(space, assured(limit), rng), 1.0, passing.slice(0, 0)))
+    none = passing.slice(0, 0)
+    planted.append(("one fine change", *_fine(space, possible, int(limit * FINE), rng), 1.0, none))
+    planted.append(("two changes that a relation ties together", *_tied(space, int(limit * TIED), rng), 1.0, none))
+    planted.append(("several changes at once", *_together(space, assured(limit), rng), 1.0, none))
     numbered = copy(space)
     numbered.rows = space.rows.append_column(_ROW, [np.arange(space.size)])
     for what, holes, least, dearer, donors in planted:
@@ -158,8 +164,8 @@ def _singles(space: Space, can: Array, most: int, rng: np.random.Generator) -> t
     j, side, code = (np.zeros((space.size, 1), dtype=t) for t in (int, int, float))
     least = np.full(space.size, np.inf)
     for row in range(space.size):
-        costs, sides = space.costs[row], space.sides[row]
-        near = np.searchsorted(np.sort(costs[np.isfinite(costs)]), costs, side="right") <= most
+        costs, sides = space.usual(row), space.sides[row]
+        near: Array = np.searchsorted(np.sort(costs[np.isfinite(costs)]), costs, side="right") <= most
         fits = {
             (s, a): np.flatnonzero(can[row, a] & ((sides[a] == s) if s else near[a]))
             for s in (-1, 0, 1)
@@ -181,7 +187,7 @@ def _singles(space: Space, can: Array, most: int, rng: np.random.Generator) -> t
 def _pairs(space: Space, can: Array, rng: np.random.Generator) -> list[tuple[Holes, Array]]:
     """Holes that all rows share and that no single move reaches; of several drawn at random those most rows reach."""
     drawn = []
-    for _ in range(DRAWS):
+    for _ in range(TRIES):
         row = int(rng.integers(space.size))
         axes = [a for a in rng.permutation(len(space.axes)).tolist() if can[row, a].any()][:2]
         if len(axes) < 2:
@@ -227,6 +233,30 @@ def _together(space: Space, most: int, rng: np.random.Generator) -> tuple[Holes,
     return Holes(j, np.zeros(j.shape, dtype=int), code), least
 
 
+def _fine(space: Space, can: Array, most: int, rng: np.random.Generator) -> tuple[Holes, Array]:
+    """A hole for each row at one of the first `most` fine moves that it asks; its cost (n,), inf where it has none."""
+    j, code, least = np.zeros((space.size, 1), dtype=int), np.zeros((space.size, 1)), np.full(space.size, np.inf)
+    for row in range(space.size):
+        moves = finest(space, row, can[row])[:most]
+        if len(moves):
+            a, k = moves[rng.integers(len(moves))].tolist()
+            j[row], code[row], least[row] = a, space.axes[a].codes[row, k], space.costs[row, a, k]
+    return Holes(j, np.zeros(j.shape, dtype=int), code), least
+
+
+def _tied(space: Space, most: int, rng: np.random.Generator) -> tuple[Holes, Array]:
+    """A hole for each row at one of its `most` cheapest joint moves; its cost (n,), inf where it has none."""
+    j, code, least = np.zeros((space.size, 2), dtype=int), np.zeros((space.size, 2)), np.full(space.size, np.inf)
+    ids, choices = joint(space, most)
+    for row in np.unique(ids).tolist():
+        mine = choices[ids == row]
+        choice = mine[rng.integers(len(mine))]
+        j[row] = np.flatnonzero(choice != KEEP)
+        code[row] = [space.axes[a].codes[row, choice[a]] for a in j[row].tolist()]
+        least[row] = space.cost(np.array([row]), choice[None])[0]
+    return Holes(j, np.zeros(j.shape, dtype=int), code), least
+
+
 def _least(space: Space, holes: Holes) -> Array:
     """The least cost (n,) of meeting both conditions among their nearest candidates; inf for rows that meet one."""
     rows = np.arange(space.size)
@@ -235,8 +265,8 @@ def _least(space: Space, holes: Holes) -> Array:
     for at, a in enumerate(holes.j[0].tolist()):
         axis = space.axes[a]
         inside = np.array([holes.met(rows, np.tile(c, (len(space.axes), 1)))[:, at] for c in axis.codes.T]).T
-        order = np.argsort(np.where(inside, axis.cost, np.inf), axis=1, kind="stable")[:, :CLOSEST]
-        near.append(np.where(np.take_along_axis(inside, order, axis=1), order, KEEP))
+        order = np.argsort(np.where(inside & ~axis.fine, axis.cost, np.inf), axis=1, kind="stable")[:, :CLOSEST]
+        near.append(np.where(np.take_along_axis(inside & ~axis.fine, order, axis=1), order, KEEP))
     ids, first, second = (
         x.ravel() for x in np.broadcast_arrays(rows[:, None, None], near[0][:, :, None], near[1][:, None])
     )

@@ -18,6 +18,8 @@ Array = Any
 MOST = 100
 MOST_LEVELS = 500
 STEPS = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0])
+FINER = 0.05 * 0.25 ** np.arange(1, 9)  # down to under a millionth of a standard deviation
+COPIED = 3  # of the row's other numbers, the nearest
 KEEP = -1
 UNLISTED = -1.0
 
@@ -26,11 +28,15 @@ class Axis:
     """One mutable feature over n rows: `codes` (n, k) candidate values, `cost` (n, k), inf where not allowed.
 
     For categories a code is a place in `levels`; for numbers it is the value itself. `unit` is one standard deviation
-    of a number in the training data, one place or one change of a category; `price` (...) what it costs. Raises
-    CouldNotLook for a feature that cannot be priced.
+    of a number in the training data, one place or one change of a category; `price` what it costs. `fine` (n, k) are
+    the candidates beside the usual ones of a number that has no small grid: steps below a twentieth of a standard
+    deviation, each a quarter of the last and none below the smallest difference in the training data, and the nearest
+    values of the row's other numbers, `beside` (n, c). Raises CouldNotLook for a feature that cannot be priced.
     """
 
-    def __init__(self, name: str, feature: Feature, column: Any, reference: Any, kind: str) -> None:
+    def __init__(
+        self, name: str, feature: Feature, column: Any, reference: Any, kind: str, beside: Array | None = None
+    ) -> None:
         self.name, self.feature = name, feature
         scale = 1.0 if feature.scale is None else feature.scale
         if not (0 < feature.cost < math.inf and 0 < scale < math.inf):
@@ -47,9 +53,10 @@ class Axis:
             self.levels = self._levels(listed, reference.column(name).unique().to_pylist())
             self.codes = np.broadcast_to(np.arange(len(self.levels), dtype=float), (len(column), len(self.levels)))
             self.origin = self.place(column.to_pylist())
+            self.fine = np.zeros(self.codes.shape, dtype=bool)
         else:
             self.origin = column.to_numpy(zero_copy_only=False).astype(float)
-            self.codes = self._numbers(reference.column(name).to_numpy().astype(float))
+            self.codes, self.fine = self._numbers(reference.column(name).to_numpy().astype(float), beside)
         self.ordered = not self.levels or bool(feature.order)
         self.price = self.unit / self.scale * feature.cost
         self.cost = self.costs(self.origin[:, None], self.codes)
@@ -66,8 +73,9 @@ class Axis:
             raise CouldNotLook(f"{self.name} has {len(levels)} categories; list those that count in `categories:`")
         return levels
 
-    def _numbers(self, known: Array) -> Array:
-        """Candidates (n, k), sorted: the whole grid where it is small, else steps from the origin and quantiles."""
+    def _numbers(self, known: Array, beside: Array | None) -> tuple[Array, Array]:
+        """Candidates (n, k), sorted, and which are fine: the whole grid where it is small, else steps from the origin
+        and quantiles."""
         f = self.feature
         known = known[np.isfinite(known)]
         known = known if len(known) else np.zeros(1)
@@ -80,16 +88,35 @@ class Axis:
         first = self.start if f.step else math.ceil(self.low)
         if step and (self.high - first) / step < MOST:
             grid = first + step * np.arange(max(0, int((self.high - first) / step + 1e-9) + 1))
-            return np.broadcast_to(grid, (len(self.origin), len(grid)))
+            shape = (len(self.origin), len(grid))
+            return np.broadcast_to(grid, shape), np.zeros(shape, dtype=bool)
         # The data's own spread beside the declared scale: a scale too small or too large must not hide what is between.
         moves = np.unique(np.concatenate([STEPS * self.scale, STEPS * self.unit]))
         ends = [self.low, self.high]
         fixed = np.unique(np.concatenate([np.quantile(known, np.linspace(0, 1, 17)), ends]))
         near = self.origin[:, None] + np.concatenate([-moves, moves])
-        codes = np.clip(np.hstack([near, np.broadcast_to(fixed, (len(near), len(fixed)))]), self.low, self.high)
+        finer = self._finer(known, step, beside)
+        codes = np.hstack([near, np.broadcast_to(fixed, (len(near), len(fixed))), finer])
+        codes = np.clip(codes, self.low, self.high)
         if step:
             codes = first + np.clip(np.round((codes - first) / step), 0, math.floor((self.high - first) / step)) * step
-        return np.sort(codes, axis=1)
+        fine = np.broadcast_to(np.arange(codes.shape[1]) >= codes.shape[1] - finer.shape[1], codes.shape)
+        order = np.lexsort((fine, codes), axis=1)  # of equal ones the usual one comes first and is kept
+        return np.take_along_axis(codes, order, axis=1), np.take_along_axis(fine, order, axis=1)
+
+    def _finer(self, known: Array, step: float, beside: Array | None) -> Array:
+        """The fine candidates (n, f)."""
+        gaps = np.diff(np.unique(known))
+        least = max(step, float(gaps.min()) if len(gaps) else 0.0) * (1 - 1e-6)
+        moves = FINER[FINER * self.unit >= least] * self.unit
+        codes = self.origin[:, None] + np.concatenate([-moves, moves])
+        if beside is None or not beside.shape[1]:
+            return codes
+        apart = np.abs(beside - self.origin[:, None])
+        apart = np.where((beside < self.low) | (beside > self.high), np.nan, apart)
+        nearest = np.argsort(apart, axis=1)[:, :COPIED]  # NaN comes last
+        copied = np.take_along_axis(np.where(np.isnan(apart), np.nan, beside), nearest, axis=1)
+        return np.hstack([codes, copied])
 
     def costs(self, origin: Array, codes: Array) -> Array:
         """The cost of moving from one code to another, inf where it is no move or not permitted; arrays broadcast."""
@@ -140,7 +167,8 @@ class Space:
 
     A choice is an int array (q, m): for each of m mutable features the place of a candidate, or KEEP. `costs` and
     `sides` are (n, m, k): the cost of each candidate, and whether it lies above (1) or below (-1) the original value, 0
-    where there is no order. Raises CouldNotLook where the contract leaves nothing to change.
+    where there is no order; `fine` (n, m, k) marks those that an Axis calls so. Raises CouldNotLook where
+    the contract leaves nothing to change.
     """
 
     def __init__(
@@ -149,11 +177,17 @@ class Space:
         self.constraints = tuple(Constraint(text) for text in contract.constraints)
         read = set(inputs).union(*(c.columns for c in self.constraints))
         self.rows = rows.select([name for name in rows.column_names if name in read])
-        axes = [
-            Axis(name, feature, rows.column(name).combine_chunks(), reference, kinds[name])
-            for name, feature in contract.features.items()
-            if feature.mutable and name in inputs and name in rows.column_names
-        ]
+        numbers = {
+            name: self.rows.column(name).to_numpy().astype(float)
+            for name in inputs
+            if name in rows.column_names and kinds.get(name) in ("number", "integer")
+        }
+        axes = []
+        for name, feature in contract.features.items():
+            if feature.mutable and name in inputs and name in rows.column_names:
+                others = [values for other, values in numbers.items() if other != name]
+                beside = np.array(others).reshape(-1, rows.num_rows).T
+                axes.append(Axis(name, feature, rows.column(name).combine_chunks(), reference, kinds[name], beside))
         self.axes = [a for a in axes if np.isfinite(a.cost).any()]
         if not self.axes:
             raise CouldNotLook(
@@ -163,10 +197,16 @@ class Space:
         self.width = max(a.cost.shape[1] for a in self.axes)
         self.costs = np.full((self.size, len(self.axes), self.width), np.inf)
         self.sides = np.zeros(self.costs.shape, dtype=np.int8)
+        self.fine = np.zeros(self.costs.shape, dtype=bool)
         for j, axis in enumerate(self.axes):
+            self.fine[:, j, : axis.cost.shape[1]] = axis.fine
             self.costs[:, j, : axis.cost.shape[1]] = axis.cost
             if axis.ordered:
                 self.sides[:, j, : axis.cost.shape[1]] = np.nan_to_num(np.sign(axis.codes - axis.origin[:, None]))
+
+    def usual(self, rows: Any = slice(None)) -> Array:
+        """The costs (n, m, k) of the candidates that combine with others; inf for fine ones."""
+        return np.where(self.fine[rows], np.inf, self.costs[rows])
 
     def keep(self, count: int) -> Array:
         """A choice that changes nothing, shape (count, m)."""

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
 
+from assay.attacks.order import rank
 from assay.attacks.space import Array, Axis, Space, plain
 from assay.config.constraints import Constraint
 
 CELLS = 2_000_000  # of one grid of candidates at a time
 
 
-def joint(space: Space) -> tuple[Array, Array]:
-    """(ids (q,), choices (q, m)), each row's in order of cost: for every move that breaks a relation by itself, with
-    every other input that the relation reads, the cheapest move of that one with which all relations hold.
+def joint(space: Space, most: int) -> tuple[Array, Array]:
+    """(ids (q,), choices (q, m)), each row's in order of cost, at most the `most` cheapest of it: for every move that
+    breaks a relation by itself, with every other input that the relation reads, the cheapest move of that one with
+    which all relations hold.
 
-    Only values among the candidates: two columns of fractions that must be equal to the last digit seldom share one.
+    Only values among the usual candidates: two columns of fractions that must be equal to the last digit seldom share
+    one. Of three inputs or more that only move together there is nothing here.
     """
     can = space.possible()
     tied = {
@@ -24,25 +28,38 @@ def joint(space: Space) -> tuple[Array, Array]:
         for relation in space.constraints
         for pair in combinations([j for j, a in enumerate(space.axes) if a.name in relation.columns], 2)
     }
-    found: dict[tuple[int, ...], float] = {}
+    moves, prices = np.zeros((0, 5), dtype=int), np.zeros(0)  # row, axis and candidate, axis and candidate
     for a, b in sorted(tied):
         widths = [space.axes[j].cost.shape[1] for j in (a, b)]
         block = max(1, CELLS // (widths[0] * widths[1]))
         for start in range(0, space.size, block):
             rows = np.arange(start, min(space.size, start + block))
-            cost = _priced(space, can, rows, a, b)
-            for partner in (1, 2):
-                best = np.expand_dims(cost.argmin(axis=partner), partner)
-                least = np.take_along_axis(cost, best, axis=partner)
-                for row, k, m in np.argwhere(np.isfinite(least)).tolist():
-                    price, chosen = float(least[row, k, m]), int(best[row, k, m])
-                    first, second = (chosen, m) if partner == 1 else (k, chosen)
-                    found[int(rows[row]), a, first, b, second] = price
-    moves = sorted(found, key=lambda move: (move[0], found[move], move))
+            for row, first, second, price in _partners(_priced(space, can, rows, a, b)):
+                pair = (rows[row], np.full(len(row), a), first, np.full(len(row), b), second)
+                moves, prices = np.vstack([moves, np.column_stack(pair)]), np.append(prices, price)
+            moves, prices = _cheapest(moves, prices, most)
     choice = space.keep(len(moves))
-    for at, (_, a, first, b, second) in enumerate(moves):
-        choice[at, a], choice[at, b] = first, second
-    return np.array([move[0] for move in moves], dtype=int), choice
+    for axis, candidate in ((1, 2), (3, 4)):
+        choice[np.arange(len(moves)), moves[:, axis]] = moves[:, candidate]
+    return moves[:, 0], choice
+
+
+def _partners(cost: Array) -> Iterator[tuple[Array, Array, Array, Array]]:
+    """Of costs (n, k, l): (row, k, l, cost) of the cheapest l for every k, then of the cheapest k for every l."""
+    for axis in (2, 1):
+        best, least = cost.argmin(axis=axis), cost.min(axis=axis)
+        row, mine = np.nonzero(np.isfinite(least))
+        other = best[row, mine]
+        yield row, *((mine, other) if axis == 2 else (other, mine)), least[row, mine]
+
+
+def _cheapest(moves: Array, prices: Array, most: int) -> tuple[Array, Array]:
+    """The `most` cheapest moves (q, 5) of each row, each once, in order of row and cost."""
+    moves, first = np.unique(moves, axis=0, return_index=True)
+    prices = prices[first]
+    order = np.lexsort((prices, moves[:, 0]))  # stable, so equal prices stay in the order of the moves
+    order = order[rank(moves[order, 0]) < most]
+    return moves[order], prices[order]
 
 
 def _priced(space: Space, can: Array, rows: Array, a: int, b: int) -> Array:
@@ -50,7 +67,8 @@ def _priced(space: Space, can: Array, rows: Array, a: int, b: int) -> Array:
     alone: those come among all combinations."""
     first, second = (space.axes[j].cost.shape[1] for j in (a, b))
     alone = can[rows, a, :first, None] & can[rows, b, None, :second]
-    cost = space.costs[rows, a, :first, None] + space.costs[rows, b, None, :second]
+    costs = space.usual(rows)
+    cost = costs[:, a, :first, None] + costs[:, b, None, :second]
     holds = ~alone & np.isfinite(cost)
     names = {space.axes[a].name, space.axes[b].name}
     values = {

@@ -24,7 +24,8 @@ class Direction(msgspec.Struct, frozen=True):
     """One direction of flipping (a label that says `is_` where the rest says the other).
 
     `share` is the mixture proportion: how much of this class could come from the other one, at most, with its 95%
-    interval; `rows` the suspicious rows, strongest first; `count` how many.
+    interval, whose lower end is the lesser of both halves' (see `direction`); `rows` the suspicious rows, strongest
+    first; `count` how many.
     """
 
     is_: bool
@@ -67,7 +68,9 @@ def direction(probability: Array, target: Array, is_: bool, seed: int) -> Direct
     The share is the smallest ratio, over thresholds, of the two classes' tails: if nothing were mixed the ratio would
     fall to 0 in the far tail. Thresholds need 30 rows of the other class beyond them; the interval is that of the ratio
     at a threshold chosen on the other half of the rows, so that choosing does not bias it. It is exact given how many
-    rows lie beyond the threshold (Clopper and Pearson 1934 on the split between the classes).
+    rows lie beyond the threshold (Clopper and Pearson 1934 on the split between the classes). The halves then change
+    places, and the lower end is the lesser of both: scores of trees are noisy in the tails, and one half that happens
+    to choose a lenient threshold would call hard rows mislabelled.
     """
     toward = probability if not is_ else 1 - probability
     mine, other = toward[target == is_], toward[target != is_]
@@ -79,10 +82,13 @@ def direction(probability: Array, target: Array, is_: bool, seed: int) -> Direct
     sizes = max(1, len(b)) / max(1, len(a))
     share = hits / base * sizes
     low, high = _ratio(hits, base)
+    swapped = _best_threshold(a, b)
+    hits, base = int((mine[half_mine] >= swapped).sum()), max(1, int((other[half_other] >= swapped).sum()))
+    low = min(low * sizes, _ratio(hits, base)[0] * max(1, half_other.sum()) / max(1, half_mine.sum()), share)
     count = round(min(1.0, share) * len(mine))
     order = np.flatnonzero(target == is_)[np.argsort(-mine, kind="stable")]
     return Direction(
-        is_=is_, share=min(1.0, share), low=min(1.0, low * sizes), high=min(1.0, high * sizes), rows=order[:count]
+        is_=is_, share=min(1.0, share), low=float(min(1.0, low)), high=min(1.0, high * sizes), rows=order[:count]
     )
 
 

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from assay.adapters.encode import Encoded
+from assay.core.errors import CouldNotLook
 from assay.core.protocols import Progress, silent
+from assay.core.text import visible
 
 Array = Any
 
@@ -17,16 +19,34 @@ def out_of_fold(
 ) -> Array:
     """P(positive) of each row from gradient-boosted trees that never saw it; shape (n,), float64.
 
-    Folds are stratified and seeded; identical rows share a fold, so that a copy cannot vouch for its twin.
+    Folds are stratified and seeded; identical rows share a fold, so that a copy cannot vouch for its twin. Raises
+    CouldNotLook where no row has another to be judged by, or LightGBM refuses the columns.
     """
     import lightgbm as lgb
 
-    groups = row_groups(encoded.matrix)
+    shown = ", ".join(visible(name, 40) for name in encoded.names[:3]) + (", …" if encoded.names[3:] else "")
+    groups = row_groups(encoded.matrix) if encoded.names else np.zeros(len(target), dtype=int)
     fold_of = _folds(groups, target, folds, seed)
+    if not (fold_of != fold_of[:1]).any():
+        why = f"as doubles, too few rows differ in {shown}" if encoded.names else "there are no feature columns"
+        raise CouldNotLook(f"{why}: no row can be judged by the others")
+    try:
+        return _judged(encoded, target, fold_of, seed, folds, rounds, progress)
+    except lgb.basic.LightGBMError:  # its words name a line of its own source
+        raise CouldNotLook(f"LightGBM cannot learn from the columns {shown}") from None
+
+
+def _judged(
+    encoded: Encoded, target: Array, fold_of: Array, seed: int, folds: int, rounds: int, progress: Progress
+) -> Array:
+    import lightgbm as lgb
+
     result = np.zeros(len(target))
     for fold in range(folds):
         progress(fold, folds, "out-of-fold model")
         test = fold_of == fold
+        if not test.any():
+            continue
         train = lgb.Dataset(
             encoded.matrix[~test],
             label=target[~test].astype(float),

@@ -7,14 +7,16 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from assay.detectors.rows import codes, grouped, times_copied
 from assay.stats.intervals import wilson
 
 Array = Any
-DIGITS = 6
 SPECIFIC, LIKELY = 3, 5
 ENRICHED = 4  # copies drawn from doubled rows make 2; rows that come again by nature 7 to 37 (spambase 10, Adult 9)
 BARE = 0.1
-HALF = 0.4629583  # numbers of few decimals lie on 0.5 exactly, where a jitter would tip them over
+# Round figures; 8 blocks and nine in ten were set with 40 draws of small surveys at hand, not on data kept apart.
+BLOCKS = 8
+ALMOST_ALL = 0.9
 
 
 class Overlap(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +32,9 @@ class Overlap(msgspec.Struct, frozen=True, kw_only=True):
     shared: so a leak between tables of unique rows looks, and so does an honest split of a table whose rows come again
     if both sides were freed of their repeats afterwards. Nothing in the tables tells the two apart: the shared rows'
     values are no commoner than others' (on spambase a shared row has the commoner values in 52 of 100 pairs).
+    `specific` says that rows are too specific for chance even if columns depend on each other: see `_specific`. `least`
+    is `most` without what only the second table's repeats explain: a first table that lost its repeats looks so, and a
+    leak whose rows were copied inside the second.
     `first` is the first shared row (0-based) of the second table, or None.
     """
 
@@ -41,6 +46,8 @@ class Overlap(msgspec.Struct, frozen=True, kw_only=True):
     likely: float
     repeated: bool
     bare: bool
+    specific: bool
+    least: float
     first: int | None
 
 
@@ -51,35 +58,44 @@ def overlap(first: Any, second: Any, label: str = "") -> Overlap:
     words in the other (one bad cell is enough) is compared as text, numbers written alike. `label` names a column that
     is left out of the comparison and then asked about the shared rows.
 
-    `most` comes from repeats inside each table, each distinct row counted once. For a table that is split
-    at random, the share of the drawn rows that are in the rest bounds what a fresh holdout would share, because that
-    share is concave in the size of the rest and 0 at 0 (with a draw of one row it is the coverage of Good and Turing:
-    1 − rows that occur once / rows). The first table gives one bound, the second another. The lesser holds (copies made
-    inside one table raise that table's only), but never less than the second's own estimate: a holdout that is merely
-    more concentrated repeats its rows more.
+    `most` comes from repeats inside each table, each distinct row counted once. For a table that is split at random,
+    the share of the drawn rows that are in the rest bounds what a fresh holdout would share, because that share is
+    concave in the size of the rest and 0 at 0 (with a draw of one row it is the coverage of Good and Turing: 1 −
+    rows that occur once / rows). The first table gives one bound, the second another. The lesser holds (copies made
+    inside one table raise that table's only), but never less than the second's own estimate where the shared rows
+    are those that the second repeats (or nearly all are shared, when nobody can tell): a holdout that is merely
+    more concentrated repeats its rows more. Copies of the whole of a table are taken for one (`times_copied`), so
+    that copying either side k times moves nothing; nor do copies that fall on all rows of the second alike, because
+    they do not fall on the shared ones.
     """
     names = [n for n in first.column_names if n != label]
     size = first.num_rows
-    codes = [_codes(first.column(n), second.column(n)) for n in names]
-    group = _grouped(codes)
-    count = np.bincount(group[:size], minlength=group.max() + 1)
-    held = np.bincount(group[size:], minlength=len(count))
+    columns = [codes(first.column(n), second.column(n)) for n in names]
+    group = grouped(columns)
+    count = _once(np.bincount(group[:size], minlength=group.max() + 1))
+    held = _once(np.bincount(group[size:], minlength=len(count)))
     both = (count > 0) & (held > 0)
     rows, shared = int((held > 0).sum()), int(both.sum())
     places = np.flatnonzero(both[group[size:]])
-    mine = repeats(count[count > 0], size, len(group) - size)
-    theirs = repeats(held[held > 0], size, len(group) - size)
+    mine = repeats(count[count > 0], int(count.sum()), int(held.sum()))
+    theirs = repeats(held[held > 0], int(count.sum()), int(held.sum()))
     other = None
     if label:
-        labelled = _grouped([group, _codes(first.column(label), second.column(label))])
+        labelled = grouped([group, codes(first.column(label), second.column(label))])
         agrees = np.isin(labelled[size:], labelled[:size])
         other = shared - len(np.unique(group[size:][agrees]))
     low, high = wilson(shared, rows)
-    chance, likely = _chance(codes, group, size)
+    chance, likely = _chance(columns, group, size)
+    least, enriched = min(mine[1], theirs[1]), _enriched(count, both)
+    told = shared < ALMOST_ALL * rows  # else there are no other rows to be enriched against
+    most = least if told and not _enriched(held, both) else max(least, theirs[0])
+    bare = max(mine[0], theirs[0]) * rows < BARE * shared
     return Overlap(
-        rows=rows, shared=shared, other_label=other, most=max(min(mine[1], theirs[1]), theirs[0]),
-        chance=chance, likely=likely, repeated=0 < mine[0] <= 2 * high and low <= mine[1] and _enriched(count, both),
-        bare=max(mine[0], theirs[0]) * rows < BARE * shared, first=int(places[0]) if len(places) else None,
+        rows=rows, shared=shared, other_label=other, most=most, chance=chance, likely=likely,
+        repeated=0 < mine[0] <= 2 * high and low <= mine[1] and enriched, bare=bare,
+        specific=not bare or _specific(columns, group, size, shared / rows),
+        least=least if told and not enriched else most,
+        first=int(places[0]) if len(places) else None,
     )  # fmt: skip
 
 
@@ -88,9 +104,9 @@ def chance_twins(table: Any) -> float:
 
     Columns are taken as independent. About .6 for a table of one column of distinct values, where nothing can be said.
     """
-    codes = [_codes(table.column(n), table.column(n)) for n in table.column_names]
-    group = _grouped(codes)
-    return _chance(codes, group, table.num_rows)[0] / (int(group.max()) + 1)
+    columns = [codes(table.column(n), table.column(n)) for n in table.column_names]
+    group = grouped(columns)
+    return _chance(columns, group, table.num_rows)[0] / (int(group.max()) + 1)
 
 
 def repeats(counts: Array, seen: int, drawn: int) -> tuple[float, float]:
@@ -126,6 +142,35 @@ def _enriched(count: Array, shared: Array) -> bool:
     return bool(odds > ENRICHED * base)
 
 
+def _once(count: Array) -> Array:
+    """How often each row occurs, copies of the whole table taken for one."""
+    return -(-count // times_copied(count[count > 0]))
+
+
+def _specific(columns: list[Array], group: Array, size: int, shared: float) -> bool:
+    """Whether rows are too specific to agree by chance, however much the columns depend on each other.
+
+    So it is where a column of the first table is almost all different, or where few rows (fewer than a tenth of the
+    `shared` share) become the same as another row of that table once an eighth of the columns (at least one) is left
+    out, whichever eighth: coarse answers that go together have many such neighbours, measured values none.
+    """
+    rows = np.unique(group[:size], return_index=True)[1]
+    parts = [np.unique(code[rows], return_inverse=True)[1].ravel() for code in columns]
+    if any(part.max() + 1 >= ALMOST_ALL * len(rows) for part in parts) and len(rows) > 1:
+        return True
+    if len(columns) < 2:
+        return False
+    rng = np.random.default_rng(0)
+    keys = [rng.integers(0, 2**63, int(part.max()) + 1, dtype=np.uint64)[part] for part in parts]
+    total = np.sum(keys, axis=0, dtype=np.uint64)
+    near = np.zeros(len(rows), dtype=bool)
+    for block in np.array_split(np.arange(len(keys)), min(BLOCKS, len(keys))):
+        rest = total - np.sum([keys[i] for i in block], axis=0, dtype=np.uint64)
+        _, inverse, times = np.unique(rest, return_inverse=True, return_counts=True)
+        near |= times[inverse.ravel()] > 1
+    return bool(near.mean() < BARE * shared)
+
+
 def _chance(codes: list[Array], group: Array, size: int) -> tuple[float, float]:
     """Distinct rows of the second table that would agree by chance with one of the first: in 3 and in 5 rarest values.
 
@@ -144,70 +189,3 @@ def _chance(codes: list[Array], group: Array, size: int) -> tuple[float, float]:
         max(0.0, float(-np.expm1(-len(train) * np.exp(rarest[:n].sum(axis=0))).sum())) for n in (SPECIFIC, LIKELY)
     )
     return three, five
-
-
-def _grouped(codes: list[Array]) -> Array:
-    """A number from 0 per row, the same for rows that agree in every code; exact, by hashing."""
-    import pyarrow as pa
-
-    group = codes[0].astype(np.int64)
-    for code in codes[1:]:
-        joined = pa.array(group * (int(code.max()) + 1) + code).dictionary_encode()
-        group = joined.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return group
-
-
-def _codes(first: Any, second: Any) -> Array:
-    """A number from 0 per value, over the rows of both columns: the same where the values are."""
-    import pyarrow as pa
-
-    types = {first.type, second.type}
-    numeric = {pa.int64(), pa.float64(), pa.bool_()}
-    if types <= numeric and pa.float64() in types:
-        values = pa.chunked_array([_digits(_floats(first)), _digits(_floats(second))])
-    elif len(types) == 1:
-        values = pa.chunked_array([*first.chunks, *second.chunks], type=first.type)
-    elif types <= numeric:
-        values = pa.chunked_array([_floats(first), _floats(second)])
-    else:
-        values = pa.chunked_array([*_words(first).chunks, *_words(second).chunks], type=pa.string())
-    encoded = values.dictionary_encode(null_encoding="encode")
-    return np.concatenate([c.indices.to_numpy(zero_copy_only=False) for c in encoded.chunks])
-
-
-def _floats(column: Any) -> Array:
-    import pyarrow as pa
-
-    column = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
-    return column.cast(pa.float64(), safe=False).to_numpy().astype(np.float64, copy=False)
-
-
-def _digits(values: Array) -> Array:
-    """An int64 per float, the same for floats that round to the same 6 significant digits; NaN equals NaN."""
-    usual = np.isfinite(values) & (np.abs(values) > 1e-300)
-    x = np.where(usual, values, 1.0)
-    power = np.floor(np.log10(np.abs(x)))
-    digits = np.floor(np.abs(x) / 10.0 ** (power - DIGITS + 1) + HALF).astype(np.int64)
-    full = digits >= 10**DIGITS  # 9.999999 rounds to 10.0000
-    digits = np.where(full, 10 ** (DIGITS - 1), digits) * np.sign(x).astype(np.int64)
-    key = digits * 1024 + (power + full).astype(np.int64) + 400
-    special = np.where(np.isnan(values), 1, np.where(values > 1, 2, np.where(values < -1, 3, 0)))
-    return np.where(usual, key, special)
-
-
-def _words(column: Any) -> Any:
-    """The column as text, with numbers written alike; only its distinct values are spelled out."""
-    import pyarrow as pa
-
-    parts = [chunk.dictionary_encode() for chunk in column.chunks]
-    spelled = [pa.array([_word(v) for v in part.dictionary.to_pylist()], pa.string()) for part in parts]
-    return pa.chunked_array([s.take(p.indices) for s, p in zip(spelled, parts, strict=True)], type=pa.string())
-
-
-def _word(value: Any) -> str | None:
-    if value is None:
-        return None
-    try:
-        return repr(float(f"{float(value):.{DIGITS - 1}e}"))
-    except (TypeError, ValueError):
-        return str(value)

@@ -25,7 +25,7 @@ _RULES = {
   - measure: {name: performance.recall, min: 0.50, bound: lower95}
   - measure: {name: performance.false_alarm_rate, max: 0.20, bound: upper95}
   - measure: {name: robustness.evasion.recall_under_attack, min: 0.30, bound: lower95}
-  - measure: {name: robustness.evasion.affordable_share, min: 0.10, bound: lower95}
+  - measure: {name: robustness.evasion.affordable_share, min: 0.05, bound: lower95}
 """,
     "team": """\
   - findings: {severity: critical, unwaived_max: 0}
@@ -34,7 +34,7 @@ _RULES = {
   - measure: {name: performance.recall, min: 0.50, bound: lower95}
   - measure: {name: performance.false_alarm_rate, max: 0.20, bound: upper95}
   - measure: {name: robustness.evasion.recall_under_attack, min: 0.30, bound: lower95}
-  - measure: {name: robustness.evasion.affordable_share, min: 0.10, bound: lower95}
+  - measure: {name: robustness.evasion.affordable_share, min: 0.05, bound: lower95}
   - approvals: {roles: [security], distinct: 1, exclude: author}
 """,
     "regulated": """\
@@ -45,7 +45,7 @@ _RULES = {
   - measure: {name: performance.recall, min: 0.60, bound: lower95}
   - measure: {name: performance.false_alarm_rate, max: 0.20, bound: upper95}
   - measure: {name: robustness.evasion.recall_under_attack, min: 0.40, bound: lower95, max_age: 30d}
-  - measure: {name: robustness.evasion.affordable_share, min: 0.10, bound: lower95}
+  - measure: {name: robustness.evasion.affordable_share, min: 0.05, bound: lower95}
   - approvals: {roles: [security, compliance], distinct: 2, exclude: author}
 """,
 }

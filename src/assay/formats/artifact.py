@@ -11,10 +11,12 @@ import msgspec
 from assay.core.errors import InputError, os_words
 from assay.formats import npy, sniff
 from assay.formats.containers import Member, tar_members, zip_members
+from assay.formats.inert import probe_text
 from assay.formats.inflate import READABLE, Inflated
 from assay.formats.pickle_facts import Ending, GlobalFact, Limits, PickleFacts
 from assay.formats.pickle_stream import read_pickles
 from assay.formats.sniff import Format
+from assay.formats.source_code import is_source_code
 
 ZIP_TAIL = 1 << 16
 
@@ -24,7 +26,8 @@ class ArtifactFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     `size` in bytes; `streams` are the pickles found, with `where` naming the member; `members` are the names read
     inside containers; `trailing` counts bytes after pickles that belong to none. `complete` is False where anything
-    was left unread, and `reasons` say what.
+    was left unread, and `reasons` say what. Of text inside containers `code` says what is or names code, `unjudged`
+    what could not be judged; neither bears on the pickles.
     """
 
     format: Format
@@ -32,6 +35,8 @@ class ArtifactFacts(msgspec.Struct, frozen=True, kw_only=True):
     streams: tuple[PickleFacts, ...] = ()
     members: tuple[str, ...] = ()
     trailing: int = 0
+    code: tuple[str, ...] = ()
+    unjudged: tuple[str, ...] = ()
     complete: bool = True
     reasons: tuple[str, ...] = ()
 
@@ -91,6 +96,8 @@ class _Examination:
         self.streams: list[PickleFacts] = []
         self.members: list[str] = []
         self.reasons: list[str] = []
+        self.code: list[str] = []
+        self.unjudged: list[str] = []
         self.trailing = 0
 
     def whole(self, file: IO[bytes], name: str) -> ArtifactFacts:
@@ -103,6 +110,7 @@ class _Examination:
                 self._note(reason, stream.where)
         return ArtifactFacts(
             format=found, size=size, streams=tuple(self.streams), members=tuple(self.members), trailing=self.trailing,
+            code=tuple(self.code), unjudged=tuple(self.unjudged),
             complete=not self.reasons, reasons=tuple(dict.fromkeys(self.reasons)),
         )  # fmt: skip
 
@@ -136,11 +144,24 @@ class _Examination:
             self._guarded(tar_members(file, self.limits), where, depth)
         elif found.name == "hdf5" and depth:
             self._note("what an HDF5 file holds is not read by this version", where)
+        elif found.name in ("text", "json") and depth:
+            self._text(file, name, where)
         elif found.name in READABLE:
             self._inflated(file, found, name, where, depth)
         elif found.container:
             self._note(f"{found.name} cannot be read by this version", where)
         return found
+
+    def _text(self, file: IO[bytes], name: str, where: str) -> None:
+        """Text in a container; source code is told by its name, from `members`."""
+        if is_source_code(name):
+            return
+        file.seek(0)
+        said = probe_text(file, name)
+        if said.code:
+            self.code.append(f"{where} {said.code}")
+        if said.unread:
+            self.unjudged.append(f"{where} {said.unread}")
 
     def _pickles(self, file: IO[bytes], where: str, start: int, depth: int) -> None:
         stream = read_pickles(file, self.limits, where=where, depth=depth, start=start)

@@ -110,6 +110,8 @@ def _show(value: Any, depth: int) -> str:
     if value is None or kind is bool or kind is int:
         return repr(value) if kind is not int or value.bit_length() < 200 else "<int>"
     if kind is str or kind is bytes:
+        # Before it is cut and quoted: half a token, or one behind a backslash, is no longer known for one.
+        value = without_secrets(value) if kind is str else without_secrets(value.decode("latin-1")).encode("latin-1")
         return repr(value) if len(value) <= SHOW_ARG else repr(value[:SHOW_ARG])[:-1] + "…'"
     if kind is Cut:
         return f"<{value.kind} of {value.length} bytes>"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 _TEXT = frozenset({"text", "json"})
+_CONFIG = frozenset({"text", "json", "empty"})
 _TORCH = frozenset({"torch-zip", "zip", "pickle", "tar"})
 _PACKED = frozenset({"zlib", "gzip", "bz2", "xz", "lzma", "lz4", "zstd", "joblib-zfile"})
 _PICKLE = _PACKED | {"pickle", "torch-zip", "zip", "tar", "npy-objects"}
@@ -34,8 +37,9 @@ _PROMISED: dict[str, frozenset[str]] = {
     ".lz4": frozenset({"lz4"}),
     ".zst": frozenset({"zstd"}),
     ".7z": frozenset({"7z"}),
-    **dict.fromkeys((".json", ".jsonl", ".csv", ".tsv", ".txt", ".md", ".rst", ".yaml", ".yml", ".toml"), _TEXT),
-    **dict.fromkeys((".ini", ".cfg", ".xml", ".html", ".pmml", ".pbtxt"), _TEXT),
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".md", ".rst", ".xml", ".html", ".pmml", ".pbtxt"), _TEXT),
+    # What a loader reads as configuration in any encoding, and what is not UTF-8 was not read here.
+    **dict.fromkeys((".json", ".jsonl", ".yaml", ".yml", ".toml", ".ini", ".cfg"), _CONFIG),
     # Models in formats that have no mark to know them by here; nothing that is known is right under these names.
     **dict.fromkeys(
         (".pb", ".tflite", ".ubj", ".cbm", ".mlmodel", ".engine", ".plan", ".trt", ".msgpack"), frozenset()
@@ -43,17 +47,29 @@ _PROMISED: dict[str, frozenset[str]] = {
 }
 
 
+# By suffix, the formats that such a file cannot have: it promises bytes, of whatever model.
+_REFUSED: dict[str, frozenset[str]] = {".bin": frozenset({"text", "json", "empty"})}
+
+
 def suffix_of(name: str) -> str:
-    """The last suffix of a file's name in lower case, with its dot; "" without one."""
+    """The last suffix of a file's name in lower case, with its dot; "" without one.
+
+    Dots, blanks and what cannot be seen at a name's end are left aside: some systems and loaders drop them.
+    """
+    while name and (name[-1] == "." or name[-1].isspace() or unicodedata.category(name[-1]) in ("Cc", "Cf")):
+        name = name[:-1]
+    name = name.replace("\\", "/").rpartition("/")[2]
     return name[name.rfind(".") :].lower() if "." in name else ""
 
 
 def broken_promise(name: str, found: str) -> str:
     """The suffix of `name` if it promises another format than `found`; "" if it holds or promises nothing.
 
-    Under a name that promises text, bytes of no known format (another encoding) are no broken promise.
+    Under a name that promises prose or a table, bytes of no known format (another encoding) are no broken promise.
     """
     suffix = suffix_of(name)
+    if found in _REFUSED.get(suffix, ()):
+        return suffix
     promised = _PROMISED.get(suffix)
     if promised is None or found in promised or (promised is _TEXT and found in ("other", "empty")):
         return ""

@@ -26,8 +26,11 @@ def wilson(hits: int, n: int, level: float = LEVEL) -> Interval:
     return wilson_rate(hits / n, n, level) if n else (0.0, 1.0)
 
 
-def wilson_rate(p: float, n: int, level: float = LEVEL) -> Interval:
-    """Wilson's interval around a rate `p` of `n` > 0 that need not be a whole number of hits, such as an area."""
+def wilson_rate(p: float, n: float, level: float = LEVEL) -> Interval:
+    """Wilson's interval around a rate `p` of `n` > 0 that need not be a whole number of hits, such as an area.
+
+    `n` may be an effective number of rows.
+    """
     z = z_for(level)
     centre = p + z * z / (2 * n)
     spread = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
@@ -36,17 +39,19 @@ def wilson_rate(p: float, n: int, level: float = LEVEL) -> Interval:
 
 
 def paired_difference(
-    only_first: int, only_second: int, n: int, level: float = LEVEL, correction: float = 0.25
+    only_first: float, only_second: float, n: float, level: float = LEVEL, correction: float = 0.25
 ) -> Interval:
     """Interval of p1 − p2 for paired rates, from the discordant counts (Tango 1998, score interval).
 
     The differences that the score test does not reject, its nuisance rate at its constrained maximum likelihood. The
     difference of the counts moves in steps of 1, and `correction` of a step is taken off the test: without it coverage
     falls to .93 where only a handful of rows are discordant and all in one direction; with a quarter it is .945 or more
-    over rates of 0 to .1 and n of 20 to 2000 (with a half .95, and intervals wider by a tenth). (−1, 1) for n = 0.
+    over rates of 0 to .1 and n of 20 to 2000 (with a half .95, and intervals wider by a tenth). The quarter was chosen
+    on that grid, part of which benchmarks/bench_detectors.py reports, so its coverage there is no held-out figure.
+    Counts may be scaled to an effective number of rows. (−1, 1) for n = 0.
     Raises ValueError for counts that do not fit.
     """
-    if min(only_first, only_second) < 0 or only_first + only_second > n:
+    if min(only_first, only_second) < 0 or only_first + only_second > n + 1e-9:
         raise ValueError(f"{only_first} and {only_second} discordant of {n}")
     if n == 0:
         return -1.0, 1.0
@@ -55,7 +60,7 @@ def paired_difference(
     return -_tango_high(only_second, only_first, n, z, correction), high
 
 
-def _tango_high(b: int, c: int, n: int, z: float, correction: float) -> float:
+def _tango_high(b: float, c: float, n: float, z: float, correction: float) -> float:
     """The largest difference that is not rejected: the statistic falls as the difference grows, so it is bisected."""
 
     def rejected(difference: float) -> bool:
@@ -75,14 +80,17 @@ def _tango_high(b: int, c: int, n: int, z: float, correction: float) -> float:
 
 
 class Counts(NamedTuple):
-    """Of the rows that two classifiers flag: how many were hits and misses, by who flagged them."""
+    """Of the rows that two classifiers flag: how many were hits and misses, by who flagged them.
 
-    both_hits: int
-    both_misses: int
-    first_hits: int
-    first_misses: int
-    second_hits: int
-    second_misses: int
+    Numbers that are not whole are effective ones.
+    """
+
+    both_hits: float
+    both_misses: float
+    first_hits: float
+    first_misses: float
+    second_hits: float
+    second_misses: float
 
 
 def overlapping_difference(counts: Counts, level: float = LEVEL) -> Interval:
@@ -105,7 +113,7 @@ def overlapping_difference(counts: Counts, level: float = LEVEL) -> Interval:
     q1, q2 = (k1 + 0.5) / (n1 + 1), (k2 + 0.5) / (n2 + 1)
     covariance = (counts.both_hits * (1 - q1) * (1 - q2) + counts.both_misses * q1 * q2) / (n1 * n2)
     rho = min(both / math.sqrt(n1 * n2), covariance / math.sqrt(q1 * (1 - q1) / n1 * q2 * (1 - q2) / n2))
-    return recovered((k1 / n1, k2 / n2), [wilson(k1, n1, level), wilson(k2, n2, level)], rho)
+    return recovered((k1 / n1, k2 / n2), [wilson_rate(k1 / n1, n1, level), wilson_rate(k2 / n2, n2, level)], rho)
 
 
 def recovered(values: tuple[float, float], intervals: Sequence[Interval], rho: float) -> Interval:

@@ -11,9 +11,9 @@ from assay.core.finding import Finding, Location, Severity
 from assay.core.subject import Kind, Stage
 from assay.core.text import visible
 from assay.formats.artifact import ArtifactFacts, examine
-from assay.formats.inert import CODE_SUFFIXES
 from assay.formats.pickle_facts import Limits
-from assay.formats.promise import broken_promise, suffix_of
+from assay.formats.promise import broken_promise
+from assay.formats.source_code import is_source_code
 
 SAFER = {
     "pickle": "ship ONNX (trees, pipelines, networks), skops (scikit-learn) or safetensors (tensors) instead",
@@ -34,7 +34,7 @@ UNREAD = {"hdf5": "an HDF5 file", "keras-zip": "a Keras file"}
     stage=Stage.PACKAGE,
     severity=Severity.MEDIUM,
     cost="instant",
-    version=2,
+    version=3,
     tags=("owasp-ml-2023:ML06", "atlas:AML.T0011.000"),
 )
 def unsafe_format(artifact: Artifact) -> Iterator[Finding]:
@@ -74,6 +74,7 @@ def unsafe_format(artifact: Artifact) -> Iterator[Finding]:
             (gaps if alone or lie else unknown).append(f"{known}, though its name ends in {lie}" if lie else known)
         elif facts.format.loads_code or facts.streams:
             yield _opens_code(file, facts, lie)
+            yield from _texts(file, facts, gaps)
             gaps += _not_parsed(file, name)
         else:
             gaps += [f"{file.uri}: {reason}" for reason in facts.reasons]
@@ -110,10 +111,19 @@ def _not_parsed(file: File, name: str) -> list[str]:
     return [f"{file.uri}: what {UNREAD[name]} holds is not read by this version"] if name in UNREAD else []
 
 
+def _texts(file: File, facts: ArtifactFacts, gaps: list[str]) -> Iterator[Finding]:
+    """Text inside a container that is or names code, and what of it could not be judged."""
+    gaps += [f"{file.uri}: {visible(what, 200)}" for what in facts.unjudged]
+    if facts.code:
+        more = f" (and {len(facts.code) - 1} more such members)" if facts.code[1:] else ""
+        yield _code(file, facts.format.name, f"holds a member that runs code: {visible(facts.code[0], 200)}{more}")
+
+
 def _inert(file: File, facts: ArtifactFacts, lie: str, gaps: list[str]) -> Iterator[Finding]:
     """A file that is no pickle: only data, code by another name, or a gap."""
     name = facts.format.name
-    if sources := [m for m in facts.members if suffix_of(m) in CODE_SUFFIXES]:
+    yield from _texts(file, facts, gaps)
+    if sources := [m for m in facts.members if is_source_code(m)]:
         what = f"holds source code ({visible(sources[0], 60)}{f' and {len(sources) - 1} more' if sources[1:] else ''})"
         yield _code(file, name, f"{what}, which runs when it is used and was not examined")
     if lie and name not in ("text", "json"):

@@ -21,6 +21,7 @@ from assay.core.text import visible
     severity=Severity.HIGH,
     needs="ml",
     tags=("eu-ai-act:Art.10", "nist-ai-rmf:MEASURE 2.5"),
+    version=2,
     libraries=("duckdb", "pyarrow", "numpy"),
 )
 def schema(data: Dataset) -> Iterator[Finding]:

@@ -14,11 +14,12 @@ LEAST_POSITIVES = 40
 
 
 class Scored(msgspec.Struct, frozen=True):
-    """Scores float64 (n,), whether flagged bool (n,), and the truth bool (n,)."""
+    """Scores float64 (n,), whether flagged bool (n,), the truth bool (n,), and the draw of each row int (n,)."""
 
     scores: Any
     flagged: Any
     target: Any
+    draw: Any
 
 
 def score_holdout(case: ModelCase, seed: int) -> Scored:
@@ -28,6 +29,8 @@ def score_holdout(case: ModelCase, seed: int) -> Scored:
     """
     import numpy as np
 
+    from assay.detectors.rows import draws
+
     data = case.holdout
     if data is None:
         raise CouldNotLook(f"{case.name} has no untouched data to be judged on; add `holdout:` to it in assay.yaml")
@@ -36,4 +39,4 @@ def score_holdout(case: ModelCase, seed: int) -> Scored:
     if not np.isfinite(scores).all():
         bad = int((~np.isfinite(scores)).sum())
         raise CouldNotLook(f"{case.name} gave {bad} scores that are no numbers on {data.name}")
-    return Scored(scores, scores >= case.threshold, target)
+    return Scored(scores, scores >= case.threshold, target, draws(data, tuple(case.predictor.features)))
