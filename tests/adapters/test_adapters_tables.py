@@ -201,7 +201,7 @@ def test_a_wrong_column_name_suggests_the_right_one(dataset: Any) -> None:
 
 
 def test_features_leave_out_the_roles(dataset: Any) -> None:
-    data = dataset("i,t,e,w,x,z,y\n1,2,3,4,5,6,0\n2,2,3,4,5,6,1\n", label="y", id="i", time="t", entity="e", weight="w",
+    data = dataset("i,t,e,x,z,y\n1,2,3,5,6,0\n2,2,3,5,6,1\n", label="y", id="i", time="t", entity="e",
                    drop=["z"], protected=["x"])  # fmt: skip
     assert data.features == ("x",)
     assert data.protected == ("x",)

@@ -51,3 +51,24 @@ def test_mistakes_are_errors_with_a_fix(tmp_path: Path) -> None:
         assay.run(tmp_path)
     with pytest.raises(AttributeError, match="nothing_like_it"):
         assay.nothing_like_it  # noqa: B018
+
+
+def test_a_trained_model_is_converted_only_if_it_stays_the_same(tmp_path: Path) -> None:
+    np = pytest.importorskip("numpy")
+    linear = pytest.importorskip("sklearn.linear_model")
+    pytest.importorskip("skl2onnx")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2))
+    y = (x[:, 0] + 0.3 * rng.normal(size=200) > 0).astype(int)
+    lines = "".join(f"{i},{a},{b},{c}\n" for i, (a, b), c in zip(range(200), x.tolist(), y.tolist(), strict=True))
+    (tmp_path / "train.csv").write_text("id,a,b,y\n" + lines)
+    model = linear.LogisticRegression().fit(x, y)
+    out = tmp_path / "model.onnx"
+    parity = assay.to_onnx(model, tmp_path / "train.csv", out, label="y", drop=("id",))
+    assert parity.flips == 0
+    assert parity.rows >= 200
+    assert out.stat().st_size > 100
+    wrong = linear.LogisticRegression().fit(rng.normal(size=(200, 5)), y)
+    with pytest.raises(InputError):
+        assay.to_onnx(wrong, tmp_path / "train.csv", tmp_path / "wrong.onnx", label="y", drop=("id",))
+    assert not (tmp_path / "wrong.onnx").exists()

@@ -53,13 +53,12 @@ class Dataset:
         where = subject.uri
         self.label, self.id = _name(options, "label", where), _name(options, "id", where)
         self.time, self.entity = _name(options, "time", where), _name(options, "entity", where)
-        self.weight = _name(options, "weight", where)
         self.protected, self.drop = _names(options, "protected", where), _names(options, "drop", where)
         positive = options.get("positive")
         if isinstance(positive, list | dict):
             raise InputError("`positive` is not one value", where=where, fix="write `positive: VALUE`")
         self.positive: Scalar = positive
-        named = [self.id, self.time, self.entity, self.weight, *self.protected, *self.drop]
+        named = [self.id, self.time, self.entity, *self.protected, *self.drop]
         for name in filter(None, named):
             self.column(name)
 
@@ -68,8 +67,8 @@ class Dataset:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The columns that a model may read: all but label, id, time, entity, weight and `drop`."""
-        out = {self.label, self.id, self.time, self.entity, self.weight, *self.drop}
+        """The columns that a model may read: all but label, id, time, entity and `drop`."""
+        out = {self.label, self.id, self.time, self.entity, *self.drop}
         return tuple(c.name for c in self.columns if c.name not in out)
 
     def column(self, name: str) -> Column:

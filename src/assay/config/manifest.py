@@ -35,7 +35,6 @@ class DatasetEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True,
     id: str | None = None
     time: str | None = None
     entity: str | None = None
-    weight: str | None = None
     source: str | None = None
     protected: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()

@@ -35,7 +35,7 @@ def told(terms: Terms, most: int = MOST) -> tuple[tuple[str, str], ...]:
 def _named(terms: Terms) -> Iterator[str]:
     """The columns that the manifest says are no inputs: label, id and the like."""
     for facts in terms.reads.values():
-        for role in ("label", "id", "time", "entity", "weight", "drop"):
+        for role in ("label", "id", "time", "entity", "drop"):
             said = facts.get(role)
             yield from (str(v) for v in (said if isinstance(said, (list, tuple)) else [said]) if v is not None)
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict
 
 from assay.core.dossier import Dossier
+from assay.core.finding import Json
 from assay.core.report import Report
+from assay.core.subject import Kind, Subject
 from assay.engine.plan import Settings
 from assay.flow import examine, project
+
+if TYPE_CHECKING:
+    from assay.adapters.convert import Parity
 
 
 class ShownReport(Report, frozen=True, kw_only=True):
@@ -53,3 +59,31 @@ def run(
     """
     settings = Settings(only=only, skip=skip, seed=seed, jobs=jobs or examine.default_jobs())
     return ShownDossier(**asdict(project.run_project(Path(where), settings).dossier))
+
+
+def to_onnx(
+    model: Any,
+    rows: str | Path,
+    out: str | Path,
+    *,
+    label: str,
+    drop: tuple[str, ...] = (),
+    threshold: float = 0.5,
+    positive: Any = None,
+) -> Parity:
+    """Write a scikit-learn classifier that you trained, or a LightGBM booster (object or text file), as ONNX to `out`.
+
+    `rows` is a table (CSV, Parquet, Arrow) of real rows; its columns but `label` and `drop` are the inputs. Raises
+    InputError, and writes nothing, where the conversion scores a row differently or flips a decision at `threshold`.
+    """
+    from assay.adapters.convert import to_onnx as convert
+    from assay.adapters.tables import open_dataset
+
+    options: dict[str, Json] = {"label": label, "drop": list(drop)}
+    data = open_dataset(Subject(name="rows", kind=Kind.DATASET, uri=str(rows), options=options), Path())
+    try:
+        columns = tuple(data.column(name) for name in data.features)
+        sample = data.table(data.features)
+        return convert(model, columns, sample, Path(out), threshold=threshold, positive=positive)
+    finally:
+        data.close()
