@@ -10,7 +10,7 @@ pytest.importorskip("lightgbm")
 
 from assay.adapters.encode import Encoded  # noqa: E402
 from assay.detectors.label_errors import contradiction, direction, separation, unlike_batches  # noqa: E402
-from assay.detectors.out_of_fold import out_of_fold, row_groups  # noqa: E402
+from assay.detectors.out_of_fold import joined, out_of_fold, row_groups  # noqa: E402
 from assay.stats.classifier import roc_area  # noqa: E402
 
 
@@ -181,3 +181,33 @@ def test_out_of_fold_is_seeded() -> None:
     assert (first == out_of_fold(encoded, target, 4, rounds=20)).all()
     assert (first != out_of_fold(encoded, target, 5, rounds=20)).any()
     assert ((first > 0) & (first < 1)).all()
+
+
+def test_rows_of_one_entity_share_a_fold_with_their_copies() -> None:
+    groups = np.array([0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    entities = np.array([0, 0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9])
+    found = joined(groups, entities)
+    assert len(set(found[:3].tolist())) > 1, "a chain of a fifth of the rows or more is broken up into entities"
+    many = np.concatenate([groups, np.arange(20, 40)]), np.concatenate([entities, np.arange(20, 40)])
+    found = joined(*many)
+    assert len(set(found[:3].tolist())) == 1
+    assert found[3] == found[4]
+    assert len(set(found.tolist())) == len(found) - 3
+
+
+@pytest.mark.parametrize(("known", "least", "most"), [(True, 4, 5), (False, 0, 3)])
+def test_flips_that_follow_an_entity_are_seen_where_it_is_declared(known: bool, least: int, most: int) -> None:
+    """Each entity has five near-equal rows, which would vouch for each other's wrong label."""
+    caught = 0
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        entity = np.repeat(np.arange(300), 5)
+        x = rng.normal(size=(300, 5))[entity] + 0.01 * rng.normal(size=(1500, 5))
+        batch = entity * 10 // 300
+        flipped = (batch == 3) & np.isin(entity, rng.permutation(300)[:100])
+        target = (x[:, 0] + x[:, 1] > 0) ^ flipped
+        encoded = Encoded(matrix=x, names=tuple("abcde"), categorical=())
+        probability = out_of_fold(encoded, target, seed, entities=entity if known else None)
+        found = unlike_batches(probability, target, batch, tuple(map(str, range(10))))
+        caught += any(b.name == "3" for b in found)
+    assert least <= caught <= most

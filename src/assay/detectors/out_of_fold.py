@@ -15,18 +15,20 @@ Array = Any
 
 
 def out_of_fold(
-    encoded: Encoded, target: Array, seed: int, *, folds: int = 5, rounds: int = 150, progress: Progress = silent
-) -> Array:
+    encoded: Encoded, target: Array, seed: int, *, entities: Array | None = None, folds: int = 5, rounds: int = 150,
+    progress: Progress = silent,
+) -> Array:  # fmt: skip
     """P(positive) of each row from gradient-boosted trees that never saw it; shape (n,), float64.
 
-    Folds are stratified and seeded; identical rows share a fold, so that a copy cannot vouch for its twin. Raises
+    Folds are stratified and seeded; identical rows share a fold, so that a copy cannot vouch for its twin, and so do
+    rows of one number in `entities` (n,), which resemble each other. Raises
     CouldNotLook where no row has another to be judged by, or LightGBM refuses the columns.
     """
     import lightgbm as lgb
 
     shown = ", ".join(visible(name, 40) for name in encoded.names[:3]) + (", …" if encoded.names[3:] else "")
     groups = row_groups(encoded.matrix) if encoded.names else np.zeros(len(target), dtype=int)
-    fold_of = _folds(groups, target, folds, seed)
+    fold_of = _folds(groups if entities is None else joined(groups, entities), target, folds, seed)
     if not (fold_of != fold_of[:1]).any():
         why = f"as doubles, too few rows differ in {shown}" if encoded.names else "there are no feature columns"
         raise CouldNotLook(f"{why}: no row can be judged by the others")
@@ -71,6 +73,22 @@ def row_groups(matrix: Array) -> Array:
     view = filled.view(np.dtype((np.void, filled.dtype.itemsize * filled.shape[1]))).ravel()
     _, inverse = np.unique(view, return_inverse=True)
     return inverse.ravel()
+
+
+def joined(groups: Array, entities: Array) -> Array:
+    """A number per row, the same for rows that share a group or an entity, directly or through others; shape (n,).
+
+    Where that chains more than a fifth of the rows together, a fold would be all that is left: then entities alone.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    _, group = np.unique(groups, return_inverse=True)
+    _, entity = np.unique(entities, return_inverse=True)
+    nodes = group.max() + entity.max() + 2
+    edges = coo_array((np.ones(len(group)), (group, group.max() + 1 + entity)), shape=(nodes, nodes))
+    component = connected_components(edges, directed=False)[1][group]
+    return component if np.bincount(component).max() <= len(group) / 5 else entity
 
 
 def _folds(groups: Array, target: Array, folds: int, seed: int) -> Array:

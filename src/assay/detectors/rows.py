@@ -35,13 +35,19 @@ def draws(data: Dataset, inputs: tuple[str, ...]) -> Array:
     """
     columns = dict.fromkeys([*(inputs or data.features), *([data.label] if data.label else [])])
     rows = same_rows(data.table(list(columns)))
+    entities = entities_of(data)
+    return rows if entities is None else min(rows, entities, key=effective_n)
+
+
+def entities_of(data: Dataset) -> Array | None:
+    """A number per row of `data`, the same for rows of one entity, a row of nobody alone; None if not declared."""
     if not data.entity:
-        return rows
-    column = data.table([data.entity]).column(0)
-    entities = same_rows(data.table([data.entity]))
-    nobody = np.flatnonzero(column.is_null(nan_is_null=True).to_numpy())
+        return None
+    table = data.table([data.entity])
+    entities = same_rows(table)
+    nobody = np.flatnonzero(table.column(0).is_null(nan_is_null=True).to_numpy())
     entities[nobody] = len(entities) + nobody
-    return min(rows, entities, key=effective_n)
+    return entities
 
 
 def times_copied(counts: Array) -> int:

@@ -84,6 +84,7 @@ def label_flips(
         separation,
     )
     from assay.detectors.out_of_fold import out_of_fold, row_groups
+    from assay.detectors.rows import entities_of
     from assay.stats.classifier import roc_area
     from assay.stats.effective import effective_n
 
@@ -91,7 +92,7 @@ def label_flips(
     if data.rows < LEAST_ROWS or min(int(target.sum()), int((~target).sum())) < LEAST_CLASS:
         raise CouldNotLook(f"{data.rows} rows are too few to learn from: {LEAST_ROWS}, {LEAST_CLASS} of each class")
     encoded = data.encoded()
-    probability = out_of_fold(encoded, target, seed, progress=progress)
+    probability = out_of_fold(encoded, target, seed, entities=entities_of(data), progress=progress)
     directions = [direction(probability, target, is_, seed) for is_ in (False, True)]
     yield from (_share(d, int((target == d.is_).sum()), seed) for d in directions)
     groups = row_groups(encoded.matrix)
