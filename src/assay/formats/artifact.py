@@ -11,7 +11,6 @@ import msgspec
 from assay.core.errors import InputError, os_words
 from assay.formats import npy, sniff
 from assay.formats.containers import Member, tar_members, zip_members
-from assay.formats.inert import probe_text
 from assay.formats.inflate import READABLE, Inflated
 from assay.formats.pickle_facts import Ending, GlobalFact, Limits, PickleFacts
 from assay.formats.pickle_stream import read_pickles
@@ -154,6 +153,8 @@ class _Examination:
 
     def _text(self, file: IO[bytes], name: str, where: str) -> None:
         """Text in a container; source code is told by its name, from `members`."""
+        from assay.formats.inert import probe_text  # what reads text is not needed for a pickle
+
         if is_source_code(name):
             return
         file.seek(0)

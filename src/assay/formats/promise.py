@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 _TEXT = frozenset({"text", "json"})
 _CONFIG = frozenset({"text", "json", "empty"})
 _TORCH = frozenset({"torch-zip", "zip", "pickle", "tar"})
@@ -56,7 +54,7 @@ def suffix_of(name: str) -> str:
 
     Dots, blanks and what cannot be seen at a name's end are left aside: some systems and loaders drop them.
     """
-    while name and (name[-1] == "." or name[-1].isspace() or unicodedata.category(name[-1]) in ("Cc", "Cf")):
+    while name and (name[-1] == "." or name[-1].isspace() or not name[-1].isprintable()):
         name = name[:-1]
     name = name.replace("\\", "/").rpartition("/")[2]
     return name[name.rfind(".") :].lower() if "." in name else ""
