@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.config.manifest import project_from
-from assay.config.policy_file import load_policy, policy_from, roster_from
+from assay.config.policy_file import KINDS, load_policy, policy_from, roster_from
 from assay.config.strict_yaml import parse
 from assay.core.canonical import digest_bytes
 from assay.core.errors import AssayError, UsageError
@@ -186,3 +187,10 @@ def test_a_bent_file_is_read_or_refused_in_one_line(name: str, data: st.DataObje
     said = outcome(parser, text.encode("utf-8", "surrogatepass"))
     assert said == "read" or said.startswith("f.yaml")
     assert "\n" not in said
+
+
+def test_the_policy_of_the_documentation_holds_together() -> None:
+    text = (Path(__file__).parents[2] / "docs/policy.md").read_text("utf-8")
+    (block,) = re.findall(r"```yaml\n(policy: .*?)```", text, re.DOTALL)
+    policy = policy_from(block.encode(), "docs/policy.md")
+    assert {kind for rule in policy.file.require for kind in KINDS if getattr(rule, kind) is not None} == set(KINDS)

@@ -15,7 +15,7 @@ HERE = str(Path(__file__).parent)
 
 
 @pytest.fixture(autouse=True)
-def test_checks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = dict(INDEX)
     monkeypatch.syspath_prepend(HERE)
     monkeypatch.setenv("PYTHONPATH", HERE)

@@ -17,26 +17,18 @@ HOLDOUT = ("holdout", "test", "valid", "eval")
 CHAMPION = ("champion", "baseline", "previous", "incumbent")
 MOST_FILES = 20_000
 
+_STARTER = """\
+  - findings: {severity: critical, unwaived_max: 0}
+  - findings: {severity: high, unwaived_max: 0}
+  - outcome: {check: "artifact.*", status: pass}
+  - measure: {name: performance.recall, min: 0.50, bound: lower95}
+  - measure: {name: performance.false_alarm_rate, max: 0.20, bound: upper95}
+  - measure: {name: robustness.evasion.recall_under_attack, min: 0.30, bound: lower95}
+  - measure: {name: robustness.evasion.affordable_share, min: 0.05, bound: lower95}
+"""
 _RULES = {
-    "starter": """\
-  - findings: {severity: critical, unwaived_max: 0}
-  - findings: {severity: high, unwaived_max: 0}
-  - outcome: {check: "artifact.*", status: pass}
-  - measure: {name: performance.recall, min: 0.50, bound: lower95}
-  - measure: {name: performance.false_alarm_rate, max: 0.20, bound: upper95}
-  - measure: {name: robustness.evasion.recall_under_attack, min: 0.30, bound: lower95}
-  - measure: {name: robustness.evasion.affordable_share, min: 0.05, bound: lower95}
-""",
-    "team": """\
-  - findings: {severity: critical, unwaived_max: 0}
-  - findings: {severity: high, unwaived_max: 0}
-  - outcome: {check: "artifact.*", status: pass}
-  - measure: {name: performance.recall, min: 0.50, bound: lower95}
-  - measure: {name: performance.false_alarm_rate, max: 0.20, bound: upper95}
-  - measure: {name: robustness.evasion.recall_under_attack, min: 0.30, bound: lower95}
-  - measure: {name: robustness.evasion.affordable_share, min: 0.05, bound: lower95}
-  - approvals: {roles: [security], distinct: 1, exclude: author}
-""",
+    "starter": _STARTER,
+    "team": _STARTER + "  - approvals: {roles: [security], distinct: 1, exclude: author}\n",
     "regulated": """\
   - findings: {severity: critical, unwaived_max: 0}
   - findings: {severity: high, unwaived_max: 0}

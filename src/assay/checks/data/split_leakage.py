@@ -97,8 +97,8 @@ def split_leakage(
         bare = overlap(holdout_of.table(rest), data.table(rest), label)
         without = judge(bare, tolerance)
         if (without.rank if without else -1) >= (judged.rank if judged else -1):
-            aside = ", ".join(visible(n, 40) for n in sorted(seen)[:NAMED]) + (", …" if len(seen) > NAMED else "")
-            found, judged, aside = bare, without, f"; left out as undeclared ids: {aside}"
+            ids = ", ".join(visible(n, 40) for n in sorted(seen)[:NAMED]) + (", …" if len(seen) > NAMED else "")
+            found, judged, aside = bare, without, f"; left out as undeclared ids: {ids}"
     yield from _measures(found, tolerance, aside)
     if judged is Severity.HIGH:
         yield _leaked(data, holdout_of, found, aside)
