@@ -261,7 +261,7 @@ def test_a_finding_quotes_the_call_but_no_secret_in_it(bench: Bench, secret: str
 
 
 def test_a_call_without_secrets_is_quoted_as_it_stands() -> None:
-    from assay.formats.secrets import without_secrets
+    from assay.formats.texts.secrets import without_secrets
 
     for text in ("system('curl http://evil.example:8080/a')", "exec('token.type == 3')", "open('secrets.txt')"):
         assert without_secrets(text) == text

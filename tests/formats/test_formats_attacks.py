@@ -8,7 +8,7 @@ import formats_attacks
 import pytest
 
 from assay.formats.artifact import examine, safe_to_load
-from assay.formats.pickle_facts import GlobalFact
+from assay.formats.pickle.facts import GlobalFact
 
 SHAPES = formats_attacks.shapes()
 

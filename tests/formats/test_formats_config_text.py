@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from assay.formats.artifact import examine
 from assay.formats.inert import probe, probe_text
 from assay.formats.sniff import sniff
-from assay.formats.source_code import is_source_code
+from assay.formats.texts.source_code import is_source_code
 
 CODE, OPEN, PLAIN = "code", "open", "plain"
 

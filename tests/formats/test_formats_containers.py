@@ -16,9 +16,9 @@ from typing import Any
 import formats_attacks as shapes
 import pytest
 
+from assay.formats.archives.inflate import Inflated
 from assay.formats.artifact import ArtifactFacts, examine, safe_to_load
-from assay.formats.inflate import Inflated
-from assay.formats.pickle_facts import Limits
+from assay.formats.reading import Limits
 
 COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
     "zlib": zlib.compress,

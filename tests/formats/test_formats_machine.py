@@ -12,8 +12,9 @@ import pytest
 
 from assay.core.errors import InputError
 from assay.formats.artifact import ArtifactFacts, examine, safe_to_load
-from assay.formats.pickle_facts import Ending, Limits
-from assay.formats.pickle_source import CHUNK
+from assay.formats.pickle.facts import Ending
+from assay.formats.pickle.source import CHUNK
+from assay.formats.reading import Limits
 
 
 def _look(data: bytes, **limits: object) -> ArtifactFacts:

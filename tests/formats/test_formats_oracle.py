@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.formats.artifact import ArtifactFacts, examine
-from assay.formats.pickle_facts import Limits
+from assay.formats.reading import Limits
 
 
 class Stub:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from assay.formats.pickle_values import show_call
-from assay.formats.secrets import MOST, without_secrets
+from assay.formats.pickle.values import show_call
+from assay.formats.texts.secrets import MOST, without_secrets
 
 
 class _Ref:

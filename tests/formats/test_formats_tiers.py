@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from assay.formats import tiers
 from assay.formats.artifact import examine, safe_to_load
-from assay.formats.tier_dangers import DANGEROUS_MODULES, DANGEROUS_NAMES, STDLIB
-from assay.formats.tier_tables import NOTED, SAFE_NAMES
+from assay.formats.pickle import tiers
+from assay.formats.pickle.tier_dangers import DANGEROUS_MODULES, DANGEROUS_NAMES, STDLIB
+from assay.formats.pickle.tier_tables import NOTED, SAFE_NAMES
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
 PROTOCOLS = (0, 2, 4, 5)

@@ -9,13 +9,15 @@ from typing import IO, cast
 import msgspec
 
 from assay.core.errors import InputError, os_words
-from assay.formats import npy, sniff
+from assay.formats import sniff
+from assay.formats.archives.inflate import READABLE, Inflated
 from assay.formats.containers import Member, tar_members, zip_members
-from assay.formats.inflate import READABLE, Inflated
-from assay.formats.pickle_facts import Ending, GlobalFact, Limits, PickleFacts
-from assay.formats.pickle_stream import read_pickles
+from assay.formats.models import npy
+from assay.formats.pickle.facts import Ending, GlobalFact, PickleFacts
+from assay.formats.pickle.stream import read_pickles
+from assay.formats.reading import Limits
 from assay.formats.sniff import Format
-from assay.formats.source_code import is_source_code
+from assay.formats.texts.source_code import is_source_code
 
 ZIP_TAIL = 1 << 16
 

@@ -7,7 +7,7 @@ from typing import IO, Any, cast
 
 import msgspec
 
-from assay.formats.pickle_facts import Limits
+from assay.formats.reading import Limits
 
 
 class Member(msgspec.Struct, frozen=True):

@@ -11,9 +11,9 @@ from typing import IO, Any
 
 import msgspec
 
-from assay.formats.config_text import DATA, Probe, judge_ini, judge_json, judge_toml, judge_yaml, raw_match
 from assay.formats.promise import suffix_of
-from assay.formats.source_code import is_source_code
+from assay.formats.texts.config_text import DATA, Probe, judge_ini, judge_json, judge_toml, judge_yaml, raw_match
+from assay.formats.texts.source_code import is_source_code
 
 MOST_TEXT = 64 << 20
 MOST_HEADER = 100 << 20

@@ -6,7 +6,7 @@ from typing import IO
 
 import msgspec
 
-from assay.formats.pickle_stream import plausible
+from assay.formats.pickle.stream import plausible
 from assay.formats.promise import suffix_of
 
 HEAD_BYTES = 1 << 12

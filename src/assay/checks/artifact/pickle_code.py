@@ -14,7 +14,8 @@ from assay.core.errors import CouldNotLook, InputError, NotApplicable
 from assay.core.finding import Confidence, Finding, Location, Severity
 from assay.core.subject import Kind, Stage
 from assay.formats.artifact import ArtifactFacts, examine
-from assay.formats.pickle_facts import GlobalFact, Limits, PickleFacts
+from assay.formats.pickle.facts import GlobalFact, PickleFacts
+from assay.formats.reading import Limits
 
 MOST_FINDINGS = 200
 MOST_TIMES = 10

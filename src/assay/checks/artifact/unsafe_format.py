@@ -11,9 +11,9 @@ from assay.core.finding import Finding, Location, Severity
 from assay.core.subject import Kind, Stage
 from assay.core.text import visible
 from assay.formats.artifact import ArtifactFacts, examine
-from assay.formats.pickle_facts import Limits
 from assay.formats.promise import broken_promise
-from assay.formats.source_code import is_source_code
+from assay.formats.reading import Limits
+from assay.formats.texts.source_code import is_source_code
 
 SAFER = {
     "pickle": "ship ONNX (trees, pipelines, networks), skops (scikit-learn) or safetensors (tensors) instead",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import IO
 
-from assay.formats.pickle_facts import Ending, Limits
+from assay.formats.pickle.facts import Ending
+from assay.formats.reading import Limits
 
 CHUNK = 1 << 16
 CHUNK_AFTER_SKIP = 1 << 12  # where one large operand was, another may follow soon

@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from assay.formats.pickle_calls import GETTERS, UFUNC_GETTERS
-from assay.formats.pickle_facts import PickleFacts
-from assay.formats.pickle_values import Ref
-from assay.formats.tier_dangers import DANGEROUS_MODULES, DANGEROUS_NAMES, STDLIB
-from assay.formats.tier_tables import FOREIGN_NAMES, NOT_SAFE, NOTED, SAFE_NAMES, SAFE_PATTERNS, TIERS_VERSION
+from assay.formats.pickle.calls import GETTERS, UFUNC_GETTERS
+from assay.formats.pickle.facts import PickleFacts
+from assay.formats.pickle.tier_dangers import DANGEROUS_MODULES, DANGEROUS_NAMES, STDLIB
+from assay.formats.pickle.tier_tables import FOREIGN_NAMES, NOT_SAFE, NOTED, SAFE_NAMES, SAFE_PATTERNS, TIERS_VERSION
+from assay.formats.pickle.values import Ref
 
 SAFE, UNKNOWN, DANGEROUS, UNRESOLVABLE = "safe", "unknown", "dangerous", "unresolvable"
 _WORSE = {SAFE: 0, UNKNOWN: 1, UNRESOLVABLE: 2, DANGEROUS: 3}

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from struct import unpack_from
 from typing import Any
 
-from assay.formats.pickle_source import Torn
-from assay.formats.pickle_state import Handler, State
-from assay.formats.pickle_values import BIG_INT, BUFFER, FLOAT, KEEP_BYTES, KEEP_TEXT, SET, Cut
+from assay.formats.pickle.source import Torn
+from assay.formats.pickle.state import Handler, State
+from assay.formats.pickle.values import BIG_INT, BUFFER, FLOAT, KEEP_BYTES, KEEP_TEXT, SET, Cut
 
 
 def _constant(value: Any, width: int = 0) -> Handler:

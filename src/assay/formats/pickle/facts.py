@@ -1,29 +1,10 @@
-"""What is known about one pickle without running it: the structs that the machine yields and the limits it obeys."""
+"""What is known about one pickle without running it: the structs that the machine yields, and how it ended."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 
 import msgspec
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of one examination; passing one gives `complete=False` with a reason, never a hang.
-
-    Bytes count what is interpreted or decompressed, not what a container skips. `deadline` is a moment on `clock`,
-    which is called every few thousand opcodes and returns seconds.
-    """
-
-    max_bytes: int = 8 << 30
-    max_opcodes: int = 200_000_000
-    max_memo: int = 20_000_000
-    max_stack: int = 5_000_000
-    max_nesting: int = 3
-    max_members: int = 10_000
-    max_unpacked: int = 8 << 30
-    clock: Callable[[], float] | None = None
-    deadline: float = 0.0
 
 
 class Ending(StrEnum):

@@ -6,13 +6,13 @@ import struct
 from collections.abc import Callable
 from typing import IO, Any
 
-from assay.formats import tiers
-from assay.formats.joblib_arrays import array_layout
-from assay.formats.pickle_calls import call_ref
-from assay.formats.pickle_facts import Ending, GlobalFact, PickleFacts
-from assay.formats.pickle_ops import HANDLERS
-from assay.formats.pickle_source import Exceeded, Short, Source, Torn
-from assay.formats.pickle_values import FLOAT, PERSISTENT, Cut, Made, Ref
+from assay.formats.pickle import tiers
+from assay.formats.pickle.calls import call_ref
+from assay.formats.pickle.facts import Ending, GlobalFact, PickleFacts
+from assay.formats.pickle.joblib_arrays import array_layout
+from assay.formats.pickle.ops import HANDLERS
+from assay.formats.pickle.source import Exceeded, Short, Source, Torn
+from assay.formats.pickle.values import FLOAT, PERSISTENT, Cut, Made, Ref
 
 BATCH = 1 << 15
 _LONG_INDEX = struct.Struct("<I").unpack_from

@@ -9,10 +9,11 @@ from typing import IO
 
 import msgspec
 
-from assay.formats.pickle_facts import Ending, Limits, PickleFacts
-from assay.formats.pickle_machine import Machine
-from assay.formats.pickle_ops import HANDLERS
-from assay.formats.pickle_source import CHUNK, Source
+from assay.formats.pickle.facts import Ending, PickleFacts
+from assay.formats.pickle.machine import Machine
+from assay.formats.pickle.ops import HANDLERS
+from assay.formats.pickle.source import CHUNK, Source
+from assay.formats.reading import Limits
 
 MAX_PICKLES = 10_000
 JUNK_OPCODES = 4_000_000

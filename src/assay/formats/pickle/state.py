@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import IO, Any, Protocol
 
-from assay.formats.pickle_source import Source
-from assay.formats.pickle_values import Made, Ref
+from assay.formats.pickle.source import Source
+from assay.formats.pickle.values import Made, Ref
 
 
 class State(Protocol):

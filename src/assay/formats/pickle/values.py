@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from assay.formats.secrets import without_secrets
+from assay.formats.texts.secrets import without_secrets
 
 KEEP_TEXT = 256
 KEEP_BYTES = 1 << 16

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from assay.formats.pickle_values import HEAD_KEYS, Made
+from assay.formats.pickle.values import HEAD_KEYS, Made
 
 ARRAY_WRAPPERS = frozenset(
     {("joblib.numpy_pickle", "NumpyArrayWrapper"), ("sklearn.externals.joblib.numpy_pickle", "NumpyArrayWrapper")}

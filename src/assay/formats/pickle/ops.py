@@ -10,10 +10,10 @@ from __future__ import annotations
 from struct import unpack_from
 from typing import Any
 
-from assay.formats.pickle_constants import CONSTANT_OPCODES
-from assay.formats.pickle_source import Torn
-from assay.formats.pickle_state import Handler, State
-from assay.formats.pickle_values import (
+from assay.formats.pickle.constants import CONSTANT_OPCODES
+from assay.formats.pickle.source import Torn
+from assay.formats.pickle.state import Handler, State
+from assay.formats.pickle.values import (
     DICT,
     FROZENSET,
     HEAD_ITEMS,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from assay.formats.joblib_arrays import ARRAY_WRAPPERS, DTYPES
-from assay.formats.pickle_state import State
-from assay.formats.pickle_values import MAX_CALLS, Cut, Made, Ref, show_call
+from assay.formats.pickle.joblib_arrays import ARRAY_WRAPPERS, DTYPES
+from assay.formats.pickle.state import State
+from assay.formats.pickle.values import MAX_CALLS, Cut, Made, Ref, show_call
 
 MAX_ARGUMENTS = 16
 STATE_HEADS = 64
