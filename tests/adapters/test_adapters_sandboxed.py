@@ -182,7 +182,7 @@ def test_allowed_names_count_until_they_expire(tmp_path: Path, data: Any, predic
 
 
 def test_the_last_day_of_an_allowance_still_counts() -> None:
-    from assay.adapters.sandboxed import allowed
+    from assay.formats.allowed import allowed
 
     subject = Subject(name="m", kind=Kind.MODEL, uri="m.pkl", options={"allow": ["a.B"], "allow_until": "2030-05-01"})
     assert allowed(subject, date(2030, 5, 1)) == (frozenset({"a.B"}), ())

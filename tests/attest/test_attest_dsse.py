@@ -15,7 +15,7 @@ from assay.attest.keys import generate
 from assay.core.errors import VerificationError
 
 TYPE = "application/x"
-ANN, BOB = generate("ann"), generate("bob")
+ANN, BOB = generate("ann"), generate("bob", "p256")  # one of each kind
 KEYS = (ANN.public, BOB.public)
 
 
@@ -125,12 +125,12 @@ def test_random_json_is_no_statement(value: object) -> None:
 TYPES = [
     value
     for name, value in vars(statement).items()
-    if name.isupper() and str(value).startswith(("urn:", "https://slsa"))
+    if name.isupper() and str(value).startswith(("urn:", "https://slsa", "https://model"))
 ]
 
 
 def test_a_document_of_one_type_never_verifies_as_another() -> None:
-    assert len(set(TYPES)) == 7
+    assert len(set(TYPES)) == 8
     for made in TYPES:
         signed = statement.sign(made, [statement.Subject("m", {"sha256": "ab" * 32})], {}, [ANN])
         for asked in TYPES:

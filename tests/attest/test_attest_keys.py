@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives import serialization as ser
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from assay.attest.keys import (
+    KINDS,
     EncryptedKeyError,
+    Kind,
     PrivateKey,
     PublicKey,
     generate,
@@ -34,9 +39,10 @@ def test_rfc8032_first_vector() -> None:
     assert key.sign(b"").hex().startswith("e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155")
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("passphrase", [None, b"correct horse"])
-def test_stored_keys_read_back(tmp_path: Path, passphrase: bytes | None) -> None:
-    key = generate("dana@example.com")
+def test_stored_keys_read_back(tmp_path: Path, passphrase: bytes | None, kind: Kind) -> None:
+    key = generate("dana@example.com", kind)
     save_private(key, tmp_path / "dana.key", passphrase)
     save_public(key.public, tmp_path / "dana.pub")
     assert (tmp_path / "dana.key").stat().st_mode & 0o777 == 0o600
@@ -54,10 +60,64 @@ def test_the_id_and_pem_are_those_of_cryptography() -> None:
     assert key.public.pem() == inner.public_key().public_bytes(PEM, SPKI)
 
 
-def test_one_line_form() -> None:
-    key = generate("x").public
+CURVES = {"p256": ec.SECP256R1(), "p384": ec.SECP384R1(), "p521": ec.SECP521R1()}
+
+
+@pytest.mark.parametrize("kind", CURVES)
+def test_curves_are_those_of_cryptography(kind: Kind, tmp_path: Path) -> None:
+    inner = ec.generate_private_key(CURVES[kind])
+    key = PrivateKey("x", inner)
+    pem = inner.public_key().public_bytes(PEM, SPKI)
+    assert key.public.der == inner.public_key().public_bytes(ser.Encoding.DER, SPKI)
+    assert (key.public.pem(), key.public.hint) == (pem, hashlib.sha256(pem).hexdigest())
+    point = inner.public_key().public_bytes(ser.Encoding.X962, ser.PublicFormat.CompressedPoint)
+    assert key.public.text == f"{kind}:{b64encode(point).decode()}"
+    hashes_of = {"p256": hashes.SHA256(), "p384": hashes.SHA384(), "p521": hashes.SHA512()}
+    inner.public_key().verify(key.sign(b"word"), b"word", ec.ECDSA(hashes_of[kind]))
+    old = inner.private_bytes(PEM, ser.PrivateFormat.TraditionalOpenSSL, ser.NoEncryption())
+    (tmp_path / "old.key").write_bytes(
+        b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n" + old
+    )
+    (tmp_path / "old.key").chmod(0o600)
+    assert load_private(tmp_path / "old.key").public == key.public, "as `openssl ecparam -genkey` writes it"
+
+
+def test_other_curves_are_refused(tmp_path: Path) -> None:
+    inner = ec.generate_private_key(ec.SECP256K1())
+    (tmp_path / "k").write_bytes(inner.private_bytes(PEM, ser.PrivateFormat.PKCS8, ser.NoEncryption()))
+    (tmp_path / "k").chmod(0o600)
+    (tmp_path / "k.pub").write_bytes(inner.public_key().public_bytes(PEM, SPKI))
+    for load, name in ((load_private, "k"), (load_public, "k.pub")):
+        with pytest.raises(InputError, match=r"kind|neither"):
+            load(tmp_path / name)
+
+
+def test_points_off_the_curve_and_other_spellings_are_no_keys() -> None:
+    key = generate("x", "p256").public
+    good = key.text.partition(":")[2]
+    whole = b64encode(key.raw).decode()
+    off = b64encode(b"\x02" + b"\xff" * 32).decode()
+    for bad in (f"p384:{good}", f"ed25519:{good}", f"p256:{whole}", f"p256:{off}", f"P256:{good}", f"p256:{good}="):
+        with pytest.raises(InputError, match="not a public key"):
+            PublicKey.from_text(bad)
+    for raw in (b"", b"\x05" + key.raw[1:], key.raw[:-1]):
+        with pytest.raises(InputError):
+            PublicKey(raw, "p256")
+    assert not PublicKey(b"\x04" + b"\xff" * 64, "p256").signed(b"x", b"y")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_line_form(kind: Kind) -> None:
+    key = generate("x", kind).public
     assert PublicKey.from_text(key.text) == key
-    for bad in ("", "ed25519:", key.text[:-1], key.text + "=", "rsa:" + key.text[8:], key.text.replace("9:", "9: ")):
+    for bad in (
+        "",
+        "ed25519:",
+        key.text[:-1] + "*",
+        key.text + "=",
+        "rsa:" + key.text.partition(":")[2],
+        key.text.replace(":", ": "),
+    ):
         with pytest.raises(InputError):
             PublicKey.from_text(bad)
 
@@ -97,7 +157,7 @@ def test_wrong_private_files(tmp_path: Path) -> None:
     refuse("not a PEM private key", write(key.pem()[:60]))
     refuse("not a PEM private key", write(os.urandom(500)))
     refuse("too large", write(b"x" * 20_000))
-    refuse("not Ed25519", write(rsa))
+    refuse("neither Ed25519 nor ECDSA", write(rsa))
     refuse("public key", write(key.public.pem()))
     refuse("encrypted", write(key.pem(b"secret")))
     refuse("does not open", write(key.pem(b"secret")), b"wrong")
@@ -112,7 +172,12 @@ def test_wrong_public_files(tmp_path: Path) -> None:
     rsa = generate_private_key(65537, 2048).public_key().public_bytes(PEM, SPKI)
     key = generate("x")
     for number, (content, words) in enumerate(
-        [(b"", "not a PEM"), (rsa, "not Ed25519"), (key.pem(), "private key"), (key.public.pem()[:50], "not a PEM")]
+        [
+            (b"", "not a PEM"),
+            (rsa, "neither Ed25519 nor ECDSA"),
+            (key.pem(), "private key"),
+            (key.public.pem()[:50], "not a PEM"),
+        ]
     ):
         path = tmp_path / str(number)
         path.write_bytes(content)

@@ -125,3 +125,21 @@ def test_what_is_no_note_text_is_not_signed() -> None:
             note.sign_note(text, [("log", KEY)])
     with pytest.raises(InputError):
         note.NoteKey("two words", KEY.public)
+
+
+def test_p256_keys_sign_notes_as_rekor_does() -> None:
+    key = generate("log", "p256")
+    log = note.NoteKey("log.example", key.public)
+    assert log.hash == hashlib.sha256(key.public.der).digest()[:4]
+    assert log.vkey == f"log.example+{log.hash.hex()}+{b64encode(bytes([2]) + key.public.der).decode()}"
+    assert note.parse_vkey(log.vkey) == log
+    point = note.Checkpoint("log.example", 3, b"r" * 32)
+    signed = note.sign_checkpoint(point, key)
+    assert note.open_checkpoint(signed, log) == point
+    with pytest.raises(VerificationError):
+        note.open_checkpoint(signed.replace("\n3\n", "\n4\n"), log)
+    for body in (key.public.der[:-1], b"x" * 91, key.public.raw):
+        with pytest.raises(InputError):
+            note.parse_vkey(f"log.example+{log.hash.hex()}+{b64encode(bytes([2]) + body).decode()}")
+    with pytest.raises(InputError, match="p384 key signs no notes"):
+        note.NoteKey("log.example", generate("x", "p384").public)

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from checks_tools import Bench, finding, said
 
+from assay.formats import survey
+
 CODE, FORMAT = "artifact.pickle-code", "artifact.unsafe-format"
 
 
@@ -95,23 +97,22 @@ def test_a_bomb_ends(bench: Bench, bomb: bytes) -> None:
     assert outcome.findings == ()
 
 
-def test_a_decompression_bomb_ends_open(bench: Bench) -> None:
+def test_a_decompression_bomb_ends_open(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     name = bench.artifact("m.pkl.gz", gzip.compress(b"\x80\x04" + b"N0" * (16 << 20) + b"N."))
-    outcome = bench.ask(CODE, name, seconds=0.2)
+    monkeypatch.setattr(survey, "SECONDS_A_FILE", 0.2)
+    outcome = bench.ask(CODE, name)
     assert (str(outcome.status), outcome.complete) == ("open", False)
 
 
 def test_a_folder_of_bombs_ends_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    from assay.checks.artifact import pickle_code
-
     folder = bench.folder / "bombs"
     folder.mkdir()
     for i in range(3):
         (folder / f"{i}.pkl").write_bytes(PLAIN)
-    ticks = iter(range(0, 10_000, 100))
-    monkeypatch.setattr(pickle_code, "time", type("T", (), {"monotonic": staticmethod(lambda: float(next(ticks)))}))
-    outcome = bench.ask(CODE, bench.artifact("bombs"), seconds=15.0)
-    assert (str(outcome.status), "the whole took longer than 150 s" in outcome.reason) == ("open", True)
+    ticks = iter(range(0, 10_000, 400))
+    monkeypatch.setattr(survey, "time", type("T", (), {"monotonic": staticmethod(lambda: float(next(ticks)))}))
+    outcome = bench.ask(CODE, bench.artifact("bombs"))
+    assert (str(outcome.status), "the whole took longer than 600 s" in outcome.reason) == ("open", True)
 
 
 def test_a_folder_is_walked_and_never_left(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -126,7 +127,11 @@ def test_a_folder_is_walked_and_never_left(bench: Bench, tmp_path_factory: pytes
     os.mkfifo(folder / "pipe")
     outcome = bench.ask(CODE, bench.artifact("m"))
     assert (str(outcome.status), outcome.complete, outcome.findings) == ("open", False, ())
-    for part in ("m/out.pkl is a symbolic link that leaves", "m/pipe is a special file", "m/self is a symbolic link"):
+    for part in (
+        "m/out.pkl: is a symbolic link that leaves",
+        "m/pipe: is a special file",
+        "m/self: is a symbolic link",
+    ):
         assert part in outcome.reason
     (folder / "a/evil.pkl").write_bytes(EVIL)
     again = bench.ask(CODE, "m")
@@ -196,12 +201,12 @@ def test_formats_that_run_code_are_told_apart(bench: Bench, name: str, content: 
     assert [s for s, _ in said(outcome)] == ([expected] if expected else []), (said(outcome), outcome.reason)
 
 
-def test_a_file_of_no_known_format_is_open_alone_and_noted_in_a_folder(bench: Bench) -> None:
+def test_a_file_of_no_known_format_is_open_alone_and_in_a_folder(bench: Bench) -> None:
     outcome = bench.ask(FORMAT, bench.artifact("thing.xyz", b"\x00\x01\x02 nothing known \x03" * 40))
     assert (str(outcome.status), "of no known format" in outcome.reason) == ("open", True)
     (bench.folder / "d").mkdir()
     (bench.folder / "d/thing.xyz").write_bytes(b"\x00\x01\x02 nothing known \x03" * 40)
-    assert said(bench.ask(FORMAT, bench.artifact("d")))[0][0] == "info"
+    assert "d/thing.xyz: is of no known format" in bench.ask(FORMAT, bench.artifact("d")).reason
 
 
 @pytest.mark.parametrize("name", ["m.onnx", "m.safetensors", "m.gguf", "m.h5", "m.npy", "m.parquet", "m.pb", "m.zip"])
@@ -222,21 +227,24 @@ def test_what_can_run_code_is_worse_under_a_name_that_hides_it(bench: Bench, nam
 
 def test_a_script_under_a_models_name_is_both_told_and_open(bench: Bench) -> None:
     outcome = bench.ask(FORMAT, bench.artifact("m.onnx", b"#!/bin/sh\necho planted\n"))
-    assert ("is a script" in said(outcome)[0][1], outcome.complete) == (True, False)
+    assert ("is source code (shell)" in said(outcome)[0][1], outcome.complete) == (True, False)
 
 
-def test_source_code_in_an_archive_is_told(bench: Bench) -> None:
+def test_source_code_in_an_archive_is_told_and_judged(bench: Bench) -> None:
     with zipfile.ZipFile(bench.folder / "m.zip", "w") as archive:
-        archive.writestr("handler.py", "import os")
-    assert "holds source code (handler.py)" in said(bench.ask(FORMAT, bench.artifact("m.zip")))[0][1]
+        archive.writestr("handler.py", "import os\nos.system('echo planted')\n")
+    assert "is source code (Python)" in said(bench.ask(FORMAT, bench.artifact("m.zip")))[0][1]
+    found = bench.ask("supply.remote-code", "m.zip").findings[0]
+    assert (str(found.severity), found.location.member) == ("critical", "handler.py")
 
 
-def test_a_keras_archive_can_run_code_and_is_not_read(bench: Bench) -> None:
+def test_a_keras_archive_is_read_to_its_layers(bench: Bench) -> None:
     with zipfile.ZipFile(bench.folder / "m.keras", "w") as archive:
         for name in ("config.json", "metadata.json"):
-            archive.writestr(name, '{"class_name": "Lambda"}')
-    outcome = bench.ask(FORMAT, bench.artifact("m.keras"))
-    assert (said(outcome)[0][0], "Keras" in outcome.reason) == ("low", True)
+            archive.writestr(name, '{"class_name": "Lambda", "config": {"function_type": "lambda"}}')
+    assert said(bench.ask(FORMAT, bench.artifact("m.keras")))[0][0] == "low"
+    found = bench.ask("artifact.model-code", "m.keras").findings[0]
+    assert (str(found.severity), found.location.member) == ("critical", "config.json")
 
 
 @pytest.mark.parametrize(
@@ -288,7 +296,7 @@ def test_a_model_larger_than_protobuf_allows_is_not_read_into_memory(bench: Benc
     name = bench.artifact("m.onnx", b"\x08\x08\x12\x04test")
     os.truncate(bench.folder / name, 20 << 30)  # a hole: it takes no disk
     outcome = bench.ask(FORMAT, name)
-    assert (str(outcome.status), "more than this version reads" in outcome.reason) == ("open", True)
+    assert (str(outcome.status), "m.onnx" in outcome.reason) == ("open", True)
 
 
 SAFE_HEADER = b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
@@ -301,10 +309,6 @@ def safetensors(header: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "status"),
     [
-        ("conf.yaml", b"%TAG ! tag:yaml.org,2002:python/\n---\n!object/apply:os.system [echo]\n", "fail"),
-        ("conf.yaml", b"model: {lr: 1, _target_: os.system}\n", "fail"),
-        ("conf.toml", b"_target_ = 'os.system'\n", "fail"),
-        ("model.json", b'{"config": {"layers": [{"class_name": "Lambda"}]}}', "fail"),
         ("Makefile", b"all:\n\techo\n", "fail"),
         ("a.R", b"1 + 1\n", "fail"),
         ("conf.yaml", b"a: !Ref b\n", "open"),
@@ -326,23 +330,30 @@ def test_text_is_judged_by_what_it_says(bench: Bench, name: str, content: bytes,
         assert str(bench.ask(FORMAT, place).status) == status
 
 
+NAMES_CODE = [
+    ("conf.yaml", b"%TAG ! tag:yaml.org,2002:python/\n---\n!object/apply:os.system [echo]\n"),
+    ("conf.yaml", b"model: {lr: 1, _target_: os.system}\n"),
+    ("conf.toml", b"_target_ = 'os.system'\n"),
+    ("x.json", b'{"auto_map": {"AutoModel": "other/repo--modeling.M"}}'),
+]
+
+
+@pytest.mark.parametrize(("name", "content"), NAMES_CODE)
+def test_configuration_that_names_code_is_told_in_archives_too(bench: Bench, name: str, content: bytes) -> None:
+    with zipfile.ZipFile(bench.folder / "m.zip", "w") as archive:
+        archive.writestr(name, content)
+        archive.writestr("data.pkl", PLAIN)
+    for place in (bench.artifact(name, content), bench.artifact("m.zip")):
+        outcome = bench.ask("supply.remote-code", place)
+        assert (str(outcome.status), name in repr(outcome)) == ("fail", True), said(outcome)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "status"),
-    [
-        ("conf.yaml", b"model: {_target_: os.system}\n", "fail"),
-        ("x.json", b'{"auto_map": {}}', "fail"),
-        ("start", b"#!/bin/sh\n", "fail"),
-        ("Makefile", b"all:\n", "fail"),
-        ("x.json", b'{"a": ', "open"),
-        ("x.json", b'{"a": 1}', "pass"),
-    ],
+    [("Makefile", b"all:\n", "fail"), ("x.json", b'{"a": ', "open"), ("x.json", b'{"a": 1}', "pass")],
 )
 def test_text_in_an_archive_is_judged_too(bench: Bench, name: str, content: bytes, status: str) -> None:
     with zipfile.ZipFile(bench.folder / "m.zip", "w") as archive:
         archive.writestr(name, content)
     outcome = bench.ask(FORMAT, bench.artifact("m.zip"))
     assert (str(outcome.status), name in repr(outcome)) == (status, status != "pass")
-    with zipfile.ZipFile(bench.folder / "m.zip", "a") as archive:
-        archive.writestr("data.pkl", PLAIN)  # beside a pickle it is told as well
-    beside = [text for _, text in said(bench.ask(FORMAT, "m.zip"))]
-    assert any(name in text for text in beside) is (status == "fail" and name != "Makefile")

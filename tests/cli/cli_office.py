@@ -28,7 +28,7 @@ class Office:
         return done
 
     def examine(self, who: str = "dana", out: str = "papers/dana.json") -> Done:
-        return self(f"run project --only artifact.* --key {who}.key --evidence-out {out}")
+        return self(f"run project --only artifact.* --only supply.* --key {who}.key --evidence-out {out}")
 
     def gate(self, more: str = "") -> Done:
         return self(
@@ -60,7 +60,7 @@ class Office:
         """From nothing to a verdict."""
         assert self.examine().code == 0
         self.fine("sign project/model.safetensors --key dana.key")
-        shutil.copy(self.project / "model.safetensors.assay.sig", self.folder / "papers")
+        shutil.copy(self.project / "model.safetensors.sig", self.folder / "papers")
         assert self.approve().code == 0
         assert self.gate().code == 0
 

@@ -38,7 +38,7 @@ def manifest(text: str) -> Callable[[Path], None]:
         (manifest("checks: {artifact.pickle-cod: {}}"), ("artifact.pickle-cod", "did you mean artifact.pickle-code?")),
         (manifest("checks: {artifact.pickle-code: {strickt: true}}"), ("strickt", "did you mean strict?")),
         (manifest("checks: {artifact.pickle-code: {strict: maybe}}"), ("strict", "bool")),
-        (manifest("checks: {artifact.pickle-code: {seconds: -1}}"), ("seconds", "float, above 0")),
+        (manifest("checks: {supply.vulnerabilities: {max_age_days: -1}}"), ("max_age_days", "float, above 0")),
         (manifest("checks: {robustness.evasion: {queries: 1}}"), ("queries", "int, at least 10")),
         (manifest("release: nope"), ("nope", "is not a model subject")),
         (manifest("subjects: {}"), ("duplicate key",)),
@@ -196,7 +196,8 @@ def test_a_file_that_cannot_be_read_is_one_line_for_run_and_open_for_scan(open_f
     assert one_line(unprivileged("run", open_folder), "model.safetensors", "permission denied", code=2)
     done = unprivileged("scan", model, "-f", "json")
     assert done.code == 3
-    assert {o["status"] for o in outcomes(done).values()} == {"open"}
+    assert {o["status"] for o in outcomes(done).values()} == {"open", "not-applicable"}
+    assert [o["check"] for o in outcomes(done).values() if o["status"] != "open"] == ["supply.vulnerabilities"]
 
 
 # What follows asks workers, so it is kept short.
@@ -284,4 +285,4 @@ def test_a_torn_pickle_is_one_open_outcome(tmp_path: Path, evil: Path) -> None:
     torn.write_bytes(evil.read_bytes()[:20])
     done = shell("scan", torn)
     assert (done.code, done.err) == (3, "")
-    assert "open[artifact.pickle-code]" in done.out
+    assert "open[artifact.pickle-code, artifact.unsafe-format]  could not be judged: " in done.out

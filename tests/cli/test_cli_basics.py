@@ -127,13 +127,14 @@ def test_the_json_says_check_subject_status_and_findings(evil: Path, plain: Path
     assert done.err.strip() == f"wrote {file}"
     saved = Done(0, file.read_text("utf-8"), "")
     found = outcomes(saved)
-    assert len(found) == 6
+    assert len(found) == 3 * 11
     for (_, subject), outcome in found.items():
         assert subject in {str(evil), str(plain), str(gone)}
         assert outcome["status"] in {"pass", "fail", "open", "not-applicable"}
         assert isinstance(outcome["findings"], list)
     status = {(c, Path(s).name): o["status"] for (c, s), o in found.items()}
-    assert status == {
+    told = ("artifact.pickle-code", "artifact.unsafe-format")
+    assert {key: state for key, state in status.items() if key[0] in told} == {
         ("artifact.pickle-code", "evil.pkl"): "fail",
         ("artifact.unsafe-format", "evil.pkl"): "fail",
         ("artifact.pickle-code", "plain.safetensors"): "not-applicable",

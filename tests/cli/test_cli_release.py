@@ -15,11 +15,12 @@ from cli_tools import assay, mend, one_line
 PICKLE = b"\x80\x04N."
 
 
-def test_keys_are_made_shown_and_never_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = assay("key", "new", "me", cwd=tmp_path)
+@pytest.mark.parametrize("kind", ["ed25519", "p256"])
+def test_keys_are_made_shown_and_never_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    made = assay("key", "new", "me", "--type", kind, cwd=tmp_path)
     assert made.code == 0
     line = made.out.splitlines()[1]
-    assert line.startswith("ed25519:")
+    assert line.startswith(f"{kind}:")
     shown = assay("key", "show", "me.pub", cwd=tmp_path)
     assert shown.out.splitlines()[0] == line
     (tmp_path / "line.pub").write_text(line)
@@ -52,11 +53,17 @@ def test_a_signature_holds_until_a_byte_changes(office: Office, what: str) -> No
     refused = office("verify thing --key sam.pub")
     assert one_line(refused, code=1)
     inner.write_bytes(b"Weights")
-    assert one_line(office("verify thing --key dana.pub"), inner.name, code=1)
+    name = "sub/weights.bin" if what == "folder" else "thing"
+    assert office("verify thing --key dana.pub")[:2] == (1, f"changed  {name}\n")
     inner.write_bytes(b"weights")
     if what == "folder":
         (path / "sub/added.bin").write_bytes(b"")
-        assert one_line(office("verify thing --key dana.pub"), "added.bin", code=1)
+        assert office("verify thing --key dana.pub")[:2] == (1, "added    sub/added.bin\n")
+        inner.unlink()
+        done = office("verify thing --key dana.pub")
+        assert done.out.splitlines() == ["missing  sub/weights.bin", "added    sub/added.bin"]
+        assert done.code == 1
+        assert len(done.err.splitlines()) == 1
     assert one_line(office("verify nothing --key dana.pub"), "nothing: no such file", code=2)
 
 
@@ -135,8 +142,8 @@ def test_a_verdict_refuses_what_was_not_decided(office: Office) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["papers/dana.json", "papers/sam-approval.json", "papers/model.safetensors.assay.sig",
-             "policy.yaml", "policy.yaml.assay.sig", "roster.yaml", "roster.yaml.assay.sig"],
+    "name", ["papers/dana.json", "papers/sam-approval.json", "papers/model.safetensors.sig",
+             "policy.yaml", "policy.yaml.sig", "roster.yaml", "roster.yaml.sig"],
 )  # fmt: skip
 @pytest.mark.parametrize("at", [0.3, 0.6])
 def test_a_flipped_character_in_any_paper_is_refused_by_name(office: Office, name: str, at: float) -> None:
@@ -145,7 +152,7 @@ def test_a_flipped_character_in_any_paper_is_refused_by_name(office: Office, nam
     done = office.gate()
     assert done.code in (1, 2), done
     (line,) = done.err.splitlines()
-    assert Path(name).name.removesuffix(".assay.sig") in line
+    assert Path(name).name.removesuffix(".sig") in line
 
 
 def test_a_flipped_character_in_the_verdict_is_refused(office: Office) -> None:
@@ -184,7 +191,7 @@ def test_a_role_that_is_not_yours_counts_for_nothing(office: Office) -> None:
 def test_the_author_cannot_approve(office: Office) -> None:
     assert office.examine().code == 0
     office.fine("sign project/model.safetensors --key sam.key")
-    shutil.copy(office.project / "model.safetensors.assay.sig", office.folder / "papers")
+    shutil.copy(office.project / "model.safetensors.sig", office.folder / "papers")
     assert office.approve("sam").code == 0
     assert office.gate().code == 3
     assert office.approve("sue").code == 0
@@ -242,7 +249,7 @@ def pickled(office: Office) -> Office:
 def test_a_finding_is_waived_by_security(pickled: Office) -> None:
     assert pickled.examine().code == 0, "low is below the fail level of `run`"
     pickled.fine("sign project/model.pkl --key dana.key")
-    shutil.copy(pickled.project / "model.pkl.assay.sig", pickled.folder / "papers")
+    shutil.copy(pickled.project / "model.pkl.sig", pickled.folder / "papers")
     assert pickled.approve("sue").code == 0
     assert pickled.gate().code == 1
     (mark,) = pickled.fingerprints("artifact.unsafe-format")
@@ -263,7 +270,7 @@ def test_a_critical_finding_needs_two(office: Office, evil: Path) -> None:
     mend(office.project / "assay.yaml", "model.safetensors", "model.pkl")
     assert office.examine().code == 1
     office.fine("sign project/model.pkl --key dana.key")
-    shutil.copy(office.project / "model.pkl.assay.sig", office.folder / "papers")
+    shutil.copy(office.project / "model.pkl.sig", office.folder / "papers")
     assert office.approve().code == 0
     (low,) = office.fingerprints("artifact.unsafe-format")
     (critical,) = office.fingerprints("artifact.pickle-code")
@@ -329,7 +336,7 @@ def test_each_key_that_is_given_counts(office: Office, name: str) -> None:
     assert one_line(office(f"verify {name} --key sam.pub --key owner.pub"), "changed after its owner signed it", code=1)
 
 
-@pytest.mark.parametrize("name", ["policy.yaml", "papers", "owner.pub", "roster.yaml.assay.sig"])
+@pytest.mark.parametrize("name", ["policy.yaml", "papers", "owner.pub", "roster.yaml.sig"])
 def test_a_slip_of_the_pen_destroys_nothing(kept: Office, name: str) -> None:
     before = {p: p.read_bytes() for p in kept.folder.rglob("*") if p.is_file() and ".db" not in p.name}
     slip = kept(f"gate --evidence papers {TRUST} --ledger ledger.db --key gate.key --verdict-out {name}")

@@ -194,3 +194,11 @@ def test_the_policy_of_the_documentation_holds_together() -> None:
     (block,) = re.findall(r"```yaml\n(policy: .*?)```", text, re.DOTALL)
     policy = policy_from(block.encode(), "docs/policy.md")
     assert {kind for rule in policy.file.require for kind in KINDS if getattr(rule, kind) is not None} == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", ["p256", "p384", "p521"])
+def test_ecdsa_keys_stand_on_rosters(kind: str) -> None:
+    text = ROSTER.replace("ed25519:" + "B" * 43 + "=", f"{kind}:" + "B" * 44)
+    assert text != ROSTER
+    (key,) = next(p for p in roster_from(text.encode(), "r.yaml").people if p.name == "bob").keys
+    assert key == f"{kind}:" + "B" * 44

@@ -153,7 +153,7 @@ class World:
 
     def sign_model(self, key: PrivateKey = DANA) -> Path:
         path = self.project / "model.onnx"
-        return self.write("model.sig", sign_files(path, [key], NOW - HOUR))
+        return self.write("model.sig", sign_files(path, key, NOW - HOUR))
 
     def everything(self) -> list[Path]:
         """All papers of a release that is in order."""
@@ -176,8 +176,14 @@ class World:
 
 def opened(path: Path) -> dict[str, Any]:
     """The statement in a paper, unverified."""
-    said: dict[str, Any] = json.loads(base64.b64decode(json.loads(path.read_bytes())["payload"]))
+    said: dict[str, Any] = json.loads(base64.b64decode(_envelope(json.loads(path.read_bytes()))["payload"]))
     return said
+
+
+def _envelope(paper: dict[str, Any]) -> dict[str, Any]:
+    """The DSSE envelope of a paper: the paper itself, or inside a model's bundle."""
+    found: dict[str, Any] = paper.get("dsseEnvelope", paper)
+    return found
 
 
 def forged(path: Path, bend: Callable[[dict[str, Any]], None], name: str = "forged.json") -> Path:
@@ -185,7 +191,7 @@ def forged(path: Path, bend: Callable[[dict[str, Any]], None], name: str = "forg
     envelope = json.loads(path.read_bytes())
     said = opened(path)
     bend(said)
-    envelope["payload"] = base64.b64encode(json.dumps(said).encode()).decode()
+    _envelope(envelope)["payload"] = base64.b64encode(json.dumps(said).encode()).decode()
     target = path.with_name(name)
     target.write_text(json.dumps(envelope))
     return target

@@ -62,7 +62,7 @@ def test_bundles_of_two_machines_join(world: World) -> None:
     gated = world.gate([data, other, *rest])
     assert gated.decision.verdict is A
     assert {(v.person, v.check.partition(".")[0]) for v in gated.joined.vouches} == {
-        ("dana", "data"), ("sam", "artifact"), ("sam", "performance"), ("sam", "robustness"),
+        ("dana", "data"), ("sam", "artifact"), ("sam", "performance"), ("sam", "robustness"), ("sam", "supply"),
     }  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def test_a_strangers_papers_are_refused_by_name(world: World) -> None:
         world.evidence(key=STRANGER, name="stranger-evidence.json"),
         world.approve("security", STRANGER, "stranger-approval.json"),
         world.waive("0" * 32, "security", STRANGER),
-        world.write("stranger.sig", sign_files(world.project / "model.onnx", [STRANGER], NOW)),
+        world.write("stranger.sig", sign_files(world.project / "model.onnx", STRANGER, NOW)),
     ):
         error = refused(world, [*papers, path])
         assert path.name in error.where
@@ -164,8 +164,8 @@ def test_one_kind_of_signature_never_stands_for_another(world: World) -> None:
     shutil.copy(signature_path(world.roster), signature_path(world.policy))
     assert "urn:assay:roster" in refused(world, papers).what
     world.policy = world.document("policy.yaml", POLICY)
-    signature_path(world.policy).write_bytes(sign_files(world.policy, [OWNER], NOW))
-    assert "urn:assay:signature" in refused(world, papers).what
+    signature_path(world.policy).write_bytes(sign_files(world.policy, OWNER, NOW))
+    assert "Sigstore bundle" in refused(world, papers).what
     as_paper = world.write("policy.json", signature_path(world.document("p.yaml", POLICY)).read_bytes())
     world.policy = world.document("policy.yaml", POLICY)
     assert "is no evidence" in refused(world, [*papers, as_paper]).what
@@ -337,7 +337,7 @@ def test_the_author_cannot_approve_even_with_the_role(world: World) -> None:
 def test_a_signature_of_other_bytes_makes_nobody_the_author(world: World) -> None:
     papers = world.everything()
     (world.root / "other.bin").write_bytes(b"other")
-    world.write("model.sig", sign_files(world.root / "other.bin", [DANA], NOW - HOUR))
+    world.write("model.sig", sign_files(world.root / "other.bin", DANA, NOW - HOUR))
     decision = world.gate(papers).decision
     assert decision.verdict is I
     assert "author is unknown" in decision.trace[-1].reason
@@ -456,7 +456,7 @@ def test_the_ledger_holds_evidence_decision_and_verdict(world: World) -> None:
     from assay.flow.book import open_book
 
     gated = world.gate(world.everything(), key=GATE)
-    with open_book(world.root / "ledger.db") as book:
+    with open_book(world.root / "ledger.db", lambda: NOW) as book:
         kinds = [entry.kind for entry in book.read()]
     assert kinds == ["policy", "roster", "evidence", "signature", "approval", "approval", "decision", "verdict"]
     assert gated.proof is not None
@@ -524,7 +524,7 @@ def test_an_approval_is_logged_once(world: World) -> None:
     papers = world.everything()
     for _ in range(2):
         assert world.gate(papers, key=GATE).decision.verdict is A
-    with open_book(world.root / "ledger.db") as log:
+    with open_book(world.root / "ledger.db", lambda: NOW) as log:
         assert len(list(log.read(kind="approval"))) == 2
 
 
@@ -571,7 +571,7 @@ def test_a_word_that_was_erased_allows_nothing(world: World, whose: str) -> None
     papers = world.everything()
     refusal = world.approve("security", SUE, "refusal.json", decision="refuse")
     world.gate([*papers, refusal], key=GATE)
-    with open_book(world.root / "ledger.db") as log:
+    with open_book(world.root / "ledger.db", lambda: NOW) as log:
         gone = next(e for e in log.read() if e.actor == whose and e.kind in ("approval", "signature"))
         erase(log, gone.index, "requested", "cleo")
     decision = world.gate(papers, key=GATE).decision
@@ -586,7 +586,7 @@ def test_a_policy_and_a_roster_are_not_erased(world: World) -> None:
 
     papers = world.everything()
     world.gate(papers, key=GATE)
-    with open_book(world.root / "ledger.db") as log:
+    with open_book(world.root / "ledger.db", lambda: NOW) as log:
         kinds = {e.index: e.kind for e in log.read() if e.kind in ("policy", "roster")}
         for index, kind in kinds.items():
             with pytest.raises(UsageError, match=f"is a {kind}"):
@@ -676,7 +676,7 @@ def test_a_newer_policy_is_taken_and_the_same_one_again(world: World) -> None:
     for version in (3, 4, 4):
         world.policy = world.document("policy.yaml", POLICY.replace("version: 3", f"version: {version}"))
         assert world.gate(papers, key=GATE).decision.verdict is A
-    with open_book(world.root / "ledger.db") as book:
+    with open_book(world.root / "ledger.db", lambda: NOW) as book:
         assert [e.kind for e in book.read() if e.kind in ("policy", "roster")] == ["policy", "roster", "policy"]
 
 
@@ -699,7 +699,7 @@ def test_a_roster_with_a_revoked_key_does_not_come_back(world: World) -> None:
 
 
 def test_what_is_no_policy_in_a_ledger_stops_the_gate(world: World) -> None:
-    with open_book(world.root / "ledger.db") as book:
+    with open_book(world.root / "ledger.db", lambda: NOW) as book:
         book.append("policy", "sha256:" + "0" * 64, b"not a document", "someone")
     with pytest.raises(VerificationError, match="ledger entry 0: holds no policy"):
         world.gate(world.everything(), key=GATE)

@@ -143,8 +143,8 @@ def test_an_edited_verdict_is_refused(deployed: Deployed, tmp_path: Path) -> Non
 def test_what_is_no_verdict_is_refused(deployed: Deployed, world: World) -> None:
     evidence = world.evidence(key=GATE)
     assert "urn:assay:evidence:v1" in deployed.refused(envelope=evidence.read_bytes()).what
-    signature = sign_files(world.project / "model.onnx", [GATE], NOW)
-    assert "urn:assay:signature:v1" in deployed.refused(envelope=signature).what
+    signature = sign_files(world.project / "model.onnx", GATE, NOW)
+    assert "Sigstore bundle" in deployed.refused(envelope=signature).what
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3])

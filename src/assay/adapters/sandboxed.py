@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -26,6 +26,7 @@ from assay.core.errors import CouldNotLook, InputError
 from assay.core.protocols import ArrowTable, FloatArray
 from assay.core.subject import Subject
 from assay.core.text import visible
+from assay.formats.allowed import allowed
 from assay.formats.artifact import examine, safe_to_load
 
 _BATCH = 65_536
@@ -134,23 +135,6 @@ def start(
         raise
     predictor.notes = (str(sandbox.isolation), *notes, *predictor.notes)
     return predictor
-
-
-def allowed(subject: Subject, today: date) -> tuple[frozenset[str], tuple[str, ...]]:
-    """(globals that the manifest allows today, what to say of those that it does not any more). Raises CouldNotLook."""
-    names = subject.options.get("allow") or []
-    until = subject.options.get("allow_until")
-    if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
-        raise CouldNotLook(f"{subject.uri}: `allow` is not a list of module.Name")
-    if not names:
-        return frozenset(), ()
-    try:
-        end = date.fromisoformat(str(until)[:10])
-    except ValueError:
-        raise CouldNotLook(f"{subject.uri}: `allow` needs `allow_until:` with a date like 2027-01-31") from None
-    if today > end:
-        return frozenset(), (f"allowed names ignored: allow_until {end} has passed",)
-    return frozenset(str(n) for n in names), ()
 
 
 def _refuse_unsafe(model: IO[bytes], name: str, allow: frozenset[str], where: str, notes: tuple[str, ...]) -> None:

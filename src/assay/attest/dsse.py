@@ -1,4 +1,4 @@
-"""Signed envelopes: DSSE version 1 (secure-systems-lab/dsse), Ed25519, several signatures, strict reading."""
+"""Signed envelopes: DSSE version 1 (secure-systems-lab/dsse), several signatures, strict reading."""
 
 from __future__ import annotations
 
@@ -22,15 +22,19 @@ MAX_SIGNATURES = 32
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9_-]*={0,2}")
 
 
-class _Signature(msgspec.Struct, frozen=True):
+class Signature(msgspec.Struct, frozen=True):
+    """One signature, in base64, and a hint of whose it is."""
+
     sig: str
     keyid: str = ""
 
 
-class _Envelope(msgspec.Struct, frozen=True, rename="camel"):
+class Envelope(msgspec.Struct, frozen=True, rename="camel"):
+    """The envelope as it stands in JSON: the payload in base64, what it is, and who signed it."""
+
     payload: str
     payload_type: str
-    signatures: tuple[_Signature, ...]
+    signatures: tuple[Signature, ...]
 
 
 class Verified(msgspec.Struct, frozen=True):
@@ -51,8 +55,8 @@ def sign(payload_type: str, payload: bytes, keys: Sequence[PrivateKey]) -> bytes
     if not keys:
         raise ValueError("an envelope needs at least one key")
     message = pae(payload_type, payload)
-    signatures = tuple(_Signature(b64encode(key.sign(message)).decode(), key.public.id) for key in keys)
-    return msgspec.json.encode(_Envelope(b64encode(payload).decode(), payload_type, signatures), order="sorted")
+    signatures = tuple(Signature(b64encode(key.sign(message)).decode(), key.public.id) for key in keys)
+    return msgspec.json.encode(Envelope(b64encode(payload).decode(), payload_type, signatures), order="sorted")
 
 
 def verify(
@@ -76,7 +80,7 @@ def verify(
     message = pae(payload_type, payload)
     signed_by: dict[str, None] = {}
     for signature in opened.signatures:
-        raw = _decode(signature.sig, "signature", where)
+        raw = decode(signature.sig, "signature", where)
         hinted = signature.keyid if signature.keyid in trusted else ""
         order = ([hinted] if hinted else []) + [name for name in trusted if name != hinted]
         found = next((name for name in order if trusted[name].signed(raw, message)), None)
@@ -97,24 +101,25 @@ def unverified(envelope: bytes, *, where: str = "") -> bytes:
     return _open(envelope, where, MAX_ENVELOPE)[1]
 
 
-def _open(envelope: bytes, where: str, max_bytes: int) -> tuple[_Envelope, bytes]:
+def _open(envelope: bytes, where: str, max_bytes: int) -> tuple[Envelope, bytes]:
     if len(envelope) > max_bytes:
         raise VerificationError(f"the envelope is larger than {max_bytes} bytes", where=where)
     try:
-        opened: _Envelope = strict_json.decode(envelope, _Envelope)
+        opened: Envelope = strict_json.decode(envelope, Envelope)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise VerificationError(
-            f"not a DSSE envelope: {one_line(error)}", where=where, fix="give the file that `assay` signed"
-        ) from None
+        what = f"not a DSSE envelope: {one_line(error)}"
+        if b"vnd.dev.sigstore.bundle" in envelope[:4096]:
+            what = "not a signed document but a Sigstore bundle, the signature of a model"
+        raise VerificationError(what, where=where, fix="give the file that `assay` signed") from None
     if not 1 <= len(opened.signatures) <= MAX_SIGNATURES:
         raise VerificationError(
             f"an envelope has 1 to {MAX_SIGNATURES} signatures, this has {len(opened.signatures)}", where=where
         )
-    return opened, _decode(opened.payload, "payload", where)
+    return opened, decode(opened.payload, "payload", where)
 
 
-def _decode(text: str, field: str, where: str) -> bytes:
-    """Base64, standard or URL-safe (the specification asks for both), padded and canonical."""
+def decode(text: str, field: str, where: str) -> bytes:
+    """Base64, standard or URL-safe (the specification asks for both), padded and canonical; VerificationError."""
     try:
         if _BASE64.fullmatch(text):
             plain = text.replace("-", "+").replace("_", "/")

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Literal, NamedTuple
 
 import msgspec
 
+from assay.attest.hashing import FileDigest as FileDigest
+from assay.attest.hashing import Job, Known, OddFileError, hash_all
+from assay.attest.hashing import shown as shown
 from assay.core.errors import InputError, VerificationError, os_words
+from assay.core.protocols import Progress, silent
 
 MAX_FILES = 100_000
 """Files of the largest folder that is hashed; links that multiply a folder stop here."""
@@ -22,12 +26,13 @@ MAX_FILES = 100_000
 MAX_DEPTH = 64
 
 
-class FileDigest(msgspec.Struct, frozen=True, order=True):
-    """One file: its posix path relative to the root, the SHA-256 of its bytes in hex, its size in bytes."""
+Links = Literal["inside", "files", "none"]
 
-    name: str
-    sha256: str
-    size: int = -1
+
+class _Tree(NamedTuple):
+    root: str
+    links: Links
+    skipped: frozenset[str]
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -51,31 +56,38 @@ def hash_files(
     root: Path,
     *,
     ignore: Collection[str] = (),
-    progress: Callable[[str, int], None] | None = None,
+    links: Links = "inside",
+    known: Known | None = None,
+    progress: Progress = silent,
     max_files: int = MAX_FILES,
 ) -> tuple[FileDigest, ...]:
-    """Every file under `root` (or `root` itself, if it is a file), sorted by name.
+    """Every file under `root` (or `root` itself, if it is a file), sorted by name, hashed with every core.
 
-    `ignore` lists names, relative to root, of files or whole folders to leave out. `progress(name, size)` is called
-    after each file. Links inside the root are followed. Raises InputError naming the file: unreadable, a link that
-    leaves the root or is broken, a loop, a special file, a name that is not UTF-8, changed while read, more
-    than `max_files`.
+    `ignore` lists names, relative to root, of files or whole folders to leave out. `known` holds digests of an earlier
+    run. `progress` counts bytes. `links` says which symbolic links are followed: those inside the root, those to files
+    inside the root (what model_signing sees), or none. Raises InputError naming the file: unreadable, a link that is
+    not followed, leaves the root or is broken, a loop, a special file, a name that is not UTF-8, changed while read,
+    more than `max_files`.
     """
     root = Path(root)
     skipped = {str(_relative(name)) for name in ignore}
+    if links == "none" and root.is_symlink():
+        raise _a_link(shown(str(root)))
     real_root = _resolve(root)
     if not real_root.is_dir():
-        return (_hash(real_root, root.name or real_root.name, progress),)
-    found: list[FileDigest] = []
-    for name, path in _walk(real_root, real_root, "", skipped, (real_root,)):
+        name = root.name or real_root.name
+        return hash_all([Job(name, str(real_root), real_root.stat().st_size)], known=known, progress=progress)
+    found: list[Job] = []
+    top = str(real_root)
+    for job in _walk(top, _Tree(top, links, frozenset(skipped)), "", (top,)):
         if len(found) >= max_files:
             raise InputError(f"more than {max_files} files", where=str(root), fix="name a smaller folder")
-        found.append(_hash(path, name, progress))
-    return tuple(sorted(found))
+        found.append(job)
+    return hash_all(found, known=known, progress=progress)
 
 
 def hash_named(
-    root: Path, names: Iterable[str], *, progress: Callable[[str, int], None] | None = None
+    root: Path, names: Iterable[str], *, links: Links = "inside", progress: Progress = silent
 ) -> tuple[FileDigest, ...]:
     """Those of `names` (posix, relative to the folder `root`) that exist, sorted; the others are simply not returned.
 
@@ -86,14 +98,25 @@ def hash_named(
     for name in sorted(set(names)):
         path = real_root / _relative(name)
         if os.path.lexists(path):
-            found.append(_hash(_inside(path, real_root, name), name, progress))
-    return tuple(found)
+            real = _inside(str(path), str(real_root), name)
+            if links == "none" and real != str(path):
+                raise _a_link(shown(name))
+            if links == "files" and os.path.realpath(path.parent) != str(path.parent):
+                raise _a_folder_link(name)
+            found.append(Job(name, real, os.stat(real).st_size))
+    return hash_all(found, progress=progress)
 
 
 def root_digest(files: Iterable[FileDigest]) -> str:
     """One SHA-256 (hex) for a set of files: of the JSON array of [name, sha256], sorted by name, no white space."""
     pairs = sorted((file.name, file.sha256) for file in files)
     return hashlib.sha256(msgspec.json.encode(pairs)).hexdigest()
+
+
+def digest_path(path: Path) -> str:
+    """`sha256:<hex>` of a file's bytes, or of a folder's files by `root_digest`. Raises InputError."""
+    found = hash_files(path)
+    return f"sha256:{root_digest(found) if path.is_dir() else found[0].sha256}"
 
 
 def compare(expected: Iterable[FileDigest], found: Iterable[FileDigest]) -> Difference:
@@ -116,34 +139,55 @@ def require_same(expected: Iterable[FileDigest], found: Iterable[FileDigest], *,
         )
 
 
-def _walk(
-    folder: Path, root: Path, prefix: str, skipped: set[str], chain: tuple[Path, ...]
-) -> Iterator[tuple[str, Path]]:
+def _walk(folder: str, tree: _Tree, prefix: str, chain: tuple[str, ...]) -> Iterator[Job]:
     if len(chain) > MAX_DEPTH:
         raise InputError(f"folders nested deeper than {MAX_DEPTH}", where=shown(prefix), fix="name a smaller folder")
     try:
-        names = sorted(os.listdir(folder))
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+        for entry in entries:
+            name = f"{prefix}{entry.name}"
+            if name in tree.skipped:
+                continue
+            if not is_text(name):
+                raise OddFileError("the file's name is not UTF-8", where=shown(name), fix="rename it")
+            path = entry.path
+            if entry.is_symlink():
+                path = _followed(path, tree, name)
+            if not (os.path.isdir(path) if path != entry.path else entry.is_dir(follow_symlinks=False)):
+                size = os.stat(path).st_size if path != entry.path else entry.stat(follow_symlinks=False).st_size
+                yield Job(name, path, size)
+            elif path in chain:
+                raise OddFileError("a link makes the folders a loop", where=shown(name), fix="remove the link")
+            else:
+                yield from _walk(path, tree, f"{name}/", (*chain, path))
     except OSError as error:
-        raise InputError(f"cannot read the folder: {os_words(error)}", where=shown(prefix or str(folder))) from None
-    for entry in names:
-        name = f"{prefix}{entry}"
-        if name in skipped:
-            continue
-        if not _is_text(name):
-            raise InputError("the file's name is not UTF-8", where=shown(name), fix="rename it")
-        path = _inside(folder / entry, root, name)
-        if not path.is_dir():
-            yield name, path
-        elif path in chain:
-            raise InputError("a link makes the folders a loop", where=shown(name), fix="remove the link")
-        else:
-            yield from _walk(path, root, f"{name}/", skipped, (*chain, path))
+        raise InputError(f"cannot read the folder: {os_words(error)}", where=shown(prefix or folder)) from None
 
 
-def _inside(path: Path, root: Path, name: str) -> Path:
-    real = _resolve(path, name)
-    if not real.is_relative_to(root):
-        raise InputError("a link leaves the folder", where=shown(name), fix="copy the file in (cp -RL) or ignore it")
+def _followed(path: str, tree: _Tree, name: str) -> str:
+    if tree.links == "none":
+        raise _a_link(shown(name))
+    real = _inside(path, tree.root, name)
+    if tree.links == "files" and os.path.isdir(real):
+        raise _a_folder_link(name)
+    return real
+
+
+def _a_link(where: str) -> OddFileError:
+    return OddFileError("is a symbolic link", where=where, fix="copy the file in (cp -RL), or say --follow-links")
+
+
+def _a_folder_link(name: str) -> OddFileError:
+    fix = "copy the folder in (cp -RL) or ignore it"
+    return OddFileError("a link to a folder, into which no other verifier looks", where=shown(name), fix=fix)
+
+
+def _inside(path: str, root: str, name: str) -> str:
+    real = str(_resolve(Path(path), name))
+    if not real.startswith(root.rstrip("/") + "/") and real != root:
+        fix = "copy the file in (cp -RL) or ignore it"
+        raise OddFileError("a link leaves the folder", where=shown(name), fix=fix)
     return real
 
 
@@ -152,29 +196,8 @@ def _resolve(path: Path, name: str = "") -> Path:
         return path.resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:
         why = os_words(error) if isinstance(error, OSError) else "a link that leads nowhere"
-        raise InputError(f"cannot read: {why}", where=shown(name or str(path)), fix="check the path") from None
-
-
-def _hash(path: Path, name: str, progress: Callable[[str, int], None] | None) -> FileDigest:
-    try:
-        with open(path, "rb", buffering=0, opener=_open) as stream:
-            before = os.fstat(stream.fileno())
-            if not stat.S_ISREG(before.st_mode):
-                raise InputError("not a regular file", where=shown(name), fix="remove it or ignore it")
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            after = os.fstat(stream.fileno())
-    except OSError as error:
-        raise InputError(f"cannot read: {os_words(error)}", where=shown(name), fix="check its permissions") from None
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise InputError("changed while it was read", where=shown(name), fix="run again when nothing writes to it")
-    if progress is not None:
-        progress(name, after.st_size)
-    return FileDigest(name, digest, after.st_size)
-
-
-def _open(name: str, flags: int) -> int:
-    # The name is resolved already, so a link here is a race; non-blocking, so that a FIFO cannot hang us.
-    return os.open(name, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
+        kind = OddFileError if name else InputError
+        raise kind(f"cannot read: {why}", where=shown(name or str(path)), fix="check the path") from None
 
 
 def _relative(name: str) -> PurePosixPath:
@@ -184,17 +207,13 @@ def _relative(name: str) -> PurePosixPath:
     return path
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:
         return False
     return True
-
-
-def shown(name: str) -> str:
-    """A file's name as one safe printable line: control characters and bytes outside UTF-8 are escaped."""
-    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def _some(names: tuple[str, ...], most: int = 5) -> str:

@@ -1,7 +1,9 @@
 """Signed notes and log checkpoints as text that people can read: C2SP signed-note and tlog-checkpoint.
 
 A note is text, an empty line, then one line `— name base64(key hash ‖ signature)` per signature. The key hash is the
-first 4 bytes of SHA-256(name ‖ LF ‖ 0x01 ‖ key). Only Ed25519 (type 0x01) is read; other signatures are passed over.
+first 4 bytes of SHA-256(name ‖ LF ‖ 0x01 ‖ key) for Ed25519, and of SHA-256(SubjectPublicKeyInfo) for ECDSA (type
+0x02, as Rekor writes it). Of ECDSA only P-256 signs notes: the type fixes SHA-256. Signatures of keys that nobody
+trusts are passed over.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import hashlib
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -19,7 +22,7 @@ from assay.core.errors import InputError, VerificationError
 
 MAX_NOTE = 64 * 1024
 MAX_SIGNATURES = 64
-_ED25519 = b"\x01"
+_ED25519, _ECDSA = b"\x01", b"\x02"
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 _HASH = re.compile(r"[0-9a-f]{8}")
 
@@ -33,16 +36,22 @@ class NoteKey(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if not valid_name(self.name):
             raise InputError("a note key's name has no spaces and no '+'", where=ascii(self.name[:80]))
+        if self.key.kind not in ("ed25519", "p256"):
+            fix = "give an Ed25519 or a P-256 key"
+            raise InputError(f"a {self.key.kind} key signs no notes or checkpoints", where=self.name[:80], fix=fix)
 
     @property
     def hash(self) -> bytes:
         """The 4 bytes by which a signature line says which key to try. A hint, not an identity."""
+        if self.key.kind == "p256":
+            return hashlib.sha256(self.key.der).digest()[:4]
         return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.key.raw).digest()[:4]
 
     @property
     def vkey(self) -> str:
-        """The verifier key as text: `name+hash+base64(0x01 ‖ key)`."""
-        return f"{self.name}+{self.hash.hex()}+{b64encode(_ED25519 + self.key.raw).decode()}"
+        """The verifier key as text: `name+hash+base64(type ‖ key)`, of a P-256 key its SubjectPublicKeyInfo."""
+        body = _ECDSA + self.key.der if self.key.kind == "p256" else _ED25519 + self.key.raw
+        return f"{self.name}+{self.hash.hex()}+{b64encode(body).decode()}"
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -75,14 +84,24 @@ def parse_vkey(vkey: str) -> NoteKey:
     """Read `name+hash+base64`. Raises InputError when malformed, of another type, or when the hash does not fit."""
     name, _, rest = vkey.strip().partition("+")
     digest, _, body = rest.partition("+")
-    raw = _base64(body)
-    if valid_name(name) and _HASH.fullmatch(digest) and raw is not None and len(raw) == 33 and raw[:1] == _ED25519:
-        key = NoteKey(name, PublicKey(raw[1:]))
-        if key.hash.hex() == digest:
-            return key
-    raise InputError(
-        "not an Ed25519 verifier key", where=ascii(vkey[:80]), fix="give the name+hash+key line of the log"
-    )
+    key = _note_key(_base64(body) or b"")
+    if valid_name(name) and _HASH.fullmatch(digest) and key is not None:
+        found = NoteKey(name, key)
+        if found.hash.hex() == digest:
+            return found
+    raise InputError("not a verifier key", where=ascii(vkey[:80]), fix="give the name+hash+key line of the log")
+
+
+def _note_key(body: bytes) -> PublicKey | None:
+    """The key of a verifier key's body: its type, then the key. None for other types, and for what is no key."""
+    if body[:1] == _ED25519 and len(body) == 33:
+        return PublicKey(body[1:])
+    if body[:1] == _ECDSA:
+        with suppress(InputError):
+            key = PublicKey(body[-65:], "p256")
+            if body[1:] == key.der:
+                return key
+    return None
 
 
 def sign_note(text: str, signers: Sequence[tuple[str, PrivateKey]]) -> str:

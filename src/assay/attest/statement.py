@@ -26,7 +26,8 @@ POLICY = "urn:assay:policy:v1"
 ROSTER = "urn:assay:roster:v1"
 APPROVAL = "urn:assay:approval:v1"
 WAIVER = "urn:assay:waiver:v1"
-SIGNATURE = "urn:assay:signature:v1"
+SIGNATURE = "https://model_signing/signature/v1.0"
+SIGNATURE_OLD = "https://model_signing/Digests/v0.1"
 VERDICT = "https://slsa.dev/verification_summary/v1"
 
 MAX_SUBJECTS = 200_000

@@ -5,6 +5,8 @@ from __future__ import annotations
 from assay.core.subject import Kind
 
 INDEX: dict[str, tuple[Kind, str]] = {
+    "artifact.archive": (Kind.ARTIFACT, "assay.checks.artifact.archive:archive"),
+    "artifact.model-code": (Kind.ARTIFACT, "assay.checks.artifact.model_code:model_code"),
     "artifact.pickle-code": (Kind.ARTIFACT, "assay.checks.artifact.pickle_code:pickle_code"),
     "artifact.unsafe-format": (Kind.ARTIFACT, "assay.checks.artifact.unsafe_format:unsafe_format"),
     "data.duplicates": (Kind.DATASET, "assay.checks.data.duplicates:duplicates"),
@@ -15,4 +17,11 @@ INDEX: dict[str, tuple[Kind, str]] = {
     "performance.holdout": (Kind.MODEL, "assay.checks.performance.holdout:holdout"),
     "performance.versus-champion": (Kind.MODEL, "assay.checks.performance.versus_champion:versus_champion"),
     "robustness.evasion": (Kind.MODEL, "assay.checks.robustness.evasion:evasion"),
+    "supply.agent-tools": (Kind.ARTIFACT, "assay.checks.supply.agent_tools:agent_tools"),
+    "supply.chat-template": (Kind.ARTIFACT, "assay.checks.supply.chat_template:chat_template"),
+    "supply.notebook": (Kind.ARTIFACT, "assay.checks.supply.notebook:notebook"),
+    "supply.remote-code": (Kind.ARTIFACT, "assay.checks.supply.remote_code:remote_code"),
+    "supply.requirements": (Kind.ARTIFACT, "assay.checks.supply.requirements:requirements"),
+    "supply.secrets": (Kind.ARTIFACT, "assay.checks.supply.secrets:secrets"),
+    "supply.vulnerabilities": (Kind.ARTIFACT, "assay.checks.supply.vulnerabilities:vulnerabilities"),
 }

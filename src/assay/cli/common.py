@@ -21,6 +21,7 @@ from assay.core.text import visible
 
 if TYPE_CHECKING:
     from assay.attest.keys import PrivateKey, PublicKey
+    from assay.attest.remembered import Remembered
     from assay.core.dossier import Dossier
     from assay.core.report import Report
     from assay.engine.plan import Settings
@@ -203,16 +204,25 @@ def private_key(path: Path) -> PrivateKey:
 
 
 def public_key(path: Path) -> PublicKey:
-    """A public key from a file, PEM or one line `ed25519:…`."""
-    from assay.attest.keys import PublicKey, load_public
+    """A public key from a file, PEM or one line `ed25519:…` or `p256:…`."""
+    from assay.attest.keys import KINDS, PublicKey, load_public
 
     try:
         text = path.read_bytes()[:4096]
     except OSError as error:
         raise InputError(f"cannot be read: {os_words(error)}", where=str(path), fix="check the path") from None
-    if text.startswith(b"ed25519:"):
+    if text.partition(b":")[0].decode("ascii", "replace") in KINDS:
         return PublicKey.from_text(text.decode("ascii", "replace").strip())
     return load_public(path)
+
+
+def remembered(model: Path, *, trust: bool) -> Remembered | None:
+    """The digests remembered of a model's files, sealed with this user's secret; None where none can be kept."""
+    from assay.attest.remembered import Remembered
+    from assay.flow.workspace import cache_secret
+
+    secret = cache_secret()
+    return Remembered(model, secret, trust=trust) if secret is not None else None
 
 
 def must(value: Any, option: str, why: str) -> Any:

@@ -33,6 +33,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "attack": "Try to slip rows past a model under real constraints.",
         "sign": "Sign a model, a policy or a roster.",
         "verify": "Check a verdict or a signature against the files here.",
+        "bom": "List what a model is made of (CycloneDX), or what changed.",
     },
     "Account": {
         "gate": "Join evidence, decide on the Release, sign the verdict.",

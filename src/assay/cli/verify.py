@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
-from assay.cli.common import FILE, public_key
+from assay.cli.common import FILE, progress_bar, public_key, remembered
 
 if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+    from assay.attest.files import Difference
+    from assay.attest.keys import PublicKey
+    from assay.attest.signature import SignatureView
     from assay.flow.verify import Verified
+
+MOST = 100
+"""Files that are named one by one where a model is not the one that was signed."""
+
+
+class ModelOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said of a model's signature: where it lies, and what is compared."""
+
+    signature: Path | None
+    roots: tuple[Path, ...]
+    ignore: tuple[str, ...]
+    ignore_unsigned: bool
+    follow_links: bool
+    incremental: bool
 
 
 @click.command("verify")
 @click.argument("path", type=FILE)
 @click.option(
-    "--key", "keys", multiple=True, required=True, type=FILE, help="Public key; one of those given must have signed."
+    "--key", "keys", multiple=True, type=FILE, help="Public key; one of those given must have signed (may repeat)."
 )
 @click.option("--at", type=FILE, help="The folder that is deployed: its files and assay.yaml must be the Release.")
 @click.option("--files-only", is_flag=True, help="Check the files only, where assay.yaml is not deployed.")
@@ -30,6 +51,16 @@ if TYPE_CHECKING:
     type=FILE,
     help="File with the verifier key (as `log verify` prints it) of the ledger that must have signed the checkpoint.",
 )
+@click.option("--signature", type=FILE, help="The signature of the model at PATH  [default: beside it, as PATH.sig].")
+@click.option("--root", "roots", multiple=True, type=FILE, help="PEM root that must vouch for a model's certificate.")
+@click.option("--ignore", multiple=True, metavar="NAME", help="Leave out this file or folder inside a model.")
+@click.option(
+    "--ignore-unsigned", is_flag=True, help="Compare the signed files of a model only, whatever else is there."
+)
+@click.option("--follow-links", is_flag=True, help="Take links to files inside a model for what they point to.")
+@click.option(
+    "--incremental", is_flag=True, help="Trust your own memory of files whose size, times and inode are same."
+)
 def command(
     path: Path,
     keys: tuple[Path, ...],
@@ -41,59 +72,130 @@ def command(
     policy_name: str,
     policy_digest: str,
     log_key: Path | None,
+    **model: Any,
 ) -> None:
     """Verify PATH: a verdict, or a signed model, policy or roster (its signature lies beside it).
 
+    A model's signature may be Assay's or another tool's, in the OpenSSF model-signing format. Every file is read again.
     Exit 0 only when everything holds; 1 names what does not.
     """
-    from assay.attest import statement as st
-    from assay.core.errors import VerificationError
+    from assay.core.errors import UsageError
     from assay.core.protocols import system_clock
-    from assay.flow.papers import kind_of, read_paper
 
+    options = ModelOptions(**model)
+    if not keys and not options.roots:
+        raise UsageError("nobody is trusted", fix="name the signer's public key with --key, or a --root")
     _refuse_mistakes(path, ("--policy-digest", policy_digest), *(("--revoked", digest) for digest in revoked))
     trusted = [public_key(k) for k in keys]
-    now = system_clock()
-    data = read_paper(path) if path.is_file() else b""
-    if data[:1] == b"{" and _is_verdict(data, str(path)):
-        from assay.attest.note import parse_vkey
-        from assay.attest.vsa import Demand
-        from assay.flow.verify import verify_release
-
-        vkeys = (parse_vkey(read_paper(log_key).decode("utf-8", "replace").strip()),) if log_key is not None else ()
-        demand = Demand(
-            policy_name=policy_name,
-            policy_digest=policy_digest,
-            min_policy_version=policy_version,
-            min_roster_version=roster_version,
-            revoked=revoked,
-            log_keys=vkeys,
-        )
-        _show(verify_release(data, trusted, now, at=at, files_only=files_only, demand=demand, where=str(path)), at)
+    verdict = _verdict_in(path) if options.signature is None else b""
+    if not verdict:
+        _verify_signed(path, trusted, options)
         return
-    from assay.attest.signature import read_signature, signature_path, verify_signature
-    from assay.flow.papers import trusted_policy, trusted_roster
+    from assay.attest.note import parse_vkey
+    from assay.attest.vsa import Demand
+    from assay.flow.papers import read_paper
+    from assay.flow.verify import verify_release
 
-    if not signature_path(path).exists():
+    vkeys = (parse_vkey(read_paper(log_key).decode("utf-8", "replace").strip()),) if log_key is not None else ()
+    demand = Demand(
+        policy_name=policy_name,
+        policy_digest=policy_digest,
+        min_policy_version=policy_version,
+        min_roster_version=roster_version,
+        revoked=revoked,
+        log_keys=vkeys,
+    )
+    now = system_clock()
+    _show(verify_release(verdict, trusted, now, at=at, files_only=files_only, demand=demand, where=str(path)), at)
+
+
+def _verify_signed(path: Path, trusted: list[PublicKey], options: ModelOptions) -> None:
+    """A policy, a roster or a model, told apart by what was signed."""
+    from assay.attest import statement as st
+    from assay.attest.signature import read_signature, signature_path
+    from assay.core.errors import VerificationError
+    from assay.flow.papers import kind_of, trusted_policy, trusted_roster
+
+    place = options.signature or signature_path(path)
+    if not place.exists():
         torn = "is no verdict that can be read, and has" if path.suffix == ".json" else "has"
-        raise VerificationError(f"{torn} no signature beside it", where=str(path), fix="ask whoever sent it for both")
-    envelope = read_signature(path)
-    kind = kind_of(envelope, str(signature_path(path)))
-    if kind in (st.POLICY, st.ROSTER):
-        where = str(signature_path(path))
-        signed_by = st.verify(envelope, trusted, kind, where=where).key_ids
-        owner = next(key for key in trusted if key.id in signed_by)
+        what = f"{torn} no signature beside it" if options.signature is None else "no such signature"
+        raise VerificationError(what, where=str(options.signature or path), fix="ask whoever sent it for both")
+    envelope = read_signature(path, at=place)
+    kind = kind_of(envelope, str(place))
+    if kind not in (st.POLICY, st.ROSTER) or options.signature is not None:
+        _verify_model(path, place, envelope, trusted, options)
+        return
+    signed_by = st.verify(envelope, trusted, kind, where=str(place)).key_ids
+    owner = next(key for key in trusted if key.id in signed_by)
     if kind == st.POLICY:
         policy = trusted_policy(path, owner)
         click.echo(f"holds: policy {policy.file.policy} version {policy.file.version}")
-    elif kind == st.ROSTER:
+    else:
         roster = trusted_roster(path, owner)
         click.echo(f"holds: roster {roster.roster} version {roster.version}, {len(roster.people)} people")
-    else:
-        view = verify_signature(envelope, path, trusted, now)
-        click.echo(
-            f"holds: {len(view.files)} files, signed {view.signed_at:%d %b %Y %H:%M} UTC by {view.key_ids[0][:8]}"
-        )
+
+
+def _verify_model(path: Path, place: Path, envelope: bytes, trusted: list[PublicKey], options: ModelOptions) -> None:
+    from assay.attest.signature import MismatchError, verify_signature
+    from assay.core.protocols import system_clock
+
+    known = remembered(path, trust=True) if options.incremental else None
+    try:
+        with progress_bar() as progress:
+            view = verify_signature(
+                envelope,
+                path,
+                trusted,
+                system_clock(),
+                roots=_roots(options.roots),
+                where=str(place),
+                at=place,
+                ignore=options.ignore,
+                ignore_unsigned=options.ignore_unsigned,
+                follow_links=options.follow_links,
+                known=known,
+                progress=progress,
+            )
+    except MismatchError as error:
+        _show_difference(error.difference)
+        raise
+    if known is not None:
+        known.save()
+    _show_model(view, known.used if known is not None else 0)
+
+
+def _roots(paths: tuple[Path, ...]) -> tuple[Certificate, ...]:
+    if not paths:
+        return ()
+    from assay.attest.certificates import load_roots
+
+    return tuple(certificate for path in paths for certificate in load_roots(path))
+
+
+def _show_model(view: SignatureView, remembered_files: int) -> None:
+    from assay.attest.files import shown
+
+    when = f", signed {view.signed_at:%d %b %Y %H:%M} UTC" if view.signed_at is not None else ", signed"
+    whose = f"the certificate of {view.certificate}" if view.certificate else view.key_id[:8]
+    click.echo(f"holds: {len(view.files)} files{when} by {whose}")
+    if remembered_files:
+        click.echo(f"  remembered  {remembered_files} files were not read again (--incremental)")
+    if view.uncovered:
+        names = ", ".join(shown(name) for name in view.uncovered[:MOST])
+        click.echo(f"  not signed  {names}")
+
+
+def _show_difference(difference: Difference) -> None:
+    """One line a file, so that nobody searches for what changed."""
+    from assay.attest.files import shown
+
+    groups = (("changed", difference.changed), ("missing", difference.missing), ("added", difference.added))
+    for word, names in groups:
+        for name in names[:MOST]:
+            click.echo(f"{word:<8} {shown(name)}")
+        if len(names) > MOST:
+            click.echo(f"{word:<8} and {len(names) - MOST} more")
 
 
 def _refuse_mistakes(path: Path, *digests: tuple[str, str]) -> None:
@@ -108,15 +210,19 @@ def _refuse_mistakes(path: Path, *digests: tuple[str, str]) -> None:
             raise UsageError("is not sha256: and 64 hex digits", where=option, fix="copy the whole digest")
 
 
-def _is_verdict(data: bytes, where: str) -> bool:
+def _verdict_in(path: Path) -> bytes:
+    """The bytes of a verdict; none for anything else, however large (a model is not read for this)."""
     from assay.attest import statement as st
     from assay.core.errors import VerificationError
-    from assay.flow.papers import kind_of
+    from assay.flow.papers import MAX_BYTES, kind_of, read_paper
 
-    try:
-        return kind_of(data, where) == st.VERDICT
-    except VerificationError:
-        return False
+    if not path.is_file() or path.stat().st_size > MAX_BYTES:
+        return b""
+    data = read_paper(path)
+    with suppress(VerificationError):
+        if data[:1] == b"{" and kind_of(data, str(path)) == st.VERDICT:
+            return data
+    return b""
 
 
 def _show(found: Verified, at: Path | None) -> None:

@@ -225,6 +225,10 @@ def _value(value: Any) -> str:
     return msgspec.json.encode(value).decode() if isinstance(value, (dict, bool)) or value is None else str(value)
 
 
+KEY_FORMS = ("ed25519:", "p256:", "p384:", "p521:")
+"""How the text form of a public key begins."""
+
+
 def roster_from(data: bytes, name: str) -> Roster:
     """Parse roster bytes strictly: no person twice, no key twice, every key in text form."""
     document = parse(data, name)
@@ -237,8 +241,9 @@ def roster_from(data: bytes, name: str) -> Roster:
             raise document.error(at, f"{person.name!r} is listed twice", "keep one entry a person")
         people.add(person.name)
         for key in person.keys:
-            if not key.startswith("ed25519:"):
-                raise document.error(f"{at}.keys", "a key is not in the form ed25519:…", "`assay key show` prints it")
+            if not key.startswith(KEY_FORMS):
+                what = "a key is not in the form ed25519:… or p256:…"
+                raise document.error(f"{at}.keys", what, "`assay key show` prints it")
             if key in keys:
                 raise document.error(f"{at}.keys", "a key is listed twice", "one key, one person, once")
             keys.add(key)

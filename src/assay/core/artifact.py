@@ -13,23 +13,38 @@ from assay.core.errors import InputError, os_words
 
 MAX_FILES = 100_000
 MAX_DEPTH = 64
+_VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
 
 
 class File(msgspec.Struct, frozen=True):
-    """One file of an artifact: where it lies, its name relative to the project, and why it is unusable, if so."""
+    """One file of an artifact: where it lies, its name relative to the project, and why it is unusable, if so.
+
+    `left_out` says why a whole folder in its place is none of the artifact's.
+    """
 
     path: Path
     uri: str
     problem: str = ""
+    left_out: str = ""
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
-    """A file or folder to examine. `uri` is relative to the project (or as the user typed it)."""
+    """A file or folder to examine. `uri` is relative to the project (or as the user typed it).
+
+    `allow` are names in pickles (`module.Name`) that the manifest allows today. `kept` is where what was read is
+    remembered, while it is open, for the next check that asks.
+    """
 
     name: str
     path: Path
     uri: str
     digest: str = ""
+    allow: frozenset[str] = frozenset()
+    kept: dict[str, object] = {}
+
+    def close(self) -> None:
+        """Forget what was read."""
+        self.kept.clear()
 
     def files(self) -> Iterator[File]:
         """Every file, sorted. What cannot be read safely is given with its problem, never left out.
@@ -65,7 +80,9 @@ def _walk(folder: Path, root: Path, uri: str, depth: int, count: list[int]) -> I
             return
         name = readable(entry.name)
         path, where = Path(entry.path), name if uri in (".", "") else f"{uri}/{name}"
-        if entry.is_dir(follow_symlinks=False):
+        if entry.name in _VERSION_CONTROL and entry.is_dir(follow_symlinks=False):
+            yield File(path, where, left_out="version control keeps its own files in it")
+        elif entry.is_dir(follow_symlinks=False):
             yield from _walk(path, root, where, depth + 1, count)
         else:
             yield File(path, where, _problem(entry, root))

@@ -25,7 +25,7 @@ class Verdict(StrEnum):
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Someone whose signed word may count. `keys` are public keys in text form, `ed25519:<base64>`."""
+    """Someone whose signed word may count. `keys` are public keys as text, `p256:<base64>` or `ed25519:…`."""
 
     name: str
     roles: tuple[str, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -169,15 +170,11 @@ def _distinct(findings: list[Finding]) -> tuple[Finding, ...]:
 
 def open_handle(task: Task, name: str, handles: Handles) -> Any:
     """The object a check examines. Opened once a worker and kept while its digest is asked for."""
-    subject = task.subjects[name]
-    root = Path(task.root)
-    if subject.kind is Kind.ARTIFACT:
-        return Artifact(name=subject.name, path=root / subject.uri, uri=subject.uri, digest=subject.digest)
     key = _key(task, name)
     if key not in handles:
         while len(handles) >= 6:
             handles.pop(next(iter(handles))).close()
-        handles[key] = _open(task, name, root)
+        handles[key] = _open(task, name, Path(task.root))
     return handles[key]
 
 
@@ -191,6 +188,12 @@ def _key(task: Task, name: str) -> tuple[str, bytes]:
 
 def _open(task: Task, name: str, root: Path) -> Any:
     subject = task.subjects[name]
+    if subject.kind is Kind.ARTIFACT:
+        from assay.formats.allowed import allowed
+
+        names, _ = allowed(subject, datetime.now(UTC).date())
+        path = root / subject.uri
+        return Artifact(name=subject.name, path=path, uri=subject.uri, digest=subject.digest, allow=names)
     if subject.kind is Kind.DATASET:
         from assay.adapters.tables import open_dataset
 

@@ -78,7 +78,8 @@ def _task(
     check = load(check_id)
     given = settings.parameters.get(check_id, {})
     if kind is Kind.ARTIFACT:
-        needed = {name: replace(subjects[name], kind=Kind.ARTIFACT, reads={}, options={})}
+        told = {k: v for k, v in subjects[name].options.items() if k in ("allow", "allow_until")}
+        needed = {name: replace(subjects[name], kind=Kind.ARTIFACT, reads={}, options=told)}
         contract = Contract()
     else:
         needed = _closure(name, subjects, check.spec.reads)

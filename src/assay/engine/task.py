@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -79,4 +80,7 @@ def cache_key(task: Task, spec: CheckSpec) -> str:
         "weak": task.weak_sandbox,
         "tool": tool_text(spec),
     }
+    if until := [str(s.options["allow_until"])[:10] for s in task.subjects.values() if s.options.get("allow_until")]:
+        today = datetime.now(UTC).date().isoformat()
+        facts["lapsed"] = [today > end for end in until]  # what is allowed no more is another question
     return digest_of(facts)

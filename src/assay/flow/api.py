@@ -41,12 +41,12 @@ def _framed(dossier: Dossier) -> str:
     return f'<iframe title="Assay" sandbox srcdoc="{escape(render_html(dossier))}" style="{style}"></iframe>'
 
 
-def scan(*paths: str | Path, only: tuple[str, ...] = (), seed: int = 0) -> Report:
+def scan(*paths: str | Path, only: tuple[str, ...] = (), full: bool = False, seed: int = 0) -> Report:
     """Examine files and folders without loading them. A file that cannot be read is an open outcome.
 
-    Raises UsageError when nothing is named.
+    `full` also hashes every file and compares every checksum. Raises UsageError when nothing is named.
     """
-    report = examine.scan([Path(p) for p in paths], Settings(only=only, seed=seed))
+    report = examine.scan([Path(p) for p in paths], Settings(only=only, seed=seed), full=full)
     return ShownReport(**asdict(report))
 
 

@@ -21,6 +21,7 @@ _STARTER = """\
   - findings: {severity: critical, unwaived_max: 0}
   - findings: {severity: high, unwaived_max: 0}
   - outcome: {check: "artifact.*", status: pass}
+  - outcome: {check: "supply.*", status: pass}
   - measure: {name: performance.recall, min: 0.50, bound: lower95}
   - measure: {name: performance.false_alarm_rate, max: 0.20, bound: upper95}
   - measure: {name: robustness.evasion.recall_under_attack, min: 0.30, bound: lower95}
@@ -34,6 +35,7 @@ _RULES = {
   - findings: {severity: high, unwaived_max: 0}
   - findings: {severity: medium, unwaived_max: 0}
   - outcome: {check: "artifact.*", status: pass}
+  - outcome: {check: "supply.*", status: pass}
   - measure: {name: performance.recall, min: 0.60, bound: lower95}
   - measure: {name: performance.false_alarm_rate, max: 0.20, bound: upper95}
   - measure: {name: robustness.evasion.recall_under_attack, min: 0.40, bound: lower95, max_age: 30d}

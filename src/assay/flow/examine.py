@@ -30,18 +30,29 @@ if TYPE_CHECKING:
 
 
 def scan(
-    paths: Iterable[Path], settings: Settings, *, clock: Clock = system_clock, progress: Progress = silent
+    paths: Iterable[Path],
+    settings: Settings,
+    *,
+    root: str = "",
+    full: bool = False,
+    clock: Clock = system_clock,
+    progress: Progress = silent,
 ) -> Report:
-    """Examine files and folders structurally: no manifest, no release, digests left null.
+    """Examine files and folders (below `root`, if given): no manifest, no release.
 
-    Raises UsageError when nothing is named; a file that cannot be read is an open outcome, not an error.
+    Structurally, with digests left null; `full` hashes every file and compares every checksum. Raises UsageError when
+    nothing is named, InputError when `full` cannot hash; a file that cannot be read is otherwise an open outcome.
     """
     start, began = clock(), time.perf_counter()
     subjects = {name: Subject(name=name, kind=Kind.ARTIFACT, uri=name) for name in map(_name, paths)}
     if not subjects:
         raise UsageError("nothing to scan", fix="name a file or a folder")
+    if full:
+        from assay.attest.files import digest_path
+
+        subjects = {n: replace(s, digest=digest_path(Path(root) / s.uri)) for n, s in subjects.items()}
     asked = [(Kind.ARTIFACT, name) for name in subjects]
-    tasks = plan(subjects, asked, "", Contract(), settings)
+    tasks = plan(subjects, asked, root, Contract(), settings)
     ran = run(tasks, None, lambda: pool_for(tasks, settings), progress)
     return report_of(ran, tuple(subjects.values()), None, None, settings, start, began)
 

@@ -10,13 +10,13 @@ from msgspec.structs import replace
 
 from assay.attest import statement as st
 from assay.attest.files import FileDigest, root_digest
-from assay.attest.signature import Moment
+from assay.attest.signature import ALONE, GIT_PATHS, Claim, claim_of
 from assay.core.canonical import short
 from assay.core.decision import Approval, ApprovalFact, Facts, OutcomeFact, Signer, Waiver, WaiverFact
 from assay.core.dossier import SignedMaterial, Vouch
 from assay.core.errors import VerificationError
 from assay.core.finding import Outcome, Status
-from assay.core.release import SHIPPED, Release, Role, differences, paths_of
+from assay.core.release import SHIPPED, Material, Release, Role, differences, paths_of
 from assay.core.report import Report
 from assay.core.subject import Kind
 from assay.engine.registry import check_ids, load, resolve_parameters
@@ -54,11 +54,6 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True):
     bundles: tuple[Bundle, ...]
     signatures: tuple[SignedMaterial, ...]
     vouches: tuple[Vouch, ...]
-
-
-class _SignatureMark(msgspec.Struct, frozen=True, kw_only=True):
-    root: str
-    signed_at: Moment
 
 
 def expected_for(release: Release, reports: Iterable[Report] = ()) -> dict[str, tuple[str, ...]]:
@@ -113,17 +108,17 @@ def join(papers: Iterable[Paper], erased: tuple[str, ...] = ()) -> Joined:
     release = bundles[0].report.body.release
     assert release is not None
     vouched = tuple(_vouched(bundles))
-    signatures = tuple(_signatures(papers, release))
-    model = {m.name for m in release.materials if m.role is Role.MODEL}
-    authors = {s.key: s for p in papers for s in [p.signer] if p.kind == st.SIGNATURE}
-    signed_model = {s.key for s in signatures if s.material in model}
+    signed = tuple((p, claim_of(p.statement, where=p.uri)) for p in papers if p.kind == st.SIGNATURE)
+    signatures = tuple(_signatures(signed, release))
+    model = tuple(m for m in release.materials if m.role is Role.MODEL)
+    authors = {p.signer.key: p.signer for p, claim in signed if any(_covers(claim, m) for m in model)}
     facts = replace(
         facts_of(release, vouched, (b.report for b in bundles)),
         approvals=tuple(
             ApprovalFact(approval=_word(p, Approval), signer=p.signer) for p in papers if p.kind == st.APPROVAL
         ),
         waivers=tuple(WaiverFact(waiver=_word(p, Waiver), signer=p.signer) for p in papers if p.kind == st.WAIVER),
-        authors=tuple(a for key, a in authors.items() if key in signed_model),
+        authors=tuple(authors.values()),
         conflicts=tuple(_conflicts(bundles, release)),
         erased=erased,
     )
@@ -196,15 +191,23 @@ def _vouched(bundles: tuple[Bundle, ...]) -> Iterable[OutcomeFact]:
             yield OutcomeFact(outcome=outcome, signer=bundle.signer, at=at, bundle=bundle.digest)
 
 
-def _signatures(papers: tuple[Paper, ...], release: Release) -> Iterable[SignedMaterial]:
-    for paper in (p for p in papers if p.kind == st.SIGNATURE):
-        mark = paper.statement.read(_SignatureMark, where=paper.uri)
-        signed = {s.digest["sha256"] for s in paper.statement.subject if "sha256" in s.digest} | {mark.root}
+def _signatures(signed: Iterable[tuple[Paper, Claim]], release: Release) -> Iterable[SignedMaterial]:
+    """Who signed which material, and when; another tool's signature says no time, and is not listed."""
+    for paper, claim in signed:
         for material in release.materials:
-            if material.digest.removeprefix("sha256:") in signed:
+            if claim.signed_at is not None and _covers(claim, material):
                 yield SignedMaterial(
-                    material=material.name, person=paper.signer.person, key=paper.signer.key, at=mark.signed_at
+                    material=material.name, person=paper.signer.person, key=paper.signer.key, at=claim.signed_at
                 )
+
+
+def _covers(claim: Claim, material: Material) -> bool:
+    """Whether every file of a material was signed, by its name inside a folder; git's own files never are."""
+    if not material.files:
+        return material.digest.removeprefix("sha256:") in {f.sha256 for f in claim.files}
+    inside = {n: hex_ for n, hex_ in material.files.items() if n.split("/")[0] not in GIT_PATHS}
+    signed = {f.name: f.sha256 for f in claim.files if f.name != ALONE}
+    return bool(inside) and inside.items() <= signed.items()
 
 
 def _conflicts(bundles: tuple[Bundle, ...], release: Release) -> Iterable[str]:

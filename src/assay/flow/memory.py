@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from assay.attest import dsse
+from assay.attest import bundle, dsse
 from assay.attest.keys import PublicKey
 from assay.attest.statement import APPROVAL, SIGNATURE
 from assay.config.policy_file import Policy
@@ -159,7 +159,8 @@ def opened(book: Ledger, entry: Entry) -> Any:
     """
     payload = book.payload(entry)
     with suppress(VerificationError):
-        payload = dsse.unverified(payload, where=f"ledger entry {entry.index}")
+        reader = bundle if bundle.is_bundle(payload) else dsse
+        payload = reader.unverified(payload, where=f"ledger entry {entry.index}")
     with suppress(msgspec.DecodeError, ValueError, RecursionError):
         return msgspec.json.decode(payload)
     return payload.decode("utf-8", "backslashreplace")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import msgspec
 
+from assay.attest import bundle
 from assay.attest import statement as st
 from assay.attest.keys import PrivateKey, PublicKey
-from assay.attest.signature import read_signature
+from assay.attest.signature import read_signature, signature_path
 from assay.config.policy_file import Policy, policy_from, roster_from
 from assay.config.strict_yaml import parse, read_text
 from assay.core.canonical import digest_bytes
@@ -137,7 +138,7 @@ def trusted_roster(path: Path, owner: PublicKey) -> Roster:
 
 def _owned(path: Path, owner: PublicKey, kind: str) -> bytes:
     data = read_text(path)
-    signed = st.verify(read_signature(path), [owner], kind, where=f"{path}.assay.sig")
+    signed = st.verify(read_signature(path), [owner], kind, where=str(signature_path(path)))
     promised = {s.digest.get("sha256", "") for s in signed.statement.subject}
     if digest_bytes(data).removeprefix("sha256:") not in promised or len(promised) != 1:
         raise VerificationError("was changed after its owner signed it", where=str(path), fix="have it signed again")
@@ -149,7 +150,7 @@ class People:
 
     def __init__(self, roster: Roster, now: datetime) -> None:
         self._by_key: dict[str, tuple[Person, PublicKey]] = {}
-        self._roster, self._now = roster, now
+        self._roster, self.now = roster, now
         for person in roster.people:
             for text in person.keys:
                 key = PublicKey.from_text(text)
@@ -165,8 +166,8 @@ class People:
         """By role, the names of those who are on the roster now."""
         found: dict[str, tuple[str, ...]] = {}
         for person in self._roster.people:
-            begun = person.valid_from is None or self._now >= person.valid_from
-            if begun and (person.valid_until is None or self._now < person.valid_until):
+            begun = person.valid_from is None or self.now >= person.valid_from
+            if begun and (person.valid_until is None or self.now < person.valid_until):
                 for role in person.roles:
                     found[role] = (*found.get(role, ()), person.name)
         return found
@@ -180,15 +181,21 @@ class People:
         person, key = self._by_key[key_ids[0]]
         if key.text in person.revoked_keys:
             raise VerificationError(f"the key of {person.name} was revoked", where=where, fix="sign with a valid key")
-        if person.valid_from is not None and self._now < person.valid_from:
+        if person.valid_from is not None and self.now < person.valid_from:
             raise VerificationError(f"{person.name} is not on the roster yet", where=where)
-        if person.valid_until is not None and self._now >= person.valid_until:
+        if person.valid_until is not None and self.now >= person.valid_until:
             raise VerificationError(f"{person.name} is no longer on the roster", where=where)
         return Signer(person=person.name, key=key.id, roles=person.roles)
 
 
 def kind_of(envelope: bytes, where: str) -> str:
-    """The predicate type that an envelope claims, before any signature is checked. Raises VerificationError."""
+    """The predicate type that an envelope claims, before any signature is checked. Raises VerificationError.
+
+    A model's signature is of one kind, in whichever version of its format it is written.
+    """
+    if bundle.is_bundle(envelope):
+        kind = bundle.claimed(envelope, where=where).predicate_type
+        return st.SIGNATURE if kind == st.SIGNATURE_OLD else kind
     try:
         return st.claimed(envelope, where=where).predicate_type
     except VerificationError as error:
@@ -207,16 +214,25 @@ def paper_from(envelope: bytes, where: str, people: People) -> Paper:
     if kind not in (st.EVIDENCE, st.APPROVAL, st.WAIVER, st.SIGNATURE):
         raise VerificationError(f"is a {kind[:60]}, which is no evidence", where=where, fix="give it elsewhere")
     try:
-        signed = st.verify(envelope, people.keys, kind, where=where)
+        statement, key_ids = _verified(envelope, kind, people, where)
     except VerificationError as error:
         fix = error.fix or "ask who signed it, and whether the roster names their key"
         raise VerificationError(error.what, where=error.where or where, fix=fix) from None
-    signer = people.signer(signed.key_ids, where)
+    signer = people.signer(key_ids, where)
     return Paper(
         kind=kind,
         uri=where,
         envelope=envelope,
         digest=digest_bytes(envelope),
         signer=signer,
-        statement=signed.statement,
+        statement=statement,
     )
+
+
+def _verified(envelope: bytes, kind: str, people: People, where: str) -> tuple[st.Statement, tuple[str, ...]]:
+    """The statement, and the ids of the roster's keys that signed it. A model's signature is a bundle, and no other."""
+    if kind == st.SIGNATURE:
+        opened = bundle.verify(envelope, people.keys, people.now, where=where)
+        return opened.statement, (opened.key_id,)
+    signed = st.verify(envelope, people.keys, kind, where=where)
+    return signed.statement, signed.key_ids

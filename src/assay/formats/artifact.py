@@ -1,34 +1,40 @@
-"""One call that says what an artifact is and what loading it would import and call; nothing of it is executed."""
+"""One call that says what a file is, what loading it would do and what of it was not read; nothing is executed."""
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 import msgspec
+from msgspec import structs
 
 from assay.core.errors import InputError, os_words
+from assay.core.finding import Json, Severity
 from assay.formats import sniff
-from assay.formats.archives.inflate import READABLE, Inflated
-from assay.formats.containers import Member, tar_members, zip_members
 from assay.formats.models import npy
 from assay.formats.pickle.facts import Ending, GlobalFact, PickleFacts
 from assay.formats.pickle.stream import read_pickles
-from assay.formats.reading import Limits
+from assay.formats.readers import reader_of
+from assay.formats.reading import Gap, Limits, Note, Topic
 from assay.formats.sniff import Format
-from assay.formats.texts.source_code import is_source_code
 
-ZIP_TAIL = 1 << 16
+if TYPE_CHECKING:
+    from assay.formats.archives.member import Archive
+
+_PACKED = (".gz", ".bz2", ".xz", ".lzma", ".lz4", ".zst", ".z")
+_PICKLE = frozenset({Topic.PICKLE, Topic.FORMAT})
+_FORMAT = frozenset({Topic.FORMAT})
 
 
 class ArtifactFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What an artifact holds, as far as it could be read.
+    """What a file holds, as far as it could be read.
 
     `size` in bytes; `streams` are the pickles found, with `where` naming the member; `members` are the names read
-    inside containers; `trailing` counts bytes after pickles that belong to none. `complete` is False where anything
-    was left unread, and `reasons` say what. Of text inside containers `code` says what is or names code, `unjudged`
-    what could not be judged; neither bears on the pickles.
+    inside containers; `trailing` counts bytes after pickles that belong to none. `notes` are what its readers saw,
+    `gaps` what was left unread, `asked` the questions that were looked for in it; `measured` are facts by member ("" is
+    the file itself).
     """
 
     format: Format
@@ -36,10 +42,20 @@ class ArtifactFacts(msgspec.Struct, frozen=True, kw_only=True):
     streams: tuple[PickleFacts, ...] = ()
     members: tuple[str, ...] = ()
     trailing: int = 0
-    code: tuple[str, ...] = ()
-    unjudged: tuple[str, ...] = ()
-    complete: bool = True
-    reasons: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    asked: frozenset[Topic] = frozenset()
+    measured: dict[str, dict[str, Json]] = {}
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why its pickles may not all have been read."""
+        return tuple(dict.fromkeys(gap.reason for gap in self.gaps if Topic.PICKLE in gap.topics))
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of its pickles were read to their end."""
+        return not self.reasons
 
     def globals(self) -> Iterator[tuple[PickleFacts, GlobalFact]]:
         """Every name in every pickle, nested ones included, with the pickle that holds it."""
@@ -53,7 +69,7 @@ class ArtifactFacts(msgspec.Struct, frozen=True, kw_only=True):
 def examine(
     source: str | os.PathLike[str] | IO[bytes], *, name: str | None = None, limits: Limits | None = None
 ) -> ArtifactFacts:
-    """Read an artifact (a path, or a seekable binary file) structurally; its content is never loaded.
+    """Read a file (a path, or a seekable binary file) structurally; its content is never loaded.
 
     `name` stands in for the file's name when the format is judged. Raises InputError where the file cannot be
     opened; whatever the bytes hold ends in facts.
@@ -77,16 +93,16 @@ def safe_to_load(facts: ArtifactFacts, allow: frozenset[str] = frozenset()) -> l
     are never allowed.
     """
     refusals = [f"not read to the end: {reason}" for reason in facts.reasons]
-    if not facts.complete and not refusals:
-        refusals.append("not read to the end")
     for stream, fact in facts.globals():
-        refused = fact.tier != "safe" and (
-            fact.qualified not in allow or fact.tier == "unresolvable" or "patched" in fact.uses
-        )
-        if refused:
+        if fact.tier != "safe" and not may_load(fact, allow):
             where = f" in {stream.where}" if stream.where else ""
             refusals.append(f"{fact.qualified} at byte {fact.offset}{where} is {fact.tier}: {fact.why}")
     return refusals
+
+
+def may_load(fact: GlobalFact, allow: frozenset[str]) -> bool:
+    """Whether a name is among those allowed, and of a kind that can be: not made at load time, not changed itself."""
+    return fact.qualified in allow and fact.tier != "unresolvable" and "patched" not in fact.uses
 
 
 class _Examination:
@@ -96,35 +112,43 @@ class _Examination:
         self.limits = limits
         self.streams: list[PickleFacts] = []
         self.members: list[str] = []
-        self.reasons: list[str] = []
-        self.code: list[str] = []
-        self.unjudged: list[str] = []
+        self.notes: list[Note] = []
+        self.gaps: list[Gap] = []
+        self.asked: set[Topic] = {Topic.FORMAT}
+        self.measured: dict[str, dict[str, Json]] = {}
+        self.unknown: list[str] = []
         self.trailing = 0
 
     def whole(self, file: IO[bytes], name: str) -> ArtifactFacts:
         size = file.seek(0, 2)
         found = self._look(file, name, "", 0)
-        if found.name not in ("zip", "torch-zip", "npz") and self._ends_as_zip(file, size):
-            self._guarded(zip_members(file, self.limits), "", 0)
+        self._otherwise(file, found, name, size)
         for stream in self.streams:
             for reason in dict.fromkeys(_why_incomplete(stream)):
-                self._note(reason, stream.where)
+                self._gap(reason, stream.where, _PICKLE)
         return ArtifactFacts(
             format=found, size=size, streams=tuple(self.streams), members=tuple(self.members), trailing=self.trailing,
-            code=tuple(self.code), unjudged=tuple(self.unjudged),
-            complete=not self.reasons, reasons=tuple(dict.fromkeys(self.reasons)),
+            notes=tuple(self.notes), gaps=tuple(dict.fromkeys(self.gaps)), asked=frozenset(self.asked),
+            measured=self.measured,
         )  # fmt: skip
 
-    def _note(self, reason: str, where: str) -> None:
-        self.reasons.append(f"{where}: {reason}" if where else reason)
+    def _otherwise(self, file: IO[bytes], found: Format, name: str, size: int) -> None:
+        """Read it once more as what another loader would take it for: a file may begin as one thing and end as one."""
+        for other in sniff.alternatives(file, found, size):
+            self._look(file, name, f"(as {other.name})", 0, other)
 
-    def _look(self, file: IO[bytes], name: str, where: str, depth: int) -> Format:
+    def _gap(self, reason: str, where: str, topics: frozenset[Topic] = frozenset(Topic)) -> None:
+        self.gaps.append(Gap(f"{where}: {reason}" if where else reason, topics))
+
+    def _look(self, file: IO[bytes], name: str, where: str, depth: int, known: Format | None = None) -> Format:
         """Sniff a file and read what lies in it; how it is called in reasons and streams is `where`."""
+        found = known or sniff.OTHER
         try:
-            return self._read(file, sniff.sniff(file, name=name), name, where, depth)
+            found = known or sniff.sniff(file, name=name)
+            return self._read(file, found, name, where, depth)
         except (OSError, EOFError, ValueError) as error:
-            self._note(f"cannot be read: {error}", where)
-            return sniff.OTHER
+            self._gap(f"cannot be read: {error}", where)
+            return found
 
     def _read(self, file: IO[bytes], found: Format, name: str, where: str, depth: int) -> Format:
         if found.name == "pickle":
@@ -132,46 +156,82 @@ class _Examination:
             self._pickles(file, where, 0, depth)
             if depth and "." not in os.path.basename(name) and _by_chance(self.streams[before:]):
                 del self.streams[before:]
+                self.unknown.append(where)
                 return sniff.OTHER
+        elif found.name == "text" and depth and sniff.is_torchscript(name):
+            self._by_reader(file, sniff.TORCHSCRIPT, name, where, depth)
         elif found.name == "npy":
             return self._npy(file, where, depth)
         elif found.container and depth >= self.limits.max_nesting:
-            self._note(f"a {found.name} nested more than {self.limits.max_nesting} deep was not read", where)
+            self._gap(f"a {found.name} nested more than {self.limits.max_nesting} deep was not read", where)
         elif found.name == "zip":
-            before = len(self.members)
-            self._guarded(zip_members(file, self.limits), where, depth)
-            return _zip_kind(self.members[before:], bool(self.streams))
+            return self._zip(file, where, depth)
         elif found.name == "tar":
-            self._guarded(tar_members(file, self.limits), where, depth)
-        elif found.name == "hdf5" and depth:
-            self._note("what an HDF5 file holds is not read by this version", where)
-        elif found.name in ("text", "json") and depth:
-            self._text(file, name, where)
-        elif found.name in READABLE:
+            from assay.formats.archives.tar_reader import TarArchive  # what opens archives is not needed for a pickle
+
+            self._archive(TarArchive(file, self.limits), where, depth)
+        elif found.name == "7z":
+            from assay.formats.archives.sevenzip import SevenZipArchive
+
+            self._archive(SevenZipArchive(file, self.limits), where, depth)
+        elif found.name in sniff.COMPRESSED:
             self._inflated(file, found, name, where, depth)
         elif found.container:
-            self._note(f"{found.name} cannot be read by this version", where)
+            self._gap(f"{found.name} cannot be read by this version", where)
+        elif found.name in ("other", "empty"):
+            if depth and found.name == "other":
+                self.unknown.append(where)
+        elif found.name == "data":
+            pass  # pictures, sounds and raw numbers, of which no loader runs anything
+        elif not self._by_reader(file, found, name, where, depth):
+            topics = frozenset({Topic.FORMAT, Topic.REMOTE_CODE}) if found.loads_code else frozenset(Topic)
+            self._gap(f"is a {found.name} file, which this version only recognises and does not read", where, topics)
+        elif (model := sniff.also(file, found, name)) is not None:
+            self._by_reader(file, model, name, where, depth)
         return found
 
-    def _text(self, file: IO[bytes], name: str, where: str) -> None:
-        """Text in a container; source code is told by its name, from `members`."""
-        from assay.formats.inert import probe_text  # what reads text is not needed for a pickle
-
-        if is_source_code(name):
-            return
+    def _by_reader(self, file: IO[bytes], found: Format, name: str, where: str, depth: int) -> bool:
+        """Have the format's own reader say what it sees; False where there is none."""
+        row = reader_of(found.name)
+        if row is None:
+            return False
+        self.asked |= row.topics
         file.seek(0)
-        said = probe_text(file, name)
-        if said.code:
-            self.code.append(f"{where} {said.code}")
-        if said.unread:
-            self.unjudged.append(f"{where} {said.unread}")
+        try:
+            reading = row.load()(file, name, self.limits)
+        except (OSError, EOFError, ValueError, RecursionError) as error:
+            self._gap(f"is a {found.name} file that cannot be read: {error}", where, row.topics | _FORMAT)
+            return True
+        self.asked |= reading.asks
+        self.notes += [_within(note, where) for note in reading.notes]
+        for reason in reading.gaps:
+            self._gap(reason, where, row.topics | reading.asks | _FORMAT)
+        if reading.measured:
+            self.measured[where] = reading.measured
+        for part in reading.parts:
+            inner = f"{where}!{part.name}" if where else part.name
+            self._look(cast(IO[bytes], io.BytesIO(part.data)), "", inner, depth + 1)
+        return True
+
+    def _zip(self, file: IO[bytes], where: str, depth: int) -> Format:
+        members, unknown = len(self.members), len(self.unknown)
+        from assay.formats.archives.zip_reader import ZipArchive
+
+        self._archive(ZipArchive(file, self.limits, check_all=self.limits.check_all), where, depth)
+        kind = _zip_kind([m.removeprefix(f"{where}!") for m in self.members[members:]], bool(self.streams))
+        if kind.name == "torch-zip":  # tensors are raw bytes there
+            self.unknown[unknown:] = [m for m in self.unknown[unknown:] if "/data/" not in m]
+        for member in self.unknown[unknown:]:
+            self._gap("is of no known format", member, _FORMAT)
+        return kind
 
     def _pickles(self, file: IO[bytes], where: str, start: int, depth: int) -> None:
+        self.asked.add(Topic.PICKLE)
         stream = read_pickles(file, self.limits, where=where, depth=depth, start=start)
         self.streams += stream.pickles
         self.trailing += stream.trailing
         for reason in stream.reasons:
-            self._note(reason, where)
+            self._gap(reason, where, _PICKLE)
 
     def _npy(self, file: IO[bytes], where: str, depth: int) -> Format:
         file.seek(0)
@@ -179,43 +239,50 @@ class _Examination:
         if header.has_objects:
             self._pickles(file, where, header.data_at, depth)
             return sniff.NPY_OBJECTS
-        if (
-            header.size is not None
-            and file.seek(header.data_at + max(0, header.size - 1))
-            and header.size
-            and not file.read(1)
-        ):
-            self._note("holds less data than its header says", where)
+        if header.size:
+            file.seek(header.data_at + header.size - 1)
+            if not file.read(1):
+                self._gap("holds less data than its header says", where, _PICKLE)
         return sniff.NPY
 
     def _inflated(self, file: IO[bytes], found: Format, name: str, where: str, depth: int) -> None:
-        inner = Inflated(file, found.name, self.limits.max_unpacked)
-        stem = name.rpartition(".")[0] if name.lower().endswith((".gz", ".bz2", ".xz", ".lzma", ".z")) else name
-        self._look(cast(IO[bytes], inner), stem, f"{where}!{found.name}" if where else found.name, depth + 1)
+        from assay.formats.archives.inflate import Inflated
 
-    def _members(self, members: Iterator[Member], where: str, depth: int) -> None:
-        for member in members:
-            inner = f"{where}!{member.name}" if where else member.name
-            self.members.append(inner)
-            if member.problem:
-                self._note(member.problem, inner)
-            elif member.file is not None:
-                with member.file:
-                    self._look(member.file, member.name, inner, depth + 1)
+        self.asked.add(Topic.ARCHIVE)
+        inner = Inflated(file, found.name, self.limits)
+        stem = name.rpartition(".")[0] if name.lower().endswith(_PACKED) else name
+        inside = f"{where}!{found.name}" if where else found.name
+        self._look(cast(IO[bytes], inner), stem, inside, depth + 1)
+        if inner.broken:
+            self._gap(f"cannot be unpacked to its end: {inner.broken}", where)
+        if inner.trailing:
+            self.notes.append(
+                Note(topic=Topic.ARCHIVE, message=f"has {inner.trailing} bytes behind the {found.name} stream",
+                     severity=Severity.MEDIUM, key=f"trailing {found.name}", where=where)
+            )  # fmt: skip
 
-    def _guarded(self, members: Iterator[Member], where: str, depth: int) -> None:
+    def _archive(self, archive: Archive, where: str, depth: int) -> None:
+        """Look at every member, and take over what the archive says of itself."""
+        self.asked.add(Topic.ARCHIVE)
         try:
-            self._members(members, where, depth)
-        except (OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
-            self._note(f"the container cannot be read on: {error}", where)
+            for member in archive.members():
+                inner = f"{where}!{member.name}" if where else member.name
+                self.members.append(inner)
+                if member.problem:
+                    self._gap(member.problem, inner)
+                elif member.file is not None:
+                    with member.file:
+                        self._look(member.file, member.name, inner, depth + 1)
+        except (OSError, EOFError, ValueError) as error:
+            self._gap(f"the container cannot be read on: {error}", where)
+        self.notes += [_within(note, where) for note in archive.notes]
+        for gap in archive.gaps:
+            self._gap(gap, where)
 
-    @staticmethod
-    def _ends_as_zip(file: IO[bytes], size: int) -> bool:
-        """Whether a file that begins as something else also ends as a zip archive, which zip readers would open."""
-        file.seek(max(0, size - ZIP_TAIL - 22))
-        tail = file.read(ZIP_TAIL + 22)
-        at = tail.rfind(b"PK\x05\x06")
-        return at >= 0 and len(tail) - at >= 22 and b"PK\x01\x02" in tail
+
+def _within(note: Note, where: str) -> Note:
+    """A note of a part, as one of the whole."""
+    return structs.replace(note, where="!".join(filter(None, (where, note.where)))) if where else note
 
 
 def _zip_kind(members: list[str], has_pickles: bool) -> Format:
@@ -224,8 +291,8 @@ def _zip_kind(members: list[str], has_pickles: bool) -> Format:
     if any(member.endswith(("/data.pkl", "/constants.pkl")) or member == "data.pkl" for member in members):
         return sniff.TORCH_ZIP
     if members and all(member.endswith(".npy") for member in members):
-        return msgspec.structs.replace(sniff.NPZ, loads_code=has_pickles)
-    return msgspec.structs.replace(sniff.ZIP, loads_code=has_pickles)
+        return structs.replace(sniff.NPZ, loads_code=has_pickles)
+    return structs.replace(sniff.ZIP, loads_code=has_pickles)
 
 
 def _why_incomplete(stream: PickleFacts) -> Iterator[str]:

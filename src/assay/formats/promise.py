@@ -22,7 +22,8 @@ _PROMISED: dict[str, frozenset[str]] = {
     ".npz": frozenset({"npz", "zip"}),
     ".parquet": frozenset({"parquet"}),
     **dict.fromkeys((".arrow", ".arrows", ".feather"), _ARROW),
-    **dict.fromkeys((".pt", ".pth", ".ckpt"), _TORCH),
+    **dict.fromkeys((".pt", ".ckpt"), _TORCH),
+    ".pth": _TORCH | {"text"},  # Python's path files have that name too, and are read as such
     **dict.fromkeys((".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".sav"), _PICKLE),
     **dict.fromkeys((".zip", ".whl", ".egg", ".mar", ".xlsx"), frozenset({"zip", "torch-zip", "npz"})),
     ".tar": frozenset({"tar"}),
@@ -38,10 +39,13 @@ _PROMISED: dict[str, frozenset[str]] = {
     **dict.fromkeys((".csv", ".tsv", ".txt", ".md", ".rst", ".xml", ".html", ".pmml", ".pbtxt"), _TEXT),
     # What a loader reads as configuration in any encoding, and what is not UTF-8 was not read here.
     **dict.fromkeys((".json", ".jsonl", ".yaml", ".yml", ".toml", ".ini", ".cfg"), _CONFIG),
+    ".pb": frozenset({"tf-graph", "keras-metadata", "tf-checkpoint", "onnx"}),
+    ".tflite": frozenset({"tflite"}),
+    ".ubj": frozenset({"xgboost"}),
+    ".cbm": frozenset({"catboost"}),
+    ".msgpack": frozenset({"flax-msgpack"}),
     # Models in formats that have no mark to know them by here; nothing that is known is right under these names.
-    **dict.fromkeys(
-        (".pb", ".tflite", ".ubj", ".cbm", ".mlmodel", ".engine", ".plan", ".trt", ".msgpack"), frozenset()
-    ),
+    **dict.fromkeys((".mlmodel", ".engine", ".plan", ".trt"), frozenset()),
 }
 
 

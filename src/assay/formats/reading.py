@@ -15,7 +15,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of one examination; passing one gives `complete=False` with a reason, never a hang.
 
     Bytes count what is interpreted or decompressed, not what a container skips. `deadline` is a moment on `clock`,
-    which is called every few thousand opcodes and returns seconds.
+    which is called every few thousand opcodes and returns seconds. `check_all` compares every checksum, also of what
+    need not be interpreted.
     """
 
     max_bytes: int = 8 << 30
@@ -25,6 +26,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_nesting: int = 3
     max_members: int = 10_000
     max_unpacked: int = 8 << 30
+    check_all: bool = False
     clock: Callable[[], float] | None = None
     deadline: float = 0.0
 
@@ -34,8 +36,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Topic(StrEnum):
-    """Which question a note answers; one check reports each."""
+    """Which question a note answers; one check reports each. FORMAT stands for what a file is at all."""
 
+    FORMAT = "format"
+    PICKLE = "pickle"
     ARCHIVE = "archive"
     MODEL_CODE = "model-code"
     SOURCE_CODE = "source-code"
@@ -66,16 +70,33 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     fix: str = ""
 
 
+class Gap(msgspec.Struct, frozen=True, gc=False):
+    """What could not be read, in words that go on where the file's name ends; `topics` are the questions left open."""
+
+    reason: str
+    topics: frozenset[Topic] = frozenset(Topic)
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Bytes inside a file that some loader would open as a file of their own, and what they are called there."""
+
+    name: str
+    data: bytes
+
+
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """All that a reader says of one file.
 
     `gaps` are what it could not read, in words that go on where the file's name ends ("is torn: …"): the questions it
     should have answered stay open. `measured` are facts read from the bytes (format version, tensors, operators).
+    `asks` are the questions it looked for, where that depends on the file; `parts` are looked at as files themselves.
     """
 
     notes: tuple[Note, ...] = ()
     gaps: tuple[str, ...] = ()
     measured: dict[str, Json] = {}
+    asks: frozenset[Topic] = frozenset()
+    parts: tuple[Part, ...] = ()
 
 
 Reader = Callable[[IO[bytes], str, Limits], Reading]

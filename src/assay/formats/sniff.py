@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import IO
 
 import msgspec
 
+from assay.formats.archives.tar_header import looks_like_tar
 from assay.formats.pickle.stream import plausible
 from assay.formats.promise import suffix_of
 
 HEAD_BYTES = 1 << 12
-_TAR_MAGIC_AT = 257
+_BLOCK = 512
+_ZIP_TAIL = (1 << 16) + 22
+_HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 
 
 class Format(msgspec.Struct, frozen=True):
@@ -34,6 +39,11 @@ COMPRESSED = {
 SEVEN_ZIP = Format("7z", container=True)
 HDF5 = Format("hdf5", loads_code=True)
 KERAS_ZIP = Format("keras-zip", loads_code=True, container=True)
+TORCHSCRIPT = Format("torchscript")
+NATIVE = Format("native", loads_code=True)
+BYTECODE = Format("python-bytecode", loads_code=True)
+R_DATA = Format("r-data", loads_code=True)
+DATA = Format("data")
 EMPTY = Format("empty")
 TEXT = Format("text")
 OTHER = Format("other")
@@ -42,7 +52,7 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"PK\x03\x04", ZIP),
     (b"PK\x05\x06", ZIP),
     (b"\x93NUMPY", NPY),
-    (b"\x89HDF\r\n\x1a\n", HDF5),
+    (_HDF5_MARK, HDF5),
     (b"GGUF", Format("gguf")),
     (b"7z\xbc\xaf\x27\x1c", SEVEN_ZIP),
     (b"PAR1", Format("parquet")),
@@ -53,14 +63,28 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"\xfd7zXZ\0", COMPRESSED["xz"]),
     (b"\x5d\0\0", COMPRESSED["lzma"]),
     (b"\x04\x22\x4d\x18", COMPRESSED["lz4"]),
+    (b"\x02\x21\x4c\x18", COMPRESSED["lz4"]),
     (b"\x28\xb5\x2f\xfd", COMPRESSED["zstd"]),
     (b"ZF", COMPRESSED["joblib-zfile"]),
+    *((mark, NATIVE) for mark in (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xca\xfe\xba\xbe", b"\0asm")),
+    *((mark, R_DATA) for mark in (b"RDX2\n", b"RDX3\n", b"X\n\0\0\0\2", b"X\n\0\0\0\3")),
+    *(
+        (mark, DATA)
+        for mark in (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"%PDF-", b"OggS", b"ID3")
+    ),
+    *(
+        (mark, DATA)
+        for mark in (b"fLaC", b"wOFF", b"wOF2", b"\0\1\0\0\0", b"OTTO", b"II*\0", b"MM\0*", b"SQLite format 3\0")
+    ),
 )
+_RIFF = frozenset({b"WEBP", b"WAVE", b"AVI "})
 
 _SURE_SUFFIXES = (".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle")
+_CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\v\f\r\x1b")  # which small binary files have, and texts rarely
+# TensorFlow's variables: raw numbers, which their index beside them tells how to read.
+_VARIABLES = re.compile(r"\.data-\d{5}-of-\d{5}\Z")
 _ARROW_SUFFIXES = (".arrow", ".arrows", ".feather")
 _ARROW_STREAM = b"\xff\xff\xff\xff"
-_ONNX_SECOND_FIELDS = frozenset({0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72})
 
 
 def sniff(file: IO[bytes], *, name: str = "") -> Format:
@@ -83,27 +107,89 @@ def sniff(file: IO[bytes], *, name: str = "") -> Format:
         return found
     if suffix in _SURE_SUFFIXES:
         return PICKLE
-    if _is_text(head):
+    text = _is_text(head)
+    if text and not _CONTROLS.intersection(head):
         return Format("json") if head[:1] in b"{[" else TEXT
-    if suffix == ".onnx":
-        return Format("onnx")
+    if suffix in (".pyc", ".pyo") and head[2:4] == b"\r\n":
+        return BYTECODE
     if suffix in _ARROW_SUFFIXES and head.startswith(_ARROW_STREAM):
         return Format("arrow")
-    return PICKLE if suffix in (".pt", ".pth", ".ckpt") else OTHER
+    from assay.formats.models.recognise import recognise  # a dozen formats, not needed for those with a mark
+
+    known = recognise(head, name)
+    if known:
+        return Format(known)
+    if suffix in (".pt", ".pth", ".ckpt"):
+        return PICKLE
+    if _VARIABLES.search(name):
+        return DATA
+    return TEXT if text else OTHER
+
+
+def also(file: IO[bytes], found: Format, name: str) -> Format | None:
+    """The model format that a file of text is besides, whose own reader must see it too."""
+    if found.name not in ("text", "json") or not suffix_of(name).startswith((".json", ".model", ".pb", ".proto")):
+        return None
+    from assay.formats.models.recognise import recognise_text
+
+    file.seek(0)
+    known = recognise_text(file.read(HEAD_BYTES), name)
+    return Format(known) if known else None
+
+
+def is_torchscript(name: str) -> bool:
+    """Whether a member of a zip archive is TorchScript's code, which no Python interpreter reads."""
+    return "/code/" in f"/{name}" and name.endswith(".py")
+
+
+def alternatives(file: IO[bytes], found: Format, size: int) -> list[Format]:
+    """What else other loaders would take the file for: a zip archive at its end, a tar, HDF5 behind other bytes."""
+    others = []
+    if found.name != "zip" and "zip" not in found.name and found.name != "npz" and _ends_as_zip(file, size):
+        others.append(ZIP)
+    if found.name != "tar" and size >= _BLOCK:
+        file.seek(0)
+        if looks_like_tar(file.read(_BLOCK)):
+            others.append(TAR)
+    if found.name != "hdf5" and any(_at(file, place, 8) == _HDF5_MARK for place in _hdf5_places(size)):
+        others.append(HDF5)
+    return others
+
+
+def _at(file: IO[bytes], place: int, count: int) -> bytes:
+    file.seek(place)
+    return file.read(count)
+
+
+def _hdf5_places(size: int) -> Iterator[int]:
+    """Where HDF5 looks for its superblock: at 0, 512, and every double of that (HDF5 File Format, II.A)."""
+    place = 512
+    while place < size:
+        yield place
+        place *= 2
+
+
+def _ends_as_zip(file: IO[bytes], size: int) -> bool:
+    """Whether a file that begins as something else also ends as a zip archive, which zip readers would open."""
+    tail = _at(file, max(0, size - _ZIP_TAIL), _ZIP_TAIL)
+    at = tail.rfind(b"PK\x05\x06")
+    return at >= 0 and len(tail) - at >= 22 and b"PK\x01\x02" in tail
 
 
 def _by_magic(head: bytes) -> Format | None:
     for magic, found in _MAGIC:
         if head.startswith(magic):
             return found
+    if (head[:4] == b"RIFF" and head[8:12] in _RIFF) or head[4:8] == b"ftyp":
+        return DATA
+    if head[:2] == b"MZ" and len(head) >= 64 and head[int.from_bytes(head[60:64], "little") :][:2] == b"PE":
+        return NATIVE
     if _begins_as_zlib(head):
         return COMPRESSED["zlib"]
-    if head[_TAR_MAGIC_AT : _TAR_MAGIC_AT + 5] == b"ustar":
+    if looks_like_tar(head):
         return TAR
     if len(head) > 8 and head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= 100_000_000:
         return Format("safetensors")
-    if len(head) > 2 and head[0] == 0x08 and 1 <= head[1] <= 32 and head[2] in _ONNX_SECOND_FIELDS:
-        return Format("onnx")
     return None
 
 

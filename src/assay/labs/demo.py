@@ -128,7 +128,7 @@ def _evidence(s: Story, state: State, codes: tuple[int, int], shows: tuple[str, 
     shutil.rmtree(papers, ignore_errors=True)
     s.carry(s.science / "dana.json", papers)
     s.carry(s.security / "sam.json", papers)
-    s.carry(s.science / f"project/models/{_model(state)}.assay.sig", papers)
+    s.carry(s.science / f"project/models/{_model(state)}.sig", papers)
 
 
 GATE = (

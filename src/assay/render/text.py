@@ -30,7 +30,7 @@ def render_text(dossier: Dossier, *, colour: bool = False) -> str:
     paint = Paint(colour)
     body = dossier.report.body
     blocks = [_finding(f, paint) for f in _findings(body.outcomes)]
-    blocks += [_open(o, paint) for o in body.outcomes if o.status is Status.OPEN or not o.complete]
+    blocks += _opens(body.outcomes, paint)
     measures = [(o.subject, m) for o in body.outcomes for m in o.measures]
     if measures:
         blocks.append("\n".join(_measure(s, m) for s, m in measures))
@@ -64,9 +64,17 @@ def _finding(finding: Finding, paint: Paint) -> str:
     return "\n".join(lines)
 
 
-def _open(outcome: Outcome, paint: Paint) -> str:
-    head = paint("open", f"open[{visible(outcome.check)}]")
-    return f"{head}  could not be judged: {visible(outcome.reason)}\n  --> {visible(outcome.subject)}"
+def _opens(outcomes: tuple[Outcome, ...], paint: Paint) -> list[str]:
+    """What could not be judged; checks that stayed open for one reason are named together."""
+    together: dict[tuple[str, str], list[str]] = {}
+    for outcome in outcomes:
+        if outcome.status is Status.OPEN or not outcome.complete:
+            together.setdefault((outcome.subject, outcome.reason), []).append(outcome.check)
+    blocks = []
+    for (subject, reason), checks in together.items():
+        head = paint("open", f"open[{visible(', '.join(checks))}]")
+        blocks.append(f"{head}  could not be judged: {visible(reason, 2000)}\n  --> {visible(subject)}")
+    return blocks
 
 
 def _measure(subject: str, measure: Measure) -> str:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from typing import Annotated
 
-from msgspec import Meta
-
+from assay.checks.noted import MOST_FINDINGS, settle, words
 from assay.core.artifact import Artifact, File
 from assay.core.check import check
-from assay.core.errors import CouldNotLook, InputError, NotApplicable
 from assay.core.finding import Confidence, Finding, Location, Severity
 from assay.core.subject import Kind, Stage
-from assay.formats.artifact import ArtifactFacts, examine
+from assay.formats.artifact import ArtifactFacts, may_load
 from assay.formats.pickle.facts import GlobalFact, PickleFacts
-from assay.formats.reading import Limits
+from assay.formats.reading import Topic
+from assay.formats.survey import survey
 
-MOST_FINDINGS = 200
-MOST_TIMES = 10
 FIX = "do not load it; ask for the weights as ONNX, safetensors or skops from a source you trust"
 
 
@@ -28,12 +23,10 @@ FIX = "do not load it; ask for the weights as ONNX, safetensors or skops from a 
     stage=Stage.PACKAGE,
     severity=Severity.CRITICAL,
     cost="instant",
-    version=2,
+    version=3,
     tags=("owasp-ml-2023:ML06", "atlas:AML.T0011.000"),
 )
-def pickle_code(
-    artifact: Artifact, *, strict: bool = False, seconds: Annotated[float, Meta(gt=0)] = 60.0
-) -> Iterator[Finding]:
+def pickle_code(artifact: Artifact, *, strict: bool = False) -> Iterator[Finding]:
     """Code that a pickled file would run while it is loaded.
 
     Why: a pickle is a program. Loading one with pickle, joblib, torch or numpy runs whatever its author put in, with
@@ -49,61 +42,39 @@ def pickle_code(
     What it cannot say: that a known-safe class of the version you have installed has no defect of its own.
 
     Fix: do not load the file. Ask its author for weights in a format that holds no code (ONNX, safetensors, skops).
-    `strict` also fails on classes the list does not know; `seconds` bounds the time a file may take,
-    and ten times that the whole of a folder.
+    A class of your own can be allowed in the manifest (`allow:` and `allow_until:` of the model), name by name.
+    `strict` also fails on classes the list does not know. A file may take a minute, and the whole of a folder ten.
 
     References: CPython's pickletools; MITRE ATLAS AML.T0011.000; OWASP ML06:2023.
     """
     gaps: list[str] = []
     pickles = count = 0
-    end = time.monotonic() + MOST_TIMES * seconds
-    for file in artifact.files():
-        if time.monotonic() > end:
-            gaps.insert(0, f"stopped before {file.uri}: the whole took longer than {MOST_TIMES * seconds:g} s")
-            break
-        facts = look(file, gaps, seconds)
+    for seen in survey(artifact):
+        gaps += [words(seen.file, gap.reason) for gap in seen.gaps if Topic.PICKLE in gap.topics]
+        facts = seen.facts
         if facts is None:
             continue
         if facts.streams:
             pickles += 1
-            for finding in _findings(file, facts, strict):
+            for finding in _findings(seen.file, facts, artifact.allow, strict):
                 count += 1
                 if count <= MOST_FINDINGS:
                     yield finding
-        elif facts.format.name == "hdf5" or (facts.format.name == "other" and artifact.path.is_file()):
-            gaps.append(f"{file.uri}: is of a format that this version does not read, so it may hold a pickle")
-        gaps += [f"{file.uri}: {reason}" for reason in facts.reasons]
     if count > MOST_FINDINGS:
         gaps.append(f"{count - MOST_FINDINGS} further findings are not listed")
-    if gaps:
-        raise CouldNotLook("; ".join(gaps[:5]) + (f"; and {len(gaps) - 5} more" if len(gaps) > 5 else ""))
-    if not pickles:
-        raise NotApplicable("no pickle in it")
+    settle(gaps, bool(pickles), "no pickle in it")
 
 
-def look(file: File, gaps: list[str], seconds: float) -> ArtifactFacts | None:
-    """The facts of one file, or None with the gap noted."""
-    if file.problem:
-        gaps.append(f"{file.uri} {file.problem}")
-        return None
-    limits = Limits(clock=time.monotonic, deadline=time.monotonic() + seconds)
-    try:
-        return examine(file.path, limits=limits)
-    except InputError as error:
-        gaps.append(f"{file.uri}: {error.what}")
-        return None
-
-
-def _findings(file: File, facts: ArtifactFacts, strict: bool) -> Iterator[Finding]:
+def _findings(file: File, facts: ArtifactFacts, allow: frozenset[str], strict: bool) -> Iterator[Finding]:
     seen: set[tuple[str, str]] = set()
     for stream, fact in facts.globals():
         if fact.tier == "safe" or (stream.where, fact.qualified) in seen:
             continue
         seen.add((stream.where, fact.qualified))
-        yield _finding(file, stream, fact, strict)
+        yield _finding(file, stream, fact, strict, may_load(fact, allow))
 
 
-def _finding(file: File, stream: PickleFacts, fact: GlobalFact, strict: bool) -> Finding:
+def _finding(file: File, stream: PickleFacts, fact: GlobalFact, strict: bool, allowed: bool) -> Finding:
     what = fact.qualified
     if fact.calls:
         message = f"calls {fact.calls[0]} while loading"
@@ -114,7 +85,9 @@ def _finding(file: File, stream: PickleFacts, fact: GlobalFact, strict: bool) ->
     else:
         message = f"imports {what} while loading"
     severity = {"dangerous": Severity.CRITICAL, "unresolvable": Severity.HIGH}.get(fact.tier)
-    if severity is None:
+    if allowed:
+        severity, message = Severity.INFO, f"{message}, which the manifest allows"
+    elif severity is None:
         severity = Severity.MEDIUM if strict else Severity.INFO
         message = message.replace(" while loading", ", a class that the list does not know")
     return Finding(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from assay.checks.noted import finding_of, settle, words
 from assay.core.artifact import Artifact, File
 from assay.core.check import check
-from assay.core.errors import CouldNotLook, InputError
+from assay.core.errors import CouldNotLook
+from assay.core.exhibit import MAX_POINTS, Exhibit, Table
 from assay.core.finding import Finding, Location, Severity
 from assay.core.subject import Kind, Stage
 from assay.core.text import visible
-from assay.formats.artifact import ArtifactFacts, examine
+from assay.formats.artifact import ArtifactFacts
 from assay.formats.promise import broken_promise
-from assay.formats.reading import Limits
-from assay.formats.texts.source_code import is_source_code
+from assay.formats.reading import Topic
+from assay.formats.survey import Seen, survey
 
 SAFER = {
     "pickle": "ship ONNX (trees, pipelines, networks), skops (scikit-learn) or safetensors (tensors) instead",
@@ -21,11 +23,13 @@ SAFER = {
     "npy-objects": "save plain arrays (allow_pickle=False)",
     "npz": "save plain arrays (allow_pickle=False)",
     "hdf5": "ship ONNX or safetensors instead; a Keras file can hold Lambda layers",
+    "python-bytecode": "ship the source, or the model alone",
+    "native": "ship the model, and let its users take libraries from where they trust them",
+    "r-data": "ship ONNX, PMML or a table; R runs what a saved promise holds",
     "keras-zip": "ship ONNX or safetensors instead; a Keras file can hold Lambda layers",
 }
-MOST_ONNX = 2 << 30  # what one protobuf message may hold
 MOST_LIGHTGBM = 1 << 30
-UNREAD = {"hdf5": "an HDF5 file", "keras-zip": "a Keras file"}
+_Row = tuple[str, str, int | None, int | None, str]
 
 
 @check(
@@ -34,10 +38,10 @@ UNREAD = {"hdf5": "an HDF5 file", "keras-zip": "a Keras file"}
     stage=Stage.PACKAGE,
     severity=Severity.MEDIUM,
     cost="instant",
-    version=3,
+    version=4,
     tags=("owasp-ml-2023:ML06", "atlas:AML.T0011.000"),
 )
-def unsafe_format(artifact: Artifact) -> Iterator[Finding]:
+def unsafe_format(artifact: Artifact) -> Iterator[Finding | Exhibit]:
     """A file of a format that can run code when it is opened.
 
     Why: even a clean pickle must be read again at every release, and whoever can replace it can run code wherever it
@@ -56,47 +60,117 @@ def unsafe_format(artifact: Artifact) -> Iterator[Finding]:
     References: OWASP ML06:2023; MITRE ATLAS AML.T0011.000.
     """
     gaps: list[str] = []
-    unknown: list[str] = []
+    unknown: dict[str, str] = {}
+    companions: set[str] = set()
     alone = artifact.path.is_file()
     count = 0
-    for count, file in enumerate(artifact.files(), 1):  # noqa: B007 - read after the loop
-        if file.problem:
-            gaps.append(f"{file.uri} {file.problem}")
+    files: list[_Row] = []
+    for count, seen in enumerate(survey(artifact), 1):  # noqa: B007 - read after the loop
+        files.append(_row(seen))
+        gaps += [words(seen.file, gap.reason) for gap in seen.gaps]
+        if seen.file.left_out:
+            yield _left_out(seen.file)
+        if seen.facts is None:
             continue
-        try:
-            facts = examine(file.path, limits=Limits(max_opcodes=100_000, max_bytes=64 << 20))
-        except InputError as error:
-            gaps.append(f"{file.uri}: {error.what}")
-            continue
-        name, lie = facts.format.name, broken_promise(file.path.name, facts.format.name)
-        if name in ("other", "empty"):
-            known = f"{file.uri} is {'empty' if name == 'empty' else 'of no known format'}"
-            (gaps if alone or lie else unknown).append(f"{known}, though its name ends in {lie}" if lie else known)
-        elif facts.format.loads_code or facts.streams:
-            yield _opens_code(file, facts, lie)
-            yield from _texts(file, facts, gaps)
-            gaps += _not_parsed(file, name)
-        else:
-            gaps += [f"{file.uri}: {reason}" for reason in facts.reasons]
-            yield from _inert(file, facts, lie, gaps)
+        yield from _judged(seen.file, seen.facts, gaps, alone)
+        if seen.facts.format.name == "other":
+            unknown[seen.file.uri] = words(seen.file, "is of no known format")
+        companions.update(_companions(seen.file, seen.facts))
+    gaps += [gap for uri, gap in unknown.items() if uri not in companions]
     if not count:
         raise CouldNotLook(f"{artifact.uri} is an empty folder")
-    if unknown:
-        yield Finding(
-            message=f"{len(unknown)} files are of no known format and were not judged: {', '.join(unknown[:3])}",
-            location=Location(uri=artifact.uri),
-            key="unknown",
-            severity=Severity.INFO,
-            evidence={"files": len(unknown)},
-        )
-    if gaps:
-        raise CouldNotLook("; ".join(gaps[:5]) + (f"; and {len(gaps) - 5} more" if len(gaps) > 5 else ""))
+    yield _accounted(files)
+    settle(gaps, True, "")
+
+
+def _left_out(file: File) -> Finding:
+    return Finding(
+        message=f"was left out: {file.left_out}",
+        location=Location(uri=file.uri),
+        key="left out",
+        severity=Severity.INFO,
+    )
+
+
+def _row(seen: Seen) -> _Row:
+    facts = seen.facts
+    unread = seen.gaps[0].reason if seen.gaps else ""
+    if facts is None:
+        return visible(seen.file.uri), "", None, None, visible(unread, 200)
+    pickles = len(facts.streams) or None
+    return visible(seen.file.uri), facts.format.name, facts.size, pickles, visible(unread, 200)
+
+
+def _accounted(files: list[_Row]) -> Table:
+    """Every file that was looked at; of more than a table holds, those first that were not read to their end."""
+    if len(files) > MAX_POINTS:
+        files = sorted(files, key=lambda row: not row[4])  # stable: each half keeps its order
+    more = len(files) - MAX_POINTS
+    return Table(
+        name="files",
+        title="What lies in it",
+        subtitle="every file, the format of its bytes, and what of it could not be read",
+        columns=("file", "format", "bytes", "pickles", "not read"),
+        rows=tuple(files[:MAX_POINTS]),
+        note=f"{more:,} more files are not listed" if more > 0 else "",
+    )
+
+
+def _judged(file: File, facts: ArtifactFacts, gaps: list[str], alone: bool) -> Iterator[Finding]:
+    """One file: what opening it can run, and whether it is what its name says."""
+    name, lie = facts.format.name, broken_promise(file.path.name, facts.format.name)
+    yield from (finding_of(file, note) for note in facts.notes if note.topic is Topic.SOURCE_CODE)
+    if facts.format.loads_code or facts.streams:
+        yield _opens_code(file, facts, lie)
+    elif lie:
+        gaps.append(words(file, f"is {_called(name)}, though its name ends in {lie}"))
+    elif name == "empty" and alone:
+        gaps.append(words(file, "is empty"))
+    elif name == "text":
+        _tree_model(file, facts.size, gaps)
+
+
+def _companions(file: File, facts: ArtifactFacts) -> Iterator[str]:
+    """The files of raw numbers that a model names beside itself, by their uri."""
+    named = facts.measured.get("", {}).get("external")
+    folder = file.uri.rpartition("/")[0]
+    for name in named if isinstance(named, (dict, list)) else ():
+        yield f"{folder}/{name}" if folder else str(name)
+
+
+def _called(name: str) -> str:
+    return {"empty": "empty", "other": "of no known format"}.get(name, name)
+
+
+def _tree_model(file: File, size: int, gaps: list[str]) -> None:
+    """A LightGBM model in text must hold together: its own parser trusts what the file says."""
+    try:
+        with open(file.path, "rb") as stream:
+            if stream.read(5) != b"tree\n":
+                return
+            stream.seek(0)
+            if size > MOST_LIGHTGBM:
+                gaps.append(words(file, f"is text of {size >> 20:,} MB, which is more than this version reads"))
+                return
+            from assay.adapters.lightgbm_text import sound
+
+            sound(stream.read(), file.uri)
+    except CouldNotLook as why:
+        gaps.append(str(why))
+    except (OSError, MemoryError) as error:
+        gaps.append(words(file, f"cannot be read: {error}"))
 
 
 def _opens_code(file: File, facts: ArtifactFacts, lie: str) -> Finding:
     name = facts.format.name
     kind = name if name in SAFER else "pickle"
-    what = f"is a {name} file" if kind == name else f"holds a pickle (it is a {name} file)"
+    what = (
+        "is native code"
+        if name == "native"
+        else f"is a {name} file"
+        if kind == name
+        else f"holds a pickle (it is a {name} file)"
+    )
     return Finding(
         message=f"{what}{f' under a name in {lie}' if lie else ''}, which can run code when it is opened",
         location=Location(uri=file.uri),
@@ -104,68 +178,4 @@ def _opens_code(file: File, facts: ArtifactFacts, lie: str) -> Finding:
         severity=Severity.MEDIUM if lie else Severity.LOW,
         evidence={"format": name},
         fix=SAFER[kind],
-    )
-
-
-def _not_parsed(file: File, name: str) -> list[str]:
-    return [f"{file.uri}: what {UNREAD[name]} holds is not read by this version"] if name in UNREAD else []
-
-
-def _texts(file: File, facts: ArtifactFacts, gaps: list[str]) -> Iterator[Finding]:
-    """Text inside a container that is or names code, and what of it could not be judged."""
-    gaps += [f"{file.uri}: {visible(what, 200)}" for what in facts.unjudged]
-    if facts.code:
-        more = f" (and {len(facts.code) - 1} more such members)" if facts.code[1:] else ""
-        yield _code(file, facts.format.name, f"holds a member that runs code: {visible(facts.code[0], 200)}{more}")
-
-
-def _inert(file: File, facts: ArtifactFacts, lie: str, gaps: list[str]) -> Iterator[Finding]:
-    """A file that is no pickle: only data, code by another name, or a gap."""
-    name = facts.format.name
-    yield from _texts(file, facts, gaps)
-    if sources := [m for m in facts.members if is_source_code(m)]:
-        what = f"holds source code ({visible(sources[0], 60)}{f' and {len(sources) - 1} more' if sources[1:] else ''})"
-        yield _code(file, name, f"{what}, which runs when it is used and was not examined")
-    if lie and name not in ("text", "json"):
-        gaps.append(f"{file.uri} is {name}, though its name ends in {lie}")
-        return
-    if facts.size > {"onnx": MOST_ONNX, "text": MOST_LIGHTGBM}.get(name, facts.size):
-        gaps.append(f"{file.uri} is {name} of {facts.size >> 20:,} MB, which is more than this version reads")
-        return
-    try:
-        if name == "onnx":
-            from assay.adapters.onnx_facts import require_self_contained
-
-            require_self_contained(file.path.read_bytes(), file.uri)
-            return
-        with open(file.path, "rb") as start:
-            lightgbm = start.read(5) == b"tree\n"
-        if name == "text" and lightgbm and not lie:
-            from assay.adapters.lightgbm_text import sound
-
-            sound(file.path.read_bytes(), file.uri)
-            return
-        from assay.formats.inert import probe
-
-        found = probe(file.path, name)
-    except CouldNotLook as why:
-        gaps.append(str(why))
-        return
-    except (OSError, MemoryError) as error:
-        gaps.append(f"{file.uri}: cannot be read: {error}")
-        return
-    if found.unread or lie:
-        gaps.append(f"{file.uri} {found.unread or f'is {name}, though its name ends in {lie}'}")
-    if found.code:
-        yield _code(file, name, found.code)
-
-
-def _code(file: File, name: str, message: str) -> Finding:
-    return Finding(
-        message=message,
-        location=Location(uri=file.uri),
-        key="code",
-        severity=Severity.LOW,
-        evidence={"format": name},
-        fix="read it, pin it by digest, and waive this finding with your reason; or ship data only",
     )

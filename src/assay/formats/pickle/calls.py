@@ -19,6 +19,7 @@ UFUNC_GETTERS = frozenset(
 )
 BYTE_FILES = frozenset({("io", "BytesIO"), ("_io", "BytesIO"), ("builtins", "bytes"), ("builtins", "bytearray")})
 ENCODERS = frozenset({("_codecs", "encode"), ("codecs", "encode")})
+PARTIALS = frozenset({("functools", "partial"), ("_functools", "partial")})
 LOADERS = frozenset(
     (module, name)
     for modules, names in (
@@ -57,6 +58,8 @@ def call_ref(m: State, func: Ref, args: Any, offset: int) -> Any:
         return args[0]
     elif key in ENCODERS and len(args) == 2 and type(args[0]) is str and args[1] in ("latin1", "latin-1"):
         return args[0].encode("latin-1", "replace")
+    elif key in PARTIALS and not (args and type(args[0]) is Ref):
+        func.unexplained += 1
     if len(func.arguments) < MAX_ARGUMENTS:
         func.arguments += [item for item in args[:MAX_ARGUMENTS] if type(item) is Ref and item not in func.arguments]
     return func.made

@@ -298,6 +298,8 @@ def _build(m: State, pos: int) -> int:
     inst = m.stack[-1]
     if type(inst) is Made:
         inst.ref.built = True
+        if inst.ref.name == "partial" and not (type(state) is tuple and state and type(state[0]) is Ref):
+            inst.ref.unexplained += 1  # the state replaces the callable that it holds
         if inst.args is not None:
             return m.build_special(inst, state, pos)
     elif type(inst) is Ref:

@@ -94,7 +94,10 @@ SAFE_NAMES: dict[str, str] = {
         "interp1d._call_spline interp1d._call_nan_spline PPoly _PPoly BPoly NdPPoly"
     ),
     "scipy._lib.array_api_compat.numpy._aliases": "asarray",
-    "scipy.interpolate.interpolate": "interp1d PPoly BPoly",
+    "scipy.interpolate.interpolate": (
+        "interp1d interp1d._call_linear interp1d._call_linear_np interp1d._call_nearest interp1d._call_previousnext "
+        "interp1d._call_spline interp1d._call_nan_spline PPoly BPoly"
+    ),
     "scipy.interpolate._bsplines": "BSpline _BSpline",
     "scipy.interpolate._cubic": "CubicSpline PchipInterpolator Akima1DInterpolator CubicHermiteSpline",
     "scipy.interpolate._fitpack2": "UnivariateSpline InterpolatedUnivariateSpline LSQUnivariateSpline",
@@ -105,6 +108,7 @@ SAFE_NAMES: dict[str, str] = {
     "pandas.core.indexes.base": "_new_Index Index",
     "pandas.core.indexes.datetimes": "_new_DatetimeIndex DatetimeIndex",
     "pandas.core.indexes.period": "_new_PeriodIndex PeriodIndex",
+    "pandas.core.internals.blocks": "new_block",
     "pandas._libs.internals": "_unpickle_block BlockPlacement BlockManager SharedBlock NumpyBlock",
     "pandas._libs.arrays": "NDArrayBacked __pyx_unpickle_NDArrayBacked",
     "pandas._libs.tslibs.timestamps": "Timestamp _unpickle_timestamp",

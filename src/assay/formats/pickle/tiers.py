@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from assay.formats.pickle.calls import GETTERS, UFUNC_GETTERS
+from assay.formats.pickle.calls import GETTERS, PARTIALS, UFUNC_GETTERS
 from assay.formats.pickle.facts import PickleFacts
 from assay.formats.pickle.tier_dangers import DANGEROUS_MODULES, DANGEROUS_NAMES, STDLIB
 from assay.formats.pickle.tier_tables import FOREIGN_NAMES, NOT_SAFE, NOTED, SAFE_NAMES, SAFE_PATTERNS, TIERS_VERSION
@@ -14,7 +14,6 @@ from assay.formats.pickle.values import Ref
 
 SAFE, UNKNOWN, DANGEROUS, UNRESOLVABLE = "safe", "unknown", "dangerous", "unresolvable"
 _WORSE = {SAFE: 0, UNKNOWN: 1, UNRESOLVABLE: 2, DANGEROUS: 3}
-_INDIRECT = frozenset({("functools", "partial"), ("_functools", "partial")})
 
 __all__ = ["DANGEROUS", "SAFE", "TIERS_VERSION", "UNKNOWN", "UNRESOLVABLE", "classify", "judge"]
 
@@ -45,10 +44,12 @@ def judge(ref: Ref, nested: Sequence[PickleFacts]) -> tuple[str, str]:
     elif key == ("torch.storage", "_load_from_bytes") and ref.called and not ref.unexplained:
         if all(item.complete and all(inner.tier == SAFE for inner in item.globals) for item in nested):
             tier, why = SAFE, "the pickle that it loads was read and names only known-safe things"
-    elif key in _INDIRECT and ref.called:
+    elif key in PARTIALS and ref.called:
         tier, why = _indirect(ref)
     if tier == UNKNOWN and ref.called and "." in ref.name and not ref.name.rpartition(".")[2].lstrip("_")[:1].isupper():
         return DANGEROUS, "calls a method that is fetched by name"
+    if ref.result_called and key in PARTIALS and tier == SAFE:
+        return tier, why
     if ref.result_called and _WORSE[tier] < _WORSE[UNRESOLVABLE]:
         return UNRESOLVABLE, "what it returns is called in turn"
     return tier, why
@@ -56,12 +57,14 @@ def judge(ref: Ref, nested: Sequence[PickleFacts]) -> tuple[str, str]:
 
 def _indirect(ref: Ref) -> tuple[str, str]:
     """A call held for later is as good as what it holds, at best unknown."""
+    if ref.unexplained:
+        return DANGEROUS, "holds a call of something that is made at load time"
     worst = max(
         (classify(item.module, item.name)[0] for item in ref.arguments), key=_WORSE.__getitem__, default=DANGEROUS
     )
     if worst in (DANGEROUS, UNRESOLVABLE):
         return DANGEROUS, "holds a call of something dangerous or not known"
-    return UNKNOWN, "holds a call of a known name"
+    return worst, "holds a call of what is judged by itself"
 
 
 def _look_up(module: str, name: str) -> tuple[str, str]:

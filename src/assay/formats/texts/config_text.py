@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -21,16 +21,17 @@ _MOST_YAML_SLOW = 1 << 19  # where PyYAML was built without libyaml
 MOST_TOML = 4 << 20
 _MOST_DEPTH = 100
 # A dotted key of so many parts costs the parser the square of them.
-_LONG_KEY = re.compile(rb"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){100}")
+LONG_KEY = re.compile(rb"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){100}")
 CODE_KEYS = frozenset({"auto_map", "trust_remote_code", "_target_", "custom_pipelines", "loader_module"})
 _LAMBDAS = frozenset({"Lambda", "__lambda__"})
 _LAMBDA = "class_name: Lambda"
 _RAW_KEY = re.compile("|".join(sorted(map(re.escape, CODE_KEYS))).encode(), re.IGNORECASE)
+_RAW_WORD = re.compile(rb"(?<![A-Za-z0-9_])(?:" + _RAW_KEY.pattern + rb")(?![A-Za-z0-9_])", re.IGNORECASE)
 _INI_KEY = re.compile(
     rb"(?<!\w)(" + _RAW_KEY.pattern + rb")[\"']?[ \t]*[=:](?![ \t]*[\"']?(?:false|none|null|no|off|0)\b)", re.IGNORECASE
 )
 _STANDARD = "tag:yaml.org,2002:"
-_STANDARD_TAGS = frozenset(
+STANDARD_TAGS = frozenset(
     _STANDARD + kind
     for kind in (
         *("null", "bool", "int", "float", "binary", "timestamp", "omap", "pairs"),
@@ -63,7 +64,7 @@ def names_code(found: set[str]) -> Probe:
 
 def raw_match(data: bytes) -> bool:
     """Whether a key that names code is spelled out anywhere, whatever it stands in."""
-    return _RAW_KEY.search(data) is not None
+    return _RAW_WORD.search(data) is not None
 
 
 def judge_json(data: bytes, *, lines: bool = False) -> Probe:
@@ -89,7 +90,7 @@ def judge_toml(data: bytes) -> Probe:
     """TOML."""
     if len(data) > MOST_TOML:
         return Probe(unread=f"is TOML of more than {MOST_TOML >> 20} MB")
-    if _LONG_KEY.search(data):
+    if LONG_KEY.search(data):
         return Probe(unread="is TOML with a key of more than 100 parts")
     try:
         value = tomllib.loads(data.decode("utf-8-sig").replace("\r\n", "\n"))
@@ -125,7 +126,7 @@ def judge_yaml(data: bytes) -> Probe:
     try:
         for kind, key, value in _walk(data):
             if kind == "tag":
-                if _builds(key):
+                if builds_objects(key):
                     return Probe(code="holds a YAML tag that builds or calls what the file names when it is loaded")
                 unknown = unknown or key
             else:
@@ -145,9 +146,17 @@ def _note(key: str, value: Any, found: set[str]) -> None:
         found.add(_LAMBDA)
 
 
-def _builds(tag: str) -> bool:
+def builds_objects(tag: str) -> bool:
     """Whether a resolved tag, or what a handle stands for, makes a loader build or call something of its own."""
     return tag.startswith(_STANDARD) or "python/" in tag or _LOCAL_CODE.match(tag) is not None
+
+
+def tag_gap(tags: Iterable[str]) -> str:
+    """Why a document with these tags cannot be judged: the first of which its loader decides what it does; else ""."""
+    for tag in tags:
+        if not builds_objects(tag):
+            return f"holds the YAML tag {visible(tag, 40)}, of which its loader decides what it does"
+    return ""
 
 
 def _walk(data: bytes) -> Iterator[tuple[str, str, Any]]:
@@ -163,12 +172,12 @@ def _walk(data: bytes) -> Iterator[tuple[str, str, Any]]:
     for event in yaml.parse(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if isinstance(event, yaml.DocumentStartEvent):
             anchors = {}
-            yield from (("tag", p, None) for p in (event.tags or {}).values() if p != _STANDARD and _builds(p))
+            yield from (("tag", p, None) for p in (event.tags or {}).values() if p != _STANDARD and builds_objects(p))
         elif isinstance(event, yaml.CollectionEndEvent):
             levels.pop()
         elif isinstance(event, yaml.NodeEvent):
             tag = getattr(event, "tag", None)
-            if tag and tag != "!" and tag not in _STANDARD_TAGS:
+            if tag and tag != "!" and tag not in STANDARD_TAGS:
                 yield "tag", tag, None
             node = _node(event, anchors)
             if levels and levels[-1][0]:

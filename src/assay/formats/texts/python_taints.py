@@ -1,0 +1,69 @@
+"""What flows into an expression of Python source: decoded, fetched, read from files, keys or the environment."""
+
+from __future__ import annotations
+
+import ast
+
+from assay.formats.texts.python_dangers import DECODERS, FETCHES, NETWORK, SECRET_NAME, SENSITIVE, what_it_does
+from assay.formats.texts.python_names import Names
+
+_MOST_TAINT = 400
+
+
+class Taints:
+    """What the names of one module were bound to, wherever that was."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        self.known: dict[str, set[str]] = {}
+
+    def sends_secret(self, node: ast.Call) -> bool:
+        """Whether a call is given keys or the environment, but for where a service expects its own."""
+        given = [*node.args, *(k.value for k in node.keywords if k.arg not in ("headers", "auth", "token", "cookies"))]
+        return any(self.of(argument) & {"environment", "credential", "keyfile"} for argument in given)
+
+    def of(self, node: ast.AST | None, depth: int = 0) -> set[str]:
+        """What flows into an expression: "decoded", "fetched", "file", "environment", "credential", "keyfile"."""
+        if node is None or depth > 4:
+            return set()
+        found: set[str] = set()
+        for count, inner in enumerate(ast.walk(node)):
+            if count > _MOST_TAINT:
+                break
+            if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
+                found |= self._of_name(inner.id, depth)
+            elif isinstance(inner, ast.Call):
+                found |= self._of_call(inner)
+            elif isinstance(inner, ast.Subscript):
+                key = self.names.constant(inner.slice)
+                if self.names.of(inner.value) == "os.environ" and isinstance(key, str) and SECRET_NAME.search(key):
+                    found.add("credential")
+        return found
+
+    def _of_name(self, name: str, depth: int) -> set[str]:
+        if name not in self.known:
+            self.known[name] = set()  # what is bound to itself adds nothing
+            for value in self.names.sources.get(name, [])[:20]:
+                self.known[name] |= self.of(value, depth + 1)
+        return self.known[name]
+
+    def _of_call(self, node: ast.Call) -> set[str]:
+        name = self.names.of(node.func)
+        if name in DECODERS:
+            return {"decoded"}
+        if name in ("os.getenv", "os.environ.get"):
+            key = self.names.constant(node.args[0]) if node.args else None
+            return {"credential"} if isinstance(key, str) and SECRET_NAME.search(key) else set()
+        if name.startswith("os.environ.") or any(
+            self.names.of(a) in ("os.environ", "os.environ()") for a in node.args[:2]
+        ):
+            return {"environment"}
+        if name in ("builtins.open", "io.open", "codecs.open", "tokenize.open") or (
+            isinstance(node.func, ast.Attribute) and node.func.attr in ("read_text", "read_bytes", "read", "open")
+        ):
+            path = self.names.constant(node.args[0]) if node.args else None
+            return {"keyfile"} if isinstance(path, str) and SENSITIVE.search(path) else {"file"}
+        does = what_it_does(name)
+        return (
+            {"fetched"} if does in NETWORK and name.rpartition(".")[2] in FETCHES | {"recv", "text", "read"} else set()
+        )

@@ -1,0 +1,165 @@
+"""When code in a Python tree runs: at import, when a loader calls it, or when somebody does."""
+
+from __future__ import annotations
+
+import ast
+from enum import IntEnum
+
+from assay.formats.texts.python_dangers import INSTALLED, LOADED, words
+from assay.formats.texts.python_names import Names
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+# Callables that call what they are given, at once or by themselves later.
+_CALLERS = words(
+    """map filter sorted min max reduce functools.reduce any all list tuple set threading.Thread threading.Timer
+    multiprocessing.Process atexit.register signal.signal sys.meta_path.append asyncio.run asyncio.create_task
+    concurrent.futures.ThreadPoolExecutor().submit _thread.start_new_thread weakref.finalize"""
+)
+
+
+class When(IntEnum):
+    """The most automatic moment at which a piece of code runs."""
+
+    LATER = 0
+    LOADED = 1
+    IMPORT = 2
+
+
+class Owner:
+    """The code of one function (or of the module): its own nodes, and the names that it calls."""
+
+    def __init__(self, name: str, when: When) -> None:
+        self.name, self.when = name, when
+        self.nodes: list[ast.AST] = []
+        self.calls: set[str] = set()
+
+
+def owners(tree: ast.Module, names: Names, *, installer: bool = False) -> list[Owner]:
+    """The module's and every function's own code with when it runs, callers' moments handed on to what they call.
+
+    With `installer` (setup.py) methods that an installation calls count as called by a loader.
+    """
+    found = _Split(names, installer)
+    found.body(tree.body, Owner("", When.IMPORT))
+    by_name: dict[str, list[Owner]] = {}
+    for owner in found.owners:
+        by_name.setdefault(owner.name, []).append(owner)
+    pending = [owner for owner in found.owners if owner.when]
+    while pending:
+        caller = pending.pop()
+        for name in caller.calls:
+            for called in by_name.get(name, []) if name not in found.classes else found.made(name, by_name):
+                if called.when < caller.when:
+                    called.when = caller.when
+                    pending.append(called)
+    return found.owners
+
+
+class _Split:
+    """One pass over the tree that gives each node to the function whose call runs it."""
+
+    def __init__(self, names: Names, installer: bool) -> None:
+        self.names, self.automatic = names, LOADED | INSTALLED if installer else LOADED
+        self.owners: list[Owner] = []
+        self.classes: dict[str, set[str]] = {}
+        self.main = Owner("__main__", When.LATER)
+
+    def made(self, name: str, by_name: dict[str, list[Owner]]) -> list[Owner]:
+        """What runs when a class of this module is called."""
+        methods = self.classes[name] & {"__init__", "__new__", "__post_init__", "__del__"}
+        return [owner for method in methods for owner in by_name.get(method, [])]
+
+    def body(self, statements: list[ast.stmt], owner: Owner) -> None:
+        """Walk statements and all below them without recursion."""
+        self.owners += [owner, self.main] if owner.when is When.IMPORT else [owner]
+        pending: list[tuple[ast.AST, Owner, bool]] = [(s, owner, False) for s in reversed(statements)]
+        while pending:
+            node, owner, in_class = pending.pop()
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                inner = self._function(node, in_class, owner)
+                pending += [(s, inner, False) for s in reversed(node.body)]
+                pending += [(d, owner, False) for d in (*node.decorator_list, *_defaults(node.args))]
+                owner.calls.update(self._named(d) for d in node.decorator_list)
+                continue
+            if isinstance(node, ast.Lambda):
+                inner = Owner("<lambda>", When.LATER)
+                self.owners.append(inner)
+                pending += [(node.body, inner, False), *((d, owner, False) for d in _defaults(node.args))]
+                continue
+            if isinstance(node, ast.ClassDef):
+                methods = {s.name for s in node.body if isinstance(s, (ast.FunctionDef, ast.AsyncFunctionDef))}
+                self.classes[node.name] = self.classes.get(node.name, set()) | methods
+                pending += [(s, owner, True) for s in reversed(node.body)]
+                pending += [(e, owner, False) for e in (*node.decorator_list, *node.bases, *node.keywords)]
+                continue
+            owner.nodes.append(node)
+            if isinstance(node, ast.If) and owner.when is When.IMPORT and _asks_for_main(node.test):
+                pending += [(s, self.main, False) for s in reversed(node.body)]
+                pending += [(s, owner, False) for s in reversed(node.orelse)]
+                continue
+            if isinstance(node, ast.If) and self._only_for_types(node.test):
+                pending += [(s, owner, False) for s in reversed(node.orelse)]
+                continue
+            self._children(node, owner, in_class, pending)
+
+    def _children(
+        self, node: ast.AST, owner: Owner, in_class: bool, pending: list[tuple[ast.AST, Owner, bool]]
+    ) -> None:
+        at_once: list[ast.AST] = []
+        if isinstance(node, ast.Call):
+            owner.calls.add(self._named(node.func))
+            if isinstance(node.func, ast.Lambda):
+                at_once.append(node.func)
+            called = self.names.of(node.func) or (node.func.id if isinstance(node.func, ast.Name) else "")
+            if called in _CALLERS:
+                given = [*node.args, *(k.value for k in node.keywords)]
+                owner.calls.update(self._named(argument) for argument in given)
+                at_once += [argument for argument in given if isinstance(argument, ast.Lambda)]
+        children = list(ast.iter_child_nodes(node))
+        if isinstance(node, ast.AnnAssign):
+            children = [child for child in children if child is not node.annotation]
+        for child in reversed(children):
+            if any(child is lambda_ for lambda_ in at_once):
+                pending.append((child.body, owner, False))  # type: ignore[attr-defined]
+            else:
+                pending.append((child, owner, in_class and isinstance(child, ast.stmt)))
+
+    def _function(self, node: Function, in_class: bool, outer: Owner) -> Owner:
+        automatic = in_class and node.name in self.automatic
+        when = When.LOADED if automatic or (node.name.startswith("_load_pyfunc") and outer.when) else When.LATER
+        if node.name in ("model_fn", "input_fn", "predict_fn", "load_context", "__getattr__", "_load_pyfunc"):
+            when = When.LOADED
+        owner = Owner(node.name, when)
+        self.owners.append(owner)
+        return owner
+
+    def _named(self, node: ast.AST) -> str:
+        """The simple name by which a function of this module is called: `f`, `self.f`, `Model().f`."""
+        if isinstance(node, ast.Call):
+            return self._named(node.func)
+        if isinstance(node, ast.Name):
+            return node.id
+        if isinstance(node, ast.Attribute) and not self.names.of(node.value):
+            return node.attr
+        return ""
+
+    def _only_for_types(self, test: ast.expr) -> bool:
+        return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
+            isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING" and self.names.of(test.value) == "typing"
+        )
+
+
+def _defaults(arguments: ast.arguments) -> list[ast.expr]:
+    return [*arguments.defaults, *(d for d in arguments.kw_defaults if d is not None)]
+
+
+def _asks_for_main(test: ast.expr) -> bool:
+    """Whether it is `__name__ == "__main__"`, which is not so when the file is imported."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        return any(map(_asks_for_main, test.values))
+    if not isinstance(test, ast.Compare) or len(test.ops) != 1 or not isinstance(test.ops[0], ast.Eq):
+        return False
+    sides = (test.left, test.comparators[0])
+    return any(isinstance(s, ast.Name) and s.id == "__name__" for s in sides) and any(
+        isinstance(s, ast.Constant) and s.value == "__main__" for s in sides
+    )

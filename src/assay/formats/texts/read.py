@@ -1,0 +1,345 @@
+"""The reader of text around a model: decodes a document once and hands what it says to those who judge it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import IO
+
+import msgspec
+
+from assay.core.finding import Severity
+from assay.formats.promise import suffix_of
+from assay.formats.reading import Limits, Note, Reading, Topic
+from assay.formats.texts.config_text import raw_match, tag_gap
+from assay.formats.texts.documents import Document, mappings, parse_ini, parse_json, parse_toml, parse_yaml
+from assay.formats.texts.source_code import is_source_code
+
+MOST_TEXT = 64 << 20
+_MOST_SECRETS = 16 << 20
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_SHEBANG = re.compile(rb"\A(?:\xef\xbb\xbf)?#![^\r\n]*")
+_YAML_TAG = re.compile(rb"!!python/|tag:yaml\.org,2002:python/")
+_TAG_LINE = re.compile(rb"(?:\A|[\r\n])(?:\xef\xbb\xbf)?%TAG\b")
+_JSON_START = re.compile(rb"\{\s*[\"}]|\[\s*(?:[\"{\[\]]|-?\d)")
+_PYTHON = frozenset({".py", ".pyw", ".pyi"})
+_SHELL = frozenset({".sh", ".bash", ".zsh", ".ksh", ".command"})
+_SHELL_NAMES = frozenset({".bashrc", ".bash_profile", ".profile", ".zshrc", ".envrc"})
+_JINJA = frozenset({".jinja", ".jinja2", ".j2"})
+_YAML, _JSON = frozenset({".yaml", ".yml"}), frozenset({".json", ".webmanifest", ".jsonc", ".json5"})
+_INI = frozenset({".ini", ".cfg", ".conf", ".properties", ".env"})
+# Prose and tables: a key that names code is only a word there.
+_PROSE = frozenset(
+    (
+        *(".md", ".rst", ".txt", ".csv", ".tsv", ".html", ".htm", ".xml", ".pmml", ".pbtxt", ".log", ".tex", ".bib"),
+        *(".svg", ".css", ".license", ".po", ".vocab", ".mdc"),
+    )
+)
+_PROSE_NAMES = ("readme", "license", "licence", "notice", "authors", "changelog", "copying", "citation", ".gitignore")
+_REQUIREMENTS = re.compile(r"(?:[\w.-]*[-_.])?(?:requirements?|constraints?)(?:[-_.][\w.-]*)?\.(?:txt|in|pip)")
+_MANIFESTS = frozenset(
+    (
+        *("pyproject.toml", "pipfile", "poetry.lock", "uv.lock", "pdm.lock", "pylock.toml", "conda.yaml", "conda.yml"),
+        *("environment.yaml", "environment.yml", "python_env.yaml"),
+    )
+)
+_COMPOSE = re.compile(r"(?:docker-)?compose(?:[.-][\w.-]*)?\.ya?ml")
+# Vocabularies: their words look like anything.
+_VOCABULARIES = re.compile(
+    r"(?:tokenizer|vocab(?:ulary)?|merges|added_tokens|special_tokens_map|[\w.-]*\.index)\.(?:json|txt)|.*\.(?:vocab|bpe|tiktoken)"
+)
+_LANGUAGES = dict.fromkeys(_PYTHON, "Python") | dict.fromkeys(_SHELL, "shell") | dict.fromkeys(_JINJA, "Jinja")
+
+
+def read(file: IO[bytes], name: str, limits: Limits) -> Reading:
+    """Read text from where `file` begins, under its name: scripts, configuration, templates, notebooks, prose.
+
+    What it answers is in `asks`: REMOTE_CODE and SECRETS of every text, and what else the file's kind raises. At most
+    MOST_TEXT bytes are read, else it is a gap. Raises OSError.
+    """
+    file.seek(0)
+    most = min(MOST_TEXT, limits.max_bytes)
+    data = file.read(most + 1)
+    if len(data) > most:
+        return Reading(gaps=(f"is text of more than {most >> 20} MB",))
+    if data.startswith(_LFS_POINTER):
+        return Reading(gaps=("is a Git LFS pointer, not the file itself (`git lfs pull` fetches it)",))
+    return _Text(data, name).read()
+
+
+class _Text:
+    """One text on its way through those who judge it."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        self.data, self.name = data, name
+        self.suffix = suffix_of(name)
+        self.base = os.path.basename(name.replace("\\", "/")).rstrip(" .").lower()
+        self.notes: list[Note] = []
+        self.gaps: list[str] = []
+        self.asks: set[Topic] = {Topic.REMOTE_CODE, Topic.SECRETS}
+        self.measured: dict[str, int] = {}
+        self.text = _decoded(data)
+
+    def read(self) -> Reading:
+        """Judge it as what its name, and then its content, say that it is."""
+        if self.suffix == ".ipynb":
+            self._notebook()
+        elif self._is_code():
+            self._code()
+        else:
+            if _REQUIREMENTS.fullmatch(self.base):
+                self._requirements()
+            else:
+                self._document()
+            self._prompts()
+            self._secrets()
+        return Reading(
+            notes=_once(self.notes),
+            gaps=tuple(dict.fromkeys(self.gaps)),
+            measured={**self.measured},
+            asks=frozenset(self.asks),
+        )
+
+    def _add(self, said: Reading) -> None:
+        self.notes += said.notes
+        self.gaps += said.gaps
+
+    # Code
+
+    def _is_code(self) -> bool:
+        script = _SHEBANG.match(self.data) is not None and self.suffix not in _PROSE
+        return script or is_source_code(self.name) or (self.suffix == ".pth" and self.text is not None)
+
+    def _code(self) -> None:
+        language = self._language()
+        self.asks.add(Topic.SOURCE_CODE)
+        if language in ("Python", "path file"):
+            from assay.formats.texts.python_code import judge_path_file, judge_python
+
+            if language == "Python":
+                self._add(judge_python(self.data, installer=self.base == "setup.py", later=self.suffix == ".pyi"))
+                self._started()
+            else:
+                self._add(judge_path_file(self.text or ""))
+        elif self.text is None and language:
+            self.gaps.append(f"is source code ({language}) in no encoding known here")
+        elif language in ("shell", "Dockerfile"):
+            from assay.formats.texts.shell_text import judge_dockerfile, judge_shell
+
+            self.notes += (judge_shell if language == "shell" else judge_dockerfile)(self.text or "")
+        elif language == "Jinja":
+            from assay.formats.texts.templates import read_template
+
+            self.asks.add(Topic.TEMPLATE)
+            self._add(read_template(self.text or ""))
+        if language:
+            said = f"is source code ({language}), judged by what it says"
+            self.notes.append(_source(said, Severity.INFO))
+        else:
+            self.notes.append(_source("is source code, which runs when it is used and was not examined", Severity.LOW))
+        self._secrets()
+
+    def _language(self) -> str:
+        """The language of code that is judged here; "" of others."""
+        if self.base.partition(".")[0] in ("dockerfile", "containerfile") or self.suffix == ".dockerfile":
+            return "Dockerfile"
+        if self.suffix == ".pth":
+            return "path file"
+        if self.base in _SHELL_NAMES:
+            return "shell"
+        if self.suffix in _LANGUAGES:
+            return _LANGUAGES[self.suffix]
+        shebang = _SHEBANG.match(self.data)
+        if shebang and not is_source_code(self.name):
+            if re.search(rb"\bpython[\d.]*\b", shebang.group()):
+                return "Python"
+            return "shell" if re.search(rb"\b(?:ba|z|da|k)?sh\b", shebang.group()) else ""
+        return ""
+
+    def _started(self) -> None:
+        if self.base in ("sitecustomize.py", "usercustomize.py"):
+            said = "is run by Python at every start, once it lies on the import path"
+            self.notes.append(
+                Note(topic=Topic.REMOTE_CODE, message=said, severity=Severity.MEDIUM, key="python:customize")
+            )
+
+    # Documents
+
+    def _document(self) -> None:
+        document = self._parsed()
+        if document is None:
+            return
+        if document.gap:
+            self.gaps.append(document.gap)
+        self._judge(document)
+
+    def _parsed(self) -> Document | None:
+        """The document by its name's grammar; None for prose, and for text of no grammar known."""
+        if self.suffix in _YAML or self.base == "mlmodel":
+            return parse_yaml(self.data)
+        if self.suffix in _JSON or self.suffix == ".jsonl":
+            said = parse_json(self.data, lines=self.suffix == ".jsonl")
+            if said.gap and self._may_have_comments():
+                return parse_json(self.data, comments=True)
+            if said.gap and self.data.count(b"\n", 0, len(self.data) - 1):  # one text per line under a name in .json
+                lines = parse_json(self.data, lines=True)
+                return said if lines.gap else lines
+            return said
+        if _YAML_TAG.search(self.data):
+            return Document(tags=("tag:yaml.org,2002:python/",))
+        if self.suffix == ".toml" or self.base in ("pipfile", "poetry.lock", "uv.lock", "pdm.lock"):
+            return parse_toml(self.data)
+        if self.suffix in _INI or self.base == ".env" or self.base.startswith(".env."):
+            return parse_ini(self.text if self.text is not None else self.data.decode("latin-1"))
+        return self._by_content()
+
+    def _may_have_comments(self) -> bool:
+        """Whether programs read JSON of this name with comments: editors' settings and agents' configurations."""
+        folder = self.name.replace("\\", "/").lower()
+        return self.suffix in (".jsonc", ".json5") or "mcp" in self.base or self.base in _COMMENTED or any(
+            f"{part}/" in folder for part in (".vscode", ".cursor", ".zed", ".devcontainer")
+        )  # fmt: skip
+
+    def _by_content(self) -> Document | None:
+        """Text whose name says nothing of its grammar: JSON where it is, else read as what it could be."""
+        prose = self.suffix in _PROSE or self.base.startswith(_PROSE_NAMES)
+        if self.data[:1] in (b"{", b"["):
+            found = parse_json(self.data)
+            if not found.gap or (not prose and _JSON_START.match(self.data)):
+                return found
+        if _TAG_LINE.search(self.data):
+            found = parse_yaml(self.data)
+            return found if found.tags else Document(gap="redefines YAML's tags, and is not said to be YAML")
+        if not prose and raw_match(self.data):
+            self.gaps.append("spells out a key that names code, in text of no grammar that this version reads")
+        return None
+
+    def _judge(self, document: Document) -> None:
+        from assay.formats.texts.remote_code import judge_config
+
+        self.notes += judge_config(document, self.base)
+        if (unknown := tag_gap(document.tags)) and not self.notes:
+            self.gaps.append(unknown)
+        self._models(document)
+        self._templates(document)
+        if self.base in _MANIFESTS or (self.base.startswith(("environment", "conda")) and self.suffix in _YAML):
+            from assay.formats.texts.requirements import judge_manifest
+
+            self.asks.add(Topic.REQUIREMENTS)
+            self.notes += judge_manifest(document, self.base)
+        if _COMPOSE.fullmatch(self.base):
+            from assay.formats.texts.shell_text import judge_compose
+
+            self.notes += judge_compose(document.values[0] if document.values else None)
+        from assay.formats.texts.agent_tools import is_agent_file, judge_agent
+
+        if is_agent_file(self.name, document):
+            self.asks.add(Topic.AGENT_TOOLS)
+            self.notes += judge_agent(document, self.name)
+
+    def _models(self, document: Document) -> None:
+        """Keras' configuration and skops' schema are JSON, whatever they lie in and are called."""
+        from assay.formats.models.keras import is_keras, judge_keras
+        from assay.formats.models.skops import is_skops, judge_skops
+
+        for value in document.values:
+            if is_skops(value):
+                self.asks.add(Topic.MODEL_CODE)
+                self.notes += judge_skops(value, "")
+            elif any(is_keras(mapping) for _, mapping in mappings(value)):
+                self.asks.add(Topic.MODEL_CODE)
+                self.notes += judge_keras(value, "")
+
+    def _templates(self, document: Document) -> None:
+        """Chat templates, wherever a configuration holds them."""
+        for path, mapping in mappings(*document.values):
+            held = mapping.get("chat_template") or mapping.get("chat_templates")
+            if held is None and self.base.startswith("tokenizer_config"):
+                continue
+            found = {"": held} if isinstance(held, str) else held if isinstance(held, dict) else {}
+            if isinstance(held, list):
+                found = {str(i.get("name", "")): i.get("template") for i in held if isinstance(i, dict)}
+            for name, template in list(found.items())[:200]:
+                if isinstance(template, str):
+                    from assay.formats.texts.templates import read_template
+
+                    self.asks.add(Topic.TEMPLATE)
+                    self._add(read_template(template, ".".join(filter(None, (path, "chat_template", str(name)[:60])))))
+
+    def _requirements(self) -> None:
+        from assay.formats.texts.requirements import judge_requirements
+
+        self.asks.add(Topic.REQUIREMENTS)
+        if self.text is None:
+            self.gaps.append("is a list of requirements in no encoding known here")
+        else:
+            self.notes += judge_requirements(self.text)
+
+    def _notebook(self) -> None:
+        from assay.formats.texts.notebooks import read_notebook
+
+        self.asks |= {Topic.NOTEBOOK, Topic.SOURCE_CODE}
+        document = parse_json(self.data)
+        if document.gap:
+            self.gaps.append(f"{document.gap}, though it should be a notebook")
+            return
+        said = read_notebook(document.values[0] if document.values else None)
+        self._add(said)
+        if said.notes and any(note.topic is Topic.REQUIREMENTS for note in said.notes):
+            self.asks.add(Topic.REQUIREMENTS)
+        self.notes.append(_source("is source code (a notebook), judged by what it says", Severity.INFO))
+
+    def _prompts(self) -> None:
+        from_rules = self.suffix == ".mdc" or "/.cursor/rules/" in self.name.replace("\\", "/")
+        if self.text is not None and (self.base in _PROMPTS or from_rules):
+            from assay.formats.texts.agent_tools import judge_prompt
+
+            self.asks.add(Topic.AGENT_TOOLS)
+            self.notes += judge_prompt(self.text)
+
+    def _secrets(self) -> None:
+        if self.text is None or _VOCABULARIES.fullmatch(self.base):
+            return
+        from assay.formats.texts.secret_search import judge_secrets
+
+        if len(self.text) > _MOST_SECRETS:
+            self.measured["searched_for_secrets"] = _MOST_SECRETS
+        strict = self.suffix not in _PROSE or self.base.startswith(".env")
+        bare = not self._is_code() or self._language() in ("shell", "Dockerfile")
+        self.notes += judge_secrets(self.text[:_MOST_SECRETS], strict=strict, bare=bare)
+
+
+_COMMENTED = frozenset({"settings.json", "claude_desktop_config.json", "tsconfig.json", "devcontainer.json"})
+_PROMPTS = frozenset(
+    (
+        *("skill.md", "agents.md", "agent.md", "claude.md", "gemini.md", "copilot-instructions.md", ".cursorrules"),
+        *(".windsurfrules", ".clinerules", "system_prompt.txt", "system-prompt.txt", "system_prompt.md", "prompt.md"),
+        *(".goosehints", "prompt.txt", "system.md"),
+    )
+)
+_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def _decoded(data: bytes) -> str | None:
+    """The text, in UTF-8 or in what its mark, or its zero bytes, say."""
+    codec = "utf-8-sig" if b"\0" not in data[:64] and data[:2] not in _MARKS else json.detect_encoding(data[:64])
+    try:
+        return data.decode(codec).removeprefix("\ufeff")
+    except ValueError:
+        return None
+
+
+def _source(said: str, severity: Severity) -> Note:
+    fix = "read it, pin it by digest, and waive this finding with your reason; or ship data only"
+    return Note(topic=Topic.SOURCE_CODE, message=said, severity=severity, key="code", fix=fix if severity.rank else "")
+
+
+def _once(notes: list[Note]) -> tuple[Note, ...]:
+    """One note of each kind and place, the gravest."""
+    kept: dict[tuple[str, str, str], Note] = {}
+    for note in notes:
+        place = note.topic, note.key, note.where
+        if place not in kept or kept[place].severity.rank < note.severity.rank:
+            kept[place] = msgspec.structs.replace(note)
+    return tuple(kept.values())

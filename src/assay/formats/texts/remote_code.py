@@ -1,0 +1,243 @@
+"""Configuration that names code: auto_map, `_target_`, MLmodel, sentence-transformers' modules, Keras, YAML tags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from assay.core.finding import Confidence, Json, Severity
+from assay.core.text import visible
+from assay.formats.reading import Note, Topic
+from assay.formats.texts.config_text import builds_objects
+from assay.formats.texts.documents import Document, mappings
+from assay.formats.texts.python_dangers import Does, what_it_does, words
+
+_MOST = 100  # files named in evidence
+_REPO = re.compile(r"[\w.-]+(?:/[\w.-]+)?--")
+# By package: what these names build comes from libraries that a model's user has, and is the ordinary use of the key.
+_ORDINARY = words(
+    """torch torchvision torchaudio torchtext torchmetrics torchrl torchdata lightning pytorch_lightning
+    lightning_fabric
+    transformers diffusers accelerate peft datasets tokenizers timm monai kornia sklearn xgboost lightgbm catboost numpy
+    scipy pandas einops omegaconf hydra hydra_zen hydra_plugins tensorflow keras jax flax optax jaxlib haiku
+    albumentations segmentation_models_pytorch open_clip clip sentence_transformers nemo deepspeed bitsandbytes ray
+    wandb mlflow rich tqdm gymnasium gym stable_baselines3 webdataset nvidia apex fairscale xformers flash_attn
+    huggingface_hub safetensors evaluate speechbrain espnet fairseq mmengine mmcv mmdet mmseg detectron2 ultralytics
+    torchdiffeq torch_geometric dgl pyro gpytorch botorch ignite composer vllm trl functools.partial
+    collections.OrderedDict collections.defaultdict datetime.timedelta datetime.datetime pathlib.Path
+    builtins.dict builtins.list builtins.tuple builtins.set builtins.int builtins.float builtins.str builtins.bool
+    builtins.range builtins.len builtins.sum operator.add operator.mul math uuid.uuid4""",
+)
+_DANGEROUS_TARGETS = words(
+    """builtins.exec builtins.eval builtins.compile builtins.__import__ builtins.open builtins.getattr builtins.setattr
+    builtins.globals builtins.input builtins.breakpoint io.open importlib.import_module importlib.reload
+    importlib.__import__ pickle.load pickle.loads
+    numpy.load numpy.fromfile numpy.memmap numpy.save numpy.savetxt numpy.tofile numpy.lib.npyio.load torch.load
+    torch.save torch.hub.load torch.jit.load torch.ops.load_library joblib.load pandas.read_pickle pandas.eval
+    pandas.DataFrame.to_pickle sklearn.externals.joblib.load hydra.utils.get_method hydra.utils.get_class
+    hydra.utils.get_object hydra.utils.call hydra.utils.instantiate hydra._internal.utils._locate
+    keras.models.load_model
+    tensorflow.keras.models.load_model tensorflow.saved_model.load shutil.copy shutil.copyfile shutil.move
+    shutil.copytree shutil.unpack_archive pathlib.Path.write_text pathlib.Path.write_bytes pathlib.Path.unlink
+    os.rename os.replace os.symlink os.link os.chmod os.makedirs os.mkdir os.putenv os.environ.update os.kill
+    types.FunctionType types.CodeType functools.reduce operator.methodcaller operator.attrgetter sys.exit
+    pydoc.locate pkgutil.resolve_name pkgutil.get_loader linecache.getline inspect.getsource threading.Thread
+    multiprocessing.Process multiprocessing.Pool concurrent.futures.ProcessPoolExecutor logging.config.dictConfig
+    tempfile.NamedTemporaryFile webbrowser.open cProfile.run profile.run site.addsitedir
+    nemo.core.classes.common.safe_instantiate monai.bundle.run transformers.pipeline
+    transformers.utils.import_utils._LazyModule""",
+)
+_DANGEROUS_MODULES = ("os", "subprocess", "sys", "posix", "nt", "pty", "ctypes", "importlib", "runpy", "marshal",
+                      "pickle", "_pickle", "dill", "cloudpickle", "socket", "shelve", "pip", "pdb", "timeit",
+                      "gc", "_thread", "atexit", "zipimport", "imp", "antigravity", "shutil", "tempfile")  # fmt: skip
+_MLFLOW = words(
+    """mlflow.sklearn mlflow.pyfunc.model mlflow.pytorch mlflow.tensorflow mlflow.keras mlflow.xgboost mlflow.lightgbm
+    mlflow.catboost mlflow.onnx mlflow.spark mlflow.statsmodels mlflow.prophet mlflow.spacy mlflow.fastai mlflow.h2o
+    mlflow.pmdarima mlflow.diviner mlflow.transformers mlflow.langchain mlflow.llama_index mlflow.openai mlflow.gluon
+    mlflow.sentence_transformers mlflow.paddle mlflow.johnsnowlabs mlflow.shap mlflow.promptflow mlflow.dspy
+    mlflow.haystack mlflow.crewai mlflow.pyfunc.spark_model_cache mlflow.autogluon mlflow.mleap mlflow.rfunc""",
+)
+_SENTENCE = ("sentence_transformers.", "pylate.", "model2vec.")
+
+
+def judge_config(document: Document, name: str = "", where: str = "") -> list[Note]:
+    """What a parsed configuration names as code; `name` is the file's own ("config.json", "MLmodel").
+
+    `evidence["files"]` of a note are the Python files that it names, relative to it, so that what they
+    hold can be told apart from code that nothing loads.
+    """
+    notes: dict[str, Note] = {}
+    for note in _notes(document, name.replace("\\", "/").rpartition("/")[2].lower(), where):
+        held = notes.get(note.key)
+        if held is None or held.severity.rank < note.severity.rank:
+            notes[note.key] = note
+    return list(notes.values())
+
+
+def _notes(document: Document, base: str, where: str) -> Iterator[Note]:
+    for tag in document.tags:
+        if builds_objects(tag):
+            said = "holds a YAML tag that builds or calls what the file names when it is loaded"
+            yield _note(
+                said, Severity.HIGH if "python/" in tag or "!apply" in tag else Severity.MEDIUM, "yaml-tag", where
+            )
+    for path, mapping in mappings(*document.values):
+        for key in ("auto_map", "auto_mapping"):
+            yield from _auto_map(mapping.get(key), where)
+        if mapping.get("custom_pipelines"):
+            yield _pipelines(mapping["custom_pipelines"], where)
+        if (trust := mapping.get("trust_remote_code")) not in (None, False):
+            sure = Confidence.HIGH if trust in (True, "true", 1) else Confidence.MEDIUM
+            said = "switches on trust_remote_code: its loader runs code of any repository it is pointed to"
+            yield _note(said, Severity.MEDIUM, "trust", where, sure=sure, path=path)
+        if "_target_" in mapping and mapping["_target_"] not in (None, False):
+            yield _target(mapping["_target_"], mapping, where, path)
+        if (module := mapping.get("loader_module")) not in (None, False):
+            yield from _flavor(module, mapping, where)
+    if base == "modules.json":
+        yield from _sentence_modules(document.values, where)
+
+
+def _auto_map(mapped: Any, where: str) -> Iterator[Note]:
+    if not mapped:
+        return
+    if not isinstance(mapped, dict):
+        yield _note(
+            "names code for auto classes in a form that this version does not know", Severity.MEDIUM, "auto-map", where
+        )
+        return
+    if "base_model_class" in mapped and "parent_library" in mapped:  # PEFT's auto_mapping: the base model's own class
+        parent = str(mapped["parent_library"])
+        if parent.split(".")[0] not in _ORDINARY:
+            said = f"names the module {visible(parent, 60)}, which is imported to load its base model"
+            yield _note(said, Severity.MEDIUM, "parent-library", where)
+        return
+    entries = [item for value in mapped.values() for item in (value if isinstance(value, list) else [value])]
+    named = [str(item) for item in entries if isinstance(item, str) and item]
+    away = sorted({item.partition("--")[0] for item in named if _REPO.match(item)})
+    files = _files(item for item in named if not _REPO.match(item))
+    odd = [item for item in named if ".." in item or item.startswith("/") or "\\" in item]
+    if away:
+        said = f"names code in another repository ({visible(away[0], 60)}), which is run with trust_remote_code"
+        yield _note(
+            said,
+            Severity.HIGH,
+            "auto-map-elsewhere",
+            where,
+            evidence={"repositories": [visible(a, 100) for a in away[:20]]},
+        )
+    if odd:
+        yield _note("names code outside its own folder", Severity.HIGH, "auto-map-outside", where)
+    if files or not (away or odd):
+        said = f"names code that is run with trust_remote_code ({visible(', '.join(files[:3]) or 'auto_map', 100)})"
+        yield _note(said, Severity.LOW, "auto-map", where, evidence={"files": list(files), "classes": len(named)})
+
+
+def _pipelines(mapped: Any, where: str) -> Note:
+    named: list[str] = []
+    for value in mapped.values() if isinstance(mapped, dict) else ():
+        implementation = value.get("impl") if isinstance(value, dict) else None
+        if isinstance(implementation, str):
+            named.append(implementation)
+    away = any(_REPO.match(item) for item in named)
+    files = _files(item for item in named if not _REPO.match(item))
+    what = "a pipeline in another repository" if away else "its own pipeline"
+    said = f"names {what}, which is run with trust_remote_code"
+    return _note(said, Severity.HIGH if away else Severity.LOW, "pipelines", where, evidence={"files": list(files)})
+
+
+def _target(target: Any, mapping: dict[str, Any], where: str, path: str) -> Note:
+    name = target if isinstance(target, str) else ""
+    flat = re.sub(r"[\s:]+", ".", name.strip())
+    grave = _how_grave(flat)
+    partial = " (partly)" if mapping.get("_partial_") not in (None, False) else ""
+    shown = visible(name, 80) or "what is no name"
+    if grave is Severity.CRITICAL:
+        said = f"makes its loader call {shown}{partial}"
+    elif grave is Severity.INFO:
+        said = f"names classes of known libraries to build ({shown})"
+    else:
+        said = f"makes its loader import and call {shown}{partial}, which is not of a library known here"
+    evidence: dict[str, Json] = {"target": visible(name, 100), "arguments": "_args_" in mapping}
+    if grave is Severity.MEDIUM and re.fullmatch(r"\w+(\.\w+)+", flat):
+        evidence["files"] = [flat.rpartition(".")[0].replace(".", "/") + ".py"]
+    key = f"target:{flat[:100]}" if grave.rank > 1 else "target"
+    return _note(said, grave, key, where, path=path, evidence=evidence)
+
+
+def _how_grave(name: str) -> Severity:
+    if not name or "$" in name:  # put together from other keys
+        return Severity.MEDIUM
+    parts = name.split(".")
+    known = {"np": "numpy", "pd": "pandas", "tf": "tensorflow", "__builtin__": "builtins"}
+    name = ".".join([known.get(parts[0], parts[0]), *parts[1:]])
+    if any(part.startswith("__") and part.endswith("__") for part in parts):
+        return Severity.CRITICAL
+    if (
+        name in _DANGEROUS_TARGETS
+        or parts[0] in _DANGEROUS_MODULES
+        or what_it_does(name) not in (None, Does.DELETE, Does.FETCH)
+    ):
+        return Severity.CRITICAL
+    if what_it_does(name) is not None:
+        return Severity.HIGH
+    if any(".".join(parts[:count]) in _ORDINARY for count in range(1, len(parts) + 1)):
+        return Severity.INFO
+    if parts[0] in ("eval", "exec", "open", "compile", "__import__", "getattr"):
+        return Severity.CRITICAL
+    return Severity.MEDIUM
+
+
+def _flavor(module: Any, mapping: dict[str, Any], where: str) -> Iterator[Note]:
+    """MLmodel's python_function flavour: what imports and loads the model (MLflow, model format)."""
+    name = str(module)
+    code = mapping.get("code")
+    if name not in _MLFLOW and not name.startswith("mlflow."):
+        grave = Severity.CRITICAL if _how_grave(f"{name}.x") is Severity.CRITICAL else Severity.HIGH
+        said = f"makes MLflow import {visible(name, 60)} to load it, which is none of MLflow's own loaders"
+        files = [f"{code}/" if isinstance(code, str) else "", name.replace(".", "/") + ".py"]
+        yield _note(
+            said, grave, "loader-module", where, evidence={"module": visible(name, 100), "files": ["".join(files)]}
+        )
+    elif name == "mlflow.pyfunc.model":
+        held = mapping.get("python_model") or mapping.get("model_code_path")
+        said = "is a Python model of MLflow, whose pickled class is loaded with its code"
+        yield _note(said, Severity.LOW, "python-model", where, evidence={"python_model": visible(str(held), 100)})
+    if isinstance(code, str) and code:
+        said = f"ships code that MLflow puts on the import path ({visible(code, 40)})"
+        yield _note(said, Severity.LOW, "code-path", where, evidence={"files": [f"{visible(code, 100)}/"]})
+
+
+def _sentence_modules(values: tuple[Any, ...], where: str) -> Iterator[Note]:
+    """sentence-transformers' modules.json: each "type" is imported and built."""
+    for module in values[0] if values and isinstance(values[0], list) else ():
+        kind = module.get("type") if isinstance(module, dict) else None
+        if not isinstance(kind, str) or kind.startswith(_SENTENCE):
+            continue
+        grave = _how_grave(kind)
+        if grave is Severity.INFO:
+            continue
+        files = [kind.partition("--")[2].rpartition(".")[0] or kind.rpartition(".")[0]]
+        said = f"names the class {visible(kind, 60)} to be imported and built"
+        yield _note(
+            said, Severity.HIGH if "--" in kind else grave, f"module:{kind[:100]}", where,
+            evidence={"files": [f"{file.replace('.', '/')}.py" for file in files if file]},
+        )  # fmt: skip
+
+
+def _files(named: Iterator[str]) -> list[str]:
+    """The Python files of `module.Class` names."""
+    return sorted({f"{item.rpartition('.')[0].replace('.', '/')}.py" for item in named if "." in item})[:_MOST]
+
+
+def _note(
+    said: str, severity: Severity, kind: str, where: str, *, path: str = "", sure: Confidence = Confidence.HIGH,
+    evidence: dict[str, Json] | None = None,
+) -> Note:  # fmt: skip
+    shown: dict[str, Json] = {"path": visible(path, 120)} if path else {}
+    return Note(
+        topic=Topic.REMOTE_CODE, message=said, severity=severity, key=f"config:{kind}", where=where, confidence=sure,
+        evidence={**shown, **(evidence or {})},
+        fix="" if severity is Severity.INFO else "read the code it names and pin it, or ship a model that needs none",
+    )  # fmt: skip

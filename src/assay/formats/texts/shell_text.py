@@ -1,0 +1,202 @@
+"""Shell scripts, commands, Dockerfiles and compose files: what they fetch and run, judged line by line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from assay.core.finding import Severity
+from assay.core.text import visible
+from assay.formats.reading import Note, Topic
+
+MOST_LINES = 200_000
+_MOST_LINE = 20_000
+
+_FETCH = r"(?:curl|wget|fetch|aria2c|lynx|Invoke-WebRequest|iwr|irm|Invoke-RestMethod)\b"
+_RUNNER = (
+    r"(?:sudo\s+(?:-\S+\s+)*)?(?:/(?:usr/)?bin/(?:env\s+)?)?(?:ba|z|da|k|c|fi|a)?sh\b"
+    r"|(?:sudo\s+)?(?:/\S*/)?(?:env\s+)?(?:python[\d.]*|perl|ruby|node|php|lua|pwsh|powershell|iex|Invoke-Expression)\b"
+)
+_DECODE = (
+    r"(?:base64\s+(?:-d|-D|--decode|-di)\b|openssl\s+(?:enc|base64)\b[^|;&]*\s-d\b|xxd\s+-r|base32\s+-d|uudecode|rev\b)"
+)
+# What a pipe or a substitution may hold between the two, without crossing to the next command.
+_SAME = r"[^\n;]{0,400}?"
+
+_SHELL: tuple[tuple[str, str, Severity, re.Pattern[str]], ...] = tuple(
+    (kind, said, severity, re.compile(pattern, re.IGNORECASE))
+    for kind, said, severity, pattern in (
+        (
+            "download-run", "fetches a program and runs it unseen", Severity.HIGH,
+            (rf"\b{_FETCH}{_SAME}\|\s*(?:tee\s+\S+\s*\|\s*)?(?:{_RUNNER})"
+            rf"|(?:(?:ba|z|da|k)?sh\s+-\w*c\s+|\beval\s+|\bsource\s+|(?:^|\s)\.\s+)"
+            rf"[\"']?(?:\$\(|`|<\()\s*{_FETCH}"
+            rf"|(?:ba|z)?sh\s+<\(\s*{_FETCH}|\bIEX\b{_SAME}(?:DownloadString|\bi(?:wr|rm)\b)"),
+        ),
+        (
+            "download-run", "fetches a program and runs it unseen", Severity.HIGH,
+            (r"\b(?:curl|wget)\b[^\n|]{0,300}?\s-[oO]\s*(\S+)[^\n]{0,200}?(?:&&|;)\s*(?:chmod\s+\S*[+7]\S*\s+\1"
+            r"|(?:sudo\s+)?(?:ba)?sh\s+\1)"),
+        ),
+        (
+            "decode-run", "decodes a program and runs it", Severity.HIGH,
+            (rf"\b{_DECODE}{_SAME}\|\s*(?:\S+\s+-d\S*\s*\|\s*)?(?:{_RUNNER})|\beval\s+[\"']?(?:\$\(|`){_SAME}{_DECODE}"
+            rf"|(?:ba|z|da)?sh\s+-\w*c\s+[\"']?(?:\$\(|`){_SAME}{_DECODE}"
+            r"|powershell(?:\.exe)?\s[^\n]{0,200}?-e(?:nc|ncodedcommand)?\s+[A-Za-z0-9+/=]{16,}"),
+        ),
+        (
+            "reverse-shell", "opens a shell to another machine", Severity.CRITICAL,
+            (r"/dev/(?:tcp|udp)/[\w.$\{]|\b(?:nc|ncat|netcat)\b[^\n;|]{0,80}?\s-\w*[ec]\w*\s+\S*(?:sh|cmd)\b"
+            r"|mkfifo\s[^\n]{0,200}?\b(?:nc|ncat|netcat|openssl\s+s_client)\b|socat\s[^\n]{0,200}?exec:"
+            r"|pty\.spawn\(|\bbash\s+-i\s*>&"),
+        ),
+        (
+            "send-secrets", "sends keys or the environment to another machine", Severity.HIGH,
+            (r"(?:cat|tar|base64|zip)\s[^\n|;]{0,200}(?:\.ssh\b|id_rsa|\.aws\b|\.netrc|/etc/shadow|\.gnupg|\.kube/)"
+            rf"{_SAME}\|\s*{_SAME}(?:curl|wget|nc|ncat|netcat|ssh)\b"
+            r"|\b(?:env|printenv|set)\s*\|\s*(?:base64[^|]{0,40}\|\s*)?(?:curl|wget|nc|ncat|netcat)\b"
+            r"|\bcurl\b[^\n;|]{0,300}?(?:-d|--data\S*|-F|-T|--upload-file|--form)\s*\S{0,40}"
+            r"(?:\.ssh/|id_rsa|\.aws/|\.netrc|/etc/shadow|\$\((?:env|printenv)\))"),
+        ),
+        (
+            "persistence", "makes something run at every login or start", Severity.HIGH,
+            r"\|\s*crontab\s+-|/etc/ld\.so\.preload|>>?\s*\S*(?:authorized_keys|/etc/cron\S+)"
+        ),
+        (
+            "destroy", "deletes what is not its own", Severity.HIGH,
+            (r"\brm\s+-\w*[rf]\w*\s+(?:-\S+\s+)*(?:/|~/?|\$HOME/?|/\*|\$HOME/\*|~/\*)(?:\s|$|;|&)"
+            r"|\bdd\s[^\n]{0,100}\bof=/dev/(?:sd|nvme|hd)|\bmkfs\.\w+\s+/dev/|:\(\)\s*\{\s*:\|:&\s*\};:"),
+        ),
+    )
+)  # fmt: skip
+_TOPIC = Topic.REMOTE_CODE
+
+
+def command_kinds(command: str) -> list[tuple[str, str, Severity]]:
+    """What one command line does that no honest installation does: its kind, in words, and how grave it is."""
+    text = command[:_MOST_LINE]
+    return [(kind, said, severity) for kind, said, severity, pattern in _SHELL if pattern.search(text)]
+
+
+def judge_shell(text: str, where: str = "", *, topic: Topic = _TOPIC) -> list[Note]:
+    """Judge a shell script: continued lines are joined, comments left aside. Bounded to MOST_LINES lines."""
+    notes: dict[str, Note] = {}
+    for number, line in _lines(text):
+        if len(line) < 6:
+            continue
+        for kind, said, severity in command_kinds(line):
+            notes.setdefault(
+                kind,
+                Note(
+                    topic=topic, message=f"{said} (shell)", severity=severity, key=f"shell:{kind}",
+                    where=where, line=number,
+                    fix="pin what is fetched by digest and run nothing that was not reviewed",
+                ),
+            )  # fmt: skip
+    return list(notes.values())
+
+
+_FROM = re.compile(r"FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE)
+_ADD = re.compile(r"ADD\s+(?:--\S+\s+)*(https?://\S+|\[?\s*\"https?://)", re.IGNORECASE)
+_CHECKSUM = re.compile(r"--checksum=", re.IGNORECASE)
+_RUN = re.compile(r"(?:RUN|CMD|ENTRYPOINT|HEALTHCHECK|ONBUILD|SHELL)\s+(.*)", re.IGNORECASE)
+
+
+def judge_dockerfile(text: str, where: str = "") -> list[Note]:
+    """Judge a Dockerfile: images that are not pinned, files added from addresses, and its shell lines."""
+    stages: set[str] = set()
+    loose: dict[str, int] = {}
+    notes: dict[str, Note] = {}
+    for number, line in _lines(text):
+        if image := _FROM.match(line):
+            if image[1].lower() not in stages and _floats(image[1]):
+                loose.setdefault(image[1], number)
+            stages.add((image[2] or "").lower())
+        elif _ADD.match(line) and not _CHECKSUM.search(line):
+            plain = "http://" in line
+            notes.setdefault("add", _docker(
+                "adds a file from an address without a checksum", Severity.MEDIUM if plain else Severity.LOW,
+                "add", where, number, fix="give --checksum=sha256:… and https",
+            ))  # fmt: skip
+        elif run := _RUN.match(line):
+            for note in judge_shell(run[1], where):
+                notes.setdefault(note.key, _at(note, number))
+    if loose:
+        first = next(iter(loose))
+        notes["from"] = _docker(
+            f"builds on images whose content can change ({visible(first, 60)}{_more(len(loose))})", Severity.LOW,
+            "from", where, loose[first], fix="pin the image by tag and digest (name:tag@sha256:…)",
+        )  # fmt: skip
+    return list(notes.values())
+
+
+def judge_compose(document: Any, where: str = "") -> list[Note]:
+    """Judge a compose file that was parsed: privileged services, the host's root or Docker socket mounted, commands."""
+    services = document.get("services") if isinstance(document, dict) else None
+    notes: dict[str, Note] = {}
+    for service in list(services.values())[:1000] if isinstance(services, dict) else ():
+        if not isinstance(service, dict):
+            continue
+        if str(service.get("privileged", "")).lower() == "true":
+            notes.setdefault("privileged", _docker(
+                "runs a container with all rights of the host", Severity.MEDIUM, "privileged", where, None
+            ))  # fmt: skip
+        volumes = service.get("volumes")
+        for volume in volumes if isinstance(volumes, list) else ():
+            source = volume.get("source", "") if isinstance(volume, dict) else str(volume).split(":")[0]
+            if source in ("/", "/root", "/etc", "/var/run/docker.sock", "/run/docker.sock"):
+                notes.setdefault("mount", _docker(
+                    f"mounts {visible(str(source), 40)} of the host into a container", Severity.MEDIUM, "mount", where,
+                    None,
+                ))  # fmt: skip
+        for key in ("command", "entrypoint"):
+            given = service.get(key)
+            words = " ".join(map(str, given)) if isinstance(given, list) else str(given or "")
+            for note in judge_shell(words, where):
+                notes.setdefault(note.key, _at(note, None))
+    return list(notes.values())
+
+
+def _floats(image: str) -> bool:
+    """Whether an image's name leaves open which one it is."""
+    if image.startswith("$") or image.lower() == "scratch" or "@sha256:" in image or "$" in image:
+        return False
+    tag = image.rpartition("/")[2].partition(":")[2]
+    return tag in ("", "latest")
+
+
+def _docker(said: str, severity: Severity, kind: str, where: str, line: int | None, fix: str = "") -> Note:
+    return Note(
+        topic=_TOPIC, message=said, severity=severity, key=f"docker:{kind}", where=where, line=line, fix=fix
+    )  # fmt: skip
+
+
+def _at(note: Note, line: int | None) -> Note:
+    return msgspec.structs.replace(note, line=line)
+
+
+def _more(count: int) -> str:
+    return f" and {count - 1} more" if count > 1 else ""
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Lines without comments, those that go on joined, with the number of their first."""
+    held: list[str] = []
+    first = 1
+    for number, line in enumerate(text.splitlines()[:MOST_LINES], 1):
+        bare = line.strip()
+        if bare.startswith("#") and not held:
+            continue
+        if not held:
+            first = number
+        if bare.endswith(("\\", "`")) and len(held) < 500:
+            held.append(bare[:-1])
+            continue
+        held.append(bare)
+        yield first, " ".join(held)[:_MOST_LINE]
+        held = []
+    if held:
+        yield first, " ".join(held)[:_MOST_LINE]
