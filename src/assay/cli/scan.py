@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +59,9 @@ def _standard_input(paths: tuple[Path, ...]) -> Iterator[tuple[tuple[Path, ...],
         return
     if len(paths) > 1:
         raise click.UsageError("standard input (-) is scanned by itself")
+    import shutil
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="assay-stdin-") as folder:
         with open(Path(folder) / "stdin", "wb") as copy:
             shutil.copyfileobj(sys.stdin.buffer, copy, 1 << 20)
