@@ -13,6 +13,9 @@ HERE = Path(__file__).parent
 BENCHES = (
     "bench_start.py",
     "bench_install.py",
+    "bench_scan.py",
+    "bench_corpora.py",
+    "bench_sign.py",
     "bench_engine.py",
     "bench_ledger.py",
     "bench_gate.py",

@@ -31,7 +31,7 @@ TOKEN = "hf_" + "aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3x"
     ("text", "shown"),
     [
         ("meta-llama/Llama-2", "meta-llama/Llama-2"),
-        ("/home/alice/models/bert", "(local path) bert"),
+        ("/data/models/bert", "(local path) bert"),
         ("C:\\Users\\alice\\bert", "(local path) bert"),
         ("~/models/bert", "(local path) bert"),
         ("see https://example.org/a/b", "see https://example.org/a/b"),

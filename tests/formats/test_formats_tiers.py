@@ -64,13 +64,37 @@ def test_no_false_alarm_on_joblib(benign_family: tuple[str, dict[str, Any]], com
     assert alarms == {}
 
 
-@pytest.mark.parametrize(
-    "gadget", sorted(f"{module}.anything" for module in DANGEROUS_MODULES if module not in ("torch.load", "numpy.load"))
-)
+@pytest.mark.parametrize("gadget", sorted(f"{module}.anything" for module, why in DANGEROUS_MODULES.items() if why))
 def test_nothing_in_a_dangerous_module_is_trusted(gadget: str) -> None:
     module, _, name = gadget.rpartition(".")
     assert tiers.classify(module, name)[0] == tiers.DANGEROUS
     assert tiers.classify(module + ".sub", name)[0] == tiers.DANGEROUS
+
+
+@pytest.mark.parametrize("module", [module for module, why in DANGEROUS_MODULES.items() if not why])
+def test_what_is_no_danger_in_a_dangerous_package_is_still_not_trusted(module: str) -> None:
+    parent = module.rpartition(".")[0]
+    assert any(DANGEROUS_MODULES.get(path) for path in (parent, parent.rpartition(".")[0]))
+    assert tiers.classify(module, "Anything")[0] in (tiers.UNKNOWN, tiers.DANGEROUS)
+    assert tiers.classify(module, "system")[0] == tiers.DANGEROUS
+
+
+CALLED = [
+    (b"cthirdparty.tools\nrun_it\n(tR.", "unresolvable"),
+    (b"cthirdparty.tools\n_rebuild_thing\n(VTree\ntR.", "unknown"),
+    (b"cthirdparty.tools\n_rebuild_thing\n(V../../x\ntR.", "unresolvable"),
+    (b"cthirdparty.tools\nThing\n(VTree\ntR.", "unknown"),
+    (b"cthirdparty.tools\nThing\n(Vhttp://x.example/a\ntR.", "unresolvable"),
+    (b"cthirdparty.tools\nthing_gen\n)\x81.", "unknown"),
+    (b"cthirdparty.tools\nrun_it\n.", "unknown"),
+    (b"clogging\ngetLogger\n(Va.b\ntR.", "unknown"),
+]
+
+
+@pytest.mark.parametrize(("pickled", "tier"), CALLED)
+def test_a_call_of_what_no_list_knows_is_judged_by_what_it_is_given(pickled: bytes, tier: str) -> None:
+    (fact,) = (fact for _, fact in examine(io.BytesIO(b"\x80\x02" + pickled)).globals())
+    assert fact.tier == tier
 
 
 @pytest.mark.parametrize("name", sorted(DANGEROUS_NAMES))

@@ -15,7 +15,7 @@ from assay.core.finding import Json, Severity
 from assay.formats import sniff
 from assay.formats.models import npy
 from assay.formats.pickle.facts import Ending, GlobalFact, PickleFacts
-from assay.formats.pickle.stream import read_pickles
+from assay.formats.pickle.stream import plausible, read_pickles
 from assay.formats.readers import reader_of
 from assay.formats.reading import Gap, Limits, Note, Topic
 from assay.formats.sniff import Format
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from assay.formats.archives.member import Archive
 
 _PACKED = (".gz", ".bz2", ".xz", ".lzma", ".lz4", ".zst", ".z")
+_ZIPS = frozenset({"zip", "torch-zip", "npz", "keras-zip"})
+_BEHIND = 1 << 16
 _PICKLE = frozenset({Topic.PICKLE, Topic.FORMAT})
 _FORMAT = frozenset({Topic.FORMAT})
 
@@ -136,6 +138,20 @@ class _Examination:
         """Read it once more as what another loader would take it for: a file may begin as one thing and end as one."""
         for other in sniff.alternatives(file, found, size):
             self._look(file, name, f"(as {other.name})", 0, other)
+        if found.name in _ZIPS and plausible(file):
+            self._zip_as_pickle(file)
+
+    def _zip_as_pickle(self, file: IO[bytes]) -> None:
+        """What an unpickler that takes persistent ids would import from a zip's bytes.
+
+        Those of an honest archive can read as opcodes for a while, up to names of its own pickles: only what is
+        refused among them counts, and that they break off says nothing.
+        """
+        for stream in read_pickles(file, self.limits, where="(as pickle)").pickles:
+            refused = tuple(fact for fact in stream.globals if fact.tier in ("dangerous", "unresolvable"))
+            if refused:
+                whole = structs.replace(stream, globals=refused, nested=(), complete=True, reason="")
+                self.streams.append(whole)
 
     def _gap(self, reason: str, where: str, topics: frozenset[Topic] = frozenset(Topic)) -> None:
         self.gaps.append(Gap(f"{where}: {reason}" if where else reason, topics))
@@ -234,15 +250,30 @@ class _Examination:
             self._gap(reason, where, _PICKLE)
 
     def _npy(self, file: IO[bytes], where: str, depth: int) -> Format:
-        file.seek(0)
-        header = npy.read_header(file)
-        if header.has_objects:
-            self._pickles(file, where, header.data_at, depth)
-            return sniff.NPY_OBJECTS
-        if header.size:
-            file.seek(header.data_at + header.size - 1)
-            if not file.read(1):
-                self._gap("holds less data than its header says", where, _PICKLE)
+        """Every array that repeated loads from one open file would give, and what lies behind the last."""
+        end = 0
+        for header in npy.walk(file):
+            if header.has_objects:
+                self._pickles(file, where, header.data_at, depth)
+                return sniff.NPY_OBJECTS
+            if header.size is None:
+                return sniff.NPY
+            end = header.data_at + header.size
+            if header.size:
+                file.seek(end - 1)
+                if not file.read(1):
+                    self._gap("holds less data than its header says", where, _PICKLE)
+                    return sniff.NPY
+        file.seek(end)
+        if behind := file.read(_BEHIND):
+            self.notes.append(
+                Note(topic=Topic.ARCHIVE, message="has bytes behind its last array", severity=Severity.MEDIUM,
+                     key="behind arrays", where=where, offset=end)
+            )  # fmt: skip
+            self.asked.add(Topic.ARCHIVE)
+            rest = io.BytesIO(behind)
+            if sniff.sniff(rest) is sniff.PICKLE:
+                self._pickles(file, where, end, depth)
         return sniff.NPY
 
     def _inflated(self, file: IO[bytes], found: Format, name: str, where: str, depth: int) -> None:

@@ -49,6 +49,8 @@ _PROMISED: dict[str, frozenset[str]] = {
 }
 
 
+_TORCH_SUFFIXES = frozenset({".pt", ".pth", ".ckpt"})
+
 # By suffix, the formats that such a file cannot have: it promises bytes, of whatever model.
 _REFUSED: dict[str, frozenset[str]] = {".bin": frozenset({"text", "json", "empty"})}
 
@@ -73,6 +75,8 @@ def broken_promise(name: str, found: str) -> str:
     if found in _REFUSED.get(suffix, ()):
         return suffix
     promised = _PROMISED.get(suffix)
+    if suffix == ".tar" and suffix_of(name.rstrip(" .")[:-4]) in _TORCH_SUFFIXES:
+        promised = _TORCH  # `checkpoint.pth.tar`, which torch's own examples write and which is no tar
     if promised is None or found in promised or (promised is _TEXT and found in ("other", "empty")):
         return ""
     return suffix

@@ -41,6 +41,7 @@ READERS: dict[str, Row] = {
     "catboost": Row("models.catboost:read"),
     "sentencepiece": Row("models.sentencepiece:read"),
     "torchscript": Row("models.torchscript:read"),
+    "tfrecord": Row("models.tfrecord:read", frozenset()),
     "parquet": Row("models.columnar:read_parquet"),
     "arrow": Row("models.columnar:read_arrow"),
 }

@@ -14,6 +14,17 @@ from assay.formats.promise import suffix_of
 
 HEAD_BYTES = 1 << 12
 _BLOCK = 512
+# Under which names a file of text can be a model besides.
+_MODEL_TEXTS = frozenset(
+    (
+        *(".json", ".model", ".pb", ".pbtxt", ".pbtext", ".prototxt", ".meta", ".onnx", ".ort"),
+        *(".graphdef", ".metagraph"),
+    )
+)
+_ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+# Prose and tables, which have no encoding of their own.
+_PLAIN_SUFFIXES = frozenset({".txt", ".md", ".rst", ".csv", ".tsv", ".log", ".tex", ".srt", ".vtt"})
 _ZIP_TAIL = (1 << 16) + 22
 _HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 
@@ -49,8 +60,6 @@ TEXT = Format("text")
 OTHER = Format("other")
 
 _MAGIC: tuple[tuple[bytes, Format], ...] = (
-    (b"PK\x03\x04", ZIP),
-    (b"PK\x05\x06", ZIP),
     (b"\x93NUMPY", NPY),
     (_HDF5_MARK, HDF5),
     (b"GGUF", Format("gguf")),
@@ -65,6 +74,7 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"\x04\x22\x4d\x18", COMPRESSED["lz4"]),
     (b"\x02\x21\x4c\x18", COMPRESSED["lz4"]),
     (b"\x28\xb5\x2f\xfd", COMPRESSED["zstd"]),
+    *((bytes([0x50 + i]) + b"\x2a\x4d\x18", COMPRESSED["zstd"]) for i in range(16)),  # a frame to be skipped
     (b"ZF", COMPRESSED["joblib-zfile"]),
     *((mark, NATIVE) for mark in (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xca\xfe\xba\xbe", b"\0asm")),
     *((mark, R_DATA) for mark in (b"RDX2\n", b"RDX3\n", b"X\n\0\0\0\2", b"X\n\0\0\0\3")),
@@ -100,6 +110,8 @@ def sniff(file: IO[bytes], *, name: str = "") -> Format:
     if head[0] == 0x80 and len(head) > 1 and head[1] <= 5:
         return PICKLE
     suffix = suffix_of(name)
+    if head.startswith(_ZIP_MARKS):
+        return ZIP  # no unpickler goes on after the persistent id that a pickle of these bytes would begin with
     if plausible(file):
         return PICKLE
     found = _by_magic(head)
@@ -123,12 +135,14 @@ def sniff(file: IO[bytes], *, name: str = "") -> Format:
         return PICKLE
     if _VARIABLES.search(name):
         return DATA
+    if suffix in _PLAIN_SUFFIXES and (head.startswith(_UTF_16) or (b"\0" not in head and not _CONTROLS & set(head))):
+        return TEXT
     return TEXT if text else OTHER
 
 
 def also(file: IO[bytes], found: Format, name: str) -> Format | None:
     """The model format that a file of text is besides, whose own reader must see it too."""
-    if found.name not in ("text", "json") or not suffix_of(name).startswith((".json", ".model", ".pb", ".proto")):
+    if found.name not in ("text", "json") or suffix_of(name) not in _MODEL_TEXTS:
         return None
     from assay.formats.models.recognise import recognise_text
 
@@ -145,7 +159,7 @@ def is_torchscript(name: str) -> bool:
 def alternatives(file: IO[bytes], found: Format, size: int) -> list[Format]:
     """What else other loaders would take the file for: a zip archive at its end, a tar, HDF5 behind other bytes."""
     others = []
-    if found.name != "zip" and "zip" not in found.name and found.name != "npz" and _ends_as_zip(file, size):
+    if found.name not in ("zip", "torch-zip", "keras-zip", "npz") and _ends_as_zip(file, size):
         others.append(ZIP)
     if found.name != "tar" and size >= _BLOCK:
         file.seek(0)

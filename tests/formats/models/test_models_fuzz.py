@@ -27,6 +27,7 @@ from assay.formats.models import (
     savedmodel,
     tensorflow_text,
     tflite,
+    tfrecord,
 )
 from assay.formats.reading import Limits
 
@@ -49,6 +50,7 @@ SEEDS: dict[str, tuple[ModuleType, bytes, str]] = {
         "saved_model.pb",
     ),
     "keras": (saved_keras, make.msg(1, make.num(2, 1), make.msg(4, "_tf_keras_layer"), make.msg(5, "{}")), "k.pb"),
+    "records": (tfrecord, 2 * bytes.fromhex("01000000000000000175de41" + "61" + "00000000"), "train.tfrecord"),
     "text": (tensorflow_text, b'node { name: "a" op: "PyFunc" attr { key: "x" } }', "g.pbtxt"),
     "index": (checkpoint, b"\0\0" + bytes(80), "variables.index"),
     "fingerprint": (checkpoint, make.num(1, 5) + make.num(2, 6), "fingerprint.pb"),
@@ -76,7 +78,13 @@ SEEDS: dict[str, tuple[ModuleType, bytes, str]] = {
     ),
     "safetensors": (
         safetensors,
-        make.safetensors_file({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}, 8),
+        make.safetensors_file(
+            {
+                "__metadata__": {"prompt": "{{ x }}", "label": "gASVCQAAAAAAAABdlCiMAWGUZS4="},
+                "a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+            },
+            8,
+        ),
         "m.safetensors",
     ),
 }

@@ -9,10 +9,15 @@ from typing import Any
 
 import attack_files
 import pytest
+from hdf5_stored import dense
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.formats.artifact import ArtifactFacts, examine
+from assay.formats.models.hdf5 import _attribute
+from assay.formats.models.hdf5_dense import objects
+from assay.formats.models.hdf5_file import Hdf5
+from assay.formats.reading import Limits
 
 LAMBDA = json.dumps(
     {"class_name": "Sequential", "config": {"layers": [attack_files.keras_configs()["lambda"]]}}
@@ -77,7 +82,57 @@ def test_real_files(tmp_path: Path) -> None:
     assert {str(note.severity) for note in facts.notes} == {"critical", "high"}
     assert [fact.qualified for _, fact in facts.globals()] == ["os.system"]
     assert facts.measured[""]["tensors"] == 3
-    with h5py.File(tmp_path / "b.h5", "w", libver="latest") as file:
+    with h5py.File(tmp_path / "b.h5", "w", libver="latest", track_order=True) as file:
         for i in range(30):
-            file[f"g{i}"] = i
-    assert "stored densely" in examine(tmp_path / "b.h5").gaps[0].reason
+            file[f"g{i}"] = [i]
+            file.attrs[f"a{i}"] = i
+    facts = examine(tmp_path / "b.h5")
+    assert (facts.gaps, facts.measured[""]["tensors"]) == ((), 30)
+
+
+@pytest.mark.parametrize("name", ["FEW", "HUGE", "MANY"])
+def test_links_and_attributes_stored_densely_are_read(name: str) -> None:
+    facts = look(dense(name))
+    assert facts.gaps == ()
+    assert [(str(note.severity), note.where or note.key) for note in facts.notes] == [
+        ("critical", "/@model_config"),
+        ("high", "outside /out"),
+    ]
+    assert [fact.qualified for _, fact in facts.globals()] == ["os.system"]
+
+
+@pytest.mark.parametrize("name", ["FEW", "HUGE", "MANY"])
+def test_every_entry_of_an_index_is_found(name: str) -> None:
+    file = Hdf5(io.BytesIO(dense(name)), Limits())
+    kinds = {message.kind: message.data for message in file.messages(file.root)}
+    links = {link.name for link in file.links(file.messages(file.root), objects)}
+    count = {"FEW": 9, "HUGE": 0, "MANY": 160}[name]
+    assert links == {"d", "payload", "out", *(f"l{i:04d}" for i in range(count))}
+    place = 2 + 2 * (kinds[0x15][1] & 1)
+    names = [_attribute(data)[0] for data in file.dense(kinds[0x15], place, objects)]
+    count = {"FEW": 9, "HUGE": 9, "MANY": 60}[name]
+    assert sorted(names) == sorted(["model_config", "rows", *(f"a{i:03d}" for i in range(count))])
+
+
+def test_torn_indexes_are_open() -> None:
+    whole = dense("FEW")
+    for mark in (b"FRHP", b"BTHD", b"BTLF"):
+        assert look(whole.replace(mark, b"????")).gaps, mark
+    assert look(dense("MANY").replace(b"BTIN", b"????")).gaps
+    assert look(dense("MANY").replace(b"FHIB", b"????")).gaps
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_changed_indexes_end(data: Any) -> None:
+    whole = bytearray(dense("FEW"))
+    marks = [at for mark in (b"FRHP", b"BTHD", b"BTLF", b"FHDB") for at in _places(whole, mark)]
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.sampled_from(marks)) + data.draw(st.integers(4, 150))
+        whole[min(at, len(whole) - 1)] = data.draw(st.integers(0, 255))
+    facts = look(bytes(whole))
+    assert facts.gaps or facts.asked
+
+
+def _places(data: bytearray, mark: bytes) -> list[int]:
+    return [at for at in range(len(data)) if data[at : at + 4] == mark]

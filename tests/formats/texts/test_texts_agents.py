@@ -31,11 +31,11 @@ def worst(document: Document, name: str = "mcp.json") -> int:
 @pytest.mark.parametrize(
     "given",
     [
-        {"command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem@2025.1.14", "/work/project"]},
+        {"command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem@2025.1.14", "/srv/project"]},
         {"command": "uvx", "args": ["mcp-server-git==1.2.0", "--repository", "."]},
         {"command": "python", "args": ["-m", "server"]},
         {"command": "node", "args": ["./build/index.js"], "env": {"KEY": "${KEY}"}},
-        {"command": "uv", "args": ["--directory", "/work/x", "run", "server.py"]},
+        {"command": "uv", "args": ["--directory", "/srv/x", "run", "server.py"]},
         {"command": "docker", "args": ["run", "-i", "--rm", "-e", "TOKEN", "ghcr.io/a/b:1.2.3"]},
         {"url": "https://mcp.example.com/sse"},
         {"url": "http://localhost:3000/mcp"},

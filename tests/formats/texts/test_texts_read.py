@@ -43,7 +43,7 @@ CONFIGS = [
     ("train.yaml", "opt:\n  _target_: torch.optim.AdamW\n  lr: 1e-3\n", "info"),
     ("train.yaml", "opt:\n  _target_: pytorch_lightning.Trainer\n", "info"),
     ("train.yaml", "opt:\n  _target_: transformers.AutoModel.from_pretrained\n", "info"),
-    ("train.yaml", "net:\n  _target_: src.models.Net\n  _partial_: true\n", "medium"),
+    ("train.yaml", "net:\n  _target_: src.models.Net\n  _partial_: true\n", "low"),
     ("train.yaml", "x:\n  _target_: os.system\n  _args_: [echo]\n", "critical"),
     ("train.yaml", "x:\n  _target_: builtins.exec\n", "critical"),
     ("train.yaml", "x:\n  _target_: eval\n", "critical"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from assay.checks.noted import finding_of, settle, words
+from assay.checks.noted import MOST_FINDINGS, finding_of, settle, words
 from assay.core.artifact import Artifact, File
 from assay.core.check import check
 from assay.core.errors import CouldNotLook
@@ -63,8 +63,9 @@ def unsafe_format(artifact: Artifact) -> Iterator[Finding | Exhibit]:
     unknown: dict[str, str] = {}
     companions: set[str] = set()
     alone = artifact.path.is_file()
-    count = 0
+    count = told = 0
     files: list[_Row] = []
+    more: dict[Severity, int] = {}
     for count, seen in enumerate(survey(artifact), 1):  # noqa: B007 - read after the loop
         files.append(_row(seen))
         gaps += [words(seen.file, gap.reason) for gap in seen.gaps]
@@ -72,15 +73,32 @@ def unsafe_format(artifact: Artifact) -> Iterator[Finding | Exhibit]:
             yield _left_out(seen.file)
         if seen.facts is None:
             continue
-        yield from _judged(seen.file, seen.facts, gaps, alone)
+        for finding in _judged(seen.file, seen.facts, gaps, alone):
+            told += 1
+            severity = finding.severity or Severity.MEDIUM
+            if told <= MOST_FINDINGS:
+                yield finding
+            else:
+                more[severity] = more.get(severity, 0) + 1
         if seen.facts.format.name == "other":
             unknown[seen.file.uri] = words(seen.file, "is of no known format")
         companions.update(_companions(seen.file, seen.facts))
     gaps += [gap for uri, gap in unknown.items() if uri not in companions]
     if not count:
         raise CouldNotLook(f"{artifact.uri} is an empty folder")
+    yield from (_more(artifact, severity, number) for severity, number in more.items())
     yield _accounted(files)
     settle(gaps, True, "")
+
+
+def _more(artifact: Artifact, severity: Severity, number: int) -> Finding:
+    return Finding(
+        message=f"holds {number:,} more files of which the same is to be said, not listed one by one",
+        location=Location(uri=artifact.uri),
+        key=f"more {severity.value}",
+        severity=severity,
+        evidence={"files": number},
+    )
 
 
 def _left_out(file: File) -> Finding:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from assay.core.finding import Confidence, Json, Severity
 from assay.core.text import visible
 from assay.formats.models.source import SpentError, TornError
-from assay.formats.reading import Note, Reading, Topic
+from assay.formats.reading import Note, Part, Reading, Topic
 
 MOST_NOTES = 200
 MOST_LISTED = 300
@@ -25,6 +25,8 @@ class Facts:
         self.measured: dict[str, Json] = {"format": kind}
         self.gaps: dict[str, None] = {}
         self.operators: Counter[str] = Counter()
+        self.asks: set[Topic] = set()
+        self.parts: list[Part] = []
         self._notes: dict[tuple[str, str, str], Note] = {}
         self._dtypes: Counter[str] = Counter()
         self._parameters = self._tensors = 0
@@ -73,6 +75,11 @@ class Facts:
         """Say what was not read, in words that go on where the file's name ends."""
         if len(self.gaps) < MOST_ENTRIES:
             self.gaps[visible(reason, MOST_TEXT)] = None
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether the walk ended before the file's end, so that the last things seen may be cut short."""
+        return any(gap.startswith(("is torn", "was not read", "is damaged")) for gap in self.gaps)
 
     def operator(self, name: str) -> None:
         """Count one operator of a graph."""
@@ -129,4 +136,7 @@ class Facts:
             if len(names) > MOST_LISTED:
                 measured["operators_unlisted"] = len(names) - MOST_LISTED
         notes = sorted(self._notes.values(), key=lambda note: (-note.severity.rank, note.key, note.where))
-        return Reading(notes=tuple(notes), gaps=tuple(self.gaps), measured=measured)
+        return Reading(
+            notes=tuple(notes), gaps=tuple(self.gaps), measured=measured, asks=frozenset(self.asks),
+            parts=tuple(self.parts),
+        )  # fmt: skip

@@ -10,12 +10,12 @@ from typing import IO, Literal
 
 import msgspec
 
-from assay.core.finding import Json, Severity
+from assay.core.finding import Json
 from assay.core.text import visible
 from assay.formats.models.facts import Facts
+from assay.formats.models.metadata import MOST_VALUE, Texts
 from assay.formats.models.source import Cursor, Source, TornError
 from assay.formats.reading import Limits, Reading
-from assay.formats.texts.hidden_text import hidden
 
 MOST_TEMPLATE = 1 << 20
 _MOST_ENTRIES, _MOST_TENSORS, _MOST_KEY = 100_000, 1_000_000, 1 << 16
@@ -35,6 +35,7 @@ _TYPES: dict[int, tuple[str, int, int]] = {
     36: ("IQ4_NL_4_4", 32, 18), 37: ("IQ4_NL_4_8", 32, 18), 38: ("IQ4_NL_8_8", 32, 18), 39: ("MXFP4", 32, 17),
     40: ("NVFP4", 64, 36), 41: ("Q1_0", 128, 18),
 }  # fmt: skip
+_MOST_JUDGED = 1000  # longer lists are vocabularies
 _SHOWN = frozenset({"general.tags", "general.languages", "tokenizer.chat_templates"})
 
 
@@ -70,7 +71,7 @@ class _Gguf:
     """One walk over the header, the metadata and the list of tensors."""
 
     def __init__(self, source: Source, facts: Facts) -> None:
-        self.source, self.facts = source, facts
+        self.source, self.facts, self.texts = source, facts, Texts(facts)
         head = source.at(0, 8)
         order = _order(head[4:8])
         if head[:4] != b"GGUF" or not order:
@@ -96,6 +97,7 @@ class _Gguf:
                 self.facts.gap(f"gives the metadata '{visible(key, 60)}' twice, so that readers differ on it")
             seen.add(key)
             self._entry(key)
+        self.texts.finish()
         self._tensors(tensors)
 
     def _text(self, most: int) -> str:
@@ -142,25 +144,14 @@ class _Gguf:
         self.facts.metadata(key, text)
         if key in ("general.architecture", "general.name", "general.quantized_by"):
             self.facts.text(key.partition(".")[2], text)
-        for kind, count in hidden(text).items():
-            self.facts.note(
-                Severity.MEDIUM,
-                f"hidden-text:{kind}",
-                f"hides {count:,} {kind} in its metadata '{visible(key, 60)}', which no screen shows",
-                where=key,
-            )
+        self.texts.judge(key, self.source.at(place, min(length, MOST_VALUE)), whole=length <= MOST_VALUE)
 
     def _template(self, key: str, place: int, length: int) -> None:
-        from assay.formats.texts.templates import read_template
-
         self.facts.listed("chat_templates", key)
         if length > MOST_TEMPLATE:
             self.facts.gap(f"holds a chat template ('{visible(key, 60)}') that is too long to be read")
             return
-        found = read_template(self.source.text(place, length, MOST_TEMPLATE), key)
-        self.facts.take(found.notes)
-        for gap in found.gaps:
-            self.facts.gap(gap)
+        self.texts.template(key, self.source.text(place, length, MOST_TEMPLATE))
 
     def _array(self, key: str, depth: int) -> None:
         kind, count = self.cursor.number("I"), self.cursor.number(self.wide)
@@ -186,6 +177,10 @@ class _Gguf:
         if key in _SHOWN and count <= 100:
             for _ in range(count):
                 self.facts.listed(key.rpartition(".")[2], self._text(200))
+            return
+        if count <= _MOST_JUDGED and not key.startswith("tokenizer.ggml."):
+            for _ in range(count):
+                self.texts.judge(key, self._text(MOST_VALUE).encode("utf-8", "replace"))
             return
         while count > 0:
             at = source.hold(place, width)

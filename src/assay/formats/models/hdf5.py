@@ -8,6 +8,7 @@ from typing import IO, Any
 
 from assay.core.finding import Json, Severity
 from assay.core.text import visible
+from assay.formats.models.hdf5_dense import objects
 from assay.formats.models.hdf5_file import MOST_OBJECTS, MOST_VALUE, Hdf5, Link, Message
 from assay.formats.models.keras import judge_keras
 from assay.formats.reading import Limits, Note, Part, Reading, Topic
@@ -69,7 +70,7 @@ class _Walk:
 
     def _links(self, messages: list[Message]) -> list[Link]:
         try:
-            return list(self.file.links(messages))
+            return list(self.file.links(messages, objects))
         except ValueError as error:
             self.gaps.append(f"is an HDF5 file with {error}")
             return []
@@ -93,8 +94,11 @@ class _Walk:
                 self._attribute(path, message, attributes)
             elif message.kind == 0x15:
                 at = 2 + 2 * (message.data[1] & 1)
-                if self.file.offset(message.data, at) != self.file.undefined:
-                    self.gaps.append("is an HDF5 file with attributes stored densely, which this version does not read")
+                try:
+                    for data in self.file.dense(message.data, at, objects):
+                        self._attribute(path, Message(0x0C, 0, data), attributes)
+                except ValueError as error:
+                    self.gaps.append(f"is an HDF5 file with {error}")
             elif message.kind == 0x07:
                 self._outside(path, "keeps its data outside", "external data files")
             elif message.kind == 0x0B and any(f >= _BUILT_IN_FILTERS for f in _filters(message.data)):

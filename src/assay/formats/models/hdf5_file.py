@@ -5,7 +5,7 @@ Source: HDF5 File Format Specification, version 3.0 (superblocks 0 to 3, object 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
 import msgspec
@@ -37,13 +37,17 @@ class Link(msgspec.Struct, frozen=True):
     external: bool = False
 
 
+Objects = Callable[["Hdf5", int, int], Iterator[bytes]]
+"""What reads the objects of a heap by its index: the file, the heap's address and the index's."""
+
+
 class Hdf5:
     """One file, opened at its superblock. Raises ValueError for what breaks the format, OSError."""
 
     def __init__(self, file: IO[bytes], limits: Limits) -> None:
         self.file, self.limits = file, limits
         self.size = file.seek(0, 2)
-        self.read_bytes = 0
+        self.read_bytes = self.entries = 0
         start = self._superblock()
         head = self._at(start, 96)
         self.version = head[8]
@@ -90,6 +94,10 @@ class Hdf5:
         if address < 0 or count < 0 or address == self.undefined or self.base + address + count > self.size:
             raise ValueError(f"an address beyond the end of the file: {address}")
         return self._at(self.base + address, count)
+
+    def number(self, data: bytes, at: int, width: int) -> int:
+        """The number of `width` bytes that stands at a place of a structure."""
+        return self._int(data, at, width)
 
     def _int(self, data: bytes, at: int, width: int) -> int:
         if at + width > len(data):
@@ -150,8 +158,8 @@ class Hdf5:
 
     # --- groups
 
-    def links(self, messages: list[Message]) -> Iterator[Link]:
-        """The entries of a group. Raises ValueError for groups stored densely, which are not read."""
+    def links(self, messages: list[Message], objects: Objects) -> Iterator[Link]:
+        """The entries of a group; `objects` reads those stored densely. Raises ValueError where it breaks."""
         for message in messages:
             if message.kind == 0x11:
                 yield from self._symbols(self.offset(message.data, 0), self.offset(message.data, self.offsets))
@@ -159,8 +167,13 @@ class Hdf5:
                 yield self._link(message.data)
             elif message.kind == 0x02:
                 at = 2 + 8 * (message.data[1] & 1)
-                if self.offset(message.data, at) != self.undefined:
-                    raise ValueError("a group whose links are stored densely, which this version does not read")
+                yield from map(self._link, self.dense(message.data, at, objects))
+
+    def dense(self, data: bytes, at: int, objects: Objects) -> Iterator[bytes]:
+        """The messages that a heap holds, whose address stands at `at`, followed by that of its index by name."""
+        heap, tree = self.offset(data, at), self.offset(data, at + self.offsets)
+        if heap != self.undefined:
+            yield from objects(self, heap, tree)
 
     def _symbols(self, tree: int, heap: int) -> Iterator[Link]:
         head = self.at(heap, 8 + 2 * self.lengths + self.offsets)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from assay.core.finding import Severity
 from assay.core.text import visible
+from assay.formats.models.keras_symbols import LAYERS, judge_layer, judge_symbol
 from assay.formats.pickle.tiers import DANGEROUS, classify
 from assay.formats.reading import Note, Topic
 
@@ -16,12 +18,15 @@ _SAFE_MODE = "load it only with safe_mode=True of a current Keras; better, " + _
 _KERAS = ("keras", "tf_keras", "keras_hub", "keras_nlp", "keras_cv", "keras_tuner", "tensorflow.keras")
 _INNER = ("tensorflow.python.keras", "tensorflow.python.trackable", "tensorflow_addons", "keras_core")
 # In Keras' own modules, what is no layer, loss or the like but a function that acts.
-_GADGET_MODULES = ("utils", "config", "saving", "export", "distribution", "datasets", "callbacks")
+_GADGET_MODULES = ("utils", "config", "saving", "export", "distribution", "datasets", "callbacks", "models")
 _GADGETS = frozenset(
     (
         *("get_file", "load_model", "load_weights", "deserialize_keras_object", "enable_unsafe_deserialization"),
         *("set_backend", "func_load", "load_data", "run", "pickle", "exec", "eval", "from_config", "standardize_path"),
     )
+)
+_ROOT = re.compile(
+    r"(?:tensorflow\.|python\.|_api\.|v[12]\.)*[a-z_]*keras[a-z_]*\.?(?:(?:src|api|_v[12]|_tf_keras|keras)\.)*"
 )
 _BUILT_INS = frozenset({"function", "slice", "type", "tuple", "list", "dict", "set", "Ellipsis", "NoneType"})
 _LOOKUPS = frozenset({"StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup"})
@@ -32,8 +37,6 @@ _WRAPPERS = {
     "KerasLayer": (Severity.HIGH, "loads a TensorFlow Hub model when it is loaded"),
     "JaxLayer": (Severity.MEDIUM, "calls a function that is restored from the file"),
     "FlaxLayer": (Severity.MEDIUM, "calls a function that is restored from the file"),
-    "TFOpLambda": (Severity.INFO, "calls a TensorFlow operator by its name"),
-    "SlicingOpLambda": (Severity.INFO, "calls a TensorFlow operator by its name"),
 }
 
 
@@ -82,12 +85,15 @@ def _object(item: dict[str, Any]) -> list[_Said]:
         return []
     said: list[_Said] = []
     module = item.get("module") if isinstance(item.get("module"), str) else ""
-    base = name.rpartition(">")[2]
+    base = name.rpartition(">")[2].rpartition(".")[2]  # Keras joins module and name: "layers.Lambda" of "keras" counts
     shown = visible(name, 60)
     if base == "__lambda__":
         said.append((Severity.CRITICAL, "lambda", "carries Python bytecode that runs when the model does", _SAFE_MODE))
     elif base == "Lambda":
         said += _lambda(inner)
+    elif base in LAYERS:
+        said += [(severity, key, f"has a layer {shown} that {what}", _FIX) for severity, key, what in
+                 judge_layer(item, base, inner)]  # fmt: skip
     elif base in _WRAPPERS:
         severity, what = _WRAPPERS[base]
         said.append((severity, base, f"has a layer {shown} that {what}", _FIX))
@@ -118,6 +124,7 @@ def _lambda(inner: Any) -> list[_Said]:
 def _from_module(module: str, name: str, inner: Any) -> list[_Said]:
     """What importing `name` from `module`, as Keras 3 does, would get hold of."""
     target = inner if name == "function" and isinstance(inner, str) else name
+    module, _, target = f"{module}.{target}".rpartition(".")
     shown = visible(f"{module}.{target}", 120)
     if module == "builtins":
         if name in _BUILT_INS:
@@ -126,10 +133,14 @@ def _from_module(module: str, name: str, inner: Any) -> list[_Said]:
     if module == "__main__":
         return [(Severity.INFO, shown, f"names {shown}, which the loading program must bring along", "")]
     if _within(module, (*_KERAS, *_INNER)):
-        rest = module.partition(".")[2].removeprefix("src.")
+        rest = _ROOT.sub("", module)
         if target in _GADGETS or (_within(rest, _GADGET_MODULES) and not target[:1].isupper()):
             return [(Severity.CRITICAL, shown, f"has its loader import {shown}, which is no layer", _SAFE_MODE)]
         return []
+    if _within(module, ("tensorflow", "tf")):
+        severity, what = judge_symbol(f"{module}.{target}")
+        if severity.rank >= Severity.HIGH.rank:
+            return [(severity, shown, f"has its loader import {shown}, which {what}", _SAFE_MODE)]
     tier, why = classify(module, target)
     if tier == DANGEROUS:
         return [(Severity.CRITICAL, shown, f"has its loader import {shown}, which {why}", _SAFE_MODE)]

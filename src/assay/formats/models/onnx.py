@@ -13,6 +13,7 @@ from assay.core.finding import Json
 from assay.core.text import visible
 from assay.formats.models import onnx_outside
 from assay.formats.models.facts import Facts
+from assay.formats.models.metadata import MOST_VALUE, Texts
 from assay.formats.models.onnx_operators import TYPES, judge_operators
 from assay.formats.models.protobuf import (
     BYTES,
@@ -78,6 +79,7 @@ class _Model:
         self.used: set[tuple[str, str]] = set()
         self.defined: set[tuple[str, str]] = set()
         self.external = onnx_outside.External()
+        self.texts = Texts(facts)
         self.nodes = self.outputs = 0
         self.versions: dict[str, Json] = {}
         self._readers: dict[str, Callable[[int, int, int], None]] = {
@@ -97,6 +99,8 @@ class _Model:
             number, wire, value, length = field
             if wire == BYTES and number in inner:
                 self.message(inner[number], value, value + length, depth + 1)
+            elif wire == BYTES and number == _DOCUMENT.get(kind):
+                self._told(f"{kind}.doc_string", value, length, brief=depth > 1)
             if kind == "graph" and depth == 1:
                 self.nodes += number == 1
                 self.outputs += number == 12
@@ -126,7 +130,20 @@ class _Model:
             self.versions[visible(domain or "ai.onnx", 120)] = version
 
     def _entry(self, start: int, end: int, depth: int) -> None:
-        self.facts.metadata(*self._pair(start, end))
+        """One entry of metadata: of the model it is kept, of any part of it the value is judged."""
+        pair = {1: (start, 0), 2: (start, 0)}
+        for number, wire, value, length in walk(self.source, start, end):
+            if number in pair and wire == BYTES:
+                pair[number] = value, length
+        key = self.source.text(*pair[1], 5000)
+        place, length = pair[2]
+        if depth == 1:
+            self.facts.metadata(key, self.source.text(place, length, 5000))
+        self._told(key, place, length, brief=depth > 1)
+
+    def _told(self, key: str, start: int, length: int, *, brief: bool) -> None:
+        value = self.source.at(start, min(length, MOST_VALUE))
+        self.texts.judge(key, value, whole=length <= MOST_VALUE, brief=brief)
 
     def _pair(self, start: int, end: int) -> tuple[str, str]:
         pair = {1: "", 2: ""}
@@ -140,8 +157,10 @@ class _Model:
         for number, wire, value, length in walk(self.source, start, end):
             if wire == BYTES and number in names:
                 names[number] = self.source.text(value, length)
-            elif wire == BYTES and number in (7, 9, 11):
-                self.message({7: "node", 9: "opset", 11: "attribute"}[number], value, value + length, depth + 1)
+            elif wire == BYTES and number == 8:
+                self._told("function.doc_string", value, length, brief=True)
+            elif wire == BYTES and number in _IN_FUNCTION:
+                self.message(_IN_FUNCTION[number], value, value + length, depth + 1)
         self._name(self.defined, names[10], names[1])
 
     def _name(self, names: set[tuple[str, str]], domain: str, name: str) -> None:
@@ -159,6 +178,10 @@ class _Model:
                 self.message("attribute", value, value + length, depth + 1)
                 if len(attributes) < 20:
                     attributes.append((value, value + length))
+            elif wire == BYTES and number == 6:
+                self._told("node.doc_string", value, length, brief=True)
+            elif wire == BYTES and number == 9:
+                self.message("entry", value, value + length, depth + 1)
         operator, domain = names[4], names[7]
         self.facts.operator(operator if domain in ("", "ai.onnx") else f"{domain}.{operator}")
         self._name(self.used, domain, operator)
@@ -205,6 +228,10 @@ class _Model:
                 pairs.append(self._pair(value, value + length))
             elif number == 14 and wire == VARINT:
                 external |= value == 1
+            elif number == 12 and wire == BYTES:
+                self._told("tensor.doc_string", value, length, brief=True)
+            elif number == 16 and wire == BYTES:
+                self.message("entry", value, value + length, depth + 1)
         named, bits = TYPES.get(kind, (f"type {kind}", 0))
         if any(extent < 0 for extent in shape):
             self.facts.gap(f"holds a tensor '{visible(tensor_name, 60)}' with a negative extent")
@@ -255,6 +282,7 @@ class _Model:
     def finish(self, file: IO[bytes]) -> None:
         """Judge what can be judged only after the whole was seen."""
         self.facts.measured["opsets"] = self.versions
+        self.texts.finish()
         judge_operators(self.facts, self.used, self.defined)
         onnx_outside.judge(self.facts, self.external, file)
         if not self.facts.gaps and not (self.nodes and self.outputs):
@@ -263,11 +291,13 @@ class _Model:
 
 _INNER: dict[str, dict[int, str]] = {
     "model": {7: "graph", 8: "opset", 14: "entry", 20: "training", 25: "function"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse", 16: "entry"},
     "training": {1: "graph", 2: "graph"},
     "sparse": {1: "tensor", 2: "tensor"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
 }
+_IN_FUNCTION = {7: "node", 9: "opset", 11: "attribute", 14: "entry"}
+_DOCUMENT = {"model": 6, "graph": 10}
 # Fields that hold neither nodes nor tensors are known too: only what is unknown could hold more.
 _KNOWN = {
     "model": frozenset({*range(1, 9), 14, 20, 25, 26}),

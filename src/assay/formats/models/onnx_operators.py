@@ -5,6 +5,7 @@ from __future__ import annotations
 from assay.core.finding import Severity
 from assay.core.text import visible
 from assay.formats.models.facts import Facts
+from assay.formats.models.onnx_names import NAMES
 
 # TensorProto.DataType: the name and bits of an element; 0 bits where an element has no fixed size.
 TYPES: dict[int, tuple[str, int]] = {
@@ -60,6 +61,7 @@ def judge_operators(facts: Facts, used: set[tuple[str, str]], defined: set[tuple
     A function of the model gives its operator a meaning from within: that covers its own name only, not its domain.
     """
     foreign: dict[str, list[str]] = {}
+    unknown: list[str] = []
     for domain, operator in sorted(used - defined):
         name = f"{domain}.{operator}" if domain else operator
         if operator in _PYTHON and domain != "ai.onnx.ml":
@@ -78,6 +80,16 @@ def judge_operators(facts: Facts, used: set[tuple[str, str]], defined: set[tuple
             )
         elif domain not in STANDARD:
             foreign.setdefault(domain, []).append(operator)
+        elif domain in NAMES and operator not in NAMES[domain]:
+            unknown.append(name)
+    if unknown and not facts.is_torn:
+        facts.note(
+            Severity.LOW,
+            "unknown-operators",
+            f"needs operators that ONNX does not define ({', '.join(visible(name, 60) for name in unknown[:3])})",
+            evidence={"operators": [visible(name, 80) for name in unknown[:20]]},
+            fix="name and review the library that implements these, or export it without them",
+        )
     for domain, operators in foreign.items():
         shown = ", ".join(visible(f"{domain}.{operator}", 60) for operator in operators[:3])
         more = f" and {len(operators) - 3} more" if operators[3:] else ""

@@ -6,7 +6,7 @@ from importlib import import_module
 
 # In this order: those with a mark of their own first, then messages without one, from the strictest on.
 _KINDS = (
-    *("tflite", "catboost", "boosters", "sentencepiece", "saved_keras", "savedmodel", "onnx", "checkpoint"),
+    *("tflite", "tfrecord", "catboost", "boosters", "sentencepiece", "saved_keras", "savedmodel", "onnx", "checkpoint"),
     "msgpack_flax",
 )
 FORMATS = {
@@ -19,6 +19,8 @@ FORMATS = {
     "onnx": "onnx",
     "checkpoint": "tf-checkpoint",
     "msgpack_flax": "flax-msgpack",
+    "tensorflow_text": "tf-text",
+    "tfrecord": "tfrecord",
 }
 
 
@@ -30,9 +32,19 @@ def recognise(head: bytes, name: str) -> str:
     return ""
 
 
+# Text forms; and messages whose every byte may be a sign of text, which count as such only under a name that says so.
+_TEXTS = ("catboost", "boosters", "tensorflow_text", "savedmodel", "onnx")
+_BINARY_NAMES = (".pb", ".meta", ".graphdef", ".metagraph", ".onnx", ".ort")
+
+
 def recognise_text(head: bytes, name: str) -> str:
-    """The model format that a text file is besides: XGBoost's and CatBoost's JSON, TensorFlow's text form."""
-    for module, kind in (("catboost", "catboost"), ("boosters", "xgboost"), ("tensorflow_text", "tf-text")):
+    """The model format that a text file is besides: XGBoost's and CatBoost's JSON, TensorFlow's text form.
+
+    A file named as a graph (.pb, .meta, .onnx) is one if its fields read so, though all its bytes look like text.
+    """
+    for module in _TEXTS:
+        if module in ("savedmodel", "onnx") and not name.lower().endswith(_BINARY_NAMES):
+            continue
         if import_module(f"assay.formats.models.{module}").looks_like(head, name):
-            return kind
+            return FORMATS[module]
     return ""

@@ -13,6 +13,7 @@ import msgspec
 
 from assay.core.text import visible
 from assay.formats.models.facts import Facts
+from assay.formats.models.metadata import Texts
 from assay.formats.models.source import Source, SpentError, TornError
 from assay.formats.reading import Limits, Reading
 
@@ -58,10 +59,13 @@ def _header(facts: Facts, head: bytes, data: int) -> None:
         json.loads(head, object_pairs_hook=_once)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(f"its header cannot be read ({type(error).__name__})") from None
+    texts = Texts(facts)
     for key, value in header.pop("__metadata__", {}).items():
         if type(value) is not str:
             raise ValueError("its metadata hold something else than text")
         facts.metadata(key, value)
+        texts.judge(key, value.encode("utf-8", "surrogatepass"))
+    texts.finish()
     spans = [_span(facts, tensor_name, tensor) for tensor_name, tensor in header.items()]
     at = 0
     for start, end in sorted(spans):

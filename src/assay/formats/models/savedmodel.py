@@ -18,12 +18,21 @@ from assay.formats.models.outside import is_path_outside, leads_outside
 from assay.formats.models.protobuf import BYTES, FIXED32, FIXED64, VARINT, numbers, runs, walk
 from assay.formats.models.source import Source, SpentError
 from assay.formats.models.tensorflow_kinds import kind_of
-from assay.formats.models.tensorflow_operators import PASSES, Node, bare, judge, judge_unresolved, wanted
+from assay.formats.models.tensorflow_operators import (
+    PASSES,
+    Node,
+    bare,
+    judge,
+    judge_unknown,
+    judge_unresolved,
+    wanted,
+)
 from assay.formats.reading import Limits, Reading
 
 _MOST_CONSTANT = 1 << 16
 _MOST_KEPT = 1 << 28  # roughly, in bytes, of one graph or function
 _MOST_ATTRIBUTES = 1000
+_MOST_FUNCTIONS = 200_000
 _MOST_DEPTH = 40
 _TENSOR_RUNS = runs((5, FIXED32), (6, FIXED64), (7, VARINT), (10, VARINT), (11, VARINT), (13, VARINT), (16, VARINT))
 _TYPES = {1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 7: "string", 9: "int64"}
@@ -60,6 +69,7 @@ class _Graphs:
         # Operators whose path is not a constant beside them, and constants that are paths out of the model.
         self.unresolved: set[str] = set()
         self.paths: set[str] = set()
+        self.functions: set[str] = set()
         self.kept = 0
         self.seen = 0
 
@@ -107,6 +117,9 @@ class _Graphs:
                     f"names an asset '{visible(path, 80)}', a path that {why}: it is read when the model is loaded",
                     fix="export the model again with its assets inside its folder",
                 )
+        elif key == "function":
+            if len(self.functions) < _MOST_FUNCTIONS:
+                self.functions.add(self.source.text(start, length, 400))
         elif key == "signature":
             self.facts.listed("signatures", self.source.text(start, length, 400))
         elif key == "tag":
@@ -231,6 +244,7 @@ class _Graphs:
         self.facts.measured["nodes"] = self.seen
         if not self.training:
             judge_unresolved(self.facts, self.unresolved, sorted(self.paths))
+        judge_unknown(self.facts, self.functions)
         if not self.seen and not self.facts.gaps:
             self.facts.gap("is torn or not a TensorFlow graph: it holds no node")
 
@@ -240,7 +254,7 @@ _INNER: dict[str, dict[int, str]] = {
     "meta": {1: "info", 2: "graph", 5: "signature", 6: "asset", 7: "objects"},
     "graph": {1: "node", 2: "library"},
     "library": {1: "function"},
-    "function": {3: "node"},
+    "function": {1: "defined", 3: "node"},
     "objects": {1: "object"},
     "object": {4: "user"},
 }
@@ -249,4 +263,5 @@ _TEXTS: dict[str, dict[int, str]] = {
     "signature": {1: "signature"},
     "asset": {2: "asset"},
     "user": {3: "keras"},
+    "defined": {1: "function"},
 }

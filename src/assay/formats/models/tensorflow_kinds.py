@@ -22,29 +22,27 @@ _META = {**dict.fromkeys((1, 2, 3, 4, 5, 6, 8), (BYTES,)), 7: (VARINT,)}
 def kind_of(head: bytes, name: str) -> str:
     """Which of the messages a file's first bytes begin ("tf-savedmodel", "tf-metagraph", "tf-graph"); "" for none."""
     base = name.lower().replace("\\", "/").rpartition("/")[2]
-    whole = not base.endswith((".pb", ".meta"))
-    if _TEXT.fullmatch(head):
-        return "tf-savedmodel" if base == "saved_model.pb" else ""
+    named = base.endswith((".pb", ".meta", ".graphdef", ".metagraph"))
+    whole = not named
+    if not named and _TEXT.fullmatch(head):
+        return ""
     fields = shape_of_head(head, _TOP["tf-savedmodel"], whole=whole)
-    if fields and fields[0][:2] == (1, 1) and fields[1:] and _is_meta_graph(fields[1][2]):
-        return "tf-savedmodel"
-    if fields and fields[0][0] == 2 and _is_meta_graph(fields[0][2]):
-        return "tf-savedmodel"  # the version is not the first field, or not given
+    if any(number == 2 and _is_meta_graph(payload) for number, _, payload in fields):
+        return "tf-savedmodel"  # the version need not be the first field, or be given
     for kind, agrees in (("tf-metagraph", _is_meta_graph), ("tf-graph", _is_graph)):
         if shape_of_head(head, _TOP[kind], whole=whole) and agrees(head):
             return kind
-    return "tf-savedmodel" if base == "saved_model.pb" and fields else ""
+    return "tf-savedmodel" if base == "saved_model.pb" and (fields or _TEXT.fullmatch(head)) else ""
 
 
 def _is_meta_graph(head: bytes) -> bool:
-    """MetaInfoDef first, in which the list of operators, tags or a TensorFlow version comes; or the graph itself."""
+    """A graph anywhere among its fields; or MetaInfoDef first, with a list of operators or a TensorFlow version."""
     fields = shape_of_head(head, _TOP["tf-metagraph"])
-    if not fields or fields[0][0] not in (1, 2):
+    if any(number == 2 and _is_graph(payload) for number, _, payload in fields):
+        return True
+    if not fields or fields[0][0] != 1:
         return False
-    number, _, payload = fields[0]
-    if number == 2:
-        return _is_graph(payload)
-    for inner, _, text in shape_of_head(payload, _META):
+    for inner, _, text in shape_of_head(fields[0][2], _META):
         if inner == 5 and _VERSION.match(text):
             return True
         operators = shape_of_head(text, {1: (BYTES,)}) if inner == 2 else []
@@ -56,7 +54,7 @@ def _is_meta_graph(head: bytes) -> bool:
 
 def _is_graph(head: bytes) -> bool:
     fields = shape_of_head(head, _TOP["tf-graph"])
-    return bool(fields) and fields[0][0] == 1 and _is_node(fields[0][2])
+    return any(number == 1 and _is_node(payload) for number, _, payload in fields)
 
 
 def _is_node(payload: bytes) -> bool:

@@ -14,6 +14,7 @@ from assay.core.finding import Confidence, Severity
 from assay.core.text import visible
 from assay.formats.models.facts import Facts
 from assay.formats.models.outside import leads_outside
+from assay.formats.models.tensorflow_names import NAMES
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):
@@ -25,6 +26,7 @@ class Node(msgspec.Struct, frozen=True, gc=False):
 
 
 PYTHON = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc", "NumpyFunction", "PythonOp"})
+_NOWHERE = 1 << 10
 # Where the path is: the place of an input, or the name of an attribute.
 WRITES: dict[str, int | str] = {
     **dict.fromkeys(("WriteFile", "Save", "SaveSlices", "SaveV2"), 0),
@@ -49,6 +51,11 @@ READS: dict[str, int | str] = {
     "Skipgram": "filename",
     "EncodeProto": "descriptor_source",
     "DecodeProtoV2": "descriptor_source",
+    **dict.fromkeys(("LoadAndRemapMatrix", "GenerateVocabRemapping"), 0),
+    # Readers take their paths from a queue: never a constant beside them.
+    **dict.fromkeys(("WholeFileReader", "WholeFileReaderV2", "TextLineReader", "TextLineReaderV2"), _NOWHERE),
+    **dict.fromkeys(("TFRecordReader", "TFRecordReaderV2", "LMDBReader"), _NOWHERE),
+    **dict.fromkeys(("FixedLengthRecordReader", "FixedLengthRecordReaderV2"), _NOWHERE),
 }
 # What passes its inputs' text on, whole or in part: a path is looked for through these.
 PASSES = frozenset(
@@ -66,6 +73,13 @@ _NETWORK = re.compile(
     r"Rpc(Server|ServerStart|ServerRegister|Client|Call)|DataServiceDataset(V\d)?|RegisterDataset(V\d)?"
 )
 _NATIVE = frozenset({"XlaCustomCall", "XlaCustomCallV2"})
+# Operators of published libraries, whose code a program loads by importing them; and families of TensorFlow's own.
+_FAMILIES = re.compile(
+    r"(?:Addons|IO|TFText|Scann|GNN)>\w+|SimpleML\w+|Horovod\w+|Tfq\w+|Sentencepiece\w+|TFLite_\w+|Risc[A-Z]\w+"
+    r"|\w+TokenizeWithOffsets(?:V\d)?|\w+TPUEmbedding\w*|_Mkl\w+|RegexSplitWithOffsets|CaseFoldUTF8|NormalizeUTF8\w*"
+    r"|SentenceFragments\w*|ConstrainedSequence|RougeL|TFLiteSubgraph\w*"
+)
+_STOPS = frozenset({"Abort"})
 _PYTHON_CALLBACK = re.compile(r"python.*callback|callback.*python|py_func", re.IGNORECASE)
 _INNOCENT_TEXT = frozenset({"", "stdout", "stderr", "log(info)", "log(warning)", "log(error)", "local://", "bytes://"})
 
@@ -77,6 +91,7 @@ def wanted(operator: str) -> bool:
         or operator in WRITES
         or operator in READS
         or operator in _NATIVE
+        or operator in _STOPS
         or operator in ("FileSystemSetConfiguration", "RemoteCall", "TRTEngineOp")
         or _NETWORK.fullmatch(operator) is not None
     )
@@ -112,6 +127,13 @@ def judge(
             f"native:{operator}",
             f"holds an operator {prefix}{operator}, which calls the native function '{name}' of the process by name",
         )
+    elif operator in _STOPS:
+        facts.note(
+            Severity.MEDIUM,
+            f"stops:{operator}",
+            f"holds an operator {prefix}{operator}, which ends the process that runs it",
+            fix=f"remove {operator} from the exported graph",
+        )
     elif operator == "TRTEngineOp":
         facts.gap("holds a TensorRT engine (TRTEngineOp), which is native code and was not read")
     elif operator == "FileSystemSetConfiguration":
@@ -140,6 +162,30 @@ def judge_unresolved(facts: Facts, operators: Set[str], paths: Sequence[str]) ->
             evidence={"paths": [visible(path) for path in paths[:10]]},
             fix=f"remove {operator} from the exported graph",
         )
+
+
+def judge_unknown(facts: Facts, functions: Set[str]) -> None:
+    """Note operators that TensorFlow does not register and that are no function of the graph's own library.
+
+    Whoever runs the graph must load native code for them first. Those of published libraries are noted only.
+    """
+    if facts.is_torn:
+        return  # a name may be cut short, and a function's definition missing
+    unknown = sorted(name for name in facts.operators if name not in NAMES and name not in functions and name)
+    for severity, names in (
+        (Severity.INFO, [name for name in unknown if _FAMILIES.fullmatch(name)]),
+        (Severity.LOW, [name for name in unknown if not _FAMILIES.fullmatch(name)]),
+    ):
+        more = f" and {len(names) - 3} more" if names[3:] else ""
+        shown = ", ".join(visible(name, 60) for name in names[:3]) + more
+        if names:
+            facts.note(
+                severity,
+                "foreign-operators" if severity is Severity.INFO else "unknown-operators",
+                f"needs operators that TensorFlow does not bring along ({shown}), so native code that is not in it",
+                evidence={"operators": [visible(name, 80) for name in names[:20]]},
+                fix="name and review the library that implements these, or export it without them",
+            )
 
 
 def _path(

@@ -11,13 +11,16 @@ from typing import IO
 
 from assay.formats.models.facts import Facts
 from assay.formats.models.source import Source, SpentError
-from assay.formats.models.tensorflow_operators import Node, judge, wanted
+from assay.formats.models.tensorflow_operators import Node, judge, judge_unknown, wanted
 from assay.formats.reading import Limits, Reading
 
 MOST_TEXT = 64 << 20
 _STRING = rb"(?:\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')"
 _SPACE = rb"(?:[\s]|#[^\n]*\n)*"
 _OPERATOR = re.compile(rb"\bop" + _SPACE + rb":" + _SPACE + rb"((?:" + _STRING + _SPACE + rb")+)")
+_DEFINED = re.compile(
+    _SPACE.join((rb"\bsignature", rb":?", rb"[{<]", rb"name", rb":", rb"(" + _STRING + rb")")),
+)
 _HEAD = re.compile(
     _SPACE
     + rb"(?:saved_model_schema_version\s*:\s*\d|meta_graphs\s*:?\s*[{<]|meta_info_def\s*:?\s*[{<]|node\s*:?\s*[{<])"
@@ -37,12 +40,14 @@ def read(file: IO[bytes], name: str, limits: Limits) -> Reading:
     with facts.torn():
         if source.size > MOST_TEXT:
             raise SpentError(f"text of more than {MOST_TEXT >> 20} MB")
-        for found in _OPERATOR.finditer(source.at(0, source.size)):
+        text = source.at(0, source.size)
+        for found in _OPERATOR.finditer(text):
             source.step()
             operator = _unquoted(found[1])
             facts.operator(operator)
             if wanted(operator):
                 judge(facts, Node(operator, (), {}), {}, training=not name.lower().endswith("saved_model.pbtxt"))
+        judge_unknown(facts, {_unquoted(found[1]) for found in _DEFINED.finditer(text)})
     return facts.reading()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 from assay.formats.pickle.joblib_arrays import ARRAY_WRAPPERS, DTYPES
@@ -19,7 +20,10 @@ UFUNC_GETTERS = frozenset(
 )
 BYTE_FILES = frozenset({("io", "BytesIO"), ("_io", "BytesIO"), ("builtins", "bytes"), ("builtins", "bytearray")})
 ENCODERS = frozenset({("_codecs", "encode"), ("codecs", "encode")})
-PARTIALS = frozenset({("functools", "partial"), ("_functools", "partial")})
+# What calls its first argument, at once or later.
+PARTIALS = frozenset({("functools", "partial"), ("_functools", "partial"), ("dill._dill", "_create_array")})
+# Text that a function could run, open or fetch.
+_TELLING = re.compile(r"[/\\]|[()=;]|\bimport\b|\bfile:")
 LOADERS = frozenset(
     (module, name)
     for modules, names in (
@@ -60,9 +64,23 @@ def call_ref(m: State, func: Ref, args: Any, offset: int) -> Any:
         return args[0].encode("latin-1", "replace")
     elif key in PARTIALS and not (args and type(args[0]) is Ref):
         func.unexplained += 1
+    else:
+        _unlisted(m, func, args, offset)
     if len(func.arguments) < MAX_ARGUMENTS:
         func.arguments += [item for item in args[:MAX_ARGUMENTS] if type(item) is Ref and item not in func.arguments]
     return func.made
+
+
+def _unlisted(m: State, func: Ref, args: tuple[Any, ...], offset: int) -> None:
+    """What a function of no particular meaning here is given: telling text, and pickles that it may load."""
+    for value in args[:MAX_ARGUMENTS]:
+        if type(value) is str or (type(value) is Cut and value.kind == "str"):
+            text = value.head.decode("utf-8", "replace") if isinstance(value, Cut) else value
+            func.told = func.told or _TELLING.search(text) is not None
+        elif type(value) is bytes or type(value) is Cut:
+            head = value.head[:2] if isinstance(value, Cut) else value[:2]
+            if len(head) == 2 and head[0] == 0x80 and head[1] <= 5:
+                _load(m, func, (value,), offset, sure=False)
 
 
 def _get(m: State, func: Ref, args: tuple[Any, ...], offset: int, *, attribute: bool) -> Any:
@@ -75,8 +93,8 @@ def _get(m: State, func: Ref, args: tuple[Any, ...], offset: int, *, attribute: 
     return func.made
 
 
-def _load(m: State, func: Ref, args: tuple[Any, ...], offset: int) -> None:
-    """Follow a nested loader into the bytes it is given, as far as they are at hand."""
+def _load(m: State, func: Ref, args: tuple[Any, ...], offset: int, *, sure: bool = True) -> None:
+    """Follow a nested loader, or with `sure` off what may be one, into the bytes it is given, as far as at hand."""
     data = args[0] if args else None
     where = f"{m.where}!{func.module}.{func.name}@{offset}"
     if type(data) is str:
@@ -86,7 +104,7 @@ def _load(m: State, func: Ref, args: tuple[Any, ...], offset: int) -> None:
         file = io.BytesIO(data)
     elif type(data) is Cut:
         file = Slice(m.src.file, data.offset, data.length)
-    if file is None or not m.follow(file, where):
+    if file is None or not m.follow(file, where, sure=sure):
         func.unexplained += 1
 
 

@@ -242,13 +242,17 @@ class Machine:
             return call_ref(self, self.foreign("persistent object", offset), args, offset)
         raise Torn(f"the opcode at byte {offset} calls something that is no callable")
 
-    def follow(self, file: IO[bytes], where: str) -> bool:
-        """Read the pickles in bytes that a nested loader would open; False (and a note) past the bounds on nesting."""
+    def follow(self, file: IO[bytes], where: str, *, sure: bool = True) -> bool:
+        """Read the pickles in bytes that a nested loader would open; False (and a note) past the bounds on nesting.
+
+        Without `sure` they may be no pickles at all, and count only if they name something.
+        """
         if self.reader is None or self.depth >= self.limits.max_nesting or len(self.nested) >= MAX_NESTED:
             if not self.notes:
                 self.notes.append(f"{where}: nested too deep or too often to be followed, as others after it may be")
             return False
-        self.nested += self.reader(file, where, self.depth + 1)
+        found = self.reader(file, where, self.depth + 1)
+        self.nested += (item for item in found if sure or item.globals or item.nested)
         return True
 
     def build_special(self, inst: Made, state: Any, pos: int) -> int:

@@ -285,6 +285,12 @@ def _reduce(m: State, pos: int) -> int:
     return pos
 
 
+def _newobj(m: State, pos: int) -> int:
+    if type(m.stack[-2]) is Ref:
+        m.stack[-2].allocated += 1
+    return _reduce(m, pos)
+
+
 def _newobj_ex(m: State, pos: int) -> int:
     keywords, args = m.stack.pop(), m.stack.pop()
     if type(args) is tuple and type(keywords) is dict and keywords:
@@ -339,7 +345,7 @@ _BY_OPCODE: dict[str, Handler] = CONSTANT_OPCODES | {
     "a": _append, "b": _build, "c": _global, "d": _dict, "}": _empty_dict, "e": _appends, "i": _inst, "l": _list,
     "]": _empty_list, "o": _obj, "s": _setitem, "t": _tuple, "u": _setitems,
     "g": _get_line, "h": _binget, "j": _long_binget, "p": _put_line, "q": _binput, "r": _long_binput,
-    "\x80": _proto, "\x81": _reduce, "\x82": _ext("<B", 1), "\x83": _ext("<H", 2), "\x84": _ext("<i", 4),
+    "\x80": _proto, "\x81": _newobj, "\x82": _ext("<B", 1), "\x83": _ext("<H", 2), "\x84": _ext("<i", 4),
     "\x85": _tuple1, "\x86": _tuple2, "\x87": _tuple3, "\x90": _appends, "\x91": _frozenset, "\x92": _newobj_ex,
     "\x93": _stack_global, "\x94": _memoize, "\x95": _frame, "\x98": _readonly,
 }  # fmt: skip

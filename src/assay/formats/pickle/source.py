@@ -64,7 +64,12 @@ class Source:
         if self.base > self.max_offset:
             raise Exceeded(f"more than {self.limits.max_bytes} bytes; stopped at byte {self.base}")
         while have < count and not self.eof:
-            data = self._read(max(ahead, min(count - have, 1 << 24)))
+            try:
+                data = self._read(max(ahead, min(count - have, 1 << 24)))
+            except Torn:
+                if not have:
+                    raise
+                data = b""  # what came before the break was there to be run; reading on breaks again
             if not data:
                 self.eof = True
             parts.append(data)

@@ -50,7 +50,7 @@ class State(Protocol):
     def call(self, func: Any, args: Any, offset: int) -> Any:
         """Note that `func` is called with `args`; what the call returns."""
 
-    def follow(self, file: IO[bytes], where: str) -> bool:
+    def follow(self, file: IO[bytes], where: str, *, sure: bool = True) -> bool:
         """Read the pickles in bytes that a nested loader would open; False past the bounds on nesting."""
 
     def build_special(self, inst: Made, state: Any, pos: int) -> int:

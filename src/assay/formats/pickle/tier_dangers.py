@@ -115,6 +115,13 @@ DANGEROUS_MODULES: dict[str, str] = {
     "torch.distributed": "opens connections or runs callables",
     "torch.multiprocessing": "starts processes",
     "torch.fx": "compiles code",
+    "torch.utils.data": "",
+    "torch.utils.data.datapipes": "opens files",
+    "torch.utils.data._utils": "runs callables",
+    "joblib.memory.Memory": "",
+    "mlflow.pyfunc.model": "",
+    "mlflow.models.signature": "",
+    "mlflow.types": "",
     "torch.storage._load_from_bytes": "loads another pickle",
     "torchvision.datasets": "downloads files",
     "transformers.dynamic_module_utils": "imports code",
@@ -150,7 +157,32 @@ DANGEROUS_MODULES: dict[str, str] = {
     "dask": "runs callables",
     "ray": "runs callables",
     "pyspark": "runs callables",
-    "nltk": "downloads files",
+    "nltk.downloader": "downloads files",
+    "nltk.data": "opens files or loads another pickle",
+    "nltk.app": "runs code",
+    "nltk.internals": "runs commands",
+    "sympy": "evaluates text",
+    "patsy": "evaluates text",
+    "formulaic": "evaluates text",
+    "pyparsing": "calls what it is given",
+    "aiofiles": "opens files",
+    "fire": "calls by name",
+    "werkzeug": "imports code by name",
+    "django": "imports code by name or runs commands",
+    "flask": "runs code",
+    "pytest": "runs code",
+    "_pytest": "runs code",
+    "nose": "runs code",
+    "cppyy": "compiles code",
+    "numba.pycc": "compiles code",
+    "distributed": "runs callables",
+    "wandb": "opens connections",
+    "boto3": "opens connections",
+    "botocore": "opens connections",
+    "google.cloud": "opens connections",
+    "twisted": "runs code",
+    "pyarrow.fs": "opens files",
+    "matplotlib.cbook": "opens files or imports code",
     "psutil": "ends processes",
 }
 
@@ -231,6 +263,10 @@ DANGEROUS_NAMES: dict[str, str] = {
 # The standard library's top-level modules, as of Python 3.14 with those removed since 2.7: what is not listed as
 # safe is refused.
 _STDLIB_TEXT = """
+_aix_support _android_support _apple_support _bootsubprocess _codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp
+_codecs_kr _codecs_tw _colorize _crypt _curses_panel _frozen_importlib _frozen_importlib_external _hmac
+_interpchannels _interpqueues _ios_support _missing_stdlib_info _msi _multibytecodec _overlapped
+_remote_debugging _scproxy _sha256 _sha3 _sha512 _suggestions _sysconfig _tokenize _types _wmi _zstd pyrepl
 __future__ _abc _ast _asyncio _bisect _blake2 _bootlocale _bz2 _codecs _collections _collections_abc
 _compat_pickle _compression _contextvars _csv _ctypes _curses _datetime _dbm _decimal _elementtree _functools
 _gdbm _hashlib _heapq _imp _interpreters _io _json _locale _lsprof _lzma _markupbase _md5 _multiprocessing

@@ -108,12 +108,13 @@ SAFE_NAMES: dict[str, str] = {
     "pandas.core.indexes.base": "_new_Index Index",
     "pandas.core.indexes.datetimes": "_new_DatetimeIndex DatetimeIndex",
     "pandas.core.indexes.period": "_new_PeriodIndex PeriodIndex",
+    "pandas.core.indexes.interval": "_new_IntervalIndex IntervalIndex",
     "pandas.core.internals.blocks": "new_block",
     "pandas._libs.internals": "_unpickle_block BlockPlacement BlockManager SharedBlock NumpyBlock",
     "pandas._libs.arrays": "NDArrayBacked __pyx_unpickle_NDArrayBacked",
     "pandas._libs.tslibs.timestamps": "Timestamp _unpickle_timestamp",
     "pandas._libs.tslibs.timedeltas": "Timedelta _timedelta_unpickle",
-    "pandas._libs.tslibs.nattype": "_nat_unpickle NaTType",
+    "pandas._libs.tslibs.nattype": "_nat_unpickle __nat_unpickle NaTType",
     "pandas._libs.tslibs.period": "Period",
     "pandas._libs.tslibs.dtypes": "PeriodDtypeBase",
     "pandas._libs.missing": "NAType NA",
@@ -152,6 +153,9 @@ SAFE_NAMES: dict[str, str] = {
         "_rebuild_qtensor _rebuild_sparse_tensor _rebuild_sparse_csr_tensor _rebuild_meta_tensor_no_storage "
         "_rebuild_device_tensor_from_numpy _rebuild_device_tensor_from_cpu_tensor _rebuild_xla_tensor "
         "_rebuild_nested_tensor"
+    ),
+    "torch.jit._pickle": (
+        "build_intlist build_tensorlist build_doublelist build_boollist build_tensor_from_id restore_type_tag"
     ),
     "torch._tensor": "Tensor _rebuild_from_type _rebuild_from_type_v2",
     "torch.serialization": "_get_layout",

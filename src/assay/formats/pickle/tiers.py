@@ -13,6 +13,12 @@ from assay.formats.pickle.tier_tables import FOREIGN_NAMES, NOT_SAFE, NOTED, SAF
 from assay.formats.pickle.values import Ref
 
 SAFE, UNKNOWN, DANGEROUS, UNRESOLVABLE = "safe", "unknown", "dangerous", "unresolvable"
+NOTED_WHY = "a name of the standard library that models carry and that runs nothing by itself"
+# How functions are called that only put an object together again.
+_REBUILDS = re.compile(
+    r"(?:^|_)(?:re|un)?(?:build|construct|constructor|create|creator|make|new|restore|unpickle|pickle|reduce|from)(?=_|[A-Z]|$)"
+)
+MOST_NAME = 1000  # the tables are looked through for each part of a dotted name
 _WORSE = {SAFE: 0, UNKNOWN: 1, UNRESOLVABLE: 2, DANGEROUS: 3}
 
 __all__ = ["DANGEROUS", "SAFE", "TIERS_VERSION", "UNKNOWN", "UNRESOLVABLE", "classify", "judge"]
@@ -21,6 +27,8 @@ __all__ = ["DANGEROUS", "SAFE", "TIERS_VERSION", "UNKNOWN", "UNRESOLVABLE", "cla
 @lru_cache(maxsize=4096)
 def classify(module: str, name: str) -> tuple[str, str]:
     """The tier of a name by itself, and why. Python 2's names are judged as what CPython maps them to, too."""
+    if len(module) + len(name) > MOST_NAME:
+        return UNRESOLVABLE, "too long for a name"
     tier, why = _look_up(module, name)
     if tier == SAFE:
         return tier, why
@@ -46,13 +54,26 @@ def judge(ref: Ref, nested: Sequence[PickleFacts]) -> tuple[str, str]:
             tier, why = SAFE, "the pickle that it loads was read and names only known-safe things"
     elif key in PARTIALS and ref.called:
         tier, why = _indirect(ref)
-    if tier == UNKNOWN and ref.called and "." in ref.name and not ref.name.rpartition(".")[2].lstrip("_")[:1].isupper():
-        return DANGEROUS, "calls a method that is fetched by name"
+    if tier == UNKNOWN and ref.called > ref.allocated and why is not NOTED_WHY:
+        return _called(ref, why)
     if ref.result_called and key in PARTIALS and tier == SAFE:
         return tier, why
     if ref.result_called and _WORSE[tier] < _WORSE[UNRESOLVABLE]:
         return UNRESOLVABLE, "what it returns is called in turn"
     return tier, why
+
+
+def _called(ref: Ref, why: str) -> tuple[str, str]:
+    """A call of what no list knows: a class makes an instance, a function does whatever it does."""
+    last = ref.name.rpartition(".")[2]
+    is_class = last.lstrip("_")[:1].isupper()
+    if "." in ref.name and not is_class:
+        return DANGEROUS, "calls a method that is fetched by name"
+    if ref.told:
+        return UNRESOLVABLE, "no list knows it, and it is given text that looks like code, a path or an address"
+    if not is_class and not _REBUILDS.search(last):
+        return UNRESOLVABLE, "a function that no list knows is called, and what it does cannot be told"
+    return UNKNOWN, why
 
 
 def _indirect(ref: Ref) -> tuple[str, str]:
@@ -75,7 +96,9 @@ def _look_up(module: str, name: str) -> tuple[str, str]:
         return _dotted(module, parts)
     why = _dangerous_module(module, name)
     noted = NOTED.get(module)
-    if noted is not None and (noted == "*" or name in noted.split()):
+    if noted is not None and name in noted.split():
+        return UNKNOWN, NOTED_WHY
+    if noted == "*":
         return UNKNOWN, "not on the list of names that ordinary models use"
     if why:
         return DANGEROUS, why
@@ -133,7 +156,7 @@ def _dangerous_module(module: str, name: str) -> str:
     path = f"{module}.{name}"
     while path:
         if path in DANGEROUS_MODULES:
-            return DANGEROUS_MODULES[path]
+            return DANGEROUS_MODULES[path]  # "" for what lies in a refused package and is not refused itself
         path = path.rpartition(".")[0]
     return ""
 

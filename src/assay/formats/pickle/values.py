@@ -47,10 +47,13 @@ class Cut:
 class Ref:
     """An imported global, with what the pickle does to it. One per (module, name) and pickle.
 
-    `unexplained` counts the calls of an attribute getter or nested loader whose result is not known from constants.
+    `unexplained` counts the calls of an attribute getter or nested loader whose result is not known from constants;
+    `allocated` counts those that only make an instance (NEWOBJ), `told` is set once a call is given text that looks
+    like code, a path or an address.
     """
 
     __slots__ = (
+        "allocated",
         "arguments",
         "built",
         "called",
@@ -62,6 +65,7 @@ class Ref:
         "patched",
         "resolved",
         "result_called",
+        "told",
         "unexplained",
         "via",
         "why",
@@ -72,7 +76,8 @@ class Ref:
     ) -> None:
         self.module, self.name, self.offset = module, name, offset
         self.resolved, self.why, self.via = resolved, why, via
-        self.called = self.unexplained = 0
+        self.called = self.unexplained = self.allocated = 0
+        self.told = False
         self.calls: list[str] = []
         self.arguments: list[Ref] = []
         self.built = self.patched = self.result_called = False

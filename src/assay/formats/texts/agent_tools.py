@@ -8,6 +8,7 @@ from typing import Any
 from assay.core.finding import Confidence, Severity
 from assay.core.text import visible
 from assay.formats.reading import Note, Topic
+from assay.formats.texts.automation import environment, hooks
 from assay.formats.texts.documents import Document, mappings
 from assay.formats.texts.hidden_text import hidden, unhidden
 from assay.formats.texts.instructions import comment_instructions, instructions
@@ -56,6 +57,15 @@ _TEXT_KEYS = frozenset(
 _TOOL_KEYS = frozenset({"inputSchema", "input_schema", "parameters", "outputSchema", "annotations"})
 
 
+_TAKES_KEYS = re.compile(
+    r"(?:content|text|data|dump|output|value)s?_(?:of_|from_|in_)(?:\w+_)?(?:ssh|id_rsa|env|environ\w*|secrets?|passw\w+|credentials?"
+    r"|keys?|private\w*|conversation|system_prompt|history|files?_?system|etc)(?:_|$)|id_rsa|(?:^|_)(?:etc_)?(?:passwd|shadow)(?:_|$)"
+    r"|ssh_(?:private_)?key_content|(?:system|developer)_prompt_(?:text|content|verbatim)|(?:^|_)(?:all|whole|full|entire)_(?:\w+_)?"
+    r"(?:conversation|chat_history|system_prompt|environment|env_vars?|secrets?|credentials?|passwords?)(?:_|$)"
+    r"|(?:^|_)(?:dot_?env|aws_credentials|netrc)_(?:content|file|text)"
+)
+
+
 def is_agent_file(name: str, document: Document) -> bool:
     """Whether a configuration is one of an agent's tools, by its name or its keys."""
     path = name.replace("\\", "/").lower()
@@ -68,6 +78,10 @@ def is_agent_file(name: str, document: Document) -> bool:
         "ai-plugin.json",
         "agent.json",
         "agent-card.json",
+        "hooks.json",
+        "settings.local.json",
+    ) or any(
+        f"{folder}/settings" in f"/{path}" for folder in ("/.claude", "/.gemini", "/.cursor", "/.codex", "/.qwen")
     ):
         return True
     value = document.values[0] if document.values else None
@@ -77,7 +91,13 @@ def is_agent_file(name: str, document: Document) -> bool:
         return False
     if SERVER_KEYS & value.keys() or isinstance(value.get("mcp"), dict) or "name_for_model" in value:
         return True
-    tools = value.get("tools") or value.get("functions")
+    if ("openapi" in value or "swagger" in value) and ("info" in value or "paths" in value):
+        return True
+    if isinstance(value.get("hooks"), dict) and any(isinstance(v, list) for v in value["hooks"].values()):
+        return True
+    held = value.get("result")
+    value = held if isinstance(held, dict) and "tools" in held else value  # what a server answers to tools/list
+    tools = value.get("tools") or value.get("functions") or value.get("prompts") or value.get("resources")
     return _are_tools(tools) or ("skills" in value and "capabilities" in value and "url" in value)
 
 
@@ -99,8 +119,13 @@ def judge_agent(document: Document, name: str = "", where: str = "") -> list[Not
         for key in ("tools", "functions", "skills"):
             if _are_tools(mapping.get(key)):
                 judge.tools(mapping[key])
-    judge.texts(value)
+    judge.texts(value, published=isinstance(value, dict) and ("openapi" in value or "swagger" in value))
     judge.permissions(value)
+    for note in hooks(value, where):
+        judge.take(note)
+    if isinstance(value, dict) and not SERVER_KEYS & value.keys():
+        for note in environment(value.get("env"), where, of_tool=True):
+            judge.take(note)
     return list(judge.notes.values())
 
 
@@ -132,6 +157,10 @@ class _Judge:
                 confidence=sure, fix="pin servers by version, give them the least they need, and read what tools say",
             )  # fmt: skip
 
+    def take(self, note: Note, said: str = "") -> None:
+        """A note of another judge, as one of this."""
+        self.note(note.key, f"{said}{note.message}", note.severity)
+
     def server(self, name: str, given: dict[str, Any]) -> None:
         """One MCP server: a command with arguments, or an address."""
         shown = visible(name, 40)
@@ -148,6 +177,8 @@ class _Judge:
             address = given.get(key)
             if isinstance(address, str) and _PLAIN_URL.match(address):
                 self.note(f"plain:{name[:60]}", f"speaks to the server {shown} without TLS", Severity.MEDIUM)
+        for note in environment(given.get("env"), of_tool=True):
+            self.take(note, f"starts the server {shown} with an environment that ")
         allowed = [given.get(k) for k in ("autoApprove", "alwaysAllow", "allowedTools")]
         if given.get("trust") is True or any(a == "*" or (isinstance(a, list) and "*" in a) for a in allowed):
             self.note(f"approve:{name[:60]}", f"lets the server {shown} act without being asked", Severity.MEDIUM)
@@ -291,42 +322,91 @@ class _Judge:
                 said = f"has {'two tools of the name' if same else 'tools with names alike:'} {visible(name, 40)}"
                 self.note(f"twice:{visible(plain, 60)}", said, Severity.MEDIUM if same else Severity.LOW)
             names.setdefault(plain, name)
-            if not name.isascii() and not re.fullmatch(r"[\w .-]+", name):
+            if not name.isascii() and (not re.fullmatch(r"[\w .-]+", name) or _mixed(name)):
                 self.note("name", f"has a tool whose name hides signs ({visible(name, 40)})", Severity.HIGH)
 
-    def texts(self, value: Any) -> None:
-        """Every description that a model reads: of tools, their parameters, servers and skills."""
+    def texts(self, value: Any, *, published: bool = False) -> None:
+        """Every text that a model reads: of tools, their parameters and defaults, servers and skills. Of what is
+        `published` for people too (OpenAPI), only what is said against them."""
         count = 0
         for path, mapping in mappings(value):
+            if path.endswith(("properties", "patternProperties")):
+                for name in mapping:
+                    self.parameter(str(name))
             for key, text in mapping.items():
-                if isinstance(text, str) and (key in _TEXT_KEYS or len(text) > 60):
+                listed = [t for t in text[:1000] if isinstance(t, str)] if isinstance(text, list) else []
+                if listed and key not in ("args", "command"):
+                    text = "\n".join(listed)
+                if isinstance(text, str) and (key in _TEXT_KEYS or len(text) > 24):
                     count += 1
                     if count > _MOST_TEXTS:
                         return
-                    self.text(text, f"{path}.{key}" if path else str(key))
-                elif isinstance(text, list) and key in ("enum", "examples", "tags"):
-                    self.text("\n".join(t for t in text[:1000] if isinstance(t, str)), f"{path}.{key}")
+                    self.text(text, f"{path}.{key}" if path else str(key), published=published)
 
-    def text(self, text: str, place: str) -> None:
+    def parameter(self, name: str) -> None:
+        """A parameter that is named for what the model shall put into it."""
+        plain = re.sub(r"(?<=[a-z])(?=[A-Z])|[-. ]", "_", name).lower()
+        if _TAKES_KEYS.search(plain):
+            self.note("parameter", f"asks the model for keys or private files by a parameter's name "
+                      f"({visible(name, 60)})", Severity.HIGH, sure=Confidence.MEDIUM)  # fmt: skip
+
+    def text(self, text: str, place: str, *, published: bool = False) -> None:
         if kinds := hidden(text):
             self.note("hidden", f"hides text with {' and '.join(kinds)} ({visible(place, 80)})", Severity.HIGH)
         for kind, said, severity, line in instructions(unhidden(text)):
-            self.note(kind, f"{said} ({visible(place, 80)})", severity, line=line if "\n" in text else None)
-        if re.search(r"(?:[ \t]{120,}|\n{30,})\S", text):
+            if not published or kind in ("override", "conceal", "weaken", "authority"):
+                self.note(kind, f"{said} ({visible(place, 80)})", severity, line=line if "\n" in text else None)
+        if re.search(r"(?:(?<![ \t])[ \t]{120,}+|(?<!\n)\n{30,}+)\S", text):
             self.note("off-screen", f"has text far beyond what is shown ({visible(place, 80)})", Severity.MEDIUM)
 
     def permissions(self, value: Any) -> None:
         """Permissions that allow all there is."""
         for _path, mapping in mappings(value):
+            if mapping.get("defaultMode") == "bypassPermissions":
+                self.note("bypass", "lets the agent act without being asked", Severity.HIGH)
+            if mapping.get("enableAllProjectMcpServers") is True or mapping.get("yolo") is True:
+                self.note("approve-all", "takes any server of the project without asking", Severity.MEDIUM)
             for key in ("permissions", "scopes", "allow", "allowed_tools", "allowedTools"):
                 held = mapping.get(key)
                 listed = held if isinstance(held, list) else [held] if isinstance(held, str) else []
                 if any(
-                    item in ("*", "*:*", "**", "all", "Bash(*)", "Bash", "filesystem:*", "admin:*")
+                    item
+                    in (
+                        "*",
+                        "*:*",
+                        "**",
+                        "all",
+                        "Bash(*)",
+                        "Bash(:*)",
+                        "Bash",
+                        "Write",
+                        "Write(*)",
+                        "Edit(*)",
+                        "WebFetch(*)",
+                        "Bash(curl:*)",
+                        "Bash(curl *)",
+                        "Bash(bash:*)",
+                        "Bash(sh:*)",
+                        "Bash(sudo:*)",
+                        "Bash(eval:*)",
+                        "Bash(ssh:*)",
+                        "mcp__*",
+                        "Read(//**)",
+                        "filesystem:*",
+                        "admin:*",
+                    )
                     for item in listed
                     if isinstance(item, str)
                 ):
                     self.note("wildcard", f"allows everything ({visible(key, 30)})", Severity.MEDIUM)
+
+
+def _mixed(name: str) -> bool:
+    """Whether a name mixes Latin letters with such of other scripts that look like them."""
+    latin = any(c.isascii() and c.isalpha() for c in name)
+    return latin and any(
+        "\u0370" <= c <= "\u058f" or "\uff00" <= c <= "\uffef" or "\u13a0" <= c <= "\u13ff" for c in name
+    )
 
 
 def _are_tools(value: Any) -> bool:

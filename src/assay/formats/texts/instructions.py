@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 
 from assay.core.finding import Severity
@@ -14,13 +15,19 @@ _KEYS = (
     r"|secrets?|access tokens?|environment variables?|(?:system|conversation|chat) (?:prompt|history))"
 )
 _USER = r"(?:the |this |any )?(?:users?|humans?|persons?|operators?|developers?|customers?)"
+_DOMAIN = (
+    r"(?:the |our |my )?[a-z0-9-]{2,}(?:\.[a-z0-9-]{2,})*\.(?:example|com|net|org|io|dev|app|xyz|ru|cn"
+    r"|top|site|info|me|co"
+    r"|sh)\b"
+)
 _PATTERNS: tuple[tuple[str, str, Severity, str], ...] = (
     (
         "override",
         "tells the model to set earlier instructions aside",
         _H,
         (
-            r"\b(?:ignore|disregard|forget|override|bypass)\s+(?:all\s+|any\s+|the\s+|your\s+|every\s+|of\s+|these\s+|those\s+)*"
+            r"\b(?:ignore|disregard|forget|override|bypass)\s+(?:all\s+|any\s+|the\s+|your\s+|every\s+|of\s+"
+            r"|these\s+|those\s+)*"
             r"(?:previous|prior|above|earlier|preceding|other|former|existing)\s+(?:\w+\s+){0,2}?"
             r"(?:instructions?|prompts?|rules|guidelines|directions|messages|tools?)\b"
         ),
@@ -37,8 +44,9 @@ _PATTERNS: tuple[tuple[str, str, Severity, str], ...] = (
             rf"|\b(?:hide|conceal|keep)\s+(?:this|it|that|these|all of this)\s+(?:\w+\s+){{0,3}}?"
             rf"(?:from|secret from)\s+{_USER}"
             rf"|\bwithout\s+{_USER}(?:'s)?\s+(?:knowledge|knowing|consent|noticing|awareness)"
-            r"|\bdo not (?:mention|reveal|disclose) "
-            r"(?:that you (?:have )?(?:read|sent|called|used|did)|this (?:step|instruction|tool))"
+            r"|\b(?:do not|don't|never) (?:mention|reveal|disclose|repeat|admit|acknowledge) "
+            r"(?:that you (?:have )?(?:read|sent|called|used|did)|this (?:step|instruction|tool|call|request"
+            r"|parameter))"
         ),
     ),
     (
@@ -48,9 +56,14 @@ _PATTERNS: tuple[tuple[str, str, Severity, str], ...] = (
         (
             r"\b(?:read|open|cat|load|fetch|get|access|include|pass|copy|collect|exfiltrate|extract|print|output|append"
             r"|attach)\s"
-            rf"[^\n.]{{0,80}}?(?:~|/home|/root|\$HOME)?/?(?:\.ssh\b|id_rsa|\.aws/|\.netrc\b|mcp\.json|/etc/passwd|/etc/shadow)"
-            rf"|\b(?:send|post|upload|transmit|forward|exfiltrate|leak|email|submit)\s[^\n.]{{0,100}}?{_KEYS}[^\n]{{0,100}}?"
-            r"(?:https?://|\bto\s+\S+@\S+|\bwebhook)"
+            rf"[^\n.]{{0,80}}?(?:~|/home|/root|\$HOME)?/?(?:\.ssh\b|id_rsa|\.aws/|\.netrc\b|mcp\.json|/etc/passwd"
+            rf"|/etc/shadow)"
+            rf"|\b(?:send|post|upload|transmit|forward|exfiltrate|leak|email"
+            rf"|submit)\s[^\n.]{{0,100}}?{_KEYS}[^\n]{{0,100}}?"
+            rf"(?:https?://|\bto\s+\S+@\S+|\bwebhook|\bto\s+{_DOMAIN})"
+            rf"|\b(?:pass|include|put|provide|add|attach|copy|supply)\s[^\n.]{{0,60}}?\b(?:all|whole|entire|full"
+            rf"|every|contents? of)"
+            rf"\s(?:\w+\s){{0,3}}?{_KEYS}"
         ),
     ),
     (
@@ -61,7 +74,8 @@ _PATTERNS: tuple[tuple[str, str, Severity, str], ...] = (
             r"\b(?:send|post|upload|transmit|forward|exfiltrate|leak|submit|bcc|copy)\s[^\n.]{0,100}?"
             r"(?:conversation|messages?|chat|history|user(?:'s)? (?:data|input|question|prompt)|response|contents?"
             r"|emails?|results?|output)\b"
-            r"[^\n.]{0,80}?(?:https?://(?!localhost|127\.)|\bto\s+[\w.+-]+@[\w-]+\.\w+)"
+            rf"[^\n.]{{0,80}}?(?:https?://(?!localhost|127\.)|\bto\s+[\w.+-]+@[\w-]+\.\w+|\bto\s+{_DOMAIN})"
+            r"|\balways\s+(?:add\s+|put\s+|include\s+)?(?:bcc|cc)\b[^\n]{0,60}?[\w.+-]+@[\w-]+\.\w+"
             r"|!\[[^\]\n]{0,60}\]\(https?://[^)\s]{0,200}(?:\?|=)[^)\s]{0,100}(?:\{|<|%7b|\[)"
         ),
     ),
@@ -73,7 +87,16 @@ _PATTERNS: tuple[tuple[str, str, Severity, str], ...] = (
             r"<\s*(?:important|secret|hidden|system_override|admin|instructions?_to_(?:ai|model|assistant))\s*>"
             r"|\b(?:before|prior to) (?:using|calling|invoking|executing) (?:this|any|other|the) (?:\w+ )?"
             r"(?:tool|function)s?\b[^\n.]{0,60}(?:must|always|first|read|call)\b[^\n]{0,80}(?:file|\.\w{2,4}\b|~/)"
-            r"|\b(?:this tool|you) must be (?:called|used|invoked) before (?:any|all|every) other"
+            r"|\b(?:this (?:tool|function|server)|you|it) (?:must|has to|should|needs to) (?:always )?be "
+            r"(?:called|used|invoked|run) (?:first|before (?:any|all|every|using|calling|each))"
+            r"|\bbefore (?:using|calling|invoking|executing|running|responding|answering|doing)[^\n.]{0,60}"
+            r"\b(?:you )?(?:must|always|have to|need to) (?:first )?(?:call|use|invoke|run) (?:this|the current)"
+            r"(?: tool| function)?\b"
+            r"|\balways (?:call|use|invoke|run) this (?:tool|function)? ?(?:first|before)"
+            r"|\b(?:instead of|rather than|in place of) (?:using |calling )?(?:any |all |the )?other (?:tool"
+            r"|server|agent)s?\b"
+            r"|\b(?:always )?(?:route|send|forward|delegate|give) (?:all|every|any) (?:tasks?|requests?|calls?|queries)"
+            r" to (?:this|me\b)"
         ),
     ),
     (
@@ -88,9 +111,89 @@ _PATTERNS: tuple[tuple[str, str, Severity, str], ...] = (
         ),
     ),
 )
+# What only a text that no user sees has reason to say: the words of a chat template, hidden parts of a page.
+_UNSEEN: tuple[tuple[str, str, Severity, str], ...] = (
+    (
+        "steers",
+        "tells the model what to recommend",
+        _H,
+        (
+            r"\b(?:always|must|should|make sure to|be sure to|every time)\s+(?:\w+\s+){0,2}?"
+            r"(?:recommend|promote|advertise|endorse|praise|favou?r|advise (?:buying|using)|suggest (?:buying"
+            r"|using|visiting))\b"
+            r"|\b(?:recommend|promote|advertise|endorse)\s+(?:\w+\s+){0,3}?(?:https?://\S+|" + _DOMAIN + ")"
+            r"|\b(?:include|insert|append|add|embed|put|mention|end with|share|visit)\s[^\n.]{0,60}?(?:\blinks?\b"
+            r"|\burl\b|\baddress\b"
+            r"|\bwebsite\b|\bimage\b)[^\n]{0,60}?(?:https?://|" + _DOMAIN + ")"
+            r"|\b(?:include|insert|append|embed|add|refer (?:users? )?to|direct (?:users? )?to|visit|link to)\s+"
+            r"(?:\w+\s+){0,4}?(?:https?://\S+|" + _DOMAIN + ")"
+        ),
+    ),
+    (
+        "unseen",
+        "tells the model to keep its instructions from the user",
+        _H,
+        (
+            r"\b(?:do not|don't|never|must not)\s+(?:ever\s+)?(?:mention|reveal|disclose|acknowledge|admit|repeat"
+            r"|discuss|tell)\s+"
+            r"(?:\w+\s+){0,2}?(?:this|these|the hidden|the above|your)\s+(?:\w+\s+)?(?:instructions?|rules?"
+            r"|messages?|prompts?"
+            r"|orders?|guidelines?|directives?|notes?)\b"
+            r"|\b(?:secret|hidden|covert)ly\s+\w+|\byour (?:real|true|hidden|secret) (?:goal|task|instructions?"
+            r"|purpose)\b"
+        ),
+    ),
+    (
+        "asked",
+        "gives the model an answer that misleads",
+        _M,
+        (
+            r"\b(?:if|when|whenever)\s+(?:(?:you are|you're|the user|a user|anyone|someone|they"
+            r"|users?)\s+)?(?:is\s+|are\s+)?"
+            r"(?:asked|asks?|mentions?|says?|types?|writes?)\b[^\n.]{0,100}?[,:]?\s*(?:always\s+|you must\s+|then\s+)?"
+            r"(?:say|claim|deny|pretend|lie|answer (?:that|with|yes|no)|respond that|insist|state that|tell them)\b"
+            r"|\b(?:always|only ever)\s+(?:say|claim|pretend|insist|deny|answer that|approve|accept|agree|rate"
+            r"|score|classify)\b"
+            r"|\bpretend\s+(?:that|to be)\b"
+        ),
+    ),
+    (
+        "unrestricted",
+        "tells the model that no rules hold for it",
+        _H,
+        (
+            r"\byou are (?:now )?(?:unrestricted|uncensored|unfiltered|jailbroken|DAN\b|free (?:of|from) (?:all |any )?"
+            r"(?:rules|restrictions|limits|filters|guidelines))"
+            r"|\b(?:safety|ethical|content|security|moderation)\s+(?:\w+\s+)?(?:rules?|guidelines?|polic(?:y|ies)"
+            r"|filters?|limits?"
+            r"|restrictions?)\s+(?:do|does|are|is)\s*(?:not|n't)\s+(?:apply|active|enabled|in force|hold|valid)"
+            r"|\b(?:without|no|ignore (?:all |any )?|bypass (?:all |any )?)\s*(?:safety|ethical|moral"
+            r"|content)\s+(?:\w+\s+)?"
+            r"(?:rules?|guidelines?|restrictions?|filters?|limits?|polic(?:y|ies))"
+            r"|\b(?:never|do not|don't) (?:refuse|decline|reject) (?:any|a|the|user)\b"
+            r"|\b(?:comply|obey)\s+with\s+(?:all|any|every)\b|\bobey (?:the )?user\b"
+        ),
+    ),
+    (
+        "beacon",
+        "writes an image or a link that carries what was said to an address",
+        _H,
+        (
+            r"!\[[^\]\n]{0,200}\]\(\s*<?\s*(?:https?:)?//|<img\b[^<>\n]{0,300}?\bsrc\s*=\s*[\"']?(?:https?:)?//"
+            r"|\]\(\s*<?(?:https?:)?//[^)\s]{0,300}[?&#/][^)\s]{0,200}=\s*(?:\n|$)|url\(\s*[\"']?https?://"
+            r"|<a\b[^<>\n]{0,300}?\bhref\s*=\s*[\"']?https?://[^\s\"'<>]{0,300}=\s*(?:\n|$)"
+        ),
+    ),
+)
 _COMPILED = tuple(
     (kind, said, severity, re.compile(pattern, re.IGNORECASE)) for kind, said, severity, pattern in _PATTERNS
 )
+_COMPILED_UNSEEN = tuple(
+    (kind, said, severity, re.compile(pattern, re.IGNORECASE)) for kind, said, severity, pattern in _UNSEEN
+)
+_ENCODED = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/_-]{32,20000}={0,2}(?![\w+/=-])")
+_HEXED = re.compile(r"(?<![\w])(?:[0-9a-fA-F]{2}){20,10000}(?![\w])")
+_MOST_ENCODED = 50
 _COMMENT = re.compile(r"<!--(.*?)(?:-->|\Z)", re.DOTALL)
 # Prose that talks about such attacks names them in quotation marks or after these words.
 _ABOUT = re.compile(
@@ -102,11 +205,53 @@ _ABOUT = re.compile(
 def instructions(text: str) -> list[tuple[str, str, Severity, int]]:
     """What a text tells a model behind a person's back: (kind, in words, severity, line from 1), each kind once.
 
-    What stands in quotation marks after words that speak about attacks is left out.
+    What stands in quotation marks after words that speak about attacks is left out. Text in base64 or hexadecimal is
+    read too.
     """
     text = text[:MOST]
+    found = _found(text, _COMPILED)
+    kinds = {kind for kind, *_ in found}
+    for inner, line in _decoded(text):
+        found += [
+            (kind, f"{said}, in an encoding", _H, line)
+            for kind, said, _, _ in _found(inner, _COMPILED) if kind not in kinds
+        ]  # fmt: skip
+    return found
+
+
+def unseen_orders(text: str) -> list[tuple[str, str, Severity, int]]:
+    """What nobody would hide but from a user: brands to recommend, answers to give, rules that do not hold, beacons.
+
+    Only for text that a user never sees; in a prompt that a person reads most of it is ordinary.
+    """
+    return _found(text[:MOST], _COMPILED_UNSEEN)
+
+
+def _decoded(text: str) -> list[tuple[str, int]]:
+    """What base64 or hexadecimal inside a text says, where that is text, with its line."""
     found = []
-    for kind, said, severity, pattern in _COMPILED:
+    for pattern in (_ENCODED, _HEXED):
+        for count, match in enumerate(pattern.finditer(text)):
+            if count >= _MOST_ENCODED:
+                break
+            try:
+                if pattern is _HEXED:
+                    said = bytes.fromhex(match.group()).decode()
+                else:
+                    whole = match.group().rstrip("=").replace("-", "+").replace("_", "/")
+                    said = base64.b64decode(whole + "=" * (-len(whole) % 4)).decode()
+            except ValueError:
+                continue
+            if said.isprintable() or "\n" in said:
+                found.append((said, text.count("\n", 0, match.start()) + 1))
+    return found
+
+
+def _found(
+    text: str, patterns: tuple[tuple[str, str, Severity, re.Pattern[str]], ...]
+) -> list[tuple[str, str, Severity, int]]:
+    found = []
+    for kind, said, severity, pattern in patterns:
         for match in pattern.finditer(text):
             before = text[max(0, match.start() - 60) : match.start()]
             if _ABOUT.search(before) and before.rstrip()[-1:] in "\"'“‘`*":

@@ -13,13 +13,32 @@ from assay.core.finding import Severity
 from assay.core.text import visible
 from assay.formats.reading import Note, Reading, Topic
 from assay.formats.texts.python_code import judge_python
+from assay.formats.texts.python_dangers import PERSISTENT, SENSITIVE
 from assay.formats.texts.requirements import judge_requirements
 from assay.formats.texts.secret_search import judge_secrets
 from assay.formats.texts.shell_text import judge_shell
 
 MOST_CELLS = 10_000
 MOST_OUTPUT = 8 << 20
-_SHELL_CELLS = frozenset({"bash", "sh", "script", "!", "sx", "system", "cmd", "zsh", "ruby", "perl"})
+_SHELL_CELLS = frozenset(
+    {
+        "bash",
+        "sh",
+        "script",
+        "!",
+        "!!",
+        "sx",
+        "system",
+        "cmd",
+        "zsh",
+        "ruby",
+        "perl",
+        "fish",
+        "ksh",
+        "pwsh",
+        "powershell",
+    }
+)
 _OTHER_CELLS = frozenset(
     {"javascript", "js", "html", "svg", "latex", "markdown", "md", "writefile", "file", "sql", "bigquery", "r", "R"}
     | {"cython", "julia", "configure", "spark", "local", "cu", "cuda", "prun_file"}
@@ -40,7 +59,7 @@ _HANDLER = re.compile(
 )
 _FRAME = re.compile(r"(?i)<(?:iframe|embed|object)\b[^<>]{0,2000}?(?:src|data)\s*=\s*[\"']?([^\"'\s>]{1,500})")
 _PLAIN_FRAME = re.compile(
-    r"(?i)^(?:https?:)?//(?:(?:www\.)?youtube(?:-nocookie)?\.com|player\.vimeo\.com|(?:app\.)?wandb\.ai|localhost|127\.0\.0\.1"
+    r"(?i)^(?:https?:)?//(?:(?:www\.)?youtube(?:-nocookie)?\.com|player\.vimeo\.com|(?:app\.)?wandb\.ai|(?:localhost|127\.0\.0\.1|0\.0\.0\.0):\d{4,5}(?:[/?]|$)"
     r"|plotly\.com|plot\.ly|chart-studio\.plotly\.com|[\w.-]*huggingface\.co|[\w-]+\.hf\.space|[\w-]+\.gradio\.live"
     r"|(?:www\.)?google\.com/maps|docs\.google\.com|nbviewer\.(?:jupyter|org))|^(?!\w+:|//)|^about:blank"
     r"|^data:(?:text/html|image|video|audio|application/pdf)"
@@ -53,6 +72,7 @@ _ACTS = re.compile(
     r"|/api/(?:contents|terminals|kernels)|XMLHttpRequest|\bfetch\s*\(\s*[\"'`]https?:|new\s+WebSocket\s*\(\s*[\"'`]wss?://"
 )
 _SMALL = 20_000
+_RUNNING = frozenset({"time", "timeit", "prun", "capture"})
 
 
 def read_notebook(value: Any, where: str = "") -> Reading:
@@ -139,6 +159,11 @@ class _Reader:
             if name in ("javascript", "js", "html", "svg"):
                 self._html(rest if name in ("html", "svg") else f"<script>{rest}</script>", number, "a cell")
                 return
+            if name in ("writefile", "file"):
+                self._writes(first, rest, number)
+                return
+            if name in ("python", "python3", "python2", "pypy") or name in _RUNNING:
+                source = rest
             if name in _OTHER_CELLS:
                 return
             source = rest
@@ -164,6 +189,19 @@ class _Reader:
         if self._parses("\n".join(out), number):
             self.starts.append((len(self.lines) + 1, number))
             self.lines += out
+
+    def _writes(self, first: str, rest: str, number: int) -> None:
+        """A cell that is written to a file: where that runs by itself, or what it would do there."""
+        words = [w.strip("\"'") for w in first.split()[1:] if w not in ("-a", "--append")]
+        path = words[-1] if words else ""
+        if PERSISTENT.search(path) or SENSITIVE.search(path):
+            self.say("start-file", f"writes what runs at every start ({visible(path, 60)})", Severity.HIGH, number)
+        if path.endswith((".sh", ".bash")):
+            self._shell(rest, number)
+        elif path.endswith(".py") and "%" not in rest[:2]:
+            for note in judge_python(rest, later=True).notes:
+                if note.severity.rank > Severity.MEDIUM.rank:
+                    self.add(msgspec.structs.replace(note, topic=Topic.NOTEBOOK), number)
 
     def _parses(self, source: str, number: int) -> bool:
         with warnings.catch_warnings():

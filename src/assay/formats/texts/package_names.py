@@ -42,7 +42,7 @@ POPULAR = words(
     langdetect spacy-transformers adapters mcp fastmcp crewai autogen pyautogen haystack-ai guidance instructor
     outlines dspy semantic-kernel smolagents modelscope lm-eval compressed-tensors sglang lmdeploy colorlog
     coloredlogs absl-py gdown wget cachetools tenacity backoff nvidia-cublas-cu12 nvidia-cudnn-cu12 nvidia-nccl-cu12
-    pytorch-msssim lpips torchinfo torchsummary thop fvcore iopath pycocotools decord moviepy av insightface
+    pytorch pytorch-msssim lpips torchinfo torchsummary thop fvcore iopath pycocotools decord moviepy av insightface
     mediapipe dlib face-recognition"""
 )
 

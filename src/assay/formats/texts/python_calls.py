@@ -48,6 +48,9 @@ _SYSTEM_LIBRARY = re.compile(
 )
 
 
+_ELSEWHERE = re.compile(r"(?i)(?:https?|ftp|s3|gs)://|/(?:tmp|var/tmp|dev/shm)/|\\\\\\\\")
+
+
 class Said:
     """What is said once of a kind of call at one moment, with the names that did it."""
 
@@ -64,6 +67,7 @@ class Judge:
         self.names, self.inside, self.installer = names, inside, installer
         self.said: dict[tuple[str, When], Said] = {}
         self.taints = Taints(names)
+        self.program = False  # whether the module is run by a person or a server, and imported by no loader
         self.native = any(name.startswith(("ctypes", "cffi", "_ctypes")) for name in names.aliases.values())
 
     def judge(self, owner: Owner, when: When) -> None:
@@ -155,6 +159,8 @@ class Judge:
                 later = Severity.MEDIUM if does is Does.UNPICKLE and not when else Severity.HIGH
                 severity = Severity.CRITICAL if when is When.IMPORT else later
                 what, kind = f"{does} that it decodes or fetches", f"{kind}-hidden"
+            elif does is Does.UNPICKLE and when is When.IMPORT:
+                severity = self._at_import(node)
             elif name in ("types.FunctionType", "types.CodeType"):
                 severity = Severity.MEDIUM if when is When.IMPORT else Severity.LOW
         elif does in NETWORK:
@@ -241,14 +247,29 @@ class Judge:
     def _loads(self, node: ast.Call, name: str, when: When) -> None:
         """Loaders that unpickle after a flag, or build objects from YAML."""
         flags = {k.arg: k.value for k in node.keywords}
-        if name == "torch.load" and _is(flags.get("weights_only"), False):
-            self._say("loads a pickle", "unpickle-flag", when, Severity.LOW, node, "torch.load(weights_only=False)")
-        elif name == "numpy.load" and _is(flags.get("allow_pickle"), True):
-            self._say("loads a pickle", "unpickle-flag", when, Severity.LOW, node, "numpy.load(allow_pickle=True)")
+        flagged = name == "torch.load" and _is(flags.get("weights_only"), False)
+        if flagged or (name == "numpy.load" and _is(flags.get("allow_pickle"), True)):
+            shown = "torch.load(weights_only=False)" if flagged else "numpy.load(allow_pickle=True)"
+            grave = self._at_import(node) if when is When.IMPORT else Severity.LOW
+            if self.taints.of(node) & {"decoded", "fetched"}:
+                grave = Severity.CRITICAL if when is When.IMPORT else Severity.MEDIUM
+            self._say("loads a pickle", "unpickle-flag", when, grave, node, shown)
         elif name in ("yaml.load", "yaml.load_all"):
             loader = self.names.of(flags.get("Loader") or (node.args[1] if len(node.args) > 1 else None))
             if loader in ("yaml.Loader", "yaml.UnsafeLoader", "yaml.CLoader"):
                 self._say("builds objects from YAML", "yaml", when, Severity.LOW, node, loader)
+
+    def _at_import(self, node: ast.Call) -> Severity:
+        """How grave it is to unpickle at import: ordinary where a server or a script loads its own model's file, which
+        is judged itself; not in a module that a model's loader imports, and of no file that came from elsewhere."""
+        first = node.args[0] if node.args else next((k.value for k in node.keywords), None)
+        for inner in ast.walk(first) if first is not None else ():
+            path = self.names.constant(inner) if isinstance(inner, ast.expr) else None
+            if isinstance(path, str) and (_ELSEWHERE.match(path) or path in self.taints.downloads):
+                return Severity.HIGH
+            if isinstance(inner, ast.Call) and self.names.of(inner.func).startswith(("tempfile.", "urllib.")):
+                return Severity.HIGH
+        return Severity.LOW if self.program else Severity.HIGH
 
     def _opened(self, node: ast.Call, when: When) -> None:
         for argument in node.args[:2]:

@@ -14,7 +14,7 @@ from assay.formats.reading import Note, Reading, Topic
 from assay.formats.texts.hidden_text import hidden
 from assay.formats.texts.python_calls import Judge, Said
 from assay.formats.texts.python_names import Names
-from assay.formats.texts.python_when import When, owners
+from assay.formats.texts.python_when import When, is_program, owners
 
 MOST_SOURCE = 4 << 20
 MOST_TOKENS = 600_000
@@ -59,6 +59,8 @@ def judge_python(
     nodes = list(ast.walk(tree))
     names = Names(nodes)
     judge = Judge(names, lambda text: _inside(text, layer), installer=installer)
+    judge.program = is_program(tree, nodes, names)
+    judge.taints.downloaded([node for node in nodes if isinstance(node, ast.Call)])
     for owner in owners(tree, names, installer=installer):
         judge.judge(owner, When.LATER if later else owner.when)
     notes += [_said(said, where, layer) for said in judge.said.values()]

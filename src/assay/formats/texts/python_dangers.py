@@ -219,6 +219,9 @@ SENSITIVE = re.compile(
 PERSISTENT = re.compile(
     r"(?:^|[/~\\])\.(?:bashrc|bash_profile|profile|zshrc|zprofile|zshenv)$|authorized_keys|/etc/(?:cron|systemd|profile|ld\.so)"
     r"|crontab|LaunchAgents|LaunchDaemons|\\Startup\\|Start Menu|autostart/|(?:site|user)customize\.py$"
+    r"|\.ipython[/\\]profile_\w+[/\\](?:startup|ipython_\w*config)|\.jupyter[/\\]\w+|ipython_\w*config\.py$|\.pythonrc|PYTHONSTARTUP"
+    r"|\.git[/\\]hooks[/\\]|\.(?:zlogin|zlogout|bash_login|bash_logout|xinitrc|xprofile|tcshrc|cshrc|kshrc)$|/etc/(?:rc\.local|bash|zsh|sudoers)"
+    r"|\.config/(?:fish|nushell|autostart)|\.(?:pip/pip\.conf|condarc|npmrc|gitconfig|vimrc)$|(?:^|/)pip\.conf$|WindowsPowerShell"
     r"|site-packages[/\\][^/\\]*\.pth$|\.config/systemd|CurrentVersion\\\\?Run"
 )
 SECRET_NAME = re.compile(r"(?i)token|secret|passw|api_?key|access_?key|credential|private_?key")

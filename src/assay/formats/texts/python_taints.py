@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import ast
 
-from assay.formats.texts.python_dangers import DECODERS, FETCHES, NETWORK, SECRET_NAME, SENSITIVE, what_it_does
+from assay.formats.texts.python_dangers import DECODERS, FETCHES, NETWORK, SECRET_NAME, SENSITIVE, what_it_does, words
 from assay.formats.texts.python_names import Names
 
 _MOST_TAINT = 400
+_DOWNLOADS = words(
+    """urllib.request.urlretrieve urllib.urlretrieve wget.download torch.hub.download_url_to_file gdown.download
+    gdown.cached_download torchvision.datasets.utils.download_url pooch.retrieve"""
+)
+_TO = frozenset({"filename", "out", "dst", "output", "path", "fname"})
 
 
 class Taints:
@@ -16,6 +21,14 @@ class Taints:
     def __init__(self, names: Names) -> None:
         self.names = names
         self.known: dict[str, set[str]] = {}
+        self.downloads: set[str] = set()  # paths that downloads are written to
+
+    def downloaded(self, calls: list[ast.Call]) -> None:
+        """Note where the module's downloads are written: `urlretrieve(url, path)` and its kin."""
+        for node in calls:
+            if self.names.of(node.func) in _DOWNLOADS:
+                given = [*node.args[1:3], *(k.value for k in node.keywords if k.arg in _TO)]
+                self.downloads |= {path for a in given if isinstance(path := self.names.constant(a), str)}
 
     def sends_secret(self, node: ast.Call) -> bool:
         """Whether a call is given keys or the environment, but for where a service expects its own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from enum import IntEnum
 
 from assay.formats.texts.python_dangers import INSTALLED, LOADED, words
@@ -15,6 +16,19 @@ _CALLERS = words(
     multiprocessing.Process atexit.register signal.signal sys.meta_path.append asyncio.run asyncio.create_task
     concurrent.futures.ThreadPoolExecutor().submit _thread.start_new_thread weakref.finalize"""
 )
+
+
+_SERVERS = words(
+    """fastapi flask starlette uvicorn gunicorn streamlit gradio dash sanic tornado bottle falcon aiohttp quart litestar
+    django bentoml chainlit panel nicegui shiny azureml_inference_server_http_api kserve seldon_core pika celery"""
+)
+# Bases of what a model's loader imports; a module that defines such is no program.
+_OF_LOADERS = re.compile(
+    r"(?:PreTrained|Pretrained|nn\.Module$|^Module$|Config$|Tokenizer|Processor|Pipeline|GeneratorBasedBuilder|LightningModule"
+    r"|PythonModel|EndpointHandler|BaseHandler|FeatureExtractor|Estimator|Transformer(?:Mixin)?$|Layer$|ModelMixin|SchedulerMixin)"
+)
+_OUTPUT = words("""print display main run""")
+_USES = words("""predict predict_proba transform eval fit score to run launch write title train read_csv mount""")
 
 
 class When(IntEnum):
@@ -53,6 +67,29 @@ def owners(tree: ast.Module, names: Names, *, installer: bool = False) -> list[O
                     called.when = caller.when
                     pending.append(called)
     return found.owners
+
+
+def is_program(tree: ast.Module, nodes: list[ast.AST], names: Names) -> bool:
+    """Whether a module is a server or a script that somebody starts, rather than one that a model's loader imports.
+
+    A server by its framework; a script by what its own statements do with what they load.
+    """
+    for node in nodes:
+        if isinstance(node, ast.ClassDef) and any(_OF_LOADERS.search(ast.unparse(base)) for base in node.bases):
+            return False
+    if any(name.partition(".")[0] in _SERVERS for name in names.aliases.values()):
+        return True
+    for statement in tree.body:
+        if isinstance(statement, ast.If) and _asks_for_main(statement.test):
+            return True
+        value = statement.value if isinstance(statement, (ast.Expr, ast.Assign)) else None
+        if isinstance(value, ast.Call):
+            function = value.func
+            if isinstance(function, ast.Name) and function.id in _OUTPUT:
+                return True
+            if isinstance(function, ast.Attribute) and function.attr in _USES:
+                return True
+    return False
 
 
 class _Split:

@@ -25,9 +25,12 @@ _TAG_LINE = re.compile(rb"(?:\A|[\r\n])(?:\xef\xbb\xbf)?%TAG\b")
 _JSON_START = re.compile(rb"\{\s*[\"}]|\[\s*(?:[\"{\[\]]|-?\d)")
 _PYTHON = frozenset({".py", ".pyw", ".pyi"})
 _SHELL = frozenset({".sh", ".bash", ".zsh", ".ksh", ".command"})
+_MAKE_NAMES = frozenset({"makefile", "gnumakefile", "justfile", "procfile"})
+# Shells of which only what their lines fetch and run is told.
+_COMMANDS = frozenset({".ps1", ".psm1", ".bat", ".cmd", ".fish", ".csh"})
 _SHELL_NAMES = frozenset({".bashrc", ".bash_profile", ".profile", ".zshrc", ".envrc"})
 _JINJA = frozenset({".jinja", ".jinja2", ".j2"})
-_YAML, _JSON = frozenset({".yaml", ".yml"}), frozenset({".json", ".webmanifest", ".jsonc", ".json5"})
+_YAML, _JSON = frozenset({".yaml", ".yml"}), frozenset({".json", ".webmanifest", ".jsonc", ".json5", ".code-workspace"})
 _INI = frozenset({".ini", ".cfg", ".conf", ".properties", ".env"})
 # Prose and tables: a key that names code is only a word there.
 _PROSE = frozenset(
@@ -41,7 +44,16 @@ _REQUIREMENTS = re.compile(r"(?:[\w.-]*[-_.])?(?:requirements?|constraints?)(?:[
 _MANIFESTS = frozenset(
     (
         *("pyproject.toml", "pipfile", "poetry.lock", "uv.lock", "pdm.lock", "pylock.toml", "conda.yaml", "conda.yml"),
-        *("environment.yaml", "environment.yml", "python_env.yaml"),
+        *(
+            "environment.yaml",
+            "environment.yml",
+            "python_env.yaml",
+            "pip.conf",
+            "pip.ini",
+            "uv.toml",
+            ".condarc",
+            ".npmrc",
+        ),
     )
 )
 _COMPOSE = re.compile(r"(?:docker-)?compose(?:[.-][\w.-]*)?\.ya?ml")
@@ -79,7 +91,9 @@ class _Text:
         self.gaps: list[str] = []
         self.asks: set[Topic] = {Topic.REMOTE_CODE, Topic.SECRETS}
         self.measured: dict[str, int] = {}
-        self.text = _decoded(data)
+        listed = _REQUIREMENTS.fullmatch(self.base) is not None
+        prose = (self.suffix in _PROSE or self.base.startswith(_PROSE_NAMES)) and not listed
+        self.text = _decoded(data, prose=prose)
 
     def read(self) -> Reading:
         """Judge it as what its name, and then its content, say that it is."""
@@ -93,6 +107,7 @@ class _Text:
             else:
                 self._document()
             self._prompts()
+            self._pages()
             self._secrets()
         return Reading(
             notes=_once(self.notes),
@@ -128,12 +143,16 @@ class _Text:
             from assay.formats.texts.shell_text import judge_dockerfile, judge_shell
 
             self.notes += (judge_shell if language == "shell" else judge_dockerfile)(self.text or "")
+        elif language in ("make", "commands"):
+            from assay.formats.texts.shell_text import judge_commands
+
+            self.notes += judge_commands(self.text or "")
         elif language == "Jinja":
             from assay.formats.texts.templates import read_template
 
             self.asks.add(Topic.TEMPLATE)
             self._add(read_template(self.text or ""))
-        if language:
+        if language and language != "commands":
             said = f"is source code ({language}), judged by what it says"
             self.notes.append(_source(said, Severity.INFO))
         else:
@@ -148,6 +167,10 @@ class _Text:
             return "path file"
         if self.base in _SHELL_NAMES:
             return "shell"
+        if self.base.partition(".")[0] in _MAKE_NAMES or self.suffix in (".mk", ".mak"):
+            return "make"
+        if self.suffix in _COMMANDS:
+            return "commands"
         if self.suffix in _LANGUAGES:
             return _LANGUAGES[self.suffix]
         shebang = _SHEBANG.match(self.data)
@@ -176,7 +199,7 @@ class _Text:
 
     def _parsed(self) -> Document | None:
         """The document by its name's grammar; None for prose, and for text of no grammar known."""
-        if self.suffix in _YAML or self.base == "mlmodel":
+        if self.suffix in _YAML or self.base in ("mlmodel", "mlproject", ".condarc"):
             return parse_yaml(self.data)
         if self.suffix in _JSON or self.suffix == ".jsonl":
             said = parse_json(self.data, lines=self.suffix == ".jsonl")
@@ -190,15 +213,21 @@ class _Text:
             return Document(tags=("tag:yaml.org,2002:python/",))
         if self.suffix == ".toml" or self.base in ("pipfile", "poetry.lock", "uv.lock", "pdm.lock"):
             return parse_toml(self.data)
-        if self.suffix in _INI or self.base == ".env" or self.base.startswith(".env."):
+        if (
+            self.suffix in _INI
+            or self.base in (".env", ".npmrc", ".pypirc", "setup.cfg")
+            or self.base.startswith(".env.")
+        ):
             return parse_ini(self.text if self.text is not None else self.data.decode("latin-1"))
         return self._by_content()
 
     def _may_have_comments(self) -> bool:
         """Whether programs read JSON of this name with comments: editors' settings and agents' configurations."""
         folder = self.name.replace("\\", "/").lower()
-        return self.suffix in (".jsonc", ".json5") or "mcp" in self.base or self.base in _COMMENTED or any(
-            f"{part}/" in folder for part in (".vscode", ".cursor", ".zed", ".devcontainer")
+        if self.suffix in (".jsonc", ".json5", ".code-workspace") or "mcp" in self.base or self.base in _COMMENTED:
+            return True
+        return any(
+            f"{part}/" in folder for part in (".vscode", ".cursor", ".zed", ".devcontainer", ".claude")
         )  # fmt: skip
 
     def _by_content(self) -> Document | None:
@@ -216,9 +245,11 @@ class _Text:
         return None
 
     def _judge(self, document: Document) -> None:
+        from assay.formats.texts.automation import judge_automation
         from assay.formats.texts.remote_code import judge_config
 
         self.notes += judge_config(document, self.base)
+        self.notes += judge_automation(document, self.name)
         if (unknown := tag_gap(document.tags)) and not self.notes:
             self.gaps.append(unknown)
         self._models(document)
@@ -298,6 +329,26 @@ class _Text:
             self.asks.add(Topic.AGENT_TOOLS)
             self.notes += judge_prompt(self.text)
 
+    def _pages(self) -> None:
+        """Pages and cards: what they say where nobody sees it. XML: what its parser fetches. Ollama's Modelfile."""
+        if self.text is None:
+            return
+        if self.suffix in _PAGES or (self.base.startswith("readme") and self.suffix not in _JSON | _YAML):
+            from assay.formats.texts.hidden_markup import judge_page
+
+            if found := judge_page(self.text):
+                self.asks.add(Topic.AGENT_TOOLS)
+                self.notes += found
+        if self.suffix in _XML or self.text[:200].lstrip().startswith("<?xml"):
+            from assay.formats.texts.hidden_markup import judge_xml
+
+            self.notes += judge_xml(self.text)
+        if self.base == "modelfile" or self.base.startswith("modelfile.") or self.suffix == ".modelfile":
+            from assay.formats.texts.modelfile import judge_modelfile
+
+            self.asks.add(Topic.TEMPLATE)
+            self.notes += judge_modelfile(self.text)
+
     def _secrets(self) -> None:
         if self.text is None or _VOCABULARIES.fullmatch(self.base):
             return
@@ -310,6 +361,10 @@ class _Text:
         self.notes += judge_secrets(self.text[:_MOST_SECRETS], strict=strict, bare=bare)
 
 
+_PAGES = frozenset({".md", ".markdown", ".mdx", ".html", ".htm", ".xhtml", ".rst"})
+_XML = frozenset(
+    {".xml", ".pmml", ".xmi", ".xsl", ".xslt", ".rdf", ".owl", ".arxml", ".xhtml", ".dmn", ".bpmn", ".svg"}
+)
 _COMMENTED = frozenset({"settings.json", "claude_desktop_config.json", "tsconfig.json", "devcontainer.json"})
 _PROMPTS = frozenset(
     (
@@ -321,13 +376,14 @@ _PROMPTS = frozenset(
 _MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def _decoded(data: bytes) -> str | None:
-    """The text, in UTF-8 or in what its mark, or its zero bytes, say."""
+def _decoded(data: bytes, *, prose: bool = False) -> str | None:
+    """The text, in UTF-8 or in what its mark, or its zero bytes, say; prose and tables in Latin-1 as the last resort,
+    as what shows them takes them."""
     codec = "utf-8-sig" if b"\0" not in data[:64] and data[:2] not in _MARKS else json.detect_encoding(data[:64])
     try:
         return data.decode(codec).removeprefix("\ufeff")
     except ValueError:
-        return None
+        return data.decode("latin-1") if prose and b"\0" not in data[:4096] else None
 
 
 def _source(said: str, severity: Severity) -> Note:

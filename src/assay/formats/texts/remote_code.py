@@ -9,48 +9,14 @@ from typing import Any
 from assay.core.finding import Confidence, Json, Severity
 from assay.core.text import visible
 from assay.formats.reading import Note, Topic
+from assay.formats.texts.config_paths import index_paths, model_paths
+from assay.formats.texts.config_targets import ORDINARY, how_grave, judge_targets
 from assay.formats.texts.config_text import builds_objects
 from assay.formats.texts.documents import Document, mappings
-from assay.formats.texts.python_dangers import Does, what_it_does, words
+from assay.formats.texts.python_dangers import words
 
 _MOST = 100  # files named in evidence
 _REPO = re.compile(r"[\w.-]+(?:/[\w.-]+)?--")
-# By package: what these names build comes from libraries that a model's user has, and is the ordinary use of the key.
-_ORDINARY = words(
-    """torch torchvision torchaudio torchtext torchmetrics torchrl torchdata lightning pytorch_lightning
-    lightning_fabric
-    transformers diffusers accelerate peft datasets tokenizers timm monai kornia sklearn xgboost lightgbm catboost numpy
-    scipy pandas einops omegaconf hydra hydra_zen hydra_plugins tensorflow keras jax flax optax jaxlib haiku
-    albumentations segmentation_models_pytorch open_clip clip sentence_transformers nemo deepspeed bitsandbytes ray
-    wandb mlflow rich tqdm gymnasium gym stable_baselines3 webdataset nvidia apex fairscale xformers flash_attn
-    huggingface_hub safetensors evaluate speechbrain espnet fairseq mmengine mmcv mmdet mmseg detectron2 ultralytics
-    torchdiffeq torch_geometric dgl pyro gpytorch botorch ignite composer vllm trl functools.partial
-    collections.OrderedDict collections.defaultdict datetime.timedelta datetime.datetime pathlib.Path
-    builtins.dict builtins.list builtins.tuple builtins.set builtins.int builtins.float builtins.str builtins.bool
-    builtins.range builtins.len builtins.sum operator.add operator.mul math uuid.uuid4""",
-)
-_DANGEROUS_TARGETS = words(
-    """builtins.exec builtins.eval builtins.compile builtins.__import__ builtins.open builtins.getattr builtins.setattr
-    builtins.globals builtins.input builtins.breakpoint io.open importlib.import_module importlib.reload
-    importlib.__import__ pickle.load pickle.loads
-    numpy.load numpy.fromfile numpy.memmap numpy.save numpy.savetxt numpy.tofile numpy.lib.npyio.load torch.load
-    torch.save torch.hub.load torch.jit.load torch.ops.load_library joblib.load pandas.read_pickle pandas.eval
-    pandas.DataFrame.to_pickle sklearn.externals.joblib.load hydra.utils.get_method hydra.utils.get_class
-    hydra.utils.get_object hydra.utils.call hydra.utils.instantiate hydra._internal.utils._locate
-    keras.models.load_model
-    tensorflow.keras.models.load_model tensorflow.saved_model.load shutil.copy shutil.copyfile shutil.move
-    shutil.copytree shutil.unpack_archive pathlib.Path.write_text pathlib.Path.write_bytes pathlib.Path.unlink
-    os.rename os.replace os.symlink os.link os.chmod os.makedirs os.mkdir os.putenv os.environ.update os.kill
-    types.FunctionType types.CodeType functools.reduce operator.methodcaller operator.attrgetter sys.exit
-    pydoc.locate pkgutil.resolve_name pkgutil.get_loader linecache.getline inspect.getsource threading.Thread
-    multiprocessing.Process multiprocessing.Pool concurrent.futures.ProcessPoolExecutor logging.config.dictConfig
-    tempfile.NamedTemporaryFile webbrowser.open cProfile.run profile.run site.addsitedir
-    nemo.core.classes.common.safe_instantiate monai.bundle.run transformers.pipeline
-    transformers.utils.import_utils._LazyModule""",
-)
-_DANGEROUS_MODULES = ("os", "subprocess", "sys", "posix", "nt", "pty", "ctypes", "importlib", "runpy", "marshal",
-                      "pickle", "_pickle", "dill", "cloudpickle", "socket", "shelve", "pip", "pdb", "timeit",
-                      "gc", "_thread", "atexit", "zipimport", "imp", "antigravity", "shutil", "tempfile")  # fmt: skip
 _MLFLOW = words(
     """mlflow.sklearn mlflow.pyfunc.model mlflow.pytorch mlflow.tensorflow mlflow.keras mlflow.xgboost mlflow.lightgbm
     mlflow.catboost mlflow.onnx mlflow.spark mlflow.statsmodels mlflow.prophet mlflow.spacy mlflow.fastai mlflow.h2o
@@ -91,12 +57,15 @@ def _notes(document: Document, base: str, where: str) -> Iterator[Note]:
             sure = Confidence.HIGH if trust in (True, "true", 1) else Confidence.MEDIUM
             said = "switches on trust_remote_code: its loader runs code of any repository it is pointed to"
             yield _note(said, Severity.MEDIUM, "trust", where, sure=sure, path=path)
-        if "_target_" in mapping and mapping["_target_"] not in (None, False):
-            yield _target(mapping["_target_"], mapping, where, path)
+        yield from judge_targets(path, mapping, where)
         if (module := mapping.get("loader_module")) not in (None, False):
             yield from _flavor(module, mapping, where)
     if base == "modules.json":
         yield from _sentence_modules(document.values, where)
+    if base == "mlmodel":
+        yield from model_paths(document.values, where)
+    elif base.endswith(".index.json"):
+        yield from index_paths(document.values, where)
 
 
 def _auto_map(mapped: Any, where: str) -> Iterator[Note]:
@@ -109,7 +78,7 @@ def _auto_map(mapped: Any, where: str) -> Iterator[Note]:
         return
     if "base_model_class" in mapped and "parent_library" in mapped:  # PEFT's auto_mapping: the base model's own class
         parent = str(mapped["parent_library"])
-        if parent.split(".")[0] not in _ORDINARY:
+        if parent.split(".")[0] not in ORDINARY:
             said = f"names the module {visible(parent, 60)}, which is imported to load its base model"
             yield _note(said, Severity.MEDIUM, "parent-library", where)
         return
@@ -147,54 +116,12 @@ def _pipelines(mapped: Any, where: str) -> Note:
     return _note(said, Severity.HIGH if away else Severity.LOW, "pipelines", where, evidence={"files": list(files)})
 
 
-def _target(target: Any, mapping: dict[str, Any], where: str, path: str) -> Note:
-    name = target if isinstance(target, str) else ""
-    flat = re.sub(r"[\s:]+", ".", name.strip())
-    grave = _how_grave(flat)
-    partial = " (partly)" if mapping.get("_partial_") not in (None, False) else ""
-    shown = visible(name, 80) or "what is no name"
-    if grave is Severity.CRITICAL:
-        said = f"makes its loader call {shown}{partial}"
-    elif grave is Severity.INFO:
-        said = f"names classes of known libraries to build ({shown})"
-    else:
-        said = f"makes its loader import and call {shown}{partial}, which is not of a library known here"
-    evidence: dict[str, Json] = {"target": visible(name, 100), "arguments": "_args_" in mapping}
-    if grave is Severity.MEDIUM and re.fullmatch(r"\w+(\.\w+)+", flat):
-        evidence["files"] = [flat.rpartition(".")[0].replace(".", "/") + ".py"]
-    key = f"target:{flat[:100]}" if grave.rank > 1 else "target"
-    return _note(said, grave, key, where, path=path, evidence=evidence)
-
-
-def _how_grave(name: str) -> Severity:
-    if not name or "$" in name:  # put together from other keys
-        return Severity.MEDIUM
-    parts = name.split(".")
-    known = {"np": "numpy", "pd": "pandas", "tf": "tensorflow", "__builtin__": "builtins"}
-    name = ".".join([known.get(parts[0], parts[0]), *parts[1:]])
-    if any(part.startswith("__") and part.endswith("__") for part in parts):
-        return Severity.CRITICAL
-    if (
-        name in _DANGEROUS_TARGETS
-        or parts[0] in _DANGEROUS_MODULES
-        or what_it_does(name) not in (None, Does.DELETE, Does.FETCH)
-    ):
-        return Severity.CRITICAL
-    if what_it_does(name) is not None:
-        return Severity.HIGH
-    if any(".".join(parts[:count]) in _ORDINARY for count in range(1, len(parts) + 1)):
-        return Severity.INFO
-    if parts[0] in ("eval", "exec", "open", "compile", "__import__", "getattr"):
-        return Severity.CRITICAL
-    return Severity.MEDIUM
-
-
 def _flavor(module: Any, mapping: dict[str, Any], where: str) -> Iterator[Note]:
     """MLmodel's python_function flavour: what imports and loads the model (MLflow, model format)."""
     name = str(module)
     code = mapping.get("code")
     if name not in _MLFLOW and not name.startswith("mlflow."):
-        grave = Severity.CRITICAL if _how_grave(f"{name}.x") is Severity.CRITICAL else Severity.HIGH
+        grave = Severity.CRITICAL if how_grave(f"{name}.x") is Severity.CRITICAL else Severity.HIGH
         said = f"makes MLflow import {visible(name, 60)} to load it, which is none of MLflow's own loaders"
         files = [f"{code}/" if isinstance(code, str) else "", name.replace(".", "/") + ".py"]
         yield _note(
@@ -215,9 +142,10 @@ def _sentence_modules(values: tuple[Any, ...], where: str) -> Iterator[Note]:
         kind = module.get("type") if isinstance(module, dict) else None
         if not isinstance(kind, str) or kind.startswith(_SENTENCE):
             continue
-        grave = _how_grave(kind)
+        grave = how_grave(kind)
         if grave is Severity.INFO:
             continue
+        grave = Severity.MEDIUM if grave is Severity.LOW else grave
         files = [kind.partition("--")[2].rpartition(".")[0] or kind.rpartition(".")[0]]
         said = f"names the class {visible(kind, 60)} to be imported and built"
         yield _note(

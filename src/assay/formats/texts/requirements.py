@@ -27,6 +27,13 @@ _INDEX_OPTIONS = {
     "trusted": re.compile(r"(?:^|\s)--trusted-host[=\s]+(\S+)"),
     "find": re.compile(r"(?:^|\s)(?:-f|--find-links)[=\s]+(\S+)"),
 }
+_IS_INDEX = re.compile(r"(?:^|\.)(?:index|source|sources)\[\d+\]$")
+# Keys of pip's, uv's, conda's, pdm's and npm's own configuration.
+_INDEX_KEYS = {
+    "index-url": "index", "index_url": "index", "default-index": "index", "channel_alias": "index", "registry": "index",
+    "extra-index-url": "extra", "extra_index_url": "extra", "find-links": "find", "find_links": "find",
+    "trusted-host": "trusted", "trusted_host": "trusted", "allow-insecure-host": "trusted",
+}  # fmt: skip
 # Indexes that the ecosystem itself names in its installation pages.
 _KNOWN_HOSTS = re.compile(
     r"(?i)^https://(?:pypi\.org|files\.pythonhosted\.org|download\.pytorch\.org|pypi\.nvidia\.com|data\.pyg\.org"
@@ -75,17 +82,25 @@ def judge_manifest(document: Document, name: str, where: str = "") -> list[Note]
         wanted += _of_lock(value)
     else:
         wanted += _of_environment(value)
+        for number, line in enumerate(_pip_options(value), 1):
+            notes += _options(line, where, number)
         for channel in _listed(value.get("channels")):
             if channel.startswith("http://"):
                 notes.append(_note("takes packages from a channel without TLS", Severity.MEDIUM, "channel", where))
-    for _path, table in mappings(value):
+    for path, table in mappings(*document.values):
         address = table.get("url")
         if (
             "name" in table
             and isinstance(address, str)
-            and ("verify_ssl" in table or "priority" in table or "default" in table)
+            and ("verify_ssl" in table or "priority" in table or "default" in table or _IS_INDEX.search(path))
         ):
             notes += _index("index", address, where, None)
+        for key in ("verify_ssl", "ssl_verify"):
+            if str(table.get(key, "")).lower() == "false":
+                notes.append(_note("takes any certificate of its index", Severity.MEDIUM, "no-verify", where))
+        for key, kind in _INDEX_KEYS.items():
+            for held in [table[key]] if isinstance(table.get(key), str) else _listed(table.get(key)):
+                notes += _index(kind, held, where, None) if "://" in held or kind == "trusted" else ()
     return [*notes, *_judged(wanted, where)]
 
 
@@ -127,7 +142,7 @@ def _index(kind: str, address: str, where: str, line: int | None) -> Iterator[No
     shown = visible(re.sub(r"//[^/@\s]*@", "//", address).partition("?")[0], 80)
     if kind == "trusted":
         yield _note(f"trusts {shown} without TLS (a trusted host)", Severity.MEDIUM, "trusted-host", where, line)
-    elif address.startswith("http://") and not re.match(r"http://(?:localhost|127\.)", address):
+    elif re.match(r"(?i)(?:http|ftp)://", address):
         yield _note(f"takes packages from {shown} without TLS", Severity.MEDIUM, f"plain-{kind}", where, line)
     elif not known and kind == "extra":
         said = f"takes packages from one more index ({shown}): of a name on both the higher version wins"
@@ -168,7 +183,7 @@ def _address(item: _Wanted, where: str) -> Iterator[Note]:
         return
     address = found.group()
     shown = visible(re.sub(r"//[^/@\s]*@", "//", address).partition("?")[0].partition("#")[0], 80)
-    if re.match(r"(?i)(?:\w+\+)?http://|git://", address) and not re.search(r"//(?:localhost|127\.)", address):
+    if re.match(r"(?i)(?:\w+\+)?(?:http|ftp|svn)://|(?:git\+)?git://", address):
         yield _note(f"installs {shown} without TLS", Severity.HIGH, "plain-address", where, item.line)
     elif _VCS.search(address):
         if not _COMMIT.search(address) and not item.locked:
@@ -259,6 +274,16 @@ def _of_environment(value: dict[str, Any]) -> list[_Wanted]:
                 pinned = re.fullmatch(r"([\w.-]+)\s*=\s*([\w.*+!-]+)(?:=\S+)?", name)
                 found.append(_Wanted(pinned[1], f"=={pinned[2]}") if pinned else _requirement(name))
     return [item for item in found if item.name.lower() not in ("python", "pip")]
+
+
+def _pip_options(value: dict[str, Any]) -> list[str]:
+    """Options among the packages that conda.yaml and python_env.yaml hand to pip."""
+    found: list[str] = []
+    for key in ("dependencies", "build_dependencies"):
+        for item in value[key] if isinstance(value.get(key), list) else ():
+            given = _listed(item.get("pip")) if isinstance(item, dict) else [item] if isinstance(item, str) else []
+            found += [line.strip() for line in given if line.strip().startswith("-")]
+    return found
 
 
 def _listed(value: Any) -> list[str]:

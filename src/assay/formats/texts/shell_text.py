@@ -34,12 +34,18 @@ _SHELL: tuple[tuple[str, str, Severity, re.Pattern[str]], ...] = tuple(
             (rf"\b{_FETCH}{_SAME}\|\s*(?:tee\s+\S+\s*\|\s*)?(?:{_RUNNER})"
             rf"|(?:(?:ba|z|da|k)?sh\s+-\w*c\s+|\beval\s+|\bsource\s+|(?:^|\s)\.\s+)"
             rf"[\"']?(?:\$\(|`|<\()\s*{_FETCH}"
-            rf"|(?:ba|z)?sh\s+<\(\s*{_FETCH}|\bIEX\b{_SAME}(?:DownloadString|\bi(?:wr|rm)\b)"),
+            rf"|(?:ba|z)?sh\s+<\(\s*{_FETCH}|\b(?:IEX|Invoke-Expression)\b{_SAME}(?:DownloadString|DownloadData|\bi(?:wr|rm)\b"
+            rf"|Invoke-(?:WebRequest|RestMethod))|\bmshta(?:\.exe)?\s+[\"']?(?:https?:|vbscript:|javascript:)"
+            rf"|\bregsvr32(?:\.exe)?\s{_SAME}/i:https?:|\brundll32(?:\.exe)?\s{_SAME}javascript:"
+            rf"|\bmsiexec(?:\.exe)?\s{_SAME}https?://|\bcertutil(?:\.exe)?\s{_SAME}-urlcache\b{_SAME}https?://"
+            rf"|\bbitsadmin(?:\.exe)?\s{_SAME}/transfer\b|\bpython[\d.]*\s+-c\s+[\"']{_SAME}(?:urlopen|requests\.get|urlretrieve)"
+            rf"{_SAME}\bexec\b|\bpython[\d.]*\s+-c\s+[\"']{_SAME}\bexec\s*\({_SAME}(?:urlopen|requests\.get)"
+            rf"|\b(?:Start-BitsTransfer|DownloadFile)\b{_SAME}\.(?:exe|ps1|bat|dll|scr)\b"),
         ),
         (
             "download-run", "fetches a program and runs it unseen", Severity.HIGH,
             (r"\b(?:curl|wget)\b[^\n|]{0,300}?\s-[oO]\s*(\S+)[^\n]{0,200}?(?:&&|;)\s*(?:chmod\s+\S*[+7]\S*\s+\1"
-            r"|(?:sudo\s+)?(?:ba)?sh\s+\1)"),
+            r"|(?:sudo\s+)?(?:(?:ba|z|da)?sh|source|\.|python[\d.]*)\s+\1|(?:\./)?\1(?:\s|$))"),
         ),
         (
             "decode-run", "decodes a program and runs it", Severity.HIGH,
@@ -72,13 +78,32 @@ _SHELL: tuple[tuple[str, str, Severity, re.Pattern[str]], ...] = tuple(
         ),
     )
 )  # fmt: skip
+# By their own documentation, `curl … | sh` of these is how they are installed.
+_INSTALLERS = re.compile(
+    r"https://(?:astral\.sh/(?:uv|ruff)/|sh\.rustup\.rs/?$|install\.python-poetry\.org/?$|get\.docker\.com/?$|bun\.sh/install$"
+    r"|deno\.land/install\.sh$|get\.pnpm\.io/install\.sh$|ollama\.com/install\.sh$|deb\.nodesource\.com/setup_|pyenv\.run/?$"
+    r"|raw\.githubusercontent\.com/(?:nvm-sh/nvm|Homebrew/install|helm/helm|pyenv/pyenv-installer|aquasecurity/trivy|anchore/syft"
+    r"|anchore/grype|golangci/golangci-lint|rhysd/actionlint)/|get\.helm\.sh/|pixi\.sh/install\.sh$|mise\.(?:run|jdx\.dev)"
+    r"|uploader\.codecov\.io/|cli\.codecov\.io/|starship\.rs/install\.sh$|get\.k3s\.io/?$|micro\.mamba\.pm/install\.sh$"
+    r"|packagecloud\.io/install/repositories/github/git-lfs/|packages\.(?:microsoft|cloud\.google)\.com/|bootstrap\.pypa\.io/)"
+)
 _TOPIC = Topic.REMOTE_CODE
 
 
 def command_kinds(command: str) -> list[tuple[str, str, Severity]]:
     """What one command line does that no honest installation does: its kind, in words, and how grave it is."""
     text = command[:_MOST_LINE]
-    return [(kind, said, severity) for kind, said, severity, pattern in _SHELL if pattern.search(text)]
+    found = [(kind, said, severity) for kind, said, severity, pattern in _SHELL if pattern.search(text)]
+    if any(kind == "download-run" for kind, *_ in found) and _only_installers(text):
+        said = "runs the installer that a well-known project serves"
+        found = [f for f in found if f[0] != "download-run"] + [("installer", said, Severity.INFO)]
+    return found
+
+
+def _only_installers(text: str) -> bool:
+    """Whether all addresses of a command are those that well-known projects give for their installation."""
+    addresses = re.findall(r"(?i)\b(?:https?|ftp)://[^\s\"'|)<>;]+", text)
+    return bool(addresses) and all(map(_INSTALLERS.match, addresses)) and "$" not in "".join(addresses)
 
 
 def judge_shell(text: str, where: str = "", *, topic: Topic = _TOPIC) -> list[Note]:
@@ -97,6 +122,14 @@ def judge_shell(text: str, where: str = "", *, topic: Topic = _TOPIC) -> list[No
                 ),
             )  # fmt: skip
     return list(notes.values())
+
+
+def judge_commands(text: str, where: str = "") -> list[Note]:
+    """Judge recipes of make, just and Procfile, and scripts of other shells, by what their lines fetch and run."""
+    plain = re.sub(
+        r"^[ \t]*(?:[@+-]{1,3}(?=[^\s-])|[\w.-]+:[ \t]+(?=\w))", "", text.replace("$$", "$"), flags=re.MULTILINE
+    )
+    return judge_shell(re.sub(r"\$\(shell\s+", "$(", plain), where)
 
 
 _FROM = re.compile(r"FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE)

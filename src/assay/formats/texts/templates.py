@@ -9,8 +9,9 @@ from assay.core.finding import Confidence, Severity
 from assay.core.text import visible
 from assay.formats.reading import Note, Reading, Topic
 from assay.formats.texts.hidden_text import hidden, unhidden
-from assay.formats.texts.instructions import instructions
+from assay.formats.texts.instructions import instructions, unseen_orders
 from assay.formats.texts.jinja_lexer import MOST_TEMPLATE, Piece, Token, pieces
+from assay.formats.texts.jinja_values import HUGE, Values
 from assay.formats.texts.python_dangers import words
 
 _DUNDER = re.compile(r"__\w+__")
@@ -25,6 +26,11 @@ _RUNS = frozenset(
 _REACHED = frozenset(
     {"lipsum", "url_for", "get_flashed_messages", "request", "self", "cycler", "joiner", "g", "config"}
 )
+_COMPUTED_NAMES = frozenset({"os", "popen", "subprocess", "builtins", "eval", "exec", "os.system", "os.popen"})
+# Words by which a branch hands a message on, or refuses it for all to see.
+_HANDS_ON = frozenset({"raise_exception", "message", "text", "m", "msg", "tojson"})
+_SPEECH = re.compile(r"(?<![\w|<])[A-Za-z][a-z']+(?![\w|>])")
+_LEAST_SPEECH = 5
 _LOADS = frozenset({"import", "include", "from", "extends"})
 _GADGETS = frozenset({"attr"})
 _MARKUP = re.compile(r"[<>\[\]{}|/\\\n#*`_=@\x00-\x1f]|^\W*$|^[A-Z_]+:?$")
@@ -79,6 +85,8 @@ class _Judge:
         self.written: list[str] = []
         self.contents: set[str] = {"content"}  # names that hold what a message says
         self.dates: set[str] = set(_DATES)
+        self.values = Values()
+        self.system: _Branch | None = None
 
     def note(
         self, kind: str, said: str, severity: Severity, line: int | None = None, sure: Confidence = Confidence.HIGH
@@ -94,13 +102,20 @@ class _Judge:
     def piece(self, piece: Piece) -> None:
         if piece.kind == "words":
             self.written.append(piece.text)
+            self.values.words(piece.text)
+            self._in_system(piece)
             return
         tokens = piece.tokens
         if not tokens:
             return
         self._reaches(tokens, piece.line)
+        self._in_system(piece)
         if piece.kind == "statement":
             self._statement(tokens, piece.line)
+            self.values.statement(tokens)
+        else:
+            self.values.expression(tokens)
+        self._puts_together(piece.line)
         self._conditions(tokens, piece)
         self.written += [t.value for t in tokens if t.kind == "text" and len(t.value) > 11]
 
@@ -120,8 +135,48 @@ class _Judge:
         for joined in _joined(tokens):
             if _INNER.search(joined):
                 self.note("inside", "puts together a name of Python's inside", Severity.CRITICAL, line)
-            elif joined in ("os", "popen", "system", "subprocess", "builtins", "eval", "exec"):
+            elif joined in _COMPUTED_NAMES:
                 self.note("computed", "puts together a name that can run code", Severity.HIGH, line)
+
+    def _puts_together(self, line: int) -> None:
+        """What this tag's constants come to, over all that was set before it."""
+        texts, lookups, turns = self.values.take()
+        if any(_INNER.search(text) for text in texts):
+            self.note("inside", "puts together a name of Python's inside", Severity.CRITICAL, line)
+        elif any(text in _COMPUTED_NAMES for text in texts):
+            self.note("computed", "puts together a name that can run code", Severity.HIGH, line)
+        for lookup in lookups:
+            if isinstance(lookup.key, str) and _INNER.search(lookup.key):
+                self.note("inside", "looks up a name of Python's inside", Severity.CRITICAL, line)
+            elif lookup.made and not isinstance(lookup.key, int):
+                self.note("computed", "looks up a name that is put together", Severity.MEDIUM, line)
+        if turns >= HUGE:
+            self.note("endless", f"goes round {turns:,} times or more, which hangs what renders it",
+                      Severity.HIGH if turns >= HUGE * 50 else Severity.MEDIUM, line)  # fmt: skip
+
+    def _in_system(self, piece: Piece) -> None:
+        """Whether what a template does for a system message is to write words of its own instead."""
+        word = piece.tokens[0].value if piece.kind == "statement" and piece.tokens else ""
+        branch = self.system
+        if branch is not None:
+            if word in ("if", "for"):
+                branch.depth += 1
+            elif word in ("endif", "endfor") and branch.depth:
+                branch.depth -= 1
+            elif not branch.depth and word in ("elif", "else", "endif"):
+                self.system = None
+                said = " ".join(branch.written)
+                if not branch.hands_on and len(_SPEECH.findall(said)) >= _LEAST_SPEECH:
+                    what = "writes words of its own in place of the system message"
+                    self.note("drops-system", what, Severity.MEDIUM, branch.line, Confidence.MEDIUM)
+            elif piece.kind == "words":
+                branch.written.append(piece.text)
+            else:
+                named = {t.value for t in piece.tokens if t.kind in ("name", "text")}
+                branch.hands_on |= bool(named & (self.contents | _HANDS_ON))
+                branch.written += [t.value for t in piece.tokens if t.kind == "text"]
+        if self.system is None and word in ("if", "elif") and _is_system(piece.tokens):
+            self.system = _Branch(piece.line)
 
     def _named(self, token: Token, before: Token | None, after: Token | None, attribute: bool, line: int) -> None:
         called = after is not None and after.value == "("
@@ -215,8 +270,25 @@ class _Judge:
         said = unhidden("\n".join(self.written))
         for kind, told, severity, _line in instructions(said):
             self.note(kind, told, severity)
+        for kind, told, severity, _line in unseen_orders(said):
+            self.note(kind, told, severity)
         if found := _SCRIPT.search(said):
             self.note("script", f"writes active HTML ({visible(found.group().strip(), 20)})", Severity.HIGH)
+
+
+class _Branch:
+    """What a template writes where the message is the system's."""
+
+    def __init__(self, line: int) -> None:
+        self.line, self.depth, self.hands_on = line, 0, False
+        self.written: list[str] = []
+
+
+def _is_system(tokens: tuple[Token, ...]) -> bool:
+    """Whether a test asks for nothing but the system's role."""
+    said = [t.value for t in tokens if t.kind == "text"]
+    signs = {t.value for t in tokens}
+    return said in (["role", "system"], ["system"], ["system", "role"]) and "==" in signs and not signs & {"not", "or"}
 
 
 def _is_value(token: Token) -> bool:

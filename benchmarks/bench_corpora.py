@@ -1,0 +1,73 @@
+"""How many attacks are found and how many ordinary files are alarmed: Assay beside the peers, on the same files.
+
+python benchmarks/bench_corpora.py [--quick]
+
+The corpora are tests/corpora: `attack_files` is what we develop on; `judge_attacks` and `judge_benign` were made by
+another hand that had not seen the scanner, and were frozen before the first score. `--quick` leaves out modelaudit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from common import ASSAY, ROOT, peer
+
+sys.path.insert(0, str(ROOT / "tests" / "corpora"))
+
+# What a peer's exit code says: clean, found, anything else (it could not look).
+TOOLS = {
+    "picklescan 1.0.5": ("picklescan", "1.0.5", ["picklescan", "-p"]),
+    "modelscan 0.8.8": ("modelscan", "0.8.8", ["modelscan", "-p"]),
+    "modelaudit 0.2.54": ("modelaudit", "0.2.54", ["modelaudit", "scan"]),
+}
+SECONDS = 60
+
+
+def verdict(command: list[str]) -> str:
+    """`found`, `clean` or `open` by the exit code: 1, 0, anything else."""
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return "open"
+    return {0: "clean", 1: "found"}.get(done.returncode, "open")
+
+
+def main() -> None:
+    """Print one line for each corpus and tool."""
+    import attack_files
+    import judge_attacks
+    import judge_benign
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    commands = {"assay": [*ASSAY, "scan"]}
+    for title, (name, version, words) in TOOLS.items():
+        found = None if options.quick and name == "modelaudit" else peer(name, version)
+        if found is not None:
+            commands[title] = [str(found / words[0]), *words[1:]]
+    print("| corpus | tool | files | found | open | clean |\n| --- | --- | --- | --- | --- | --- |")
+    corpora = {"develop attacks": attack_files, "judge attacks": judge_attacks, "judge ordinary": judge_benign}
+    for corpus, module in corpora.items():
+        shapes = module.shapes()
+        with tempfile.TemporaryDirectory() as folder:
+            for number, files in enumerate(shapes.values()):
+                for name, data in files.items():
+                    path = Path(folder) / str(number) / name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(data)
+            for title, command in commands.items():
+                told = Counter(verdict([*command, str(Path(folder) / str(n))]) for n in range(len(shapes)))
+                print(
+                    f"| {corpus} | {title} | {len(shapes)} | {told['found']} | {told['open']} | {told['clean']} |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
