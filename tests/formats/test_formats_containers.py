@@ -87,7 +87,8 @@ def test_inflated_reads_and_seeks_like_the_whole(kind: str) -> None:
 def test_what_cannot_be_unpacked_here_is_incomplete(magic: bytes) -> None:
     facts = _look(magic + bytes(40))
     assert not facts.complete
-    assert "cannot be read" in facts.reasons[0]
+    said = ("cannot be read", "pip install 'assay[archives]'")  # 7z is read only where its library is installed
+    assert any(words in facts.reasons[0] for words in said)
     assert facts.format.container
 
 
