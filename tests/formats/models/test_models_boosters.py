@@ -65,10 +65,10 @@ def test_typed_lists_of_numbers_are_passed_over() -> None:
 
 
 def test_what_looks_like_a_booster() -> None:
-    assert boosters.looks_like_lightgbm(b"tree\nversion=v4\nnum_class=1\n", "m.txt")
+    assert boosters.looks_like_lightgbm(b"tree\nversion=v4\nnum_class=1\n")
     for other in (b'{"a": 1}', b'{"version": [1], "x": 2}', b"tree\nis a plant", b"\x80\x04K\x01.", b"{L", bytes(20)):
         assert not boosters.looks_like(other, "m")
-        assert not boosters.looks_like_lightgbm(other, "m")
+        assert not boosters.looks_like_lightgbm(other)
         assert not catboost.looks_like(other, "m")
 
 

@@ -260,8 +260,39 @@ def test_any_values_under_known_keys_are_judged(value: object, name: str) -> Non
     assert isinstance(said(name, json.dumps(value)), Reading)
 
 
+@pytest.mark.parametrize("levels", [10, 150, 250, 900, 5000])
+def test_what_is_nested_too_deep_is_never_only_data(levels: int) -> None:
+    inner = '{"_target_": "os.system"}'
+    for text in ('{"a":' * levels + inner + "}" * levels, "[" * levels + inner + "]" * levels):
+        reading = said("config.json", text)
+        assert worst("config.json", text) == "critical" or reading.gaps
+
+
+def test_what_is_longer_than_its_judges_read_is_open() -> None:
+    assert "longer than" in said("AGENTS.md", "word " * 60_000).gaps[0]
+    assert "longer than" in said("page.html", "<p>word</p>\n" * 100_000).gaps[0]
+    assert said("page.html", "<p>word</p>\n" * 1000).gaps == ()
+
+
 def test_the_configuration_of_a_model_is_judged_as_one() -> None:
     layers = {"config": {"layers": [{"class_name": "Lambda"}]}}
     assert worst("model.json", layers, Topic.MODEL_CODE) == "medium"
     node = {"__class__": "system", "__module__": "os", "__loader__": "TypeNode"}
     assert worst("schema.json", node, Topic.MODEL_CODE) == "critical"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("requirements.txt", b"numpy==1.0\n" * 100_001),
+        ("run.sh", b"echo a\n" * 200_001),
+        ("run.sh", b"echo " + b"a" * 20_001),
+    ],
+)
+def test_lists_and_scripts_longer_than_their_judges_read_are_open(name: str, data: bytes) -> None:
+    assert any("not all judged" in gap for gap in said(name, data).gaps)
+
+
+def test_a_description_too_long_for_its_judges_is_a_finding() -> None:
+    tool = {"tools": [{"name": "add", "description": "adds " * 60_000}]}
+    assert any("not judged to its end" in note.message for note in said("mcp.json", tool).notes)

@@ -150,10 +150,10 @@ def test_neighbours_of_known_names_are_found() -> None:
 
 def test_secrets_in_metadata_have_no_line() -> None:
     token = "hf" + "_" + "QmZxKcVbNrTyUiOpAsDfGhJkLwErXyZaBc"
-    found = judge_metadata({"format": "pt", "hf_token": token})
+    found = judge_metadata("hf_token", token)
     assert [(n.line, n.severity) for n in found] == [(None, Severity.HIGH)]
     assert token not in found[0].message
-    assert judge_metadata({"format": "pt", "step": "100"}) == []
+    assert judge_metadata("format", "pt") == judge_metadata("step", "100") == []
 
 
 @pytest.mark.parametrize("codec", ["utf-16", "utf-8-sig", "latin-1"])

@@ -9,7 +9,7 @@ from texts_templates import BENIGN, HOSTILE
 
 from assay.core.finding import Severity
 from assay.formats.texts.jinja_lexer import pieces
-from assay.formats.texts.templates import judge_template, read_template
+from assay.formats.texts.templates import read_template
 
 
 @pytest.mark.parametrize("name", BENIGN)
@@ -22,14 +22,14 @@ def test_templates_of_real_shapes_are_silent(name: str) -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_templates_are_told(name: str) -> None:
     template, severity = HOSTILE[name]
-    worst = max((note.severity.rank for note in judge_template(template)), default=-1)
+    worst = max((note.severity.rank for note in read_template(template).notes), default=-1)
     assert worst >= Severity(severity).rank
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_and_inside_a_benign_one(name: str) -> None:
     template, severity = HOSTILE[name]
-    said = judge_template(BENIGN["llama31"] + "\n" + template + "\n" + BENIGN["chatml"])
+    said = read_template(BENIGN["llama31"] + "\n" + template + "\n" + BENIGN["chatml"]).notes
     assert max((note.severity.rank for note in said), default=-1) >= Severity(severity).rank
 
 
@@ -45,7 +45,7 @@ def test_what_came_before_the_tear_is_told() -> None:
 
 def test_raw_parts_are_words() -> None:
     assert [p.kind for p in pieces("{% raw %}{{ x.__class__ }}{% endraw %}")] == ["words"]
-    assert judge_template("{% raw %}{{ x.__class__ }}{% endraw %}") == []
+    assert read_template("{% raw %}{{ x.__class__ }}{% endraw %}").notes == ()
 
 
 @given(st.text(alphabet="{}%#'\"\\ .|[]()_abc~+ifn\n", max_size=120))

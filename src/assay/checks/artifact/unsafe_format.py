@@ -162,9 +162,11 @@ def _called(name: str) -> str:
 
 def _tree_model(file: File, size: int, gaps: list[str]) -> None:
     """A LightGBM model in text must hold together: its own parser trusts what the file says."""
+    from assay.formats.models.boosters import looks_like_lightgbm
+
     try:
         with open(file.path, "rb") as stream:
-            if stream.read(5) != b"tree\n":
+            if not looks_like_lightgbm(stream.read(64)):
                 return
             stream.seek(0)
             if size > MOST_LIGHTGBM:

@@ -29,7 +29,7 @@ def looks_like_xgboost(head: bytes, name: str) -> bool:
     return json or _UBJ_HEAD.match(head) is not None or head.startswith(_OLD_BINARY)
 
 
-def looks_like_lightgbm(head: bytes, name: str) -> bool:
+def looks_like_lightgbm(head: bytes) -> bool:
     """Whether a file's first bytes are those of a LightGBM text model."""
     return re.match(rb"\Atree\r?\nversion=v\d", head) is not None
 

@@ -8,10 +8,10 @@ from typing import Any
 from assay.core.finding import Severity
 from assay.core.text import visible
 from assay.formats.models.keras_symbols import LAYERS, judge_layer, judge_symbol
+from assay.formats.models.nodes import mappings_in
 from assay.formats.pickle.tiers import DANGEROUS, classify
 from assay.formats.reading import Note, Topic
 
-MOST_NODES = 500_000
 _FIX = "ask for the model without this layer, or as ONNX"
 _SAFE_MODE = "load it only with safe_mode=True of a current Keras; better, " + _FIX
 # Where Keras' own classes live. A name outside belongs to some other package, which the configuration imports.
@@ -53,26 +53,16 @@ def judge_keras(config: Any, where: str) -> list[Note]:
     `config` is decoded JSON; `where` names the attribute or member that held it. Nothing is imported.
     """
     found: dict[str, Note] = {}
-    pending = [config]
-    count = 0
-    while pending:
-        item = pending.pop()
-        count += 1
-        if count > MOST_NODES:
-            raise ValueError("a Keras configuration of too many parts")
-        if isinstance(item, dict):
-            for severity, key, message, fix in _object(item):
-                found.setdefault(
-                    key,
-                    Note(
-                        topic=Topic.MODEL_CODE, message=message, severity=severity, key=key, where=where, fix=fix,
-                        evidence={"class": visible(str(item.get("class_name", "")), 80),
-                                  "module": visible(str(item.get("module", "")), 80)},
-                    ),
-                )  # fmt: skip
-            pending.extend(item.values())
-        elif isinstance(item, list):
-            pending.extend(item)
+    for item in mappings_in(config):
+        for severity, key, message, fix in _object(item):
+            found.setdefault(
+                key,
+                Note(
+                    topic=Topic.MODEL_CODE, message=message, severity=severity, key=key, where=where, fix=fix,
+                    evidence={"class": visible(str(item.get("class_name", "")), 80),
+                              "module": visible(str(item.get("module", "")), 80)},
+                ),
+            )  # fmt: skip
     return list(found.values())
 
 

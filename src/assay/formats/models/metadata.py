@@ -127,9 +127,9 @@ class Texts:
             return
 
     def _secrets(self, key: str, text: str) -> None:
-        from assay.formats.texts.secret_search import judge_secrets
+        from assay.formats.texts.secret_search import judge_metadata
 
-        self.facts.take(judge_secrets(f'"{key}": "{text}"', key, bare=False))
+        self.facts.take(judge_metadata(key, text))
 
     def _template(self, key: str, text: str) -> None:
         if "{%" not in text and "{{" not in text:

@@ -6,10 +6,10 @@ from typing import Any
 
 from assay.core.finding import Severity
 from assay.core.text import visible
+from assay.formats.models.nodes import mappings_in
 from assay.formats.pickle.tiers import DANGEROUS, SAFE, UNRESOLVABLE, classify
 from assay.formats.reading import Note, Topic
 
-MOST_NODES = 500_000
 _FIX = "load it with skops' `trusted=` naming only types that you know, or ask for ONNX"
 # Loaders that fetch by name what another module holds, and the only module that each may fetch from.
 _BOUND_TO = {"OperatorFuncNode": "operator"}
@@ -27,25 +27,15 @@ def judge_skops(schema: Any, where: str) -> list[Note]:
     Source: skops.io, the `__module__`, `__class__` and `__loader__` of each node. Nothing is imported.
     """
     found: dict[str, Note] = {}
-    pending = [schema]
-    count = 0
-    while pending:
-        item = pending.pop()
-        count += 1
-        if count > MOST_NODES:
-            raise ValueError("a skops schema of too many parts")
-        if isinstance(item, dict):
-            for severity, name, what in _node(item):
-                found.setdefault(
-                    name,
-                    Note(
-                        topic=Topic.MODEL_CODE, message=what, severity=severity, key=name, where=where,
-                        evidence={"type": name}, fix="" if severity is Severity.INFO else _FIX,
-                    ),
-                )  # fmt: skip
-            pending.extend(item.values())
-        elif isinstance(item, list):
-            pending.extend(item)
+    for item in mappings_in(schema):
+        for severity, name, what in _node(item):
+            found.setdefault(
+                name,
+                Note(
+                    topic=Topic.MODEL_CODE, message=what, severity=severity, key=name, where=where,
+                    evidence={"type": name}, fix="" if severity is Severity.INFO else _FIX,
+                ),
+            )  # fmt: skip
     return list(found.values())
 
 

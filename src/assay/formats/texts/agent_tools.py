@@ -11,14 +11,13 @@ from assay.formats.reading import Note, Topic
 from assay.formats.texts.automation import environment, hooks
 from assay.formats.texts.documents import Document, mappings
 from assay.formats.texts.hidden_text import hidden, unhidden
-from assay.formats.texts.instructions import comment_instructions, instructions
+from assay.formats.texts.instructions import MOST, comment_instructions, instructions
 from assay.formats.texts.package_names import looks_like
 from assay.formats.texts.python_code import judge_python
 from assay.formats.texts.python_dangers import words
 from assay.formats.texts.shell_text import command_kinds
 
 SERVER_KEYS = frozenset({"mcpServers", "mcp_servers", "context_servers"})
-_MOST_TEXTS = 20_000
 _FIXED = re.compile(r"@v?\d[\w.+-]*$|==\s*v?\d|#[0-9a-f]{40}$|@[0-9a-f]{40}$|@sha256:[0-9a-f]{64}$")
 _RUNNERS = frozenset({"npx", "bunx", "pnpx", "uvx", "pipx", "pnpm", "yarn", "bun", "deno", "uv", "npm"})
 _SHELLS = frozenset({"bash", "sh", "zsh", "cmd", "powershell", "pwsh", "dash", "fish", "ksh", "csh"})
@@ -311,7 +310,7 @@ class _Judge:
     def tools(self, tools: list[Any]) -> None:
         """A list of tools: names given twice, or that look alike."""
         names: dict[str, str] = {}
-        for tool in tools[:_MOST_TEXTS]:
+        for tool in tools:
             inner = tool.get("function") if isinstance(tool.get("function"), dict) else tool
             name = inner.get("name") if isinstance(inner, dict) else None
             if not isinstance(name, str):
@@ -328,19 +327,15 @@ class _Judge:
     def texts(self, value: Any, *, published: bool = False) -> None:
         """Every text that a model reads: of tools, their parameters and defaults, servers and skills. Of what is
         `published` for people too (OpenAPI), only what is said against them."""
-        count = 0
         for path, mapping in mappings(value):
             if path.endswith(("properties", "patternProperties")):
                 for name in mapping:
                     self.parameter(str(name))
             for key, text in mapping.items():
-                listed = [t for t in text[:1000] if isinstance(t, str)] if isinstance(text, list) else []
+                listed = [t for t in text if isinstance(t, str)] if isinstance(text, list) else []
                 if listed and key not in ("args", "command"):
                     text = "\n".join(listed)
                 if isinstance(text, str) and (key in _TEXT_KEYS or len(text) > 24):
-                    count += 1
-                    if count > _MOST_TEXTS:
-                        return
                     self.text(text, f"{path}.{key}" if path else str(key), published=published)
 
     def parameter(self, name: str) -> None:
@@ -351,6 +346,9 @@ class _Judge:
                       f"({visible(name, 60)})", Severity.HIGH, sure=Confidence.MEDIUM)  # fmt: skip
 
     def text(self, text: str, place: str, *, published: bool = False) -> None:
+        if len(text) > MOST:
+            said = f"has a text of {len(text) >> 10:,} KB for a model, not judged to its end ({visible(place, 80)})"
+            self.note("long", said, Severity.MEDIUM)
         if kinds := hidden(text):
             self.note("hidden", f"hides text with {' and '.join(kinds)} ({visible(place, 80)})", Severity.HIGH)
         for kind, said, severity, line in instructions(unhidden(text)):

@@ -10,12 +10,16 @@ from typing import Any
 
 import msgspec
 
-from assay.formats.texts.config_text import LONG_KEY, MOST_TOML, MOST_YAML, STANDARD_TAGS, builds_objects
+from assay.formats.texts.yaml_tags import STANDARD_TAGS, builds_objects
 
 MOST_DEPTH = 200
 MOST_VALUES = 5_000_000
 MOST_OBJECTS = 1_000_000
-_SLOW_YAML = 1 << 19
+MOST_YAML = 4 << 20
+MOST_TOML = 4 << 20
+_SLOW_YAML = 1 << 19  # where PyYAML was built without libyaml
+# A dotted key of so many parts costs TOML's parser the square of them.
+_LONG_KEY = re.compile(rb"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){100}")
 _VOCABULARY = 2_000  # a mapping of so many names to numbers is a vocabulary, of no interest here
 _STANDARD = "tag:yaml.org,2002:"
 _PLAIN = {"true": True, "false": False, "null": None, "~": None, "": None}
@@ -71,7 +75,7 @@ def parse_toml(data: bytes) -> Document:
     """TOML."""
     if len(data) > MOST_TOML:
         return Document(gap=f"is TOML of more than {MOST_TOML >> 20} MB")
-    if LONG_KEY.search(data):
+    if _LONG_KEY.search(data):
         return Document(gap="is TOML with a key of more than 100 parts")
     try:
         return Document(values=(tomllib.loads(data.decode("utf-8-sig").replace("\r\n", "\n")),))
@@ -163,6 +167,24 @@ def _plain(text: str) -> Any:
     if word in ("yes", "on"):
         return True
     return False if word in ("no", "off") else _PLAIN.get(word, text)
+
+
+def beyond(*values: Any) -> bool:
+    """Whether `mappings` would not go through all of it."""
+    level, count, depth = [value for value in values if isinstance(value, (dict, list))], 0, 0
+    seen: set[int] = set()
+    while level:
+        count += len(level)
+        if depth > MOST_DEPTH or count > MOST_VALUES:
+            return True
+        below = []
+        for value in level:
+            if id(value) not in seen:
+                seen.add(id(value))
+                inside = value.values() if isinstance(value, dict) else value
+                below += [inner for inner in inside if isinstance(inner, (dict, list))]
+        level, depth = below, depth + 1
+    return False
 
 
 def mappings(*values: Any) -> Iterator[tuple[str, dict[str, Any]]]:

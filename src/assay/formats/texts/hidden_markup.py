@@ -11,6 +11,7 @@ from assay.formats.reading import Note, Topic
 from assay.formats.texts.hidden_text import hidden, unhidden
 from assay.formats.texts.instructions import MOST, instructions, unseen_orders
 
+MOST_PAGE = 4 * MOST
 _MOST_PARTS = 2_000
 _COMMENT = re.compile(r"<!--(.*?)(?:-->|\Z)", re.DOTALL)
 # A link definition that is never used shows nothing: the comments of Markdown.
@@ -64,7 +65,7 @@ def judge_page(text: str, where: str = "") -> list[Note]:
     notes: dict[str, Note] = {}
     lines: list[int] = []
     parts: list[str] = []
-    for part, line in _unseen(text[: MOST * 4]):
+    for part, line in _unseen(text[:MOST_PAGE]):
         lines += [line] * (part.count("\n") + 1)
         parts.append(part)
     said = unhidden("\n".join(parts))[:MOST]
@@ -109,7 +110,7 @@ def judge_xml(text: str, where: str = "") -> list[Note]:
     Entities and includes are resolved by parsers that were not told otherwise (XML 1.0, ch. 4.2; OWASP on XXE).
     """
     notes: list[Note] = []
-    entities = list(_ENTITY.finditer(text[: MOST * 4])) if _DOCTYPE.search(text[: MOST * 4]) else []
+    entities = list(_ENTITY.finditer(text[:MOST_PAGE])) if _DOCTYPE.search(text[:MOST_PAGE]) else []
     outside = [m for m in entities if m["at"] and _ELSEWHERE.match(m["at"]) and not _GRAMMARS.match(m["at"])]
     if outside:
         said = f"declares an entity that its parser fetches from elsewhere ({visible(outside[0]['name'], 40)})"
@@ -119,15 +120,16 @@ def judge_xml(text: str, where: str = "") -> list[Note]:
         notes.append(
             _xml("declares entities that unfold into one another without bound", Severity.HIGH, "unfolds", where)
         )
-    if (dtd := _OUTSIDE_DTD.search(text[:MOST])) and _ELSEWHERE.match(dtd["at"]) and not _GRAMMARS.match(dtd["at"]):
+    dtd = _OUTSIDE_DTD.search(text[:MOST_PAGE])
+    if dtd and _ELSEWHERE.match(dtd["at"]) and not _GRAMMARS.match(dtd["at"]):
         notes.append(
             _xml(f"has its parser fetch a grammar from {visible(dtd['at'], 60)}", Severity.MEDIUM, "dtd", where)
         )
-    for match in _INCLUDE.finditer(text[: MOST * 4]):
+    for match in _INCLUDE.finditer(text[:MOST_PAGE]):
         if "XInclude" in text and _ELSEWHERE.match(match["at"]):
             notes.append(_xml(f"includes {visible(match['at'], 60)}", Severity.HIGH, "include", where))
             break
-    if _SCRIPT.search(text[: MOST * 4]) and "xsl" in text:
+    if _SCRIPT.search(text[:MOST_PAGE]) and "xsl" in text:
         notes.append(_xml("holds a script that an XSLT processor runs", Severity.HIGH, "script", where))
     return notes
 

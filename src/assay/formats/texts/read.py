@@ -12,15 +12,19 @@ import msgspec
 from assay.core.finding import Severity
 from assay.formats.promise import suffix_of
 from assay.formats.reading import Limits, Note, Reading, Topic
-from assay.formats.texts.config_text import raw_match, tag_gap
-from assay.formats.texts.documents import Document, mappings, parse_ini, parse_json, parse_toml, parse_yaml
+from assay.formats.texts.documents import Document, beyond, mappings, parse_ini, parse_json, parse_toml, parse_yaml
 from assay.formats.texts.source_code import is_source_code
+from assay.formats.texts.yaml_tags import tag_gap
 
 MOST_TEXT = 64 << 20
-_MOST_SECRETS = 16 << 20
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _SHEBANG = re.compile(rb"\A(?:\xef\xbb\xbf)?#![^\r\n]*")
 _YAML_TAG = re.compile(rb"!!python/|tag:yaml\.org,2002:python/")
+# A key that names code, spelled out in text of no grammar.
+_CODE_KEY = re.compile(
+    rb"(?<![A-Za-z0-9_])(?:_target_|auto_map|custom_pipelines|loader_module|trust_remote_code)(?![A-Za-z0-9_])",
+    re.IGNORECASE,
+)
 _TAG_LINE = re.compile(rb"(?:\A|[\r\n])(?:\xef\xbb\xbf)?%TAG\b")
 _JSON_START = re.compile(rb"\{\s*[\"}]|\[\s*(?:[\"{\[\]]|-?\d)")
 _PYTHON = frozenset({".py", ".pyw", ".pyi"})
@@ -90,7 +94,6 @@ class _Text:
         self.notes: list[Note] = []
         self.gaps: list[str] = []
         self.asks: set[Topic] = {Topic.REMOTE_CODE, Topic.SECRETS}
-        self.measured: dict[str, int] = {}
         listed = _REQUIREMENTS.fullmatch(self.base) is not None
         prose = (self.suffix in _PROSE or self.base.startswith(_PROSE_NAMES)) and not listed
         self.text = _decoded(data, prose=prose)
@@ -112,7 +115,6 @@ class _Text:
         return Reading(
             notes=_once(self.notes),
             gaps=tuple(dict.fromkeys(self.gaps)),
-            measured={**self.measured},
             asks=frozenset(self.asks),
         )
 
@@ -140,8 +142,9 @@ class _Text:
         elif self.text is None and language:
             self.gaps.append(f"is source code ({language}) in no encoding known here")
         elif language in ("shell", "Dockerfile"):
-            from assay.formats.texts.shell_text import judge_dockerfile, judge_shell
+            from assay.formats.texts.shell_text import MOST_LINE, MOST_LINES, judge_dockerfile, judge_shell
 
+            self._within_lines(MOST_LINES, MOST_LINE)
             self.notes += (judge_shell if language == "shell" else judge_dockerfile)(self.text or "")
         elif language in ("make", "commands"):
             from assay.formats.texts.shell_text import judge_commands
@@ -240,7 +243,7 @@ class _Text:
         if _TAG_LINE.search(self.data):
             found = parse_yaml(self.data)
             return found if found.tags else Document(gap="redefines YAML's tags, and is not said to be YAML")
-        if not prose and raw_match(self.data):
+        if not prose and _CODE_KEY.search(self.data):
             self.gaps.append("spells out a key that names code, in text of no grammar that this version reads")
         return None
 
@@ -248,6 +251,8 @@ class _Text:
         from assay.formats.texts.automation import judge_automation
         from assay.formats.texts.remote_code import judge_config
 
+        if beyond(*document.values):
+            self.gaps.append("is nested too deep, or holds too much, to be judged to its end")
         self.notes += judge_config(document, self.base)
         self.notes += judge_automation(document, self.name)
         if (unknown := tag_gap(document.tags)) and not self.notes:
@@ -291,7 +296,7 @@ class _Text:
             found = {"": held} if isinstance(held, str) else held if isinstance(held, dict) else {}
             if isinstance(held, list):
                 found = {str(i.get("name", "")): i.get("template") for i in held if isinstance(i, dict)}
-            for name, template in list(found.items())[:200]:
+            for name, template in found.items():
                 if isinstance(template, str):
                     from assay.formats.texts.templates import read_template
 
@@ -299,12 +304,13 @@ class _Text:
                     self._add(read_template(template, ".".join(filter(None, (path, "chat_template", str(name)[:60])))))
 
     def _requirements(self) -> None:
-        from assay.formats.texts.requirements import judge_requirements
+        from assay.formats.texts.requirements import MOST_LINE, MOST_LINES, judge_requirements
 
         self.asks.add(Topic.REQUIREMENTS)
         if self.text is None:
             self.gaps.append("is a list of requirements in no encoding known here")
         else:
+            self._within_lines(MOST_LINES, MOST_LINE)
             self.notes += judge_requirements(self.text)
 
     def _notebook(self) -> None:
@@ -325,23 +331,38 @@ class _Text:
         from_rules = self.suffix == ".mdc" or "/.cursor/rules/" in self.name.replace("\\", "/")
         if self.text is not None and (self.base in _PROMPTS or from_rules):
             from assay.formats.texts.agent_tools import judge_prompt
+            from assay.formats.texts.instructions import MOST as MOST_SAID
 
             self.asks.add(Topic.AGENT_TOOLS)
+            self._within(MOST_SAID)
             self.notes += judge_prompt(self.text)
+
+    def _within(self, most: int) -> None:
+        """Say so where a text is longer than those who judge it read."""
+        if self.text is not None and len(self.text) > most:
+            self.gaps.append(f"is longer than {most >> 10:,} KB, beyond which it was not judged")
+
+    def _within_lines(self, most: int, longest: int) -> None:
+        """Say so where a text has more lines, or longer ones, than its judges read."""
+        lines = (self.text or "").splitlines()
+        if len(lines) > most or any(len(line) > longest for line in lines):
+            self.gaps.append(f"has over {most:,} lines, or one of over {longest:,} characters: not all judged")
 
     def _pages(self) -> None:
         """Pages and cards: what they say where nobody sees it. XML: what its parser fetches. Ollama's Modelfile."""
         if self.text is None:
             return
         if self.suffix in _PAGES or (self.base.startswith("readme") and self.suffix not in _JSON | _YAML):
-            from assay.formats.texts.hidden_markup import judge_page
+            from assay.formats.texts.hidden_markup import MOST_PAGE, judge_page
 
+            self._within(MOST_PAGE)
             if found := judge_page(self.text):
                 self.asks.add(Topic.AGENT_TOOLS)
                 self.notes += found
         if self.suffix in _XML or self.text[:200].lstrip().startswith("<?xml"):
-            from assay.formats.texts.hidden_markup import judge_xml
+            from assay.formats.texts.hidden_markup import MOST_PAGE, judge_xml
 
+            self._within(MOST_PAGE)
             self.notes += judge_xml(self.text)
         if self.base == "modelfile" or self.base.startswith("modelfile.") or self.suffix == ".modelfile":
             from assay.formats.texts.modelfile import judge_modelfile
@@ -354,11 +375,9 @@ class _Text:
             return
         from assay.formats.texts.secret_search import judge_secrets
 
-        if len(self.text) > _MOST_SECRETS:
-            self.measured["searched_for_secrets"] = _MOST_SECRETS
         strict = self.suffix not in _PROSE or self.base.startswith(".env")
         bare = not self._is_code() or self._language() in ("shell", "Dockerfile")
-        self.notes += judge_secrets(self.text[:_MOST_SECRETS], strict=strict, bare=bare)
+        self.notes += judge_secrets(self.text, strict=strict, bare=bare)
 
 
 _PAGES = frozenset({".md", ".markdown", ".mdx", ".html", ".htm", ".xhtml", ".rst"})

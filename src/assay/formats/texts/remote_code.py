@@ -11,9 +11,9 @@ from assay.core.text import visible
 from assay.formats.reading import Note, Topic
 from assay.formats.texts.config_paths import index_paths, model_paths
 from assay.formats.texts.config_targets import ORDINARY, how_grave, judge_targets
-from assay.formats.texts.config_text import builds_objects
 from assay.formats.texts.documents import Document, mappings
 from assay.formats.texts.python_dangers import words
+from assay.formats.texts.yaml_tags import builds_objects
 
 _MOST = 100  # files named in evidence
 _REPO = re.compile(r"[\w.-]+(?:/[\w.-]+)?--")

@@ -15,6 +15,7 @@ from assay.formats.texts.documents import Document, mappings
 from assay.formats.texts.package_names import looks_like
 
 MOST_LINES = 100_000
+MOST_LINE = 5000
 _MOST_NAMES = 5_000
 _NAME = re.compile(r"\s*([^\W_](?:[\w.-]*[^\W_])?)\s*(\[[^\]]*\])?\s*(.*)", re.DOTALL)
 _PINNED = re.compile(r"===?\s*[^*\s,]+(?:\s*[;,].*)?$|^\(==[^*]*\)$")
@@ -112,11 +113,11 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
         if bare.endswith("\\"):
             held += bare[:-1] + " "
             continue
-        whole, held = (held + bare).strip(), ""
+        whole, held = " ".join((held + bare).split()), ""
         if whole:
-            yield first, whole[:5000]
+            yield first, whole[:MOST_LINE]
     if held.strip():
-        yield first, held.strip()[:5000]
+        yield first, " ".join(held.split())[:MOST_LINE]
 
 
 def _requirement(line: str, number: int | None = None) -> _Wanted:

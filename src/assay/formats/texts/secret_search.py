@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 
@@ -141,10 +141,10 @@ def judge_secrets(text: str, where: str = "", *, strict: bool = True, bare: bool
     ]
 
 
-def judge_metadata(values: Mapping[str, object], where: str = "") -> list[Note]:
-    """Secrets in what a model's file says of itself: its metadata, as names to texts. No lines, for it has none."""
-    lines = [f"{key} = {value}" for key, value in list(values.items())[:MOST_PLACES] if isinstance(value, str)]
-    return [msgspec.structs.replace(note, line=None) for note in judge_secrets("\n".join(lines)[: 4 << 20], where)]
+def judge_metadata(key: str, text: str) -> list[Note]:
+    """Secrets in what a model's file says of itself under a key. No lines, for it has none."""
+    found = judge_secrets(f'"{key}": "{text}"', key, bare=False)
+    return [msgspec.structs.replace(note, line=None) for note in found]
 
 
 def _found(text: str, strict: bool, bare: bool) -> Iterator[tuple[str, int, str, Severity, Confidence]]:

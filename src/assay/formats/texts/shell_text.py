@@ -13,7 +13,7 @@ from assay.core.text import visible
 from assay.formats.reading import Note, Topic
 
 MOST_LINES = 200_000
-_MOST_LINE = 20_000
+MOST_LINE = 20_000
 
 _FETCH = r"(?:curl|wget|fetch|aria2c|lynx|Invoke-WebRequest|iwr|irm|Invoke-RestMethod)\b"
 _RUNNER = (
@@ -92,7 +92,7 @@ _TOPIC = Topic.REMOTE_CODE
 
 def command_kinds(command: str) -> list[tuple[str, str, Severity]]:
     """What one command line does that no honest installation does: its kind, in words, and how grave it is."""
-    text = command[:_MOST_LINE]
+    text = command[:MOST_LINE]
     found = [(kind, said, severity) for kind, said, severity, pattern in _SHELL if pattern.search(text)]
     if any(kind == "download-run" for kind, *_ in found) and _only_installers(text):
         said = "runs the installer that a well-known project serves"
@@ -229,7 +229,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
             held.append(bare[:-1])
             continue
         held.append(bare)
-        yield first, " ".join(held)[:_MOST_LINE]
+        yield first, " ".join(held)[:MOST_LINE]
         held = []
     if held:
-        yield first, " ".join(held)[:_MOST_LINE]
+        yield first, " ".join(held)[:MOST_LINE]

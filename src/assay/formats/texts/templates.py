@@ -52,11 +52,6 @@ _PROTOCOL = words(
 )
 
 
-def judge_template(text: str, where: str = "") -> list[Note]:
-    """The notes on one Jinja template; see read_template, which also says what could not be read."""
-    return list(read_template(text, where).notes)
-
-
 def read_template(text: str, where: str = "") -> Reading:
     """Judge a Jinja template by its tokens. A template that does not end, or is too large, is a gap.
 
