@@ -6,7 +6,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 CONSTRAINTS := $(firstword $(wildcard constraints/py$(VERSION).txt) constraints/py3.11.txt)
 STAMP := $(VENV)/.installed-$(VERSION)
 
-.PHONY: demo test test-all bench docs lint types imports unit clean
+.PHONY: demo test test-all bench fuzz docs lint types imports unit clean
 
 $(STAMP): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +36,10 @@ test-all: lint types imports  ## and what takes minutes: kills by the hundred, 1
 
 bench: $(STAMP)  ## every figure of docs/benchmarks.md, each peer in an environment of its own
 	$(BIN)/python benchmarks/run_all.py
+
+fuzz: $(STAMP)  ## every parser, guided by coverage, a minute each (atheris: Python 3.11 to 3.13)
+	$(BIN)/python -m pip install -q --disable-pip-version-check "atheris>=2.3"
+	$(BIN)/python tools/fuzz.py
 
 docs: $(STAMP)  ## write docs/checks.md, docs/frameworks.md and docs/glossary.md again from the code
 	$(BIN)/python tools/build_docs.py

@@ -16,6 +16,7 @@ BENCHES = (
     "bench_scan.py",
     "bench_corpora.py",
     "bench_sign.py",
+    "bench_elsewhere.py",
     "bench_engine.py",
     "bench_ledger.py",
     "bench_gate.py",

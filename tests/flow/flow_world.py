@@ -24,7 +24,7 @@ from assay.engine.task import seed_for
 from assay.flow.book import open_book
 from assay.flow.gate import Gated, gate
 from assay.flow.join import expected_for
-from assay.flow.papers import sign_document, sign_report, sign_word
+from assay.flow.papers import sign_document, sign_report, sign_word, trusted_threats
 from assay.flow.release import build_release, digest_subjects
 from assay.flow.workspace import DigestMemory
 
@@ -93,7 +93,7 @@ class World:
         self.roster = self.document("roster.yaml", roster())
 
     def document(self, name: str, text: str, key: PrivateKey = OWNER) -> Path:
-        """A signed policy or roster."""
+        """A signed policy, roster or threat pack."""
         path = self.root / name
         path.write_text(text)
         signature_path(path).unlink(missing_ok=True)
@@ -168,10 +168,14 @@ class World:
         """Ask the gate; with a key it writes its ledger and signs."""
         given = {"policy": self.policy, "roster": self.roster, "owner": OWNER.public, **changes}
         policy, people, owner = given["policy"], given["roster"], given["owner"]
+        pack = given.get("threats")
+        held = trusted_threats(pack, OWNER.public) if pack is not None else None
         if key is None:
-            return gate(papers, policy, people, owner, OWNER.public, now)
+            return gate(papers, policy, people, owner, OWNER.public, now, threats=held, publisher=OWNER.public)
         with open_book(self.root / "ledger.db", lambda: now) as log:
-            return gate(papers, policy, people, owner, OWNER.public, now, log=log, key=key)
+            return gate(
+                papers, policy, people, owner, OWNER.public, now, threats=held, publisher=OWNER.public, log=log, key=key
+            )
 
 
 def opened(path: Path) -> dict[str, Any]:

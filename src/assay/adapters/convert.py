@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
-import os
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from assay.adapters.convert_lightgbm import booster_of, booster_to_onnx
+from assay.adapters.convert_sklearn import sklearn_to_onnx
 from assay.adapters.encode import numbers
 from assay.adapters.extras import library
 from assay.adapters.onnx_predictor import OnnxPredictor
@@ -22,13 +19,17 @@ from assay.adapters.predictor_base import class_words, listing
 from assay.adapters.tables import Column
 from assay.adapters.values import same_value
 from assay.core.errors import CouldNotLook, InputError
+from assay.core.files import write_whole
 from assay.core.finding import Json
 from assay.core.protocols import ArrowTable, FloatArray
 from assay.core.subject import Kind, Subject
 from assay.core.text import visible
 
 PROBES = 2000
-Score = Callable[[ArrowTable], FloatArray]
+
+
+class ParityError(InputError):
+    """No conversion answers as the original does."""
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,8 +71,29 @@ def to_onnx(
     if missing or not sample.num_rows:
         what = f"the sample lacks {listing(missing)}" if missing else "the sample has no rows"
         raise InputError(f"cannot be compared: {what}", where=where, fix="give rows with the model's columns")
-    sample = _recombined(sample.select([c.name for c in columns]))
+    sample = recombined(sample.select([c.name for c in columns]))
     attempts = _lightgbm_attempts(model, columns, sample) or _sklearn_attempts(model, columns, sample)
+    graph, parity = agreed(
+        attempts, columns, sample, where, threshold=threshold, positive=positive, tolerance=tolerance
+    )
+    write_whole(path, graph)
+    return parity
+
+
+def agreed(
+    attempts: Iterable[Attempt],
+    columns: Sequence[Column],
+    sample: ArrowTable,
+    where: str,
+    *,
+    threshold: float,
+    positive: Any,
+    tolerance: float = 1e-5,
+) -> tuple[bytes, Parity]:
+    """The first attempt whose graph scores every row of `sample` (see `recombined`) as the original does.
+
+    Raises ParityError where there is none, InputError where nothing can be compared.
+    """
     best: Parity | None = None
     failure = ""
     for attempt in attempts:
@@ -83,24 +105,22 @@ def to_onnx(
             "threshold": threshold,
         }
         expected = _scored(attempt, sample, place, where)
-        with _temporary(path) as draft:
-            try:
-                draft.write_bytes(_with_metadata(attempt.build(), meta))
-                parity = _compare(draft, sample, expected, threshold, attempt.precision)
-            except (CouldNotLook, InputError) as error:
-                failure = failure or str(error).replace(draft.name, "the converted model")
-                continue
-            if parity.max_difference <= tolerance and parity.flips == 0:
-                os.replace(draft, path)
-                return parity
+        try:
+            graph = _with_metadata(attempt.build(), meta)
+            parity = _compare(graph, sample, expected, threshold, attempt.precision)
+        except (CouldNotLook, InputError) as error:
+            failure = failure or str(error)
+            continue
+        if parity.max_difference <= tolerance and parity.flips == 0:
+            return graph, parity
         best = parity if best is None or parity.max_difference < best.max_difference else best
     if best is None:
-        raise InputError(f"refused: {failure}", where=where, fix="ship the original")
+        raise ParityError(f"refused: {failure}", where=where, fix="ship the original")
     what = f"the conversion differs by up to {best.max_difference:.2g} and flips {best.flips} of {best.rows} decisions"
-    raise InputError(f"refused: {what}", where=where, fix="ship the original, or train on float32 inputs")
+    raise ParityError(f"refused: {what}", where=where, fix="ship the original, or train on float32 inputs")
 
 
-class _Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One way to convert: `build` gives a ModelProto, `score(sample, place)` the original's scores."""
 
     build: Callable[[], Any]
@@ -109,7 +129,7 @@ class _Attempt(msgspec.Struct, frozen=True, kw_only=True):
     precision: str
 
 
-def _recombined(sample: ArrowTable) -> ArrowTable:
+def recombined(sample: ArrowTable) -> ArrowTable:
     """The sample and up to PROBES rows more, twice: columns shuffled apart, and numbers halfway to the next one."""
     np, pa = library("numpy"), library("pyarrow")
     rng = np.random.default_rng(0)
@@ -129,7 +149,7 @@ def _recombined(sample: ArrowTable) -> ArrowTable:
     return pa.concat_tables(parts)
 
 
-def _scored(attempt: _Attempt, sample: ArrowTable, place: int, where: str) -> FloatArray:
+def _scored(attempt: Attempt, sample: ArrowTable, place: int, where: str) -> FloatArray:
     try:
         return attempt.score(sample, place)
     except Exception as error:  # an estimator raises whatever its author chose
@@ -160,7 +180,7 @@ def _place(classes: tuple[Any, ...], positive: Any, where: str) -> int:
     raise InputError(f"`positive` is none of its {class_words(classes)}", where=where, fix="name one of them")
 
 
-def _lightgbm_attempts(model: Any, columns: tuple[Column, ...], sample: ArrowTable) -> list[_Attempt]:
+def _lightgbm_attempts(model: Any, columns: tuple[Column, ...], sample: ArrowTable) -> list[Attempt]:
     booster = booster_of(model)
     if booster is None:
         return []
@@ -169,10 +189,10 @@ def _lightgbm_attempts(model: Any, columns: tuple[Column, ...], sample: ArrowTab
     if booster.num_model_per_iteration() > 1 and classes is None:
         labels = tuple(range(booster.num_model_per_iteration()))
     source = booster_to_onnx(booster, tuple(c.name for c in columns), sample)
-    return [_Attempt(build=source.build, score=source.score, classes=labels, precision="float32")]
+    return [Attempt(build=source.build, score=source.score, classes=labels, precision="float32")]
 
 
-def _sklearn_attempts(model: Any, columns: tuple[Column, ...], sample: ArrowTable) -> Iterator[_Attempt]:
+def _sklearn_attempts(model: Any, columns: tuple[Column, ...], sample: ArrowTable) -> Iterator[Attempt]:
     np, pa = library("numpy"), library("pyarrow")
     if not hasattr(model, "predict_proba"):
         raise InputError(f"a {type(model).__name__} has no predict_proba", fix="give a fitted classifier")
@@ -189,65 +209,8 @@ def _sklearn_attempts(model: Any, columns: tuple[Column, ...], sample: ArrowTabl
         return np.asarray(answer)[:, place].astype(np.float64)
 
     for precision in ("float32", "float64"):
-        build = functools.partial(_convert, model, columns, words, precision)
-        yield _Attempt(build=build, score=score, classes=classes, precision=precision)
-
-
-def _convert(model: Any, columns: tuple[Column, ...], words: set[str], precision: str) -> Any:
-    """skl2onnx's ModelProto with one float tensor, or one input per column when some are text."""
-    skl2onnx = library("skl2onnx")
-    types = library("skl2onnx.common.data_types")
-    number = types.FloatTensorType if precision == "float32" else types.DoubleTensorType
-    if words or _selects_by_name(model):
-        initial = [
-            (c.name, types.StringTensorType([None, 1]) if c.name in words else number([None, 1])) for c in columns
-        ]
-    else:
-        initial = [("X", number([None, len(columns)]))]
-    try:
-        with _plain_attributes(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return skl2onnx.convert_sklearn(model, initial_types=initial, options={"zipmap": False})
-    except Exception as error:  # the converters raise whatever their authors met
-        what = f"skl2onnx cannot convert it with {precision} inputs: {visible(str(error), 160)}"
-        raise InputError(what, fix="ship the original") from None
-
-
-def _selects_by_name(model: Any) -> bool:
-    """Whether a column transformer inside picks columns by name, which one nameless tensor cannot serve."""
-    steps = [step for _, step in getattr(model, "steps", [])] or [model]
-    return any(hasattr(step, "transformers_") for step in steps)
-
-
-@contextlib.contextmanager
-def _plain_attributes() -> Iterator[None]:
-    """While converting, hand onnx plain Python numbers.
-
-    For HistGradientBoosting skl2onnx gives it numpy scalars, and truth values among integers, which current onnx
-    refuses. The converter has no hook for it, so the function that it imported is wrapped.
-    """
-    container = library("skl2onnx.common._container")
-    original = container.make_node
-
-    def make_node(*positional: Any, **attributes: Any) -> Any:
-        return original(*positional, **{name: _bare(value) for name, value in attributes.items()})
-
-    container.make_node = make_node
-    try:
-        yield
-    finally:
-        container.make_node = original
-
-
-def _bare(value: Any) -> Any:
-    np = library("numpy")
-    if isinstance(value, np.ndarray):
-        return [_bare(v) for v in value.tolist()] if value.ndim == 1 and value.dtype != object else value
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, bool):
-        return int(value)
-    return [_bare(v) for v in value] if isinstance(value, list | tuple) else value
+        build = functools.partial(sklearn_to_onnx, model, names, words, precision)
+        yield Attempt(build=build, score=score, classes=classes, precision=precision)
 
 
 def _plain(value: Any) -> Any:
@@ -261,26 +224,11 @@ def _with_metadata(proto: Any, meta: dict[str, Json]) -> bytes:
     return bytes(proto.SerializeToString())
 
 
-@contextlib.contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    """A file beside `path` that is gone afterwards, unless it was renamed."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".assay-", suffix=".onnx")
-    os.close(handle)
-    # mkstemp makes private files; a model is as readable as any file that the user writes.
-    mask = os.umask(0)
-    os.umask(mask)
-    os.chmod(name, 0o666 & ~mask)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _compare(draft: Path, sample: ArrowTable, expected: FloatArray, threshold: float, precision: str) -> Parity:
-    """Score the draft as it will be scored in use: through the same predictor."""
+def _compare(graph: bytes, sample: ArrowTable, expected: FloatArray, threshold: float, precision: str) -> Parity:
+    """Score the graph as it will be scored in use: through the same predictor."""
     np = library("numpy")
-    subject = Subject(name="draft", kind=Kind.MODEL, uri=draft.name)
-    with OnnxPredictor(draft.read_bytes(), subject) as predictor:
+    subject = Subject(name="draft", kind=Kind.MODEL, uri="the converted model")
+    with OnnxPredictor(graph, subject) as predictor:
         got = predictor.scores(sample)
     return Parity(
         rows=len(got),

@@ -6,6 +6,7 @@ The parent never unpickles. It reads frames of bounded size under a deadline, an
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,10 +34,13 @@ from assay.core.protocols import ArrowTable, FloatArray
 from assay.core.text import visible
 
 _MAX_NOTE = 4 << 20
+_MAX_BLOCK = 32 << 20
+_MAX_ANSWERS = 1 << 30
 # What interpreters and numeric libraries read beside their own folders: the linker's cache, the machine's processors.
 _SYSTEM = (
     *("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/localtime"),
     *("/etc/ld.so.cache", "/dev/null", "/dev/urandom", "/proc/cpuinfo", "/proc/meminfo"),
+    "/proc/self/maps",  # of the child itself: threadpoolctl finds the libraries that scikit-learn runs on there
     *("/sys/devices/system/cpu", "/sys/devices/system/node", "/sys/fs/cgroup"),
 )
 
@@ -74,10 +79,12 @@ class Isolation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the child says of the estimator that it loaded."""
+    """What the child says of the estimator that it loaded: `methods` score, `answers` are all that can be compared."""
 
     type: str
     methods: tuple[str, ...]
+    module: str = ""
+    answers: tuple[str, ...] = ()
     classes: tuple[str | int | float | bool, ...] | None = None
     features: tuple[str, ...] | None = None
     width: int | None = None
@@ -118,22 +125,50 @@ class Sandbox:
             self.close()
             raise
 
-    def load(self) -> ModelFacts:
-        """Unpickle the model in the child. Raises CouldNotLook."""
-        self._send(b"L", b"", self._limits.start, "loading")
-        reply = self._receive(b"M", _MAX_NOTE, self._limits.load, "loading")
-        facts: ModelFacts = self._decode(reply, ModelFacts)
+    def load(self, trusted: tuple[str, ...] | None = None) -> ModelFacts:
+        """Unpickle the model in the child; with `trusted` types, read it as a skops file. Raises CouldNotLook."""
+        payload = b"" if trusted is None else json.dumps({"trusted": trusted}).encode()
+        facts: ModelFacts = self.ask(b"L", payload, b"M", ModelFacts, "loading")
         return facts
+
+    def ask(self, tag: bytes, payload: bytes, reply: bytes, kind: Any, doing: str, most: int = _MAX_NOTE) -> Any:
+        """One question whose answer is JSON of a `kind`, at most `most` bytes of it. Raises CouldNotLook."""
+        self._send(tag, payload, self._limits.start, doing)
+        return self._decode(self._receive(reply, most, self._limits.load, doing), kind)
+
+    def stream(self, tag: bytes, payload: bytes, most: int, doing: str) -> Iterator[bytes]:
+        """Blocks of an answer of at most `most` bytes; the last item is the child's SHA-256 of them, in hexadecimal.
+
+        Raises CouldNotLook, also where it answers more or its digest is not that of what came.
+        """
+        self._send(tag, payload, self._limits.start, doing)
+        digest, left = hashlib.sha256(), most
+        while True:
+            last, block = self._frame(b"DZ", min(max(left, 64), _MAX_BLOCK), self._limits.load, doing)
+            if last == b"Z":
+                break
+            left -= len(block)
+            digest.update(block)
+            yield block
+        if left < 0 or block != digest.hexdigest().encode():
+            self._give_up(f"answered something else than it was asked while {doing}")
+        yield block
+
+    def answers(self, rows: ArrowTable, method: str) -> FloatArray | list[str]:
+        """All that a method answers for rows: numbers in one row of float64, or texts. Raises CouldNotLook."""
+        np = library("numpy")
+        self._send(b"A", _as_stream(rows, {"method": method}), self._limits.answer, "predicting")
+        reply = self._receive(b"A", _MAX_ANSWERS, self._limits.answer, "predicting")
+        if reply[:1] == b"f" and len(reply) % 8 == 1:
+            return np.frombuffer(reply, dtype="<f8", offset=1)
+        texts: list[str] = self._decode(reply[1:], list[str])
+        return texts
 
     def scores(self, rows: ArrowTable, method: str, positive: int) -> FloatArray:
         """The estimator's answers by `method` for the class at place `positive`, shape (n,). Raises CouldNotLook."""
-        np, pa = library("numpy"), library("pyarrow")
-        ask = json.dumps({"method": method, "positive": positive}).encode()
-        rows = rows.replace_schema_metadata({b"assay": ask})
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, rows.schema) as writer:
-            writer.write_table(rows)
-        self._send(b"P", memoryview(sink.getvalue()), self._limits.answer, "predicting")
+        np = library("numpy")
+        payload = _as_stream(rows, {"method": method, "positive": positive})
+        self._send(b"P", payload, self._limits.answer, "predicting")
         size = rows.num_rows * 8
         reply = self._receive(b"S", size, self._limits.answer, "predicting")
         if len(reply) != size:
@@ -225,6 +260,10 @@ class Sandbox:
 
     def _receive(self, tag: bytes, most: int, seconds: float, doing: str) -> bytes:
         """The payload of the next frame, which must carry `tag` and at most `most` bytes."""
+        return self._frame(tag, most, seconds, doing)[1]
+
+    def _frame(self, tags: bytes, most: int, seconds: float, doing: str) -> tuple[bytes, bytes]:
+        """The next frame's tag, which must be one of `tags`, and its payload of at most `most` bytes."""
         deadline = time.monotonic() + seconds
         head = self._read(9, deadline, doing)
         size = struct.unpack("<Q", head[1:])[0]
@@ -232,9 +271,9 @@ class Sandbox:
             text = self._read(size, deadline, doing).decode("utf-8", "replace")
             # Libraries quote the offending value; customers' rows stay out of messages.
             raise CouldNotLook(f"{self._where}: failed while {doing}: {visible(_unquoted(text, doing), 240)}")
-        if head[:1] != tag or size > most:
+        if head[:1] not in [tags[i : i + 1] for i in range(len(tags))] or size > most:
             self._give_up(f"answered something else than it was asked while {doing}")
-        return self._read(size, deadline, doing)
+        return head[:1], self._read(size, deadline, doing)
 
     def _read(self, size: int, deadline: float, doing: str) -> bytes:
         parts = bytearray()
@@ -281,6 +320,16 @@ class Sandbox:
             return msgspec.json.decode(payload, type=kind)
         except msgspec.DecodeError:
             self._give_up("answered garbage")
+
+
+def _as_stream(rows: ArrowTable, ask: dict[str, Any]) -> memoryview:
+    """Rows as an Arrow IPC stream, with what is asked of them in its schema's metadata."""
+    pa = library("pyarrow")
+    rows = rows.replace_schema_metadata({b"assay": json.dumps(ask).encode()})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    return memoryview(sink.getvalue())
 
 
 def _unquoted(text: str, doing: str) -> str:

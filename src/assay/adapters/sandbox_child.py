@@ -16,13 +16,16 @@ import select
 import signal
 import struct
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 if __name__ == "__main__":
     # `-I` leaves the package's own folder off the path; it goes away again before anything untrusted is read.
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
+from assay.adapters import sandbox_estimator as estimator
 from assay.adapters import sandbox_kernel as kernel
+from assay.adapters import sandbox_tensors as tensors
 
 Frame = tuple[bytes, bytes]
 
@@ -45,20 +48,57 @@ def main() -> None:
             _quietly(os.close, int(number))
     isolation = _wall_in(config, pipe_in, pipe_out)
     _send(pipe_out, b"I", json.dumps(isolation).encode())
-    model: Any = None
+    serving = _Serving(config, pipe_out)
     while True:
         tag, payload = _receive(pipe_in)
         try:
-            if tag == b"L":
-                model, meta = _load(config)
-                _send(pipe_out, b"M", json.dumps(meta).encode())
-            elif tag == b"P":
-                _send(pipe_out, b"S", _score(model, payload))
-            else:
+            if not serving.answer(tag, payload):
                 return
         except Exception as error:
             # The model's libraries raise anything; the parent gets one line and decides.
             _send(pipe_out, b"E", f"{type(error).__name__}: {error}"[:2000].encode("utf-8", "replace"))
+
+
+class _Serving:
+    """What was loaded, and the answers to the parent's frames."""
+
+    def __init__(self, config: dict[str, Any], pipe_out: int) -> None:
+        self._config, self._pipe = config, pipe_out
+        self._model: Any = None
+        self._contents: Any = None
+
+    def answer(self, tag: bytes, payload: bytes) -> bool:
+        """Answer one frame; False where it is none."""
+        number = self._config["model"]
+        if tag == b"L":  # load
+            ask = json.loads(payload) if payload else {}
+            self._model, meta = estimator.load(number, self._config["path"], ask.get("trusted"))
+            _send(self._pipe, b"M", json.dumps(meta).encode())
+        elif tag == b"P":  # predict
+            _send(self._pipe, b"S", estimator.score(self._model, payload))
+        elif tag == b"A":  # all that a method answers
+            _send(self._pipe, b"A", estimator.answers(self._model, payload))
+        elif tag == b"U":  # untrusted types of a skops file
+            _send(self._pipe, b"U", json.dumps(estimator.untrusted(number, self._config["path"])).encode())
+        elif tag == b"T":  # tensors by name
+            self._contents = tensors.read(number, json.loads(payload)["kind"])
+            _send(self._pipe, b"T", json.dumps(self._contents.facts()).encode("utf-8", "surrogatepass"))
+        elif tag == b"G":  # get one
+            self._stream(self._contents.stream(json.loads(payload)["name"]))
+        elif tag == b"K":  # keep the estimator in another format
+            self._stream(estimator.kept(self._model, json.loads(payload)))
+        else:
+            return False
+        return True
+
+    def _stream(self, blocks: Iterator[bytes]) -> None:
+        """Blocks as frames; the last one is the digest of those before."""
+        last = None
+        for block in blocks:
+            if last is not None:
+                _send(self._pipe, b"D", last)
+            last = block
+        _send(self._pipe, b"Z", last or b"")
 
 
 def _quietly(function: Any, *arguments: Any) -> None:
@@ -86,9 +126,10 @@ def _exactly(pipe: int, size: int) -> bytes:
 
 
 def _send(pipe: int, tag: bytes, payload: bytes) -> None:
-    view = memoryview(tag + struct.pack("<Q", len(payload)) + payload)
-    while view:
-        view = view[os.write(pipe, view) :]
+    for part in (tag + struct.pack("<Q", len(payload)), payload):
+        view = memoryview(part)
+        while view:
+            view = view[os.write(pipe, view) :]
 
 
 def _wall_in(config: dict[str, Any], pipe_in: int, pipe_out: int) -> dict[str, Any]:
@@ -200,95 +241,6 @@ def _prove(config: dict[str, Any]) -> dict[str, str]:
         # Were it allowed, the process would be replaced and never send this proof.
         "exec": _attempt(lambda: os.execv(sys.executable, [sys.executable, "-I", "-c", ""])),  # noqa: S606
     }
-
-
-def _load(config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Unpickle the model from the descriptor that the parent opened; what the parent needs to know of it."""
-    import warnings
-
-    for path in config["path"]:
-        if path not in sys.path:
-            sys.path.append(path)
-    with warnings.catch_warnings(record=True) as caught, os.fdopen(config["model"], "rb") as file:
-        warnings.simplefilter("always")
-        estimator = _unpickle(file)
-    methods = [m for m in ("predict_proba", "decision_function", "predict") if hasattr(estimator, m)]
-    classes = getattr(estimator, "classes_", None)
-    names = getattr(estimator, "feature_names_in_", None)
-    width = getattr(estimator, "n_features_in_", None)
-    meta = {
-        "type": type(estimator).__name__,
-        "methods": methods,
-        "classes": None if classes is None else [_plain(c) for c in classes],
-        "features": None if names is None else [str(n) for n in names],
-        "width": None if width is None else int(width),
-        "warnings": sorted({f"{w.category.__name__}: {w.message}"[:300] for w in caught})[:5],
-    }
-    return _Model(estimator, meta), meta
-
-
-def _unpickle(file: Any) -> Any:
-    try:
-        import joblib
-    except ImportError:
-        import pickle
-
-        return pickle.load(file)  # noqa: S301 - scanned by the parent, and walled in
-    return joblib.load(file)
-
-
-def _plain(value: Any) -> Any:
-    value = value.item() if hasattr(value, "item") else value
-    return value if isinstance(value, bool | int | float | str) else str(value)
-
-
-class _Model:
-    """An estimator and how to ask it; the parent's choices arrive with each table's schema metadata."""
-
-    def __init__(self, estimator: Any, meta: dict[str, Any]) -> None:
-        self.estimator, self.meta = estimator, meta
-
-
-def _score(model: Any, payload: bytes) -> bytes:
-    """Scores of an Arrow IPC stream of rows as little-endian float64."""
-    import warnings
-
-    import numpy as np
-    import pyarrow as pa
-
-    if not isinstance(model, _Model):
-        raise TypeError("no model is loaded")
-    with pa.ipc.open_stream(pa.py_buffer(payload)) as reader:
-        table = reader.read_all()
-    ask = json.loads(table.schema.metadata[b"assay"])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        answer = np.asarray(getattr(model.estimator, ask["method"])(_rows(model, table)))
-    positive = ask["positive"]
-    if ask["method"] == "predict":
-        classes = model.meta["classes"]
-        out = answer if classes is None else answer == model.estimator.classes_[positive]
-    elif answer.ndim == 2:
-        out = answer[:, positive if answer.shape[1] > 1 else 0]
-    else:
-        out = answer if positive == 1 else -answer
-    return np.ascontiguousarray(out, dtype="<f8").reshape(-1).tobytes()
-
-
-def _rows(model: _Model, table: Any) -> Any:
-    """A DataFrame for estimators that were fitted on one, else a float64 matrix."""
-    import numpy as np
-
-    if model.meta["features"] is None:
-        columns = [np.asarray(c.to_numpy(zero_copy_only=False), dtype=np.float64) for c in table.columns]
-        return np.column_stack(columns)
-    frame = table.to_pandas()
-    frame.columns = model.meta["features"]
-    if type(model.estimator).__module__.startswith("lightgbm"):
-        for name in frame.columns:
-            if frame[name].dtype.kind not in "biuf":
-                frame[name] = frame[name].astype("category")
-    return frame
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class SandboxedPredictor(BasePredictor):
             raise CouldNotLook(f"{self.where}: holds a {visible(facts.type, 60)}, which cannot predict")
         self._method = facts.methods[0]
         self._named = facts.features is not None
-        self.features = _columns(facts, subject, data)
+        self.features = columns_of(facts, subject, data)
         require_columns(self.where, self.features, data)
         self._classify(facts, subject, data)
         self.threshold = threshold_of(subject, 0.0 if self._method == "decision_function" else 0.5)
@@ -78,7 +78,7 @@ class SandboxedPredictor(BasePredictor):
         np = library("numpy")
         if not self._named:
             require_numeric(self.where, rows, self.features)
-            rows = _as_numbers(rows)
+            rows = as_numbers(rows)
         starts = range(0, rows.num_rows, _BATCH)
         parts = [self._sandbox.scores(rows.slice(s, _BATCH), self._method, self._positive) for s in starts]
         return np.concatenate(parts)
@@ -152,7 +152,7 @@ def _refuse_unsafe(model: IO[bytes], name: str, allow: frozenset[str], where: st
         raise CouldNotLook(f"{where}: refused to load: {shown}{more}{said}")
 
 
-def _columns(facts: ModelFacts, subject: Subject, data: Dataset | None) -> tuple[str, ...]:
+def columns_of(facts: ModelFacts, subject: Subject, data: Dataset | None) -> tuple[str, ...]:
     """The estimator's own column names, else `inputs:`, else the dataset's features; as many as it was fitted on."""
     if facts.features is not None:
         declared = declared_inputs(subject)
@@ -170,7 +170,8 @@ def _columns(facts: ModelFacts, subject: Subject, data: Dataset | None) -> tuple
     return found
 
 
-def _as_numbers(rows: ArrowTable) -> ArrowTable:
+def as_numbers(rows: ArrowTable) -> ArrowTable:
+    """The same columns as float64."""
     from assay.adapters.encode import numbers
 
     pa = library("pyarrow")

@@ -140,6 +140,15 @@ def sign_verdict(verdict: Verdict, keys: Sequence[PrivateKey]) -> bytes:
     return dsse.sign(st.PAYLOAD_TYPE, make_verdict(verdict), keys)
 
 
+def claimed_verdict(envelope: bytes, *, where: str = "") -> tuple[DecisionWord, str, datetime]:
+    """What a verdict claims (decision, Release, expiry), before any signature is checked: for looking through a ledger.
+
+    Raises VerificationError for what is no verdict.
+    """
+    said = st.claimed(envelope, where=where).read(_Vsa, where=where).verdict
+    return said.decision, said.release_digest, said.expires
+
+
 def read_verdict(envelope: bytes, keys: Iterable[PublicKey], *, where: str = "") -> VerdictView:
     """The verdict in `envelope`, whatever it decided and however old, once one of `keys` signed it: for display.
 

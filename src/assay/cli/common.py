@@ -97,6 +97,19 @@ def asking_options(function: F) -> F:
     return function
 
 
+def access_options(function: F) -> F:
+    """What may be done to read from elsewhere."""
+    function = click.option(
+        "--redirect-to",
+        multiple=True,
+        metavar="HOST",
+        help="A host that answers may lead to (may repeat).",
+    )(function)
+    return click.option(
+        "--private-addresses", is_flag=True, help="Allow addresses that are not public, and plain http to them."
+    )(function)
+
+
 def settings_from(
     only: tuple[str, ...],
     skip: tuple[str, ...],

@@ -30,6 +30,9 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Secure": {
         "scan": "Say what code a model file would run, without loading it.",
+        "harden": "Convert a pickle to a format that cannot run code.",
+        "rescan": "Examine again what an older threat pack has judged.",
+        "threats": "Show and update what was learned of threats since.",
         "attack": "Try to slip rows past a model under real constraints.",
         "sign": "Sign a model, a policy or a roster.",
         "verify": "Check a verdict or a signature against the files here.",

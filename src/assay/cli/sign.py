@@ -1,4 +1,4 @@
-"""`assay sign`: a model, a policy or a roster, beside the file as FILE.sig."""
+"""`assay sign`: a model, a policy, a roster or a threat pack, beside the file as FILE.sig."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from assay.cli.common import FILE, private_key, progress_bar, remembered
 def command(
     path: Path, key: Path, signature: Path | None, ignore: tuple[str, ...], follow_links: bool, full: bool
 ) -> None:
-    """Sign PATH. A model (file or folder) names each file's digest; a policy or roster is signed as what it is.
+    """Sign PATH. A model (file or folder) names each file's digest; a policy, roster or threat pack is signed whole.
 
     A model's signature is a bundle in the OpenSSF model-signing format, which other tools verify too. The paths of git
     (.git, .gitattributes, .github, .gitignore) are left out. Whoever signs a model is its author, and cannot approve

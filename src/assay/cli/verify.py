@@ -114,7 +114,7 @@ def _verify_signed(path: Path, trusted: list[PublicKey], options: ModelOptions) 
     from assay.attest import statement as st
     from assay.attest.signature import read_signature, signature_path
     from assay.core.errors import VerificationError
-    from assay.flow.papers import kind_of, trusted_policy, trusted_roster
+    from assay.flow.papers import kind_of, trusted_policy, trusted_roster, trusted_threats
 
     place = options.signature or signature_path(path)
     if not place.exists():
@@ -123,7 +123,7 @@ def _verify_signed(path: Path, trusted: list[PublicKey], options: ModelOptions) 
         raise VerificationError(what, where=str(options.signature or path), fix="ask whoever sent it for both")
     envelope = read_signature(path, at=place)
     kind = kind_of(envelope, str(place))
-    if kind not in (st.POLICY, st.ROSTER) or options.signature is not None:
+    if kind not in (st.POLICY, st.ROSTER, st.THREATS) or options.signature is not None:
         _verify_model(path, place, envelope, trusted, options)
         return
     signed_by = st.verify(envelope, trusted, kind, where=str(place)).key_ids
@@ -131,6 +131,8 @@ def _verify_signed(path: Path, trusted: list[PublicKey], options: ModelOptions) 
     if kind == st.POLICY:
         policy = trusted_policy(path, owner)
         click.echo(f"holds: policy {policy.file.policy} version {policy.file.version}")
+    elif kind == st.THREATS:
+        click.echo(f"holds: threat pack {trusted_threats(path, owner).ref}")
     else:
         roster = trusted_roster(path, owner)
         click.echo(f"holds: roster {roster.roster} version {roster.version}, {len(roster.people)} people")

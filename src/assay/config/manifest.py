@@ -75,6 +75,13 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     environment: str | None = None
 
 
+class PackEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The threat pack in force: its file (the signature lies beside it) and its publisher's public key, as text."""
+
+    pack: str
+    key: str
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of assay.yaml. `release` names the model that ships (needed only where several could)."""
 
@@ -87,6 +94,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     release: str | None = None
     training: Training = Training()
     policy: str | None = None
+    threats: PackEntry | None = None
 
 
 _KEYS: dict[str, tuple[Kind, type[Entry]]] = {
@@ -218,6 +226,8 @@ def _check_files(document: Document, manifest: Manifest) -> None:
     environment, policy = manifest.training.environment, manifest.policy
     if environment is not None:
         _inside(document, "$.training.environment", environment)
+    if manifest.threats is not None:
+        _inside(document, "$.threats.pack", manifest.threats.pack)
     if policy is not None and (not policy or "\0" in policy):
         raise document.error("$.policy", "is not a path", "name the policy's file")
 

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 import msgspec
 
@@ -28,11 +29,33 @@ class File(msgspec.Struct, frozen=True):
     left_out: str = ""
 
 
+class Source(Protocol):
+    """Files that lie elsewhere (behind https://, hf:// or mlflow:), read where they are.
+
+    `uri` names what was settled on: a branch's name is its commit there.
+    """
+
+    uri: str
+
+    @property
+    def single(self) -> bool:
+        """Whether it is one file, no folder."""
+
+    def files(self) -> Iterator[File]:
+        """Every file, sorted by uri; `path` is relative and names no file here. Raises InputError."""
+
+    def open(self, file: File) -> BinaryIO:
+        """A seekable stream over one file. Raises OSError where it cannot be read, or changed since it was listed."""
+
+    def close(self) -> None:
+        """Let go of connections and of what was kept on disk."""
+
+
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     """A file or folder to examine. `uri` is relative to the project (or as the user typed it).
 
-    `allow` are names in pickles (`module.Name`) that the manifest allows today. `kept` is where what was read is
-    remembered, while it is open, for the next check that asks.
+    `allow` are names in pickles (`module.Name`) that the manifest allows today. `source` is where its files are read
+    from when that is not here. `kept` is where what was read is remembered, while it is open, for the next check.
     """
 
     name: str
@@ -40,17 +63,32 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     uri: str
     digest: str = ""
     allow: frozenset[str] = frozenset()
+    source: Source | None = None
     kept: dict[str, object] = {}
 
     def close(self) -> None:
         """Forget what was read."""
         self.kept.clear()
+        if self.source is not None:
+            self.source.close()
+
+    @property
+    def single(self) -> bool:
+        """Whether it is one file, no folder."""
+        return self.source.single if self.source is not None else self.path.is_file()
+
+    def open(self, file: File) -> BinaryIO:
+        """A seekable stream over one of its files. Raises OSError."""
+        return self.source.open(file) if self.source is not None else file.path.open("rb")
 
     def files(self) -> Iterator[File]:
         """Every file, sorted. What cannot be read safely is given with its problem, never left out.
 
         Raises InputError when the artifact itself is absent or is neither a file nor a folder.
         """
+        if self.source is not None:
+            yield from self.source.files()
+            return
         try:
             mode = os.stat(self.path).st_mode
         except OSError as error:

@@ -11,6 +11,7 @@ import msgspec
 from assay.core.canonical import SCHEMA, Schema
 from assay.core.finding import Json, Outcome, Severity
 from assay.core.release import Terms
+from assay.core.threats import PackRef, Packs
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time with its zone: one without cannot be compared, so it is refused when read."""
@@ -120,7 +121,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     `versions` its version here, `severities` its highest severity, `defaults` its parameters when nobody sets any.
     `conflicts` are facts that contradict each other; `erased` are words on this Release that nobody can read any more;
     `authors` signed the model; `terms` are those of the Release,
-    `materials` the digests of what judges it, by role.
+    `materials` the digests of what judges it, by role; `packs` are the threat packs that outcomes may be judged by.
     """
 
     release: str
@@ -137,6 +138,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, int] = {}
     severities: dict[str, Severity] = {}
     defaults: dict[str, dict[str, Json]] = {}
+    packs: Packs = Packs()
 
 
 Asks = Literal["evidence", "findings", "outcome", "measure", "contract", "approvals"]
@@ -193,7 +195,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Allow, deny or indeterminate, with the trace of every rule. `preview` when unsigned facts or policy were read.
 
     `counted` are the checks whose outcomes were admitted, fresh, for every subject; `aside` says, by check, why others
-    were not.
+    were not; `threats` is the threat pack by whose `supersedes:` outcomes were found stale.
     """
 
     schema: Schema = SCHEMA
@@ -207,5 +209,6 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     waivers: tuple[WaiverFact, ...] = ()
     counted: tuple[str, ...] = ()
     aside: dict[str, tuple[str, ...]] = {}
+    threats: PackRef | None = None
     preview: bool = False
     preview_reason: str = ""

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from assay.core.exhibit import Exhibit
+from assay.core.threats import PackRef
 
 Scalar = str | int | float | bool | None
 Json = Scalar | list[Any] | dict[str, Any]
@@ -136,7 +137,8 @@ def measure_key(name: str, versus: str = "") -> str:
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What one check said of one subject. `reads` are the digests of everything it looked at.
 
-    `notes` say under what conditions it looked, such as the sandbox that a pickled model was loaded in.
+    `notes` say under what conditions it looked, such as the sandbox that a pickled model was loaded in; `threats` is
+    the pack that names were judged by, if any was in force.
     """
 
     check: str
@@ -154,3 +156,4 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     reads: dict[str, str] = {}
     notes: tuple[str, ...] = ()
     tool: str = ""
+    threats: PackRef | None = None

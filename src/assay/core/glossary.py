@@ -45,6 +45,8 @@ GLOSSARY: dict[str, str] = {
     "Sanity test": "What an attack must pass before its result is believed: an unlimited budget must always succeed, "
     "holes planted in the model must be found at their cost, and every example is asked again of the real model.",
     "Champion": "The model in use today, to which a new one is compared on the same rows.",
+    "Threat pack": "What was learned of threats since a version of Assay came out: a signed, versioned file. What it "
+    "supersedes is stale at the gate.",
     "Operating point": "The threshold at which the model is used, and the recall and precision there.",
     "Sandbox": "The child process in which a pickled model is loaded: no network, no files but its own, no other "
     "process. It proves that before it loads anything.",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from assay.core.artifact import Artifact
+from assay.core.artifact import Artifact, Source
 from assay.core.check import Yielded
 from assay.core.errors import AssayError, CouldNotLook, NotApplicable
 from assay.core.finding import Finding, Measure, Outcome, Severity, Status, fingerprint
@@ -18,6 +19,7 @@ from assay.core.protocols import Progress
 from assay.core.subject import Kind
 from assay.engine.registry import LoadedCheck
 from assay.engine.task import Task, reads_of, tool_text
+from assay.formats.known import NOTHING, Known, judged_by
 
 
 class End(msgspec.Struct, frozen=True, tag="end"):
@@ -35,9 +37,28 @@ Handles = dict[tuple[str, bytes], Any]
 
 def ask(task: Task, check: LoadedCheck, emit: Emit, progress: Progress, handles: Handles) -> End:
     """Run the check to its end; never raises for what the check or its subject does wrong."""
-    end = _asked(task, check, emit, progress, handles)
+    try:
+        known = _known(task)
+    except AssayError as error:
+        return End(Status.OPEN, False, str(error))
+    with judged_by(known):
+        end = _asked(task, check, emit, progress, handles)
     case = handles.get(_key(task, task.subject)) if task.target.kind is Kind.MODEL else None
     return replace(end, notes=case.take_notes()) if case is not None else end
+
+
+def _known(task: Task) -> Known:
+    """What names are judged by in this task. Raises AssayError where its threat pack is not what it was."""
+    at = task.threats
+    return _known_at(at.path, at.pack.digest) if at is not None else NOTHING
+
+
+@lru_cache(maxsize=4)
+def _known_at(path: str, digest: str) -> Known:
+    from assay.config.threats_file import threats_at  # YAML is read only where a pack is in force
+
+    pack = threats_at(path, digest)
+    return Known(pack.content, str(pack.ref))
 
 
 def _asked(task: Task, check: LoadedCheck, emit: Emit, progress: Progress, handles: Handles) -> End:
@@ -151,6 +172,7 @@ def outcome_of(task: Task, check: LoadedCheck, items: list[Yielded], end: End) -
         reads=reads_of(task),
         notes=end.notes,
         tool=tool_text(check.spec),
+        threats=task.threats.pack if task.threats is not None else None,
     )
 
 
@@ -182,7 +204,7 @@ def _key(task: Task, name: str) -> tuple[str, bytes]:
     """What a handle depends on: a table on itself; a model also on what its check reads in its roles."""
     subject = task.subjects[name]
     seen = task.subjects if subject.kind is Kind.MODEL else {name: replace(subject, reads={})}
-    known = (seen, task.contract, task.weak_sandbox)
+    known = (seen, task.contract, task.weak_sandbox, task.threats, task.remote)
     return f"{task.root}\0{name}", msgspec.json.encode(known, order="deterministic")
 
 
@@ -193,7 +215,16 @@ def _open(task: Task, name: str, root: Path) -> Any:
 
         names, _ = allowed(subject, datetime.now(UTC).date())
         path = root / subject.uri
-        return Artifact(name=subject.name, path=path, uri=subject.uri, digest=subject.digest, allow=names)
+        source: Source | None = None
+        if task.remote is not None and task.remote.copy:
+            path = Path(task.remote.copy)
+        elif task.remote is not None:
+            from assay.adapters.remote.deferred import DeferredSource
+
+            source = DeferredSource(task.remote.address, task.remote.access, subject.uri)
+        return Artifact(
+            name=subject.name, path=path, uri=subject.uri, digest=subject.digest, allow=names, source=source
+        )
     if subject.kind is Kind.DATASET:
         from assay.adapters.tables import open_dataset
 

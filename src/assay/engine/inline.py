@@ -21,14 +21,18 @@ class InlineExecutor:
     def run(self, tasks: list[bytes], progress: Progress = silent) -> Iterator[tuple[int, Outcome, float]]:
         """(index, outcome, seconds), in order."""
         handles: Handles = {}
-        for index, data in enumerate(tasks):
-            task = msgspec.json.decode(data, type=Task)
-            check = load(task.check)
-            items: list[Yielded] = []
-            start = time.perf_counter()
-            end = ask(task, check, items.append, silent, handles)
-            yield index, outcome_of(task, check, items, end), time.perf_counter() - start
-            progress(index + 1, len(tasks), task.check)
+        try:
+            for index, data in enumerate(tasks):
+                task = msgspec.json.decode(data, type=Task)
+                check = load(task.check)
+                items: list[Yielded] = []
+                start = time.perf_counter()
+                end = ask(task, check, items.append, silent, handles)
+                yield index, outcome_of(task, check, items, end), time.perf_counter() - start
+                progress(index + 1, len(tasks), task.check)
+        finally:
+            for handle in handles.values():
+                handle.close()
 
     def close(self) -> None:
         """Nothing is held."""

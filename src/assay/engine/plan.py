@@ -13,11 +13,14 @@ from assay.core.finding import Json
 from assay.core.subject import Contract, Kind, Subject
 from assay.core.text import nearest, visible
 from assay.engine.registry import check_ids, load, resolve_parameters
-from assay.engine.task import Limits, Task, seed_for
+from assay.engine.task import Limits, Remote, Task, ThreatsAt, seed_for
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How to ask: which checks, with which parameters, from which seed, within which limits."""
+    """How to ask: which checks, with which parameters, from which seed, within which limits.
+
+    `remote` says, by subject, where those lie that are not here.
+    """
 
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
@@ -26,6 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = 1
     weak_sandbox: bool = False
     limits: Limits = Limits()
+    threats: ThreatsAt | None = None
+    remote: dict[str, Remote] = {}
 
 
 def select(settings: Settings) -> tuple[str, ...]:
@@ -93,6 +98,8 @@ def _task(
         seed=seed_for(settings.seed, check_id, subjects[name].digest),
         weak_sandbox=settings.weak_sandbox,
         limits=settings.limits,
+        remote=settings.remote.get(name),
+        threats=settings.threats if kind in (Kind.ARTIFACT, Kind.MODEL) else None,
     )
 
 

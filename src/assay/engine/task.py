@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from assay.adapters.remote.access import Access
 from assay.core.canonical import digest_of
 from assay.core.check import CheckSpec
 from assay.core.finding import Json
 from assay.core.subject import Contract, Subject
+from assay.core.threats import PackRef
 from assay.core.version import __version__
 
 
@@ -20,6 +22,21 @@ class Limits(msgspec.Struct, frozen=True):
 
     seconds: float = 600.0
     bytes: int = 6 * 1024**3
+
+
+class Remote(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an artifact lies that is not here, and what may be done to read it; `copy` is the path of a whole copy."""
+
+    address: str
+    access: Access
+    copy: str = ""
+
+
+class ThreatsAt(msgspec.Struct, frozen=True):
+    """Where the threat pack in force lies, and the digest that it had when its signature was checked."""
+
+    path: str
+    pack: PackRef
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +50,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Json] = {}
     seed: int = 0
     weak_sandbox: bool = False
+    threats: ThreatsAt | None = None
+    remote: Remote | None = None
     limits: Limits = Limits()
 
     @property
@@ -79,6 +98,7 @@ def cache_key(task: Task, spec: CheckSpec) -> str:
         "seed": task.seed,
         "weak": task.weak_sandbox,
         "tool": tool_text(spec),
+        "threats": msgspec.to_builtins(task.threats.pack) if task.threats is not None else None,
     }
     if until := [str(s.options["allow_until"])[:10] for s in task.subjects.values() if s.options.get("allow_until")]:
         today = datetime.now(UTC).date().isoformat()

@@ -42,11 +42,13 @@ def _framed(dossier: Dossier) -> str:
 
 
 def scan(*paths: str | Path, only: tuple[str, ...] = (), full: bool = False, seed: int = 0) -> Report:
-    """Examine files and folders without loading them. A file that cannot be read is an open outcome.
+    """Examine files, folders and addresses (https://, hf://, mlflow:) without loading them.
+
+    A file that cannot be read is an open outcome.
 
     `full` also hashes every file and compares every checksum. Raises UsageError when nothing is named.
     """
-    report = examine.scan([Path(p) for p in paths], Settings(only=only, seed=seed), full=full)
+    report = examine.scan(paths, Settings(only=only, seed=seed), full=full)
     return ShownReport(**asdict(report))
 
 

@@ -6,11 +6,14 @@ import os
 import platform
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from assay.adapters.remote.access import Access
+from assay.adapters.remote.opened import is_remote
 from assay.core.artifact import readable
 from assay.core.canonical import digest_file
 from assay.core.errors import InputError, UsageError, os_words
@@ -19,42 +22,78 @@ from assay.core.protocols import Cache, Clock, Executor, Progress, silent, syste
 from assay.core.release import Release
 from assay.core.report import Body, CheckInfo, Report, Run, SystemInfo, TagInfo
 from assay.core.subject import Contract, Kind, Subject
+from assay.core.threats import ThreatPack
 from assay.core.version import __version__
 from assay.engine.plan import Settings, plan
 from assay.engine.registry import load
 from assay.engine.run import Ran, run
-from assay.engine.task import Task
+from assay.engine.task import Remote, Task, ThreatsAt
 
 if TYPE_CHECKING:
     from assay.config.manifest import Project
 
 
 def scan(
-    paths: Iterable[Path],
+    paths: Iterable[str | Path],
     settings: Settings,
     *,
     root: str = "",
     full: bool = False,
+    access: Access = Access(),  # noqa: B008 - frozen
     clock: Clock = system_clock,
     progress: Progress = silent,
 ) -> Report:
-    """Examine files and folders (below `root`, if given): no manifest, no release.
+    """Examine files and folders (below `root`, if given), or what lies at an address: no manifest, no release.
 
-    Structurally, with digests left null; `full` hashes every file and compares every checksum. Raises UsageError when
-    nothing is named, InputError when `full` cannot hash; a file that cannot be read is otherwise an open outcome.
+    An address is text that begins with https://, hf:// or mlflow:; it is read by ranges, as `access` allows.
+    Structurally, with digests left null; `full` hashes every file and compares every checksum, for which it copies what
+    lies elsewhere. Raises UsageError when nothing is named, InputError when `full` cannot hash or an address does not
+    answer; a file that cannot be read is otherwise an open outcome.
     """
     start, began = clock(), time.perf_counter()
-    subjects = {name: Subject(name=name, kind=Kind.ARTIFACT, uri=name) for name in map(_name, paths)}
+    subjects: dict[str, Subject] = {}
+    remote: dict[str, Remote] = {}
+    for path in paths:
+        if isinstance(path, str) and is_remote(path):
+            from assay.flow.remote import remote_subject
+
+            subject, place = remote_subject(path, access)
+            subjects[subject.name], remote[subject.name] = subject, place
+        else:
+            name = _name(Path(path))
+            subjects[name] = Subject(name=name, kind=Kind.ARTIFACT, uri=name)
     if not subjects:
         raise UsageError("nothing to scan", fix="name a file or a folder")
-    if full:
-        from assay.attest.files import digest_path
-
-        subjects = {n: replace(s, digest=digest_path(Path(root) / s.uri)) for n, s in subjects.items()}
-    asked = [(Kind.ARTIFACT, name) for name in subjects]
-    tasks = plan(subjects, asked, root, Contract(), settings)
-    ran = run(tasks, None, lambda: pool_for(tasks, settings), progress)
+    with ExitStack() as stack:
+        if full:
+            subjects, remote = _whole(subjects, remote, root, stack, progress)
+        asked = [(Kind.ARTIFACT, name) for name in subjects]
+        tasks = plan(subjects, asked, root, Contract(), replace(settings, remote=remote))
+        ran = run(tasks, None, lambda: pool_for(tasks, settings), progress)
     return report_of(ran, tuple(subjects.values()), None, None, settings, start, began)
+
+
+def _whole(
+    subjects: dict[str, Subject], remote: dict[str, Remote], root: str, stack: ExitStack, progress: Progress
+) -> tuple[dict[str, Subject], dict[str, Remote]]:
+    """The subjects with digests; of what lies elsewhere a copy is kept while `stack` is open."""
+    from assay.attest.files import digest_path
+
+    copies: dict[str, Remote] = {}
+    for name, place in remote.items():
+        import tempfile
+
+        from assay.flow.remote import copied
+
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-copy-"))
+        copies[name] = copied(place, Path(folder), progress)
+    paths = {n: Path(copies[n].copy) if n in copies else Path(root) / s.uri for n, s in subjects.items()}
+    return {n: replace(s, digest=digest_path(paths[n])) for n, s in subjects.items()}, copies
+
+
+def in_force(pack: ThreatPack | None) -> ThreatsAt | None:
+    """A pack whose signature was checked, as tasks carry it."""
+    return ThreatsAt(os.path.abspath(pack.uri), pack.ref) if pack is not None else None
 
 
 def _name(path: Path) -> str:

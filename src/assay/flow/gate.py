@@ -20,6 +20,7 @@ from assay.core.dossier import Proof, Vouch
 from assay.core.errors import UsageError, VerificationError
 from assay.core.protocols import Log
 from assay.core.report import Report
+from assay.core.threats import Packs, ThreatPack
 from assay.core.version import __version__
 from assay.engine.task import seed_for
 from assay.flow.join import Bundle, Joined, facts_of, join, vouches_of
@@ -27,6 +28,7 @@ from assay.flow.memory import (
     REMEMBERED,
     Recalled,
     documents_of,
+    packs_of,
     recall,
     write_documents,
 )
@@ -65,6 +67,8 @@ def gate(
     roster_owner: PublicKey,
     now: datetime,
     *,
+    threats: ThreatPack | None = None,
+    publisher: PublicKey | None = None,
     log: Log | None = None,
     key: PrivateKey | None = None,
     names: Names = Names(),  # noqa: B008 - frozen
@@ -76,19 +80,21 @@ def gate(
     that whoever collects the papers can leave out neither a refusal nor the author; nor does it go back to an older
     policy or roster (a laxer rule, a key that was revoked since), takes two of one version, or lets a clock that was
     set back revive what has ended. With `log` and `key` the
-    decision is written down first and the verdict carries the checkpoint.
+    decision is written down first and the verdict carries the checkpoint. `threats`, signed by `publisher`, is the
+    threat pack in force: what it supersedes is stale, now and at every later gate on this ledger.
     """
     policy = trusted_policy(policy_path, policy_owner)
     roster = trusted_roster(roster_path, roster_owner)
-    documents = documents_of(policy, policy_owner, roster, roster_owner)
+    documents = documents_of(policy, policy_owner, roster, roster_owner, threats, publisher)
     _same_roster(policy, roster)
     if log is not None:  # before any paper: the run in which a revoked key is refused must be remembered too
         write_documents(log, documents, now)
+    packs = packs_of(log) if log is not None else threats.alone if threats is not None else Packs()
     people = People(roster, now)
     given = [open_paper(path, people) for path in papers]
     joined = join(given)
     earlier = recall(log, joined.release.digest, people) if log is not None else Recalled()
-    joined = join({**earlier.papers, **{p.digest: p for p in given}}.values(), erased=earlier.erased)
+    joined = join({**earlier.papers, **{p.digest: p for p in given}}.values(), earlier.erased, packs)
     for bundle in joined.bundles:
         _same_seed(bundle, policy)
     decision = decide(joined.facts, policy, now, signed_by=policy_owner.id)
@@ -184,7 +190,13 @@ def _proof(verdict: Verdict, joined: Joined, key: str, names: Names) -> Proof:
     )
 
 
-def preview(report: Report, policy: Policy, now: datetime, who: str) -> tuple[Decision, tuple[Vouch, ...]]:
+def preview(
+    report: Report,
+    policy: Policy,
+    now: datetime,
+    who: str,
+    packs: Packs = Packs(),  # noqa: B008
+) -> tuple[Decision, tuple[Vouch, ...]]:
     """What the gate would say of this run alone: nothing is signed, so an approval is always missing."""
     release = report.body.release
     if release is None:
@@ -194,6 +206,6 @@ def preview(report: Report, policy: Policy, now: datetime, who: str) -> tuple[De
     vouched = (
         OutcomeFact(outcome=o, signer=signer, at=report.run.started, bundle="this run") for o in report.body.outcomes
     )
-    facts = facts_of(release, tuple(vouched), (report,))
+    facts = facts_of(release, tuple(vouched), (report,), packs)
     decision = decide(facts, policy, now, preview_reason="unsigned: this run only, on this machine")
     return decision, vouches_of(facts.outcomes)

@@ -19,6 +19,7 @@ from assay.core.finding import Outcome, Status
 from assay.core.release import SHIPPED, Material, Release, Role, differences, paths_of
 from assay.core.report import Report
 from assay.core.subject import Kind
+from assay.core.threats import Packs
 from assay.engine.registry import check_ids, load, resolve_parameters
 from assay.flow.papers import Paper
 
@@ -72,7 +73,12 @@ def expected_for(release: Release, reports: Iterable[Report] = ()) -> dict[str, 
     return {check: tuple(names) for check, names in wanted.items()}
 
 
-def facts_of(release: Release, outcomes: tuple[OutcomeFact, ...], reports: Iterable[Report]) -> Facts:
+def facts_of(
+    release: Release,
+    outcomes: tuple[OutcomeFact, ...],
+    reports: Iterable[Report],
+    packs: Packs = Packs(),  # noqa: B008
+) -> Facts:
     """What the gate reads of outcomes on a release, with what this version of Assay knows of every check."""
     checks = {i: load(i) for i in check_ids()}
     return Facts(
@@ -85,6 +91,7 @@ def facts_of(release: Release, outcomes: tuple[OutcomeFact, ...], reports: Itera
         versions={i: check.spec.version for i, check in checks.items()},
         severities={i: check.spec.severity for i, check in checks.items()},
         defaults={i: resolve_parameters(check, {}) for i, check in checks.items()},
+        packs=packs,
     )
 
 
@@ -97,7 +104,7 @@ def _judging(release: Release) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def join(papers: Iterable[Paper], erased: tuple[str, ...] = ()) -> Joined:
+def join(papers: Iterable[Paper], erased: tuple[str, ...] = (), packs: Packs = Packs()) -> Joined:  # noqa: B008
     """Facts from verified papers. Raises VerificationError where there is no evidence at all, or one is malformed."""
     papers = tuple(papers)
     bundles = tuple(_bundle(p) for p in papers if p.kind == st.EVIDENCE)
@@ -113,7 +120,7 @@ def join(papers: Iterable[Paper], erased: tuple[str, ...] = ()) -> Joined:
     model = tuple(m for m in release.materials if m.role is Role.MODEL)
     authors = {p.signer.key: p.signer for p, claim in signed if any(_covers(claim, m) for m in model)}
     facts = replace(
-        facts_of(release, vouched, (b.report for b in bundles)),
+        facts_of(release, vouched, (b.report for b in bundles), packs),
         approvals=tuple(
             ApprovalFact(approval=_word(p, Approval), signer=p.signer) for p in papers if p.kind == st.APPROVAL
         ),

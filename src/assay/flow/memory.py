@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from assay.core.decision import Decision, Roster
 from assay.core.errors import AssayError, UsageError, VerificationError
 from assay.core.protocols import Log
 from assay.core.text import visible
+from assay.core.threats import PackRef, Packs, Superseded, ThreatPack
 from assay.flow.papers import Paper, People, paper_from
 from assay.ledger.entry import Entry, ErasedPayload
 from assay.ledger.log import Ledger
@@ -24,11 +26,14 @@ from assay.policy.people import SKEW
 
 REMEMBERED = {APPROVAL: "approval", SIGNATURE: "signature"}
 """The papers that a ledger keeps counting, with the kind of their entries."""
-DOCUMENTS = ("policy", "roster")
+DOCUMENTS = ("policy", "roster", "threats")
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """A policy or roster by which a ledger's Releases were decided, as its entry holds it; no one's name is in it."""
+    """A policy, roster or threat pack by which a ledger's Releases were decided, as its entry holds it.
+
+    No one's name is in it.
+    """
 
     name: str
     version: int
@@ -45,11 +50,16 @@ class Recalled(msgspec.Struct, frozen=True):
 
 
 def documents_of(
-    policy: Policy, policy_owner: PublicKey, roster: Roster, roster_owner: PublicKey
+    policy: Policy,
+    policy_owner: PublicKey,
+    roster: Roster,
+    roster_owner: PublicKey,
+    threats: ThreatPack | None = None,
+    publisher: PublicKey | None = None,
 ) -> dict[str, Document]:
-    """Policy and roster by kind. Of the roster only the digest is kept: it names people."""
+    """Policy, roster and threat pack by kind. Of the roster only the digest is kept: it names people."""
     file = policy.file
-    return {
+    found = {
         "policy": Document(
             name=file.policy, version=file.version, digest=policy.digest, signed_by=policy_owner.id, text=policy.text
         ),
@@ -57,6 +67,29 @@ def documents_of(
             name=roster.roster, version=roster.version, digest=digest_of(roster), signed_by=roster_owner.id
         ),
     }
+    if threats is not None and publisher is not None:
+        found["threats"] = Document(
+            name=threats.content.threats, version=threats.content.version, digest=threats.digest,
+            signed_by=publisher.id, text=msgspec.json.encode(threats.content.supersedes).decode(),
+        )  # fmt: skip
+    return found
+
+
+def packs_of(log: Log) -> Packs:
+    """Every threat pack that a ledger was given, and what the newest supersedes. Raises VerificationError.
+
+    A pack's `supersedes:` holds for every gate on the ledger from then on, be it given again or not.
+    """
+    known = [document for _, document in _documents(log, "threats")]
+    if not known:
+        return Packs()
+    last = known[-1]
+    newest = max((d for d in known if d.name == last.name), key=lambda document: document.version)
+    return Packs(
+        current=PackRef(name=newest.name, version=newest.version, digest=newest.digest),
+        digests=frozenset(document.digest for document in known),
+        supersedes=msgspec.json.decode(newest.text, type=tuple[Superseded, ...]),
+    )
 
 
 def refuse_going_back(log: Log, documents: dict[str, Document], now: datetime) -> dict[str, Document]:
@@ -84,15 +117,7 @@ def write_documents(log: Log, documents: dict[str, Document], now: datetime) -> 
 
 def _is_new(log: Log, kind: str, document: Document) -> bool:
     new = True
-    for entry in log.read(kind=kind):
-        where = f"ledger entry {entry.index}"
-        try:
-            known = msgspec.json.decode(log.payload(entry), type=Document)
-        except ErasedPayload:
-            what, fix = f"the {kind} by which this ledger decided was erased", "restore the ledger from a backup"
-            raise VerificationError(what, where=where, fix=fix) from None
-        except msgspec.DecodeError:
-            raise VerificationError(f"holds no {kind}", where=where, fix="find out who wrote it") from None
+    for where, known in _documents(log, kind):
         if known.digest == document.digest:
             new = False
         elif known.name == document.name and known.version >= document.version:
@@ -102,6 +127,19 @@ def _is_new(log: Log, kind: str, document: Document) -> bool:
             what = f"{mine} is {other} version {known.version} of this ledger"
             raise VerificationError(what, where=f"{where}, {short(known.digest)}", fix=fix)
     return new
+
+
+def _documents(log: Log, kind: str) -> Iterator[tuple[str, Document]]:
+    """The documents of a kind with where they stand, in order. Raises VerificationError for one that does not read."""
+    for entry in log.read(kind=kind):
+        where = f"ledger entry {entry.index}"
+        try:
+            yield where, msgspec.json.decode(log.payload(entry), type=Document)
+        except ErasedPayload:
+            what, fix = f"the {kind} by which this ledger decided was erased", "restore the ledger from a backup"
+            raise VerificationError(what, where=where, fix=fix) from None
+        except msgspec.DecodeError:
+            raise VerificationError(f"holds no {kind}", where=where, fix="find out who wrote it") from None
 
 
 def recall(log: Log, release: str, people: People) -> Recalled:
@@ -128,7 +166,7 @@ def recall(log: Log, release: str, people: People) -> Recalled:
 
 
 def erase(book: Ledger, index: int, reason: str, actor: str) -> Entry:
-    """Erase a payload on request. Raises UsageError for a policy or roster: those hold back older ones."""
+    """Erase a payload on request. Raises UsageError for a document: those hold back older ones."""
     kind = book.entry(index).kind
     if kind in DOCUMENTS:
         raise UsageError(f"is a {kind}, which names nobody and is not erased", where=f"ledger entry {index}")

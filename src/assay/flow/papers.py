@@ -1,4 +1,4 @@
-"""Signed papers: evidence, approvals, waivers, signatures, policy and roster; written by people, read by the gate."""
+"""Signed papers: evidence, approvals, waivers, signatures, policy, roster, threat pack; read by the gate."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from assay.attest.keys import PrivateKey, PublicKey
 from assay.attest.signature import read_signature, signature_path
 from assay.config.policy_file import Policy, policy_from, roster_from
 from assay.config.strict_yaml import parse, read_text
+from assay.config.threats_file import threats_from
 from assay.core.canonical import digest_bytes
 from assay.core.decision import Approval, Person, Roster, Signer, Waiver
 from assay.core.errors import InputError, UsageError, VerificationError, os_words
 from assay.core.report import Report
+from assay.core.threats import ThreatPack
 
+_WORDS = {st.POLICY: "policy", st.ROSTER: "roster", st.THREATS: "threat pack"}
 MAX_BYTES = 128 * 1024**2
 RELEASE_SUBJECT = "urn:assay:release"
 
 
 class DocumentMark(msgspec.Struct, frozen=True, kw_only=True):
-    """What the owner of a policy or roster signs, beside the digest of its bytes."""
+    """What the owner of a policy, roster or threat pack signs, beside the digest of its bytes."""
 
     name: str
     version: int
@@ -42,15 +45,15 @@ class Paper(msgspec.Struct, frozen=True, kw_only=True):
     statement: st.Statement
 
 
-def read_paper(path: Path) -> bytes:
+def read_paper(path: Path, most: int = MAX_BYTES) -> bytes:
     """The bytes of a signed file, bounded. Raises InputError."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe must not hold us up
-            data = file.read(MAX_BYTES + 1) or b""
+            data = file.read(most + 1) or b""
     except OSError as error:
         raise InputError(f"cannot be read: {os_words(error)}", where=str(path), fix="check the path") from None
-    if len(data) > MAX_BYTES:
-        raise InputError(f"is larger than {MAX_BYTES // 1024**2} MB", where=str(path))
+    if len(data) > most:
+        raise InputError(f"is larger than {most // 1000**2} MB", where=str(path))
     return data
 
 
@@ -76,7 +79,7 @@ def sign_word(word: Approval | Waiver, key: PrivateKey) -> bytes:
 
 
 def sign_document(path: Path, key: PrivateKey, now: datetime) -> tuple[str, bytes]:
-    """(what it is, envelope) for a policy or roster file, told apart by their content. Raises UsageError for others.
+    """(what it is, envelope) for a policy, roster or threat pack, told apart by content. Raises UsageError for others.
 
     A version is signed once: other content under it, or an older version, is refused while its signature lies there.
     """
@@ -90,12 +93,11 @@ def sign_document(path: Path, key: PrivateKey, now: datetime) -> tuple[str, byte
             what = f"version {mark.version} was signed before, and this is version {version} with other content"
             raise UsageError(what, where=str(path), fix="raise `version:`, so that nobody mistakes one for the other")
     mark = DocumentMark(name=name, version=version, signed_at=now)
-    word = "policy" if kind == st.POLICY else "roster"
-    return word, st.sign(kind, [st.Subject(path.name, {"sha256": hex_})], mark, [key])
+    return _WORDS[kind], st.sign(kind, [st.Subject(path.name, {"sha256": hex_})], mark, [key])
 
 
 def _signed_before(path: Path, kind: str) -> tuple[DocumentMark, str] | None:
-    """What the signature beside a policy or roster says that it signed: (mark, sha256 in hex); None where none lies."""
+    """What the signature beside a document says that it signed: (mark, sha256 in hex); None where none lies."""
     try:
         statement = st.claimed(read_signature(path), where=str(path))
         if statement.predicate_type == kind and statement.subject:
@@ -110,19 +112,22 @@ def _document(data: bytes, path: Path) -> tuple[str, int, str]:
     if isinstance(value, dict) and "people" in value:
         roster = roster_from(data, str(path))
         return roster.roster, roster.version, st.ROSTER
+    if isinstance(value, dict) and "threats" in value:
+        pack = threats_from(data, str(path)).ref
+        return pack.name, pack.version, st.THREATS
     policy = policy_from(data, str(path)).file
     return policy.policy, policy.version, st.POLICY
 
 
 def is_document(path: Path) -> bool:
-    """Whether a file means to be a policy or a roster, be it right or wrong (so that `assay sign` signs it as one)."""
+    """Whether a file means to be a policy, roster or threat pack, right or wrong: `assay sign` signs it as one."""
     if path.suffix not in (".yaml", ".yml"):
         return False
     try:
         keys = set(parse(read_text(path), str(path)).value)
     except (UsageError, InputError, TypeError):
         return False
-    return {"policy", "require"} <= keys or {"roster", "people"} <= keys
+    return any(own <= keys for own in ({"policy", "require"}, {"roster", "people"}, {"threats", "version"}))
 
 
 def trusted_policy(path: Path, owner: PublicKey) -> Policy:
@@ -136,13 +141,28 @@ def trusted_roster(path: Path, owner: PublicKey) -> Roster:
     return roster_from(_owned(path, owner, st.ROSTER), str(path))
 
 
+def trusted_threats(path: Path, owner: PublicKey) -> ThreatPack:
+    """A threat pack that its publisher signed, byte for byte. Raises VerificationError otherwise."""
+    return threats_from(_owned(path, owner, st.THREATS), str(path))
+
+
+def threats_in(data: bytes, envelope: bytes, owner: PublicKey, where: str) -> ThreatPack:
+    """As trusted_threats, of bytes that lie nowhere yet."""
+    _require_signed(data, envelope, owner, st.THREATS, where)
+    return threats_from(data, where)
+
+
 def _owned(path: Path, owner: PublicKey, kind: str) -> bytes:
     data = read_text(path)
-    signed = st.verify(read_signature(path), [owner], kind, where=str(signature_path(path)))
+    _require_signed(data, read_signature(path), owner, kind, str(path))
+    return data
+
+
+def _require_signed(data: bytes, envelope: bytes, owner: PublicKey, kind: str, where: str) -> None:
+    signed = st.verify(envelope, [owner], kind, where=str(signature_path(Path(where))))
     promised = {s.digest.get("sha256", "") for s in signed.statement.subject}
     if digest_bytes(data).removeprefix("sha256:") not in promised or len(promised) != 1:
-        raise VerificationError("was changed after its owner signed it", where=str(path), fix="have it signed again")
-    return data
+        raise VerificationError("was changed after its owner signed it", where=where, fix="have it signed again")
 
 
 class People:

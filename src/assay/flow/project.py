@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from assay.attest.keys import PrivateKey
+from assay.attest.keys import PrivateKey, PublicKey
 from assay.config.manifest import Project, load_project
 from assay.config.policy_file import Policy, load_policy
 from assay.core.decision import Decision
@@ -18,11 +18,12 @@ from assay.core.errors import InputError, UsageError
 from assay.core.protocols import Clock, Log, Progress, silent, system_clock
 from assay.core.release import Release
 from assay.core.report import Report
+from assay.core.threats import Packs, ThreatPack
 from assay.engine.plan import Settings
 from assay.flow.coverage import coverage_of
-from assay.flow.examine import examine_project
+from assay.flow.examine import examine_project, in_force
 from assay.flow.gate import preview
-from assay.flow.papers import sign_report
+from assay.flow.papers import sign_report, trusted_threats
 from assay.flow.release import Digested, asked_of, build_release, digest_subjects
 from assay.flow.workspace import DigestMemory, Workspace
 
@@ -72,11 +73,12 @@ def _run(
     memory = DigestMemory(workspace.cache / "digests.json", trust=remember)
     digested = digest_subjects(project, memory, progress)
     release = build_release(project, digested, memory)
-    settings = replace(settings, parameters=project.manifest.checks)
+    pack = _threats(project)
+    settings = replace(settings, parameters=project.manifest.checks, threats=in_force(pack))
     report = _examine(project, digested, release, settings, workspace, remember, clock, progress)
     if signer is not None:
         _unchanged(project, digested)
-    decision, vouches = _decide(report, written, clock)
+    decision, vouches = _decide(report, written, clock, pack)
     evidence = sign_report(report, signer) if signer is not None else b""
     _log(book, report, signer)
     dossier = Dossier(report=report, decision=decision, vouches=vouches, coverage=coverage_of(report, decision))
@@ -123,20 +125,30 @@ def _examine(
     )
 
 
-def _decide(report: Report, policy: Policy | None, clock: Clock) -> tuple[Decision | None, tuple[Vouch, ...]]:
+def _threats(project: Project) -> ThreatPack | None:
+    """The threat pack that the manifest names, its signature checked."""
+    entry = project.manifest.threats
+    if entry is None:
+        return None
+    return trusted_threats(project.path(entry.pack), PublicKey.from_text(entry.key))
+
+
+def _decide(
+    report: Report, policy: Policy | None, clock: Clock, pack: ThreatPack | None
+) -> tuple[Decision | None, tuple[Vouch, ...]]:
     if policy is None:
         return None, ()
-    return preview(report, policy, clock(), who="this run")
+    return preview(report, policy, clock(), "this run", pack.alone if pack is not None else Packs())
 
 
 def _log(book: Log, report: Report, signer: PrivateKey | None) -> None:
     release = report.body.release
-    actor = signer.public.id if signer is not None else f"user:{_user()}"
+    actor = signer.public.id if signer is not None else f"user:{user()}"
     book.append("run", release.digest if release else report.body.digest, report.body.encode(), actor)
     book.checkpoint()
 
 
-def _user() -> str:
+def user() -> str:
     """Who runs this: the login name, or the number where the system knows no name for it (containers)."""
     try:
         return getpass.getuser()
@@ -152,7 +164,7 @@ def examine_only(
     memory = DigestMemory(Path(), trust=False)
     digested = digest_subjects(project, memory, progress)
     release = build_release(project, digested, memory)
-    settings = replace(settings, parameters=project.manifest.checks)
+    settings = replace(settings, parameters=project.manifest.checks, threats=in_force(_threats(project)))
     return examine_project(
         project,
         digested.subjects,

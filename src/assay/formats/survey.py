@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from assay.core.artifact import Artifact, File
-from assay.core.errors import AssayError, InputError
+from assay.core.errors import AssayError, os_words
 from assay.formats.artifact import ArtifactFacts, examine
 from assay.formats.reading import Gap, Limits
 
@@ -70,20 +70,21 @@ def _read(artifact: Artifact) -> Iterator[Seen]:
         if time.monotonic() > end:
             yield Seen(file, None, (Gap(f"was not reached: the whole took longer than {SECONDS:g} s"),))
             return
-        yield _one(file, bool(artifact.digest))
+        yield _one(artifact, file)
 
 
-def _one(file: File, check_all: bool) -> Seen:
+def _one(artifact: Artifact, file: File) -> Seen:
     if file.left_out:
         return Seen(file, None, ())
     if file.problem:
         return Seen(file, None, (Gap(file.problem),))
-    deadline = time.monotonic() + SECONDS_A_FILE
-    limits = Limits(clock=time.monotonic, deadline=deadline, check_all=check_all)
+    deadline = time.monotonic() + (SECONDS_A_FILE if artifact.source is None else SECONDS)
+    limits = Limits(clock=time.monotonic, deadline=deadline, check_all=bool(artifact.digest))
     try:
-        facts = examine(file.path, name=file.uri, limits=limits)
-    except InputError as error:
-        return Seen(file, None, (Gap(f"cannot be read: {error.what}"),))
+        with artifact.open(file) as stream:
+            facts = examine(stream, name=file.uri, limits=limits)
+    except OSError as error:
+        return Seen(file, None, (Gap(f"cannot be read: {os_words(error)}"),))
     except Exception as error:  # one file must not hide the others, nor be passed over
         return Seen(file, None, (Gap(f"broke its reader ({type(error).__name__}); please report it"),))
     return Seen(file, facts, facts.gaps)

@@ -45,6 +45,7 @@ def decide(facts: Facts, policy: Policy, now: datetime, *, signed_by: str = "", 
             check: tuple(dict.fromkeys(gap.why for gap in index.unadmitted[check]))
             for check in sorted(index.unadmitted)
         },
+        threats=facts.packs.current,
         preview=bool(preview_reason),
         preview_reason=preview_reason,
     )

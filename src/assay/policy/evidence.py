@@ -97,6 +97,8 @@ class EvidenceIndex:
             outcome = fact.outcome
             why, fix = self._not_admitted(fact, outcome.check), AGAIN
             if not why:
+                why, fix = self._other_pack(fact)
+            if not why:
                 why, fix = self._loosened(fact), "set it so under `checks:` in assay.yaml, then assay run"
             if why:
                 self.unadmitted[outcome.check].append(Gap(outcome.check, why, fix))
@@ -122,6 +124,24 @@ class EvidenceIndex:
             if fnmatchcase(name, rule.check) and not set(rule.roles) & set(fact.signer.roles):
                 return f"{name} was vouched for by {fact.signer.person}, not by {' or '.join(rule.roles)}"
         return ""
+
+    def _other_pack(self, fact: OutcomeFact) -> tuple[str, str]:
+        """Why the threat pack of this outcome is none to rely on (unknown here, or superseded), and what mends it.
+
+        Whoever is judged could else bring a pack that calls their own names safe.
+        """
+        outcome, packs = fact.outcome, self._facts.packs
+        had, now = outcome.threats, packs.current
+        if had is not None and had.digest not in packs.digests:
+            what = f"{outcome.check} was judged by threat pack {had}, which this gate does not hold"
+            return what, "give it with --threats, or run again by the pack that the gate holds"
+        version = had.version if had is not None and now is not None and had.name == now.name else 0
+        for row in packs.supersedes:
+            if now is not None and version < row.since and fnmatchcase(outcome.check, row.check):
+                with_ = f"by threat pack {had}" if had is not None else "without a threat pack"
+                what = f"{outcome.check} was judged {with_}, stale since {now.name} {row.since}: {row.why}"
+                return what, f"put {now} under `threats:` in assay.yaml, then {AGAIN}"
+        return "", ""
 
     def _loosened(self, fact: OutcomeFact) -> str:
         """Why the parameters of this outcome are not those that the policy, or else the check itself, asks for."""

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from assay.core.finding import Severity
 from assay.formats.archives import member
-from assay.formats.archives.member import Budget, NoteBook, Window, guarded, spooled
+from assay.formats.archives.member import Budget, NoteBook, guarded, spooled
 from assay.formats.archives.names import check_name, leaves
 from assay.formats.reading import Limits, Note
+from assay.formats.stream import Window
 
 
 class _Broken(io.BytesIO):

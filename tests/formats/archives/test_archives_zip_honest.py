@@ -19,9 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.core.finding import Severity
-from assay.formats.archives.member import Checked, Window
+from assay.formats.archives.member import Checked
 from assay.formats.archives.zip_reader import ZipArchive
 from assay.formats.reading import Limits, Topic
+from assay.formats.stream import Window
 
 METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
 

@@ -12,7 +12,7 @@ import msgspec
 from assay.attest.bom.licences import Licence, package_licences
 from assay.core.errors import InputError
 from assay.core.text import visible
-from assay.formats.dependencies.requirement import normal
+from assay.formats.known import normal
 
 MOST_PACKAGES = 20_000
 THIS = "this"

@@ -13,6 +13,19 @@ from assay.core.text import visible
 MOST_BYTES = 512 << 20
 
 
+def read_bounded(path: Path, most: int, *, fix: str) -> bytes:
+    """The bytes of a file of at most `most`; `fix` is said of a larger one. Raises InputError."""
+    where = visible(str(path))
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(most + 1)
+    except OSError as error:
+        raise InputError(f"cannot be read: {os_words(error)}", where=where, fix="check the path") from None
+    if len(data) > most:
+        raise InputError(f"is larger than {most >> 20} MB", where=where, fix=fix)
+    return data
+
+
 def is_bom(path: Path) -> bool:
     """Whether a file looks like CycloneDX JSON: an object that says so somewhere."""
     try:
@@ -28,13 +41,7 @@ def is_bom(path: Path) -> bool:
 def read_bom(path: Path) -> dict[str, Any]:
     """A BOM as plain values, its lists and tables where they belong. Raises InputError."""
     where = visible(str(path))
-    try:
-        with open(path, "rb") as stream:
-            data = stream.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot be read: {os_words(error)}", where=where, fix="check the path") from None
-    if len(data) > MOST_BYTES:
-        raise InputError(f"is larger than {MOST_BYTES >> 20} MB", where=where, fix="compare its folders instead")
+    data = read_bounded(path, MOST_BYTES, fix="compare its folders instead")
     try:
         bom = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"), type=dict[str, Any])
     except (ValueError, RecursionError):

@@ -12,11 +12,12 @@ from urllib.parse import unquote
 
 import msgspec
 
+from assay.attest.bom.read import read_bounded
 from assay.attest.bom.words import clean, package_url
-from assay.core.errors import InputError, os_words
+from assay.core.errors import InputError
 from assay.core.text import visible
 from assay.formats.dependencies.advisories import Advisory
-from assay.formats.dependencies.requirement import normal
+from assay.formats.known import normal
 
 MOST_BYTES = 16 << 20
 _STATES = {
@@ -74,13 +75,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 def read_vex(path: Path) -> tuple[Statement, ...]:
     """The statements of a VEX file. Raises InputError for a file that is unreadable, no VEX, or breaks its rules."""
     where = visible(str(path))
-    try:
-        with open(path, "rb") as stream:
-            data = stream.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot be read: {os_words(error)}", where=where, fix="check the path") from None
-    if len(data) > MOST_BYTES:
-        raise InputError(f"is larger than {MOST_BYTES >> 20} MB", where=where, fix="split it")
+    data = read_bounded(path, MOST_BYTES, fix="split it")
     try:
         value = msgspec.json.decode(data, type=dict[str, Any])
     except (ValueError, RecursionError):

@@ -62,7 +62,6 @@ def unsafe_format(artifact: Artifact) -> Iterator[Finding | Exhibit]:
     gaps: list[str] = []
     unknown: dict[str, str] = {}
     companions: set[str] = set()
-    alone = artifact.path.is_file()
     count = told = 0
     files: list[_Row] = []
     more: dict[Severity, int] = {}
@@ -73,7 +72,7 @@ def unsafe_format(artifact: Artifact) -> Iterator[Finding | Exhibit]:
             yield _left_out(seen.file)
         if seen.facts is None:
             continue
-        for finding in _judged(seen.file, seen.facts, gaps, alone):
+        for finding in _judged(artifact, seen.file, seen.facts, gaps):
             told += 1
             severity = finding.severity or Severity.MEDIUM
             if told <= MOST_FINDINGS:
@@ -134,7 +133,7 @@ def _accounted(files: list[_Row]) -> Table:
     )
 
 
-def _judged(file: File, facts: ArtifactFacts, gaps: list[str], alone: bool) -> Iterator[Finding]:
+def _judged(artifact: Artifact, file: File, facts: ArtifactFacts, gaps: list[str]) -> Iterator[Finding]:
     """One file: what opening it can run, and whether it is what its name says."""
     name, lie = facts.format.name, broken_promise(file.path.name, facts.format.name)
     yield from (finding_of(file, note) for note in facts.notes if note.topic is Topic.SOURCE_CODE)
@@ -142,10 +141,10 @@ def _judged(file: File, facts: ArtifactFacts, gaps: list[str], alone: bool) -> I
         yield _opens_code(file, facts, lie)
     elif lie:
         gaps.append(words(file, f"is {_called(name)}, though its name ends in {lie}"))
-    elif name == "empty" and alone:
+    elif name == "empty" and artifact.single:
         gaps.append(words(file, "is empty"))
     elif name == "text":
-        _tree_model(file, facts.size, gaps)
+        _tree_model(artifact, file, facts.size, gaps)
 
 
 def _companions(file: File, facts: ArtifactFacts) -> Iterator[str]:
@@ -160,12 +159,12 @@ def _called(name: str) -> str:
     return {"empty": "empty", "other": "of no known format"}.get(name, name)
 
 
-def _tree_model(file: File, size: int, gaps: list[str]) -> None:
+def _tree_model(artifact: Artifact, file: File, size: int, gaps: list[str]) -> None:
     """A LightGBM model in text must hold together: its own parser trusts what the file says."""
     from assay.formats.models.boosters import looks_like_lightgbm
 
     try:
-        with open(file.path, "rb") as stream:
+        with artifact.open(file) as stream:
             if not looks_like_lightgbm(stream.read(64)):
                 return
             stream.seek(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated
@@ -18,12 +18,14 @@ from assay.core.finding import Confidence, Finding, Json, Location, Severity
 from assay.core.protocols import system_clock
 from assay.core.subject import Kind, Stage
 from assay.core.text import visible
+from assay.formats.known import current
 
 if TYPE_CHECKING:
     from assay.formats.dependencies.advisories import Advisory
     from assay.formats.dependencies.gathered import Listed
     from assay.formats.dependencies.osv import Database
 
+_NOT_NAMED = "no vulnerability database was named; --database FILE asks"
 Days = Annotated[float, msgspec.Meta(gt=0, le=36_500)]
 
 
@@ -51,48 +53,70 @@ def vulnerabilities(artifact: Artifact, *, database: str = "", max_age_days: Day
     records on PyPI, or whose newest record is older than `max_age_days` (the file's own date says nothing), and for
     each package whose version nothing fixes, or whose list was not read. Without `database` the question is not asked:
     no database is carried along that would be stale tomorrow, and none is fetched, so that a plain scan says "not
-    applicable" and a policy that requires this check still does not pass.
+    applicable" and a policy that requires this check still does not pass; advisories of the threat pack in force are
+    looked up in any case.
 
     Fix: take a version in which it is mended, or waive the finding with the reason why it cannot be reached here.
 
     References: OSV schema; PEP 440; PEP 503; CVSS v3.1; MITRE ATLAS AML.T0010.001; OWASP LLM03:2025.
     """
-    if not database:
-        raise NotApplicable("no vulnerability database was named; --database FILE asks")
-    from assay.formats.dependencies.advisories import judge  # a scan that does not ask need not load these
-    from assay.formats.dependencies.gathered import gather
-    from assay.formats.dependencies.osv import open_database, stale
+    pack = current()
+    if not database and not pack.advisories:
+        raise NotApplicable(_NOT_NAMED)
+    from assay.formats.dependencies.gathered import gather  # a scan that does not ask need not load these
+    from assay.formats.dependencies.osv import open_database, pack_database, stale
 
     place = _root(artifact) / database
-    if not place.exists():
+    if database and not place.exists():
         raise CouldNotLook(f"the vulnerability database {visible(database, 100)} is not there")
     listed = gather(artifact)
     if not listed.asked:
         raise NotApplicable("no list of packages in it")
     now = system_clock()
-    known = open_database(place, {item.package.name for item in listed.packages}, now)
-    yield _table(known, sum(bool(item.package.version) for item in listed.packages))
-    old = stale(known, now, timedelta(days=max_age_days))
-    gaps = [*([old] if old else []), *listed.gaps]
-    if known.unread:
-        gaps.append(f"{len(known.unread)} records of {known.name} cannot be read ({known.unread[0]})")
+    names = {item.package.name for item in listed.packages}
+    sources: list[Database] = []
+    gaps = list(listed.gaps)
+    if database:
+        sources.append(known := open_database(place, names, now))
+        yield _table(known, sum(bool(item.package.version) for item in listed.packages))
+        gaps[:0] = filter(None, [stale(known, now, timedelta(days=max_age_days))])
+    if pack.advisories:
+        sources.append(pack_database(pack.advisories, f"threat pack {pack.name}", names, now))
     count = 0
-    for item in listed.packages:
-        judged = judge(item.package, known)
-        gaps += [f"{item.uri}: {gap}" for gap in judged.gaps]
-        for advisory in judged.advisories:
-            count += 1
-            if count <= MOST_FINDINGS:
-                yield _finding(item, advisory, known)
+    for finding in _looked_up(listed.packages, sources, gaps):
+        count += 1
+        if count <= MOST_FINDINGS:
+            yield finding
     if count > MOST_FINDINGS:
         gaps.append(f"{count - MOST_FINDINGS} further findings are not listed")
+    if not database:
+        raise NotApplicable(f"{_NOT_NAMED}; only the advisories of {sources[0].name} were looked up")
     settle(gaps, True, "")
+
+
+def _looked_up(packages: Iterable[Listed], sources: list[Database], gaps: list[str]) -> Iterator[Finding]:
+    """What each package is known for; of two sources, the first to name an advisory tells it."""
+    from assay.formats.dependencies.advisories import judge
+
+    for known in sources:
+        if known.unread:
+            gaps.append(f"{len(known.unread)} records of {known.name} cannot be read ({known.unread[0]})")
+    for item in packages:
+        told: set[str] = set()
+        for known in sources:
+            judged = judge(item.package, known)
+            gaps += [gap for gap in (f"{item.uri}: {gap}" for gap in judged.gaps) if gap not in gaps]
+            for advisory in judged.advisories:
+                ids = {advisory.id, *advisory.aliases}
+                if not ids & told:
+                    yield _finding(item, advisory, known)
+                told |= ids
 
 
 def _root(artifact: Artifact) -> Path:
     """The folder that the artifact's uri is relative to: the project, or where the scan was started."""
     uri = PurePath(artifact.uri)
-    if uri.is_absolute():
+    if uri.is_absolute() or artifact.source is not None:
         return Path()
     return artifact.path if not uri.parts else artifact.path.parents[len(uri.parts) - 1]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import IO, Any
 
 from assay.formats.archives.member import Budget
 from assay.formats.reading import Limits
+from assay.formats.stream import Stream
 
 CHUNK = 1 << 16
 HISTORY = 1 << 20
@@ -36,7 +36,7 @@ class _BrokenStreamError(OSError):
     """What the codec says of the compressed bytes."""
 
 
-class Inflated(io.RawIOBase):
+class Inflated(Stream):
     """The decompressed bytes of `file` from its start. Seeking back beyond HISTORY starts over, boundedly.
 
     `kind` is one of READABLE, or "deflate" (raw, as in zip). `limits` may be a plain number of bytes. `head` is fed
@@ -84,12 +84,6 @@ class Inflated(io.RawIOBase):
         self._ended = False
         self.streams = 1
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
     def tell(self) -> int:
         return self._at
 
@@ -128,11 +122,6 @@ class Inflated(io.RawIOBase):
             left -= len(data)
             self._at += len(data)
         return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
     @property
     def _produced(self) -> int:

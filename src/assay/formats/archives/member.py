@@ -12,6 +12,7 @@ import msgspec
 
 from assay.core.finding import Json, Severity
 from assay.formats.reading import Limits, Note, Topic
+from assay.formats.stream import Stream
 
 CHUNK = 1 << 20
 SPOOL_IN_MEMORY = 16 << 20
@@ -147,50 +148,7 @@ def guarded(file: object) -> IO[bytes]:
     return cast(IO[bytes], Guarded(file))
 
 
-def read_at(file: IO[bytes], at: int, size: int) -> bytes:
-    """Up to `size` bytes from offset `at`; b"" where there are none."""
-    if at < 0 or at >= 1 << 62 or size <= 0:
-        return b""
-    file.seek(at)
-    return file.read(size)
-
-
-class Window(io.RawIOBase):
-    """Bytes [start, start + size) of a file as a file of its own: nothing is copied or read ahead."""
-
-    def __init__(self, file: IO[bytes], start: int, size: int) -> None:
-        super().__init__()
-        self._file, self._start, self._size = file, start, max(0, size)
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        base = (0, self._at, self._size)[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def read(self, size: int | None = -1) -> bytes:
-        left = max(0, self._size - self._at)
-        want = left if size is None or size < 0 else min(size, left)
-        data = read_at(self._file, self._start + self._at, want)
-        self._at += len(data)
-        return data
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-
-class Checked(io.RawIOBase):
+class Checked(Stream):
     """A member's bytes; once they were read through, `judge(crc, length, all_read)` hears what they were.
 
     `size` in bytes is what is expected. Reading ahead of what was summed gives up the sum, not the bytes.
@@ -201,12 +159,6 @@ class Checked(io.RawIOBase):
         self._inner, self._size, self._judge = inner, size, judge
         self._crc = self._summed = 0
         self._ended = self._judged = False
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
 
     def tell(self) -> int:
         return self._inner.tell()
@@ -224,11 +176,6 @@ class Checked(io.RawIOBase):
         if not data and size != 0 and before == self._summed:
             self._ended = True
         return data
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
     def read_through(self) -> None:
         """Read what was not read yet, for its sum. OSError where it breaks."""

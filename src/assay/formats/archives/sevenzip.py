@@ -14,11 +14,11 @@ from assay.formats.archives.member import (
     SPOOL_IN_MEMORY,
     Member,
     NoteBook,
-    Window,
     spooled,
 )
 from assay.formats.archives.names import check_name, leaves
 from assay.formats.reading import Limits, Note
+from assay.formats.stream import Window
 
 MISSING = "needs 7z support; pip install 'assay[archives]'"
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import bisect
-import io
 import tarfile
 from collections.abc import Generator, Iterator
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from assay.core.finding import Severity
-from assay.formats.archives.member import CHUNK, Budget, Member, NoteBook, Window, guarded, read_at, spooled
+from assay.formats.archives.member import CHUNK, Budget, Member, NoteBook, guarded, spooled
 from assay.formats.archives.names import check_name, leaves
 from assay.formats.archives.tar_header import BLOCK, looks_like_tar, octal
 from assay.formats.reading import Limits, Note
+from assay.formats.stream import Stream, Window, read_at
 
 MAX_HEADER = 4 << 20
 MAX_ARCHIVES = 64
@@ -199,7 +199,7 @@ class _BoundedReads:
         return self._window.tell()
 
 
-class _Sparse(io.RawIOBase):
+class _Sparse(Stream):
     """A sparse member: stored pieces, and holes of zeros, which are charged to the budget."""
 
     def __init__(
@@ -218,12 +218,6 @@ class _Sparse(io.RawIOBase):
                 start += length
         if self._starts != sorted(self._starts):
             raise OSError("its sparse map is out of order")
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
 
     def tell(self) -> int:
         return self._at
@@ -257,8 +251,3 @@ class _Sparse(io.RawIOBase):
         length = min(want, max(1, until - self._at))
         self._budget.spend(0, length)
         return bytes(length)
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)

@@ -9,9 +9,10 @@ import msgspec
 
 from assay.core.finding import Severity
 from assay.formats.archives import zip_records as records
-from assay.formats.archives.member import NoteBook, read_at
+from assay.formats.archives.member import NoteBook
 from assay.formats.archives.zip_records import End, Header
 from assay.formats.reading import Limits
+from assay.formats.stream import read_at
 
 MAX_DIRECTORY = 16 << 20
 

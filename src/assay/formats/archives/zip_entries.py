@@ -10,9 +10,10 @@ import msgspec
 
 from assay.core.finding import Severity
 from assay.formats.archives import zip_records as records
-from assay.formats.archives.member import NoteBook, read_at
+from assay.formats.archives.member import NoteBook
 from assay.formats.archives.names import check_name
 from assay.formats.archives.zip_records import Header, local_header
+from assay.formats.stream import read_at
 
 _SECRET = records.ENCRYPTED | records.STRONG | records.MASKED
 _UNIX, _MACOS = 3, 19

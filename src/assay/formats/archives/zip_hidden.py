@@ -7,11 +7,12 @@ from typing import IO
 
 from assay.core.finding import Severity
 from assay.formats.archives import zip_records as records
-from assay.formats.archives.member import CHUNK, NoteBook, read_at
+from assay.formats.archives.member import CHUNK, NoteBook
 from assay.formats.archives.names import check_name
 from assay.formats.archives.zip_entries import Entry
 from assay.formats.archives.zip_records import Header, local_header
 from assay.formats.reading import Limits
+from assay.formats.stream import read_at
 
 Span = tuple[int, int]
 MAX_MARKS = 200_000

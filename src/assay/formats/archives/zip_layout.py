@@ -7,12 +7,13 @@ from typing import IO
 
 from assay.core.finding import Severity
 from assay.formats.archives import zip_records as records
-from assay.formats.archives.member import NoteBook, read_at
+from assay.formats.archives.member import NoteBook
 from assay.formats.archives.zip_directory import View, check_counts, views_of
 from assay.formats.archives.zip_entries import Entry, check_duplicates, check_overlaps, entries_of
 from assay.formats.archives.zip_hidden import Span, find, left_over, note_rest, note_unlisted, unlisted, walked
 from assay.formats.archives.zip_records import End
 from assay.formats.reading import Limits
+from assay.formats.stream import read_at
 
 TAIL = records.END_SIZE + records.MAX_COMMENT
 MAX_ENDS = 64

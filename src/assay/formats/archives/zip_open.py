@@ -7,10 +7,11 @@ from typing import IO, cast
 
 from assay.core.finding import Severity
 from assay.formats.archives.inflate import Inflated
-from assay.formats.archives.member import Budget, Checked, Member, NoteBook, Window
+from assay.formats.archives.member import Budget, Checked, Member, NoteBook
 from assay.formats.archives.names import leaves
 from assay.formats.archives.zip_entries import Entry
 from assay.formats.reading import Limits
+from assay.formats.stream import Window
 
 MAX_LINK = 4096
 MAX_COVER = 8

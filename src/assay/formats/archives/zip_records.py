@@ -8,7 +8,7 @@ from typing import IO
 
 import msgspec
 
-from assay.formats.archives.member import read_at
+from assay.formats.stream import read_at
 
 LOCAL, CENTRAL, END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
 END64, LOCATOR64, DESCRIPTOR = b"PK\x06\x06", b"PK\x06\x07", b"PK\x07\x08"

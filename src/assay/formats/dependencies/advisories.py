@@ -12,8 +12,9 @@ from assay.core.finding import Severity
 from assay.core.text import visible
 from assay.formats.dependencies.cvss import base_score, severity_of
 from assay.formats.dependencies.osv import ECOSYSTEM, Affected, Database, Record
-from assay.formats.dependencies.requirement import Package, normal
+from assay.formats.dependencies.requirement import Package
 from assay.formats.dependencies.versions import ORDERED, affected, parsed
+from assay.formats.known import normal
 
 _WORDS = {
     "LOW": Severity.LOW,

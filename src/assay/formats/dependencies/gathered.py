@@ -39,7 +39,7 @@ def gather(artifact: Artifact) -> Gathered:
     A package without a fixed version counts as fixed where a list in the same folder, or one above it, fixes it (a lock
     beside a manifest). Lists inside archives are named as gaps. Raises InputError when the artifact is absent.
     """
-    found = _Gathering()
+    found = _Gathering(artifact)
     for seen in survey(artifact):
         found.files[seen.file.uri] = seen.file
         if seen.facts is not None:
@@ -57,7 +57,8 @@ def gather(artifact: Artifact) -> Gathered:
 class _Gathering:
     """The lists read so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, artifact: Artifact) -> None:
+        self.artifact = artifact
         self.files: dict[str, File] = {}
         self.done: set[str] = set()
         self.packages: list[tuple[Package, str]] = []
@@ -73,7 +74,7 @@ class _Gathering:
                 continue
             self.done.add(file.uri)
             self.asked = True
-            listing = _read(file, name)
+            listing = _read(self.artifact, file, name)
             self.packages += [(package, file.uri) for package in listing.packages]
             self.gaps += [f"{file.uri}: {gap}" for gap in listing.gaps]
             for include in listing.includes[:_MOST_INCLUDES]:
@@ -98,11 +99,11 @@ class _Gathering:
         return Gathered(listed, tuple(dict.fromkeys(self.gaps)), self.asked)
 
 
-def _read(file: File, name: str) -> Listing:
+def _read(artifact: Artifact, file: File, name: str) -> Listing:
     if file.problem:
         return Listing(gaps=(file.problem,))
     try:
-        with open(file.path, "rb") as stream:
+        with artifact.open(file) as stream:
             return read_listing(stream.read(MOST_LISTING + 1), name)
     except OSError as error:
         return Listing(gaps=(f"cannot be read: {os_words(error)}",))

@@ -10,7 +10,7 @@ import os
 import time
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,8 +19,8 @@ import msgspec
 
 from assay.core.errors import CouldNotLook, os_words
 from assay.core.text import visible
-from assay.formats.dependencies.requirement import normal
 from assay.formats.dependencies.versions import Range
+from assay.formats.known import normal
 
 ECOSYSTEM = "PyPI"
 MOST_RECORDS = 1_000_000
@@ -124,6 +124,17 @@ def open_database(path: Path, names: Collection[str], now: datetime) -> Database
         raise CouldNotLook(f"the vulnerability database {name} is dated in the future: its age cannot be told")
     return Database(
         name=name, count=reading.count, newest=reading.newest, unread=tuple(reading.unread),
+        records={key: tuple(found) for key, found in reading.records.items()},
+    )  # fmt: skip
+
+
+def pack_database(advisories: Iterable[dict[str, Any]], name: str, names: Collection[str], now: datetime) -> Database:
+    """The records that a threat pack carries, as a database; how old they are says nothing of the pack."""
+    reading = _Reading(frozenset(names), now)
+    for record in advisories:
+        reading.take(f"{name}, {record.get('id')}", msgspec.json.encode(record))
+    return Database(
+        name=name, count=reading.count, newest=reading.newest or now, unread=tuple(reading.unread),
         records={key: tuple(found) for key, found in reading.records.items()},
     )  # fmt: skip
 

@@ -7,8 +7,8 @@ import re
 import msgspec
 
 from assay.core.text import visible
+from assay.formats.known import normal
 
-_SEPARATORS = re.compile(r"[-_.]+")
 _ADDRESS = re.compile(r"(?i)^(?:\w+\+)?(?:https?|ssh|file|git)://|^git@")
 _EGG = re.compile(r"#(?:.*&)?egg=([\w.-]+)")
 _CONDA = re.compile(r"([A-Za-z0-9][\w.-]*)\s*(.*)", re.DOTALL)
@@ -29,11 +29,6 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
     ecosystem: str = "pypi"
     line: int | None = None
     problem: str = ""
-
-
-def normal(name: str) -> str:
-    """A package's name as indexes compare it (PEP 503)."""
-    return _SEPARATORS.sub("-", name).lower()
 
 
 def without_credentials(address: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from assay.formats.pickle.joblib_arrays import ARRAY_WRAPPERS, DTYPES
 from assay.formats.pickle.state import State
 from assay.formats.pickle.values import MAX_CALLS, Cut, Made, Ref, show_call
+from assay.formats.stream import Window
 
 MAX_ARGUMENTS = 16
 STATE_HEADS = 64
@@ -108,34 +109,12 @@ def _load(m: State, func: Ref, args: tuple[Any, ...], offset: int, *, sure: bool
         func.unexplained += 1
 
 
-class Slice(io.RawIOBase):
-    """A read-only view of `length` bytes of a seekable file from `start`; it leaves the file where it found it."""
+class Slice(Window):
+    """A window that leaves the file where it found it: the pickle around it is read on from there."""
 
-    def __init__(self, file: Any, start: int, length: int) -> None:
-        super().__init__()
-        self._file, self._start, self._length, self._at = file, start, length, 0
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._at = max(0, offset + (0, self._at, self._length)[whence])
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        left = max(0, self._length - self._at)
-        size = left if size is None or size < 0 else min(size, left)
+    def read(self, size: int | None = -1) -> bytes:
         before = self._file.tell()
         try:
-            self._file.seek(self._start + self._at)
-            data: bytes = self._file.read(size)
+            return super().read(size)
         finally:
             self._file.seek(before)
-        self._at += len(data)
-        return data

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from assay.formats.known import Known, current
 from assay.formats.pickle.calls import GETTERS, PARTIALS, UFUNC_GETTERS
 from assay.formats.pickle.facts import PickleFacts
 from assay.formats.pickle.tier_dangers import DANGEROUS_MODULES, DANGEROUS_NAMES, STDLIB
@@ -24,16 +25,26 @@ _WORSE = {SAFE: 0, UNKNOWN: 1, UNRESOLVABLE: 2, DANGEROUS: 3}
 __all__ = ["DANGEROUS", "SAFE", "TIERS_VERSION", "UNKNOWN", "UNRESOLVABLE", "classify", "judge"]
 
 
-@lru_cache(maxsize=4096)
 def classify(module: str, name: str) -> tuple[str, str]:
-    """The tier of a name by itself, and why. Python 2's names are judged as what CPython maps them to, too."""
+    """The tier of a name by itself, and why. Python 2's names are judged as what CPython maps them to, too.
+
+    The threat pack in force adds to the tables: what it refuses is dangerous, what it lists as safe is safe unless the
+    tables refuse it.
+    """
+    return _classified(module, name, current())
+
+
+@lru_cache(maxsize=4096)
+def _classified(module: str, name: str, known: Known) -> tuple[str, str]:
     if len(module) + len(name) > MOST_NAME:
         return UNRESOLVABLE, "too long for a name"
-    tier, why = _look_up(module, name)
-    if tier == SAFE:
-        return tier, why
     mapped = _python3_name(module, name)
-    if mapped == (module, name):
+    if why := known.danger(module, name) or known.danger(*mapped):
+        return DANGEROUS, why
+    tier, why = _look_up(module, name)
+    if tier == UNKNOWN and known.safe(module, name):
+        return SAFE, ""
+    if tier == SAFE or mapped == (module, name):
         return tier, why
     other = _look_up(*mapped)
     return other if other[0] == SAFE or _WORSE[other[0]] > _WORSE[tier] else (tier, why)
@@ -45,6 +56,8 @@ def judge(ref: Ref, nested: Sequence[PickleFacts]) -> tuple[str, str]:
     if not ref.resolved:
         return UNRESOLVABLE, ref.why
     tier, why = classify(ref.module, ref.name)
+    if current().danger(ref.module, ref.name):
+        return tier, why
     if ref.patched:
         return DANGEROUS, "state is set on the class or module itself, which changes it for the whole process"
     if ref.called and not ref.unexplained and (key in GETTERS or key in UFUNC_GETTERS):

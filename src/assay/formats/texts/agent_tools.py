@@ -7,6 +7,7 @@ from typing import Any
 
 from assay.core.finding import Confidence, Severity
 from assay.core.text import visible
+from assay.formats.known import current, normal
 from assay.formats.reading import Note, Topic
 from assay.formats.texts.automation import environment, hooks
 from assay.formats.texts.documents import Document, mappings
@@ -259,7 +260,11 @@ class _Judge:
                     f"starts the server {shown} from {visible(package, 60)} without TLS",
                     Severity.HIGH,
                 )
-            near, how = looks_like(re.split(r"[@=\[]", package)[0]) if program in ("uvx", "uv", "pipx") else ("", "")
+            name = re.split(r"[@=\[]", package)[0]
+            if why := current().malicious.get(normal(name)):
+                said = f"starts {visible(package, 40)}, which is malicious: {visible(why, 200)}"
+                self.note(f"malicious:{normal(name)}", said, Severity.CRITICAL)
+            near, how = looks_like(name) if program in ("uvx", "uv", "pipx") else ("", "")
             if near and how:
                 self.note(
                     f"look-alike:{near}",

@@ -107,7 +107,7 @@ def _value(key: str, value: str, where: str, path: str, forbids: bool) -> Iterat
     else:
         grave = Severity.CRITICAL
         said = f"names {shown}, which runs what it is given, as the value of {visible(key, 40)}"
-    yield _note(said, grave, f"target:{flat[:100]}", where, path=path, evidence={"target": visible(value, 100)})
+    yield config_note(said, grave, f"target:{flat[:100]}", where, path=path, evidence={"target": visible(value, 100)})
 
 
 def runs(name: str) -> bool:
@@ -146,7 +146,7 @@ def _target(target: Any, mapping: dict[str, Any], where: str, path: str) -> Note
     if grave in (Severity.MEDIUM, Severity.LOW) and re.fullmatch(r"\w+(\.\w+)+", flat):
         evidence["files"] = [flat.rpartition(".")[0].replace(".", "/") + ".py"]
     key = f"target:{flat[:100]}" if grave.rank > 1 else "target"
-    return _note(said, grave, key, where, path=path, evidence=evidence)
+    return config_note(said, grave, key, where, path=path, evidence=evidence)
 
 
 def how_grave(name: str) -> Severity:
@@ -175,10 +175,11 @@ def how_grave(name: str) -> Severity:
     return Severity.LOW if len(parts) > 1 and _CLASS.fullmatch(parts[-1]) else Severity.MEDIUM
 
 
-def _note(
+def config_note(
     said: str, severity: Severity, kind: str, where: str, *, path: str = "", sure: Confidence = Confidence.HIGH,
     evidence: dict[str, Json] | None = None,
 ) -> Note:  # fmt: skip
+    """A note on what a configuration names; `path` is that of its key."""
     shown: dict[str, Json] = {"path": visible(path, 120)} if path else {}
     return Note(
         topic=Topic.REMOTE_CODE, message=said, severity=severity, key=f"config:{kind}", where=where, confidence=sure,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-import re
 import unicodedata
 
+from assay.formats.known import Known, current, normal
 from assay.formats.texts.python_dangers import words
 
 POPULAR = words(
@@ -141,54 +141,58 @@ REAL = words(
     amqp vine pika confluent-kafka aiokafka nats-py"""
 )
 
-_SEPARATORS = re.compile(r"[-_.]+")
 _DIGITS = str.maketrans({"0": "o", "1": "l", "3": "e", "5": "s", "4": "a"})
 _SHORTEST = 5  # of shorter names too many are near
 
 
-def normal(name: str) -> str:
-    """A package's name as indexes compare it (PEP 503)."""
-    return _SEPARATORS.sub("-", name).lower()
+@functools.lru_cache(maxsize=8)
+def _popular(known: Known) -> frozenset[str]:
+    return POPULAR | known.popular
 
 
-@functools.cache
-def _by_letters() -> dict[str, str]:
-    return {name.replace("-", ""): name for name in POPULAR}
+@functools.lru_cache(maxsize=8)
+def _by_letters(known: Known) -> dict[str, str]:
+    return {name.replace("-", ""): name for name in _popular(known)}
 
 
-@functools.lru_cache(maxsize=10_000)
 def looks_like(name: str) -> tuple[str, str]:
     """The popular package that `name` can be taken for, and how: "letters", "separators", "one letter", "two letters".
 
     ("", "") for popular and known real packages, and for names near none.
     """
-    given = normal(name)
+    return _looks_like(name, current())
+
+
+@functools.lru_cache(maxsize=10_000)
+def _looks_like(name: str, known: Known) -> tuple[str, str]:
+    given, popular = normal(name), _popular(known)
     if not name.isascii():
         plain = normal("".join(c for c in unicodedata.normalize("NFKD", _folded(name)) if c.isascii()))
-        return (plain, "letters") if plain in POPULAR else _near(plain, "letters")
-    if given in POPULAR or given in REAL or len(given) < _SHORTEST - 1 or len(given) > 60:
+        return (plain, "letters") if plain in popular else _near(plain, "letters", known)
+    if given in popular or given in REAL or given in known.real or len(given) < _SHORTEST - 1 or len(given) > 60:
         return "", ""
-    if (same := _by_letters().get(given.replace("-", ""))) is not None:
+    if (same := _by_letters(known).get(given.replace("-", ""))) is not None:
         return same, "separators"
     swapped = given.translate(_DIGITS)
-    if swapped != given and swapped in POPULAR:
+    if swapped != given and swapped in popular:
         return swapped, "letters"
-    near, how = _near(given, "")
-    if "-" in given and _family(given) and not ("-" in near and how == "one letter"):
+    near, how = _near(given, "", known)
+    if "-" in given and _family(given, popular) and not ("-" in near and how == "one letter"):
         return "", ""
     return near, how
 
 
-def _family(name: str) -> bool:
+def _family(name: str, popular: frozenset[str]) -> bool:
     """Whether a name only adds a part to a popular one, as plug-ins and families of packages do."""
     parts = name.split("-")
-    return any("-".join(parts[:n]) in POPULAR or "-".join(parts[n:]) in POPULAR for n in range(1, len(parts)))
+    return any("-".join(parts[:n]) in popular or "-".join(parts[n:]) in popular for n in range(1, len(parts)))
 
 
-@functools.cache
-def _by_length() -> dict[int, list[str]]:
-    sizes = {len(name) for name in POPULAR if len(name) >= _SHORTEST}
-    return {size: sorted(name for name in POPULAR if len(name) == size) for size in sizes}
+@functools.lru_cache(maxsize=8)
+def _by_length(known: Known) -> dict[int, list[str]]:
+    popular = _popular(known)
+    sizes = {len(name) for name in popular if len(name) >= _SHORTEST}
+    return {size: sorted(name for name in popular if len(name) == size) for size in sizes}
 
 
 def _differs_widely(one: str, other: str, most: int) -> bool:
@@ -199,9 +203,9 @@ def _differs_widely(one: str, other: str, most: int) -> bool:
     return most == 1 and max(len(one), len(other)) - start - end > 2
 
 
-def _near(name: str, how: str) -> tuple[str, str]:
+def _near(name: str, how: str, known: Known) -> tuple[str, str]:
     sizes = sorted(range(len(name) - 2, len(name) + 3), key=lambda size: abs(size - len(name)))
-    for popular in (near for size in sizes for near in _by_length().get(size, ())):
+    for popular in (near for size in sizes for near in _by_length(known).get(size, ())):
         most = 2 if len(popular) >= 10 else 1
         if _differs_widely(name, popular, most) or (most == 2 and len(set(name) ^ set(popular)) > 4):
             continue

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from assay.core.finding import Confidence, Json, Severity
+from assay.core.finding import Confidence, Severity
 from assay.core.text import visible
-from assay.formats.reading import Note, Topic
+from assay.formats.reading import Note
 from assay.formats.texts.config_paths import index_paths, model_paths
-from assay.formats.texts.config_targets import ORDINARY, how_grave, judge_targets
+from assay.formats.texts.config_targets import ORDINARY, config_note, how_grave, judge_targets
 from assay.formats.texts.documents import Document, mappings
 from assay.formats.texts.python_dangers import words
 from assay.formats.texts.yaml_tags import builds_objects
@@ -45,7 +45,7 @@ def _notes(document: Document, base: str, where: str) -> Iterator[Note]:
     for tag in document.tags:
         if builds_objects(tag):
             said = "holds a YAML tag that builds or calls what the file names when it is loaded"
-            yield _note(
+            yield config_note(
                 said, Severity.HIGH if "python/" in tag or "!apply" in tag else Severity.MEDIUM, "yaml-tag", where
             )
     for path, mapping in mappings(*document.values):
@@ -56,7 +56,7 @@ def _notes(document: Document, base: str, where: str) -> Iterator[Note]:
         if (trust := mapping.get("trust_remote_code")) not in (None, False):
             sure = Confidence.HIGH if trust in (True, "true", 1) else Confidence.MEDIUM
             said = "switches on trust_remote_code: its loader runs code of any repository it is pointed to"
-            yield _note(said, Severity.MEDIUM, "trust", where, sure=sure, path=path)
+            yield config_note(said, Severity.MEDIUM, "trust", where, sure=sure, path=path)
         yield from judge_targets(path, mapping, where)
         if (module := mapping.get("loader_module")) not in (None, False):
             yield from _flavor(module, mapping, where)
@@ -72,7 +72,7 @@ def _auto_map(mapped: Any, where: str) -> Iterator[Note]:
     if not mapped:
         return
     if not isinstance(mapped, dict):
-        yield _note(
+        yield config_note(
             "names code for auto classes in a form that this version does not know", Severity.MEDIUM, "auto-map", where
         )
         return
@@ -80,7 +80,7 @@ def _auto_map(mapped: Any, where: str) -> Iterator[Note]:
         parent = str(mapped["parent_library"])
         if parent.split(".")[0] not in ORDINARY:
             said = f"names the module {visible(parent, 60)}, which is imported to load its base model"
-            yield _note(said, Severity.MEDIUM, "parent-library", where)
+            yield config_note(said, Severity.MEDIUM, "parent-library", where)
         return
     entries = [item for value in mapped.values() for item in (value if isinstance(value, list) else [value])]
     named = [str(item) for item in entries if isinstance(item, str) and item]
@@ -89,7 +89,7 @@ def _auto_map(mapped: Any, where: str) -> Iterator[Note]:
     odd = [item for item in named if ".." in item or item.startswith("/") or "\\" in item]
     if away:
         said = f"names code in another repository ({visible(away[0], 60)}), which is run with trust_remote_code"
-        yield _note(
+        yield config_note(
             said,
             Severity.HIGH,
             "auto-map-elsewhere",
@@ -97,10 +97,10 @@ def _auto_map(mapped: Any, where: str) -> Iterator[Note]:
             evidence={"repositories": [visible(a, 100) for a in away[:20]]},
         )
     if odd:
-        yield _note("names code outside its own folder", Severity.HIGH, "auto-map-outside", where)
+        yield config_note("names code outside its own folder", Severity.HIGH, "auto-map-outside", where)
     if files or not (away or odd):
         said = f"names code that is run with trust_remote_code ({visible(', '.join(files[:3]) or 'auto_map', 100)})"
-        yield _note(said, Severity.LOW, "auto-map", where, evidence={"files": list(files), "classes": len(named)})
+        yield config_note(said, Severity.LOW, "auto-map", where, evidence={"files": list(files), "classes": len(named)})
 
 
 def _pipelines(mapped: Any, where: str) -> Note:
@@ -113,7 +113,9 @@ def _pipelines(mapped: Any, where: str) -> Note:
     files = _files(item for item in named if not _REPO.match(item))
     what = "a pipeline in another repository" if away else "its own pipeline"
     said = f"names {what}, which is run with trust_remote_code"
-    return _note(said, Severity.HIGH if away else Severity.LOW, "pipelines", where, evidence={"files": list(files)})
+    return config_note(
+        said, Severity.HIGH if away else Severity.LOW, "pipelines", where, evidence={"files": list(files)}
+    )
 
 
 def _flavor(module: Any, mapping: dict[str, Any], where: str) -> Iterator[Note]:
@@ -124,16 +126,16 @@ def _flavor(module: Any, mapping: dict[str, Any], where: str) -> Iterator[Note]:
         grave = Severity.CRITICAL if how_grave(f"{name}.x") is Severity.CRITICAL else Severity.HIGH
         said = f"makes MLflow import {visible(name, 60)} to load it, which is none of MLflow's own loaders"
         files = [f"{code}/" if isinstance(code, str) else "", name.replace(".", "/") + ".py"]
-        yield _note(
+        yield config_note(
             said, grave, "loader-module", where, evidence={"module": visible(name, 100), "files": ["".join(files)]}
         )
     elif name == "mlflow.pyfunc.model":
         held = mapping.get("python_model") or mapping.get("model_code_path")
         said = "is a Python model of MLflow, whose pickled class is loaded with its code"
-        yield _note(said, Severity.LOW, "python-model", where, evidence={"python_model": visible(str(held), 100)})
+        yield config_note(said, Severity.LOW, "python-model", where, evidence={"python_model": visible(str(held), 100)})
     if isinstance(code, str) and code:
         said = f"ships code that MLflow puts on the import path ({visible(code, 40)})"
-        yield _note(said, Severity.LOW, "code-path", where, evidence={"files": [f"{visible(code, 100)}/"]})
+        yield config_note(said, Severity.LOW, "code-path", where, evidence={"files": [f"{visible(code, 100)}/"]})
 
 
 def _sentence_modules(values: tuple[Any, ...], where: str) -> Iterator[Note]:
@@ -148,7 +150,7 @@ def _sentence_modules(values: tuple[Any, ...], where: str) -> Iterator[Note]:
         grave = Severity.MEDIUM if grave is Severity.LOW else grave
         files = [kind.partition("--")[2].rpartition(".")[0] or kind.rpartition(".")[0]]
         said = f"names the class {visible(kind, 60)} to be imported and built"
-        yield _note(
+        yield config_note(
             said, Severity.HIGH if "--" in kind else grave, f"module:{kind[:100]}", where,
             evidence={"files": [f"{file.replace('.', '/')}.py" for file in files if file]},
         )  # fmt: skip
@@ -157,15 +159,3 @@ def _sentence_modules(values: tuple[Any, ...], where: str) -> Iterator[Note]:
 def _files(named: Iterator[str]) -> list[str]:
     """The Python files of `module.Class` names."""
     return sorted({f"{item.rpartition('.')[0].replace('.', '/')}.py" for item in named if "." in item})[:_MOST]
-
-
-def _note(
-    said: str, severity: Severity, kind: str, where: str, *, path: str = "", sure: Confidence = Confidence.HIGH,
-    evidence: dict[str, Json] | None = None,
-) -> Note:  # fmt: skip
-    shown: dict[str, Json] = {"path": visible(path, 120)} if path else {}
-    return Note(
-        topic=Topic.REMOTE_CODE, message=said, severity=severity, key=f"config:{kind}", where=where, confidence=sure,
-        evidence={**shown, **(evidence or {})},
-        fix="" if severity is Severity.INFO else "read the code it names and pin it, or ship a model that needs none",
-    )  # fmt: skip

@@ -10,6 +10,7 @@ import msgspec
 
 from assay.core.finding import Confidence, Json, Severity
 from assay.core.text import visible
+from assay.formats.known import current, normal
 from assay.formats.reading import Note, Topic
 from assay.formats.texts.documents import Document, mappings
 from assay.formats.texts.package_names import looks_like
@@ -163,7 +164,9 @@ def _judged(wanted: list[_Wanted], where: str) -> list[Note]:
             notes.setdefault(note.key, note)
         if item.name and number < _MOST_NAMES:
             near, how = looks_like(item.name)
-            if near:
+            if why := current().malicious.get(normal(item.name)):
+                notes.setdefault(f"malicious:{item.name}", _malicious(item, why, where))
+            elif near:
                 notes.setdefault(f"look-alike:{near}", _look_alike(item, near, how, where))
         plain = item.name and not re.search(r"(?i)://|^@\s", item.rest)
         if plain and not item.locked and not _PINNED.search(re.split(r";|\s--", item.rest)[0].strip()):
@@ -196,6 +199,14 @@ def _address(item: _Wanted, where: str) -> Iterator[Note]:
         )
         said = f"installs what lies at {shown}, without a digest"
         yield _note(said, Severity.LOW if known else Severity.MEDIUM, "address", where, item.line)
+
+
+def _malicious(item: _Wanted, why: str, where: str) -> Note:
+    said = f"asks for {visible(item.name, 60)}, which is malicious: {visible(why, 200)} (threat pack {current().name})"
+    return _note(
+        said, Severity.CRITICAL, f"malicious:{normal(item.name)}", where, item.line,
+        fix="remove the package, and look for what it did",
+    )  # fmt: skip
 
 
 def _look_alike(item: _Wanted, near: str, how: str, where: str) -> Note:
