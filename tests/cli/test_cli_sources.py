@@ -201,3 +201,10 @@ def test_local_folders_named_like_addresses_are_no_way_out(tmp_path: Path) -> No
     (tmp_path / "https:/x/a.pkl").write_bytes(pickle.dumps([1]))
     (tmp_path / "assay.yaml").write_text("system: {name: s}\nsubjects: {a: {artifact: 'https://x/a.pkl'}}\n")
     assert assay("run", cwd=tmp_path).code == 0
+
+
+@pytest.mark.parametrize("address", ["s3://key:sesame@bucket/x", "ftp://me:sesame@host/a", "https:/me:sesame@host/a"])
+def test_other_addresses_are_refused_and_not_shown(address: str, tmp_path: Path) -> None:
+    done = assay("scan", address, cwd=tmp_path)
+    assert one_line(done, "are not read", code=2)
+    assert "sesame" not in done.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -80,11 +81,52 @@ def test_run_then_a_newer_pack_then_rescan(desk: Path) -> None:
     assert assay("run", cwd=desk).code == 0
     (desk / "assay.yaml").write_text(manifest)
     again = ("rescan", "--since", "threats.yaml", "--key", "pub.pub")
-    found = assay(*again, cwd=desk)
-    assert (found.code, "imports collections.OrderedDict" in found.out or "calls" in found.out) == (1, True)
-    second = assay(*again, cwd=desk)
-    assert (second.code, "1 were judged by this pack already" in second.err) == (0, True)
-    assert assay("run", cwd=desk).code == 1, "the remembered outcome was made without the pack"
+    for _ in range(2):
+        found = assay(*again, cwd=desk)
+        assert (found.code, "collections.OrderedDict" in found.out) == (1, True), "told until it is mended"
+    (desk / "a.pkl").write_bytes(pickle.dumps([1]))
+    assert assay("run", "--only", "artifact.*", cwd=desk).code == 0
+    only = ("--only", "artifact.pickle-code")
+    assert assay(*again, *only, cwd=desk).code == 0
+    assert "found clean by this pack before" in assay(*again, *only, cwd=desk).err
+
+
+def test_a_cut_off_update_is_mended_by_the_next(desk: Path) -> None:
+    assert assay("threats", "update", "v1/threats.yaml", cwd=desk).code == 0
+    (desk / "threats.yaml.sig").write_bytes((desk / "v2/threats.yaml.sig").read_bytes())
+    assert assay("threats", "update", "v2/threats.yaml", cwd=desk).code == 0
+    assert assay("threats", "show", cwd=desk).code == 0
+    (desk / "threats.yaml.sig").write_bytes((desk / "v1/threats.yaml.sig").read_bytes())
+    assert one_line(assay("threats", "update", "v1/threats.yaml", cwd=desk), "older than version 2", code=1)
+
+
+def test_a_malformed_pack_is_not_signed_as_a_model(desk: Path) -> None:
+    (desk / "bad.yaml").write_text("threats: org\nversion: 9223372036854775808\n")
+    assert one_line(assay("sign", "bad.yaml", "--key", "pub.key", cwd=desk), "bad.yaml", code=2)
+
+
+def test_a_pipe_holds_nobody_up(desk: Path) -> None:
+    os.mkfifo(desk / "pipe.yaml")
+    assert assay("threats", "show", "pipe.yaml", "--key", "pub.pub", cwd=desk).code in (1, 2)
+
+
+def test_what_a_pack_lists_as_safe_is_told_and_what_it_refuses_cannot_be_allowed(desk: Path) -> None:
+    (desk / "c.pkl").write_bytes(b"cmylib.models\nScaler\n.")
+    head = "threats: org\nversion: 3\nissued: 2026-11-20\n"
+    by = ("scan", "c.pkl", "--threats", "t.yaml", "--threats-key", "pub.pub")
+    (desk / "t.yaml").write_text(head + "names: {safe: {mylib.models: [Scaler]}}\n")
+    assert assay("sign", "t.yaml", "--key", "pub.key", cwd=desk).code == 0
+    done = assay(*by, cwd=desk)
+    assert (done.code, "threat pack org 3 lists as safe" in done.out) == (0, True)
+    (desk / "t.yaml").write_text(head.replace("3", "4", 1) + "names: {dangerous: {mylib: a gadget}}\n")
+    assert assay("sign", "t.yaml", "--key", "pub.key", cwd=desk).code == 0
+    key = assay("key", "show", "pub.pub", cwd=desk).out.splitlines()[0]
+    (desk / "assay.yaml").write_text(
+        "system: {name: s}\nsubjects: {m: {model: c.pkl, allow: [mylib.models.Scaler], allow_until: 2099-01-01}}\n"
+        f'threats: {{pack: t.yaml, key: "{key}"}}\n'
+    )
+    done = assay("run", "--only", "artifact.pickle-code", cwd=desk)
+    assert (done.code, "critical[artifact.pickle-code]" in done.out) == (1, True)
 
 
 def test_rescan_without_a_ledger_is_one_line(desk: Path) -> None:

@@ -21,7 +21,7 @@ def test_a_whole_pack_is_read() -> None:
     assert (pack.ref.name, pack.ref.version) == ("org", 4)
     assert pack.content.names.safe == {"lib.models": ("Scaler",)}
     assert pack.content.supersedes[0].since == 3
-    assert pack.alone.digests == {pack.digest}
+    assert pack.alone.known == {pack.digest: pack.ref}
 
 
 @pytest.mark.parametrize(

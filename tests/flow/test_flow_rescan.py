@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sqlite3
 from collections import OrderedDict
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from flow_world import GATE, NOW, OWNER, World
 
 from assay.core.decision import Verdict
-from assay.core.errors import InputError
+from assay.core.errors import InputError, StorageError, VerificationError
 from assay.core.finding import Status
 from assay.core.threats import ThreatPack
 from assay.engine.plan import Settings
@@ -88,12 +89,76 @@ def test_older_versions_that_no_release_ships_are_counted(world: World) -> None:
     assert (len(found.report.body.outcomes), found.older) == (1, 1)
 
 
-def test_the_same_pack_asks_once(world: World) -> None:
+def test_what_the_same_pack_found_clean_is_asked_once(world: World) -> None:
     released(world)
-    assert again(world, pack(world), write=True).current == 0
-    second = again(world, pack(world))
-    assert (second.report.body.outcomes, second.current) == ((), 1)
-    assert len(again(world, pack(world, version=3)).report.body.outcomes) == 1
+    quiet = pack(world, dangerous="other.module")
+    assert again(world, quiet, write=True).clean == 0
+    second = again(world, quiet)
+    assert (second.report.body.outcomes, second.clean) == ((), 1)
+    assert len(again(world, pack(world, version=3, dangerous="other.module")).report.body.outcomes) == 1
+
+
+def test_what_was_found_is_found_again(world: World) -> None:
+    released(world)
+    for _ in range(2):
+        found = again(world, pack(world), write=True)
+        assert found.report.body.outcomes[0].status is Status.FAIL
+        assert len(found.touched) == 1
+
+
+def test_what_was_not_at_hand_is_asked_when_it_is(world: World) -> None:
+    path = released(world).project / "model.onnx"
+    data = path.read_bytes()
+    path.unlink()
+    assert again(world, pack(world), write=True).report.body.outcomes[0].status is Status.OPEN
+    path.write_bytes(data)
+    assert again(world, pack(world)).report.body.outcomes[0].status is Status.FAIL
+
+
+def test_one_check_vouches_for_no_other(world: World) -> None:
+    released(world)
+    by = pack(world)
+    with open_book(world.root / "ledger.db", lambda: NOW) as book:
+        other = Settings(only=("artifact.archive",))
+        write_rescan(book, rescan(by, world.project, [book], other, clock=lambda: NOW))
+    assert again(world, by).report.body.outcomes[0].status is Status.FAIL
+
+
+def test_evidence_that_names_the_pack_hides_nothing(world: World) -> None:
+    by = pack(world)
+    (world.project / "model.onnx").write_bytes(pickle.dumps(OrderedDict(a=1)))
+    said = world.report(change={"artifact.pickle-code": {"threats": by.ref}})
+    papers = [world.evidence(said), *world.everything()[1:]]
+    world.evidence(said)
+    world.gate(papers, key=GATE)
+    assert again(world, by).report.body.outcomes[0].status is Status.FAIL
+
+
+def test_the_gate_reads_what_a_rescan_found(world: World) -> None:
+    papers = [released(world).evidence(), *world.everything()[1:]]
+    by = pack(world)
+    again(world, by, write=True)
+    decision = world.gate(papers, key=GATE).decision
+    assert decision.verdict is Verdict.INDETERMINATE
+    assert "a rescan of these bytes by org 2 has said otherwise" in "; ".join(decision.aside["artifact.pickle-code"])
+
+
+def test_erased_evidence_hides_no_release_that_a_verdict_names(world: World) -> None:
+    released(world)
+    with open_book(world.root / "ledger.db", lambda: NOW) as book:
+        [index] = [entry.index for entry in book.read(kind="evidence")]
+        book.erase(index, "asked", "me")
+    found = again(world, pack(world))
+    assert [touched.found for touched in found.touched] == [("model.onnx",)]
+    assert found.unread == 0
+
+
+def test_a_ledger_that_was_edited_is_refused(world: World) -> None:
+    released(world)
+    with sqlite3.connect(world.root / "ledger.db") as database:
+        database.execute("delete from entry where idx = (select max(idx) from entry)")
+    with pytest.raises((VerificationError, StorageError)):
+        again(world, pack(world))
 
 
 def test_an_empty_ledger_is_told(world: World, tmp_path: Path) -> None:

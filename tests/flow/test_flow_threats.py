@@ -48,8 +48,7 @@ def test_what_was_judged_without_a_pack_counts_until_one_supersedes_it(world: Wo
     decision = world.gate(papers, threats=pack(world, 2, supersedes=2)).decision
     assert decision.verdict is Verdict.INDETERMINATE
     assert "judged without a threat pack, stale since org 2: a gadget was not known" in aside(decision)
-    assert decision.threats is not None
-    assert (decision.threats.name, decision.threats.version) == ("org", 2)
+    assert [(held.name, held.version) for held in decision.threats] == [("org", 2)]
 
 
 def test_what_the_pack_in_force_judged_counts(world: World) -> None:
@@ -84,6 +83,46 @@ def test_a_ledger_remembers_its_packs(world: World) -> None:
         world.gate(old, key=GATE, threats=first)
     with pytest.raises(VerificationError, match="another than the version 2"):
         world.gate(old, key=GATE, threats=pack(world, 2, file="other.yaml"))
+
+
+def test_another_line_of_packs_drops_nothing_that_the_first_supersedes(world: World) -> None:
+    old = judged_by(world, None)
+    assert world.gate(old, key=GATE, threats=pack(world, 2, supersedes=2)).decision.verdict is Verdict.INDETERMINATE
+    other = pack(world, 1, name="other")
+    for threats in (other, None):
+        decision = world.gate(old, key=GATE, threats=threats).decision
+        assert decision.verdict is Verdict.INDETERMINATE
+        assert "stale since org 2" in aside(decision)
+
+
+def test_the_version_of_a_pack_is_that_of_its_bytes(world: World) -> None:
+    first, second = pack(world, 1), pack(world, 2, supersedes=2)
+    real = ref(world, first)
+    assert world.gate(judged_by(world, real), key=GATE, threats=first).decision.verdict is Verdict.ALLOW
+    forged = PackRef(name=real.name, version=99, digest=real.digest)
+    decision = world.gate(judged_by(world, forged), key=GATE, threats=second).decision
+    assert decision.verdict is Verdict.INDETERMINATE
+    assert "claims threat pack org 99, which is org 1" in aside(decision)
+
+
+def test_advisories_that_could_not_be_looked_up_are_refused_when_signed(world: World) -> None:
+    from assay.flow.papers import sign_document
+
+    head = "threats: org\nversion: 1\nissued: 2026-11-20\n"
+    row = "{{id: X-1, modified: '2026-11-19T00:00:00Z', affected: [{{package: {{ecosystem: {}, name: a}}, {}}}]}}"
+    ranges = "ranges: [{{type: ECOSYSTEM, events: [{{introduced: {}}}]}}]"
+    path = world.root / "t.yaml"
+    for ecosystem, versions in (("PyPI", "versions: ['1.0']"), ("PyPI", ranges.format("'0'"))):
+        path.write_text(f"{head}advisories: [{row.format(ecosystem, versions)}]\n")
+        assert sign_document(path, STRANGER, NOW)[0] == "threat pack"
+    for ecosystem, versions in (
+        ("pypi", "versions: ['1.0']"),
+        ("PyPI", ranges.format("0")),
+        ("PyPI", "versions: [1.0]"),
+    ):
+        path.write_text(f"{head}advisories: [{row.format(ecosystem, versions)}]\n")
+        with pytest.raises(UsageError, match="X-1"):
+            sign_document(path, STRANGER, NOW)
 
 
 def test_a_pack_that_its_publisher_did_not_sign_is_refused(world: World) -> None:

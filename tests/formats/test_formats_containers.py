@@ -185,3 +185,24 @@ def test_good_npy_and_npz() -> None:
     assert _look(array).complete
     facts = _look(_zip({"x.npy": array, "y.npy": array}))
     assert (facts.format.name, facts.format.loads_code, facts.complete) == ("npz", False, True)
+
+
+@pytest.mark.parametrize("pack", ["gz", "bz2", "xz", "tar", "tar.gz", "gz.gz"])
+def test_bytes_of_no_known_format_are_open_in_any_wrapper(pack: str) -> None:
+    import bz2
+    import gzip
+    import lzma
+    import tarfile
+
+    data = bytes(5000)
+    for step in pack.split("."):
+        if step == "tar":
+            made = io.BytesIO()
+            with tarfile.open(fileobj=made, mode="w") as archive:
+                info = tarfile.TarInfo("weights.bin")
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+            data = made.getvalue()
+        else:
+            data = {"gz": gzip, "bz2": bz2, "xz": lzma}[step].compress(data)
+    assert any("no known format" in gap.reason for gap in examine(io.BytesIO(data), name=f"z.bin.{pack}").gaps)

@@ -252,3 +252,12 @@ def test_memory_does_not_grow_with_operands() -> None:
     tracemalloc.stop()
     assert facts.complete
     assert peak < 12 << 20
+
+
+def test_an_honest_array_of_objects_behind_a_key_is_quiet_in_a_plain_reading_too() -> None:
+    joblib, numpy = pytest.importorskip("joblib"), pytest.importorskip("numpy")
+    file = io.BytesIO()
+    joblib.dump({"objects": numpy.array(["a", None], dtype=object)}, file)
+    facts = examine(file, name="a.joblib")
+    assert facts.complete
+    assert {fact.tier for _, fact in facts.globals()} == {"safe"}

@@ -57,3 +57,10 @@ def test_what_loads_code_is_said() -> None:
     assert sniff(io.BytesIO(pickle.dumps(1)), name="x").loads_code
     assert sniff(io.BytesIO(b"\x89HDF\r\n\x1a\n"), name="x").loads_code
     assert not sniff(io.BytesIO(b"GGUF\x03\0\0\0" + bytes(16)), name="x").loads_code
+
+
+@pytest.mark.parametrize("length", [2, 100, 128, 256, 384, 640, 896, 1152, 1408, 5000])
+def test_safetensors_of_every_header_length(length: int) -> None:
+    """Lengths of which the first bytes look like a pickle's protocol or a font's magic."""
+    data = length.to_bytes(8, "little") + b"{}".ljust(length)
+    assert sniff(io.BytesIO(data), name="m.safetensors").name == "safetensors"

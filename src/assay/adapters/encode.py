@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from assay.adapters.extras import library
-from assay.adapters.values import canonical_text
+from assay.adapters.values import canonical_text, listed
 from assay.core.finding import Scalar
 from assay.core.protocols import ArrowTable, FloatArray
 
@@ -93,7 +93,7 @@ def codes(column: Any, given: tuple[Scalar, ...] | None) -> tuple[FloatArray, tu
     """Codes (float, NaN for null or unknown), the levels that they index, and how many values are unknown."""
     np = library("numpy")
     encoded = column.combine_chunks().dictionary_encode()
-    values = encoded.dictionary.to_pylist()
+    values = listed(encoded.dictionary)
     if given is None:
         levels: tuple[Scalar, ...] = tuple(
             sorted((v for v in values if v is not None), key=lambda v: (str(type(v)), v))

@@ -22,7 +22,7 @@ from assay.adapters.predictor_base import (
     threshold_of,
 )
 from assay.adapters.tables import Dataset
-from assay.adapters.values import canonical_text, same_value
+from assay.adapters.values import canonical_text, listed, same_value
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, FloatArray
 from assay.core.subject import Subject
@@ -269,6 +269,6 @@ def _words(column: Any) -> Any:
     """A column as an object array of strings, "" for missing, shape (n,); numbers in their plain spelling."""
     np = library("numpy")
     encoded = column.combine_chunks().dictionary_encode()
-    values = encoded.dictionary.to_pylist()
+    values = listed(encoded.dictionary)
     words = np.array([v if isinstance(v, str) else canonical_text(v) or "" for v in values] + [""], dtype=object)
     return words[encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)]

@@ -18,7 +18,7 @@ from assay.adapters.tables_read import (
     load_raw,
 )
 from assay.adapters.tables_type import Column, build
-from assay.adapters.values import canonical_text, same_value
+from assay.adapters.values import canonical_text, listed, same_value
 from assay.core.canonical import digest_file
 from assay.core.errors import CouldNotLook, InputError
 from assay.core.finding import Scalar
@@ -123,7 +123,7 @@ class Dataset:
             what = f"{column.null_count} rows have no label in {self.label!r}"
             raise CouldNotLook(f"{self._where}: {what}; label them or take them out")
         encoded = column.combine_chunks().dictionary_encode()
-        values = encoded.dictionary.to_pylist()
+        values = listed(encoded.dictionary)
         positive = self._positive_value(values)
         hit = np.array([same_value(value, positive) for value in values], dtype=bool)
         shown = _held(values)

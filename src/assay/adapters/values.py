@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from assay.adapters.extras import library
+
 _TRUE = frozenset({"1", "true", "yes"})
 _FALSE = frozenset({"0", "false", "no"})
 
@@ -56,3 +58,12 @@ def same_value(left: Any, right: Any) -> bool:
         low = {a.lower(), b.lower()}
         return low <= _TRUE or low <= _FALSE
     return False
+
+
+def listed(values: Any) -> list[Any]:
+    """An Arrow array as Python values; moments beyond Python's calendar (CSV's `inf` among dates) as their text."""
+    try:
+        found: list[Any] = values.to_pylist()
+    except (OverflowError, ValueError):
+        found = values.cast(library("pyarrow").string()).to_pylist()
+    return found

@@ -140,13 +140,11 @@ def sign_verdict(verdict: Verdict, keys: Sequence[PrivateKey]) -> bytes:
     return dsse.sign(st.PAYLOAD_TYPE, make_verdict(verdict), keys)
 
 
-def claimed_verdict(envelope: bytes, *, where: str = "") -> tuple[DecisionWord, str, datetime]:
-    """What a verdict claims (decision, Release, expiry), before any signature is checked: for looking through a ledger.
-
-    Raises VerificationError for what is no verdict.
-    """
+def claimed_verdict(envelope: bytes, *, where: str = "") -> tuple[DecisionWord, datetime, dict[str, Any]]:
+    """What a verdict claims (decision, expiry, the Release), before any signature is checked: for looking through a
+    ledger. Raises VerificationError for what is no verdict."""
     said = st.claimed(envelope, where=where).read(_Vsa, where=where).verdict
-    return said.decision, said.release_digest, said.expires
+    return said.decision, said.expires, said.release
 
 
 def read_verdict(envelope: bytes, keys: Iterable[PublicKey], *, where: str = "") -> VerdictView:

@@ -38,9 +38,9 @@ def command(
     fail_level: str,
     **options: Any,
 ) -> None:
-    """Walk the inventory: examine again what an older threat pack, or none, has judged.
+    """Walk the inventory: examine again, by a newer threat pack, what was examined before.
 
-    The ledgers say what was examined; the files are looked for below PROJECT and must be the same bytes. What is not
+    The ledgers say what that was; the files are looked for below PROJECT and must be the same bytes. What is not
     there stays open where a Release with a valid verdict ships it; each such Release that is touched is named. The
     result is written in the first ledger.
     """
@@ -55,14 +55,16 @@ def command(
     for ledger in named:
         if not ledger.is_file():
             raise InputError("there is no ledger", where=str(ledger), fix="name one with --ledger")
-    with ExitStack() as stack, progress_bar() as progress:
+    with ExitStack() as stack:
         books = [stack.enter_context(open_book(ledger)) for ledger in named]
-        found = rescan(pack, project, books, settings_of(**options), progress=progress)
+        with progress_bar() as progress:
+            found = rescan(pack, project, books, settings_of(**options), progress=progress)
+        emit(Dossier(report=found.report), format_, output)  # what nobody was shown is not written down as done
         if found.report.body.outcomes:
             write_rescan(books[0], found)
-    emit(Dossier(report=found.report), format_, output)
     _tell(found)
-    raise click.exceptions.Exit(report_code(found.report, fail_level))
+    code = report_code(found.report, fail_level)
+    raise click.exceptions.Exit(3 if found.unread and not code else code)
 
 
 def _tell(found: Rescanned) -> None:
@@ -77,7 +79,10 @@ def _tell(found: Rescanned) -> None:
         click.echo(f"release {short(item.release)}, allowed until {item.until:%d %b %Y}: {told}", err=True)
         if item.found:
             click.echo(f"  = fix   gate it again; until then: assay verify … --revoked {item.release}", err=True)
-    counts = [f"{found.current} were judged by this pack already"] if found.current else []
+    if found.unread:
+        what = "entries of the ledgers cannot be read any more: what they held is not known"
+        click.echo(f"open: {found.unread} {what}", err=True)
+    counts = [f"{found.clean} were found clean by this pack before"] if found.clean else []
     if found.older:
         counts.append(f"{found.older} older versions, which no Release ships, lie here no more")
     if counts:

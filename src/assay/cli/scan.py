@@ -104,5 +104,7 @@ def _standard_input(paths: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], s
 
     with tempfile.TemporaryDirectory(prefix="assay-stdin-") as folder:
         with open(Path(folder) / "stdin", "wb") as copy:
+            if sys.stdin is None:
+                raise click.UsageError("standard input is closed")
             shutil.copyfileobj(sys.stdin.buffer, copy, 1 << 20)
         yield ("stdin",), folder

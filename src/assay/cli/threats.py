@@ -50,14 +50,14 @@ def update(source: str, project: Path, private_addresses: bool, redirect_to: tup
     """
     from assay.adapters.remote.opened import is_remote
     from assay.flow import threats
-    from assay.flow.remote import read_remote_pack
+    from assay.flow.remote import read_remote_pack, shown
 
     place = threats.place_of(project)
     if is_remote(source):
         data, envelope = read_remote_pack(source, private_addresses, redirect_to)
     else:
         data, envelope = threats.read_pack(Path(source))
-    done = threats.update(place, data, envelope, source)
+    done = threats.update(place, data, envelope, shown(source))
     if done.before is not None and done.before.digest == done.pack.digest:
         click.echo(f"threat pack {done.pack.ref} is held already")
         return

@@ -5,6 +5,7 @@ Plain scalars follow the YAML 1.2 core schema: only `true` and `false` are boole
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -48,11 +49,15 @@ class Document:
         return UsageError(f"{shown}: {what}" if shown else what, where=f"{self.name}:{self.line(path)}", fix=fix)
 
 
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe must not hold us up
+
+
 def read_text(path: Path) -> bytes:
     """The bytes of a configuration file, bounded. Raises InputError."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        with open(path, "rb", opener=_at_once) as file:
+            data = file.read(MAX_BYTES + 1) or b""
     except FileNotFoundError:
         raise InputError(
             "no such file", where=str(path), fix="check the path, or write one with `assay init`"

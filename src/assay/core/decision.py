@@ -195,7 +195,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Allow, deny or indeterminate, with the trace of every rule. `preview` when unsigned facts or policy were read.
 
     `counted` are the checks whose outcomes were admitted, fresh, for every subject; `aside` says, by check, why others
-    were not; `threats` is the threat pack by whose `supersedes:` outcomes were found stale.
+    were not; `threats` are the threat packs in force, by whose `supersedes:` outcomes were found stale.
     """
 
     schema: Schema = SCHEMA
@@ -209,6 +209,6 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     waivers: tuple[WaiverFact, ...] = ()
     counted: tuple[str, ...] = ()
     aside: dict[str, tuple[str, ...]] = {}
-    threats: PackRef | None = None
+    threats: tuple[PackRef, ...] = ()
     preview: bool = False
     preview_reason: str = ""

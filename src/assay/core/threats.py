@@ -63,12 +63,28 @@ class Threats(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     supersedes: tuple[Superseded, ...] = ()
 
 
-class Packs(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gate holds of threat packs: the one in force, with the digests of every one it may believe."""
+class Line(msgspec.Struct, frozen=True):
+    """The newest pack of one name that a gate was given, and what it supersedes."""
 
-    current: PackRef | None = None
-    digests: frozenset[str] = frozenset()
+    newest: PackRef
     supersedes: tuple[Superseded, ...] = ()
+
+
+class FoundWanting(msgspec.Struct, frozen=True):
+    """That a rescan by a pack found something, or could not look, where a check is asked of these bytes."""
+
+    check: str
+    digest: str
+    pack: PackRef
+
+
+class Packs(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gate holds of threat packs: every one it was given by digest, the newest of each line, and what rescans
+    found by them."""
+
+    known: dict[str, PackRef] = {}
+    lines: tuple[Line, ...] = ()
+    wanting: tuple[FoundWanting, ...] = ()
 
 
 class ThreatPack(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,8 +97,7 @@ class ThreatPack(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def alone(self) -> Packs:
         """What one holds who was given this pack and no other."""
-        held = frozenset({self.digest})
-        return Packs(current=self.ref, digests=held, supersedes=self.content.supersedes)
+        return Packs(known={self.digest: self.ref}, lines=(Line(self.ref, self.content.supersedes),))
 
     @property
     def ref(self) -> PackRef:

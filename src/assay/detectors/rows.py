@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from assay.adapters.values import listed
 from assay.stats.effective import effective_n
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _words(column: Any) -> Any:
     import pyarrow as pa
 
     parts = [chunk.dictionary_encode() for chunk in column.chunks]
-    spelled = [pa.array([_word(v) for v in part.dictionary.to_pylist()], pa.string()) for part in parts]
+    spelled = [pa.array([_word(v) for v in listed(part.dictionary)], pa.string()) for part in parts]
     return pa.chunked_array([s.take(p.indices) for s, p in zip(spelled, parts, strict=True)], type=pa.string())
 
 

@@ -170,7 +170,7 @@ def outcome_of(task: Task, check: LoadedCheck, items: list[Yielded], end: End) -
         parameters=parameters,
         seed=task.seed,
         reads=reads_of(task),
-        notes=end.notes,
+        notes=(*end.notes, f"judged by threat pack {task.threats.pack}") if task.threats is not None else end.notes,
         tool=tool_text(check.spec),
         threats=task.threats.pack if task.threats is not None else None,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -60,6 +61,7 @@ def scan(
             subject, place = remote_subject(path, access)
             subjects[subject.name], remote[subject.name] = subject, place
         else:
+            _refuse_addresses(path)
             name = _name(Path(path))
             subjects[name] = Subject(name=name, kind=Kind.ARTIFACT, uri=name)
     if not subjects:
@@ -94,6 +96,14 @@ def _whole(
 def in_force(pack: ThreatPack | None) -> ThreatsAt | None:
     """A pack whose signature was checked, as tasks carry it."""
     return ThreatsAt(os.path.abspath(pack.uri), pack.ref) if pack is not None else None
+
+
+def _refuse_addresses(path: str | Path) -> None:
+    """An address of a kind that is not read must not pass for a path, nor show the login that it may hold."""
+    scheme, colon, _ = str(path).partition(":/")
+    if colon and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{1,15}", scheme) and not Path(path).exists():
+        fix = "use https://, hf:// or mlflow:, or copy it here and scan the copy"
+        raise UsageError(f"addresses of the kind {scheme}:/ are not read", fix=fix)
 
 
 def _name(path: Path) -> str:

@@ -16,9 +16,11 @@ from assay.config.policy_file import Policy
 from assay.core.canonical import digest_of, short
 from assay.core.decision import Decision, Roster
 from assay.core.errors import AssayError, UsageError, VerificationError
+from assay.core.finding import Status
 from assay.core.protocols import Log
+from assay.core.report import Body
 from assay.core.text import visible
-from assay.core.threats import PackRef, Packs, Superseded, ThreatPack
+from assay.core.threats import FoundWanting, Line, PackRef, Packs, Superseded, ThreatPack
 from assay.flow.papers import Paper, People, paper_from
 from assay.ledger.entry import Entry, ErasedPayload
 from assay.ledger.log import Ledger
@@ -27,6 +29,7 @@ from assay.policy.people import SKEW
 REMEMBERED = {APPROVAL: "approval", SIGNATURE: "signature"}
 """The papers that a ledger keeps counting, with the kind of their entries."""
 DOCUMENTS = ("policy", "roster", "threats")
+RESCAN = "rescan"
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,20 +79,30 @@ def documents_of(
 
 
 def packs_of(log: Log) -> Packs:
-    """Every threat pack that a ledger was given, and what the newest supersedes. Raises VerificationError.
+    """Every threat pack that a ledger was given, what the newest of each line supersedes, and what rescans found.
 
-    A pack's `supersedes:` holds for every gate on the ledger from then on, be it given again or not.
+    All of it holds for every gate on the ledger from then on, be a pack given again or not. Raises VerificationError.
     """
-    known = [document for _, document in _documents(log, "threats")]
-    if not known:
-        return Packs()
-    last = known[-1]
-    newest = max((d for d in known if d.name == last.name), key=lambda document: document.version)
+    documents = [document for _, document in _documents(log, "threats")]
+    newest = {d.name: d for d in sorted(documents, key=lambda document: document.version)}
     return Packs(
-        current=PackRef(name=newest.name, version=newest.version, digest=newest.digest),
-        digests=frozenset(document.digest for document in known),
-        supersedes=msgspec.json.decode(newest.text, type=tuple[Superseded, ...]),
+        known={d.digest: _ref(d) for d in documents},
+        lines=tuple(Line(_ref(d), msgspec.json.decode(d.text, type=tuple[Superseded, ...])) for d in newest.values()),
+        wanting=tuple(_found_wanting(log)),
     )
+
+
+def _ref(document: Document) -> PackRef:
+    return PackRef(name=document.name, version=document.version, digest=document.digest)
+
+
+def _found_wanting(log: Log) -> Iterator[FoundWanting]:
+    """What rescans said against artifacts. One that cannot be read any more says nothing against any."""
+    for entry in log.read(kind=RESCAN):
+        with suppress(ErasedPayload, msgspec.DecodeError):
+            for outcome in msgspec.json.decode(log.payload(entry), type=Body).outcomes:
+                if outcome.threats is not None and outcome.status is Status.FAIL:
+                    yield FoundWanting(outcome.check, outcome.subject_digest, outcome.threats)
 
 
 def refuse_going_back(log: Log, documents: dict[str, Document], now: datetime) -> dict[str, Document]:
@@ -168,7 +181,7 @@ def recall(log: Log, release: str, people: People) -> Recalled:
 def erase(book: Ledger, index: int, reason: str, actor: str) -> Entry:
     """Erase a payload on request. Raises UsageError for a document: those hold back older ones."""
     kind = book.entry(index).kind
-    if kind in DOCUMENTS:
+    if kind in DOCUMENTS or kind == RESCAN:
         raise UsageError(f"is a {kind}, which names nobody and is not erased", where=f"ledger entry {index}")
     return book.erase(index, reason, actor)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -19,9 +20,11 @@ from assay.core.canonical import digest_bytes
 from assay.core.decision import Approval, Person, Roster, Signer, Waiver
 from assay.core.errors import InputError, UsageError, VerificationError, os_words
 from assay.core.report import Report
+from assay.core.text import visible
 from assay.core.threats import ThreatPack
 
 _WORDS = {st.POLICY: "policy", st.ROSTER: "roster", st.THREATS: "threat pack"}
+_MEANT = re.compile(rb"(?m)^(?:policy|roster|threats):[ \t]*\S")
 MAX_BYTES = 128 * 1024**2
 RELEASE_SUBJECT = "urn:assay:release"
 
@@ -113,7 +116,7 @@ def _document(data: bytes, path: Path) -> tuple[str, int, str]:
         roster = roster_from(data, str(path))
         return roster.roster, roster.version, st.ROSTER
     if isinstance(value, dict) and "threats" in value:
-        pack = threats_from(data, str(path)).ref
+        pack = read_threats(data, str(path)).ref
         return pack.name, pack.version, st.THREATS
     policy = policy_from(data, str(path)).file
     return policy.policy, policy.version, st.POLICY
@@ -123,10 +126,12 @@ def is_document(path: Path) -> bool:
     """Whether a file means to be a policy, roster or threat pack, right or wrong: `assay sign` signs it as one."""
     if path.suffix not in (".yaml", ".yml"):
         return False
+    data = b""
     try:
-        keys = set(parse(read_text(path), str(path)).value)
+        data = read_text(path)
+        keys = set(parse(data, str(path)).value)
     except (UsageError, InputError, TypeError):
-        return False
+        return _MEANT.search(data) is not None
     return any(own <= keys for own in ({"policy", "require"}, {"roster", "people"}, {"threats", "version"}))
 
 
@@ -143,13 +148,25 @@ def trusted_roster(path: Path, owner: PublicKey) -> Roster:
 
 def trusted_threats(path: Path, owner: PublicKey) -> ThreatPack:
     """A threat pack that its publisher signed, byte for byte. Raises VerificationError otherwise."""
-    return threats_from(_owned(path, owner, st.THREATS), str(path))
+    return read_threats(_owned(path, owner, st.THREATS), str(path))
 
 
 def threats_in(data: bytes, envelope: bytes, owner: PublicKey, where: str) -> ThreatPack:
     """As trusted_threats, of bytes that lie nowhere yet."""
     _require_signed(data, envelope, owner, st.THREATS, where)
-    return threats_from(data, where)
+    return read_threats(data, where)
+
+
+def read_threats(data: bytes, where: str) -> ThreatPack:
+    """A pack whose every row can be looked up. Raises UsageError for one that cannot."""
+    from assay.formats.dependencies.osv import record_problem
+
+    pack = threats_from(data, where)
+    for number, record in enumerate(pack.content.advisories):
+        if problem := record_problem(record):
+            what = f"advisories[{number}] ({visible(str(record.get('id')), 60)}) {problem}"
+            raise UsageError(what, where=where, fix="write it as OSV does, with quotes around versions")
+    return pack
 
 
 def _owned(path: Path, owner: PublicKey, kind: str) -> bytes:

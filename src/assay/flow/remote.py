@@ -24,8 +24,8 @@ def remote_subject(address: str, access: Access) -> tuple[Subject, Remote]:
         settled = settle(address, access)
     except InputError:
         settled = address
-    uri = _shown(settled)
-    return Subject(name=_shown(address), kind=Kind.ARTIFACT, uri=uri), Remote(address=settled, access=access)
+    uri = shown(settled)
+    return Subject(name=shown(address), kind=Kind.ARTIFACT, uri=uri), Remote(address=settled, access=access)
 
 
 def copied(remote: Remote, folder: Path, progress: Progress = silent) -> Remote:
@@ -53,11 +53,11 @@ def _read(address: str, access: Access) -> bytes:
                 with source.open(file) as stream:
                     data = stream.read(MAX_BYTES + 1)
             except OSError as error:
-                raise InputError(f"cannot be read: {os_words(error)}", where=_shown(address)) from None
+                raise InputError(f"cannot be read: {os_words(error)}", where=shown(address)) from None
             if len(data) > MAX_BYTES:
-                raise InputError(f"is larger than {MAX_BYTES} bytes", where=_shown(address))
+                raise InputError(f"is larger than {MAX_BYTES} bytes", where=shown(address))
             return data
-    raise InputError("holds no file", where=_shown(address))
+    raise InputError("holds no file", where=shown(address))
 
 
 @contextmanager
@@ -69,6 +69,6 @@ def _opened(address: str, access: Access) -> Iterator[Source]:
         source.close()
 
 
-def _shown(address: str) -> str:
+def shown(address: str) -> str:
     """An address without its query, which is often a key; of hf:// and mlflow: nothing is left out."""
     return address.partition("?")[0].partition("#")[0] if address.lower().startswith("http") else address

@@ -16,32 +16,38 @@ from assay.attest.vsa import claimed_verdict
 from assay.core.canonical import short
 from assay.core.errors import AssayError, InputError, VerificationError
 from assay.core.finding import Outcome, Severity, Status
-from assay.core.protocols import Clock, Log, Progress, silent, system_clock
+from assay.core.protocols import Clock, Progress, silent, system_clock
+from assay.core.release import SHIPPED, Release
 from assay.core.report import Body, Report
 from assay.core.subject import Contract, Kind, Subject
-from assay.core.threats import PackRef, ThreatPack
+from assay.core.threats import ThreatPack
 from assay.engine.plan import Settings, plan, select
 from assay.engine.registry import check_ids, load
 from assay.engine.run import Ran, run
 from assay.flow.examine import in_force, pool_for, report_of
+from assay.flow.memory import RESCAN
 from assay.flow.project import user
 from assay.ledger.entry import ErasedPayload
+from assay.ledger.log import Ledger
 
 
-class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """An artifact that was examined: as which subject, of which Releases ("" for none), and when last."""
+class Known(msgspec.Struct, kw_only=True):
+    """An artifact that was examined, or that a verdict lets ship: as which subject, of which Releases, when last, and
+    which checks a rescan by the pack has found clean already."""
 
     subject: Subject
-    releases: frozenset[str]
-    judged: tuple[PackRef | None, ...]
+    releases: set[str]
     at: int
+    clean: set[str]
 
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
-    """What ledgers know: artifacts by (uri, digest), and until when each Release was allowed to ship."""
+    """What ledgers know: artifacts by (uri, digest), until when each Release was allowed to ship, and how many entries
+    cannot be read any more."""
 
     artifacts: dict[tuple[str, str], Known]
     allowed: dict[str, datetime]
+    unread: int
 
 
 class Touched(msgspec.Struct, frozen=True):
@@ -54,43 +60,47 @@ class Touched(msgspec.Struct, frozen=True):
 
 
 class Rescanned(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found; `current` artifacts were judged by this pack already, `older` ones are of no Release that ships
-    and lie here in another version."""
+    """What was found; `clean` artifacts were found so by this pack before, `older` ones are of no Release that ships
+    and lie here in another version; `unread` entries of the ledgers tell nothing any more."""
 
     report: Report
     touched: tuple[Touched, ...]
-    current: int
+    clean: int
     older: int
+    unread: int
 
 
 def rescan(
     pack: ThreatPack,
     root: Path,
-    books: Iterable[Log],
+    books: Iterable[Ledger],
     settings: Settings,
     *,
     clock: Clock = system_clock,
     progress: Progress = silent,
 ) -> Rescanned:
-    """Examine again, by the pack, every artifact that the ledgers know and that an older pack, or none, has judged.
+    """Examine again, by the pack, every artifact that the ledgers know.
 
-    Artifacts are looked for below `root` and must have the digest that was examined. One that is absent, or another by
-    now, is open where a Release with a valid verdict ships it, or where nothing newer of its name was examined.
-    Raises InputError where the ledgers know no artifact.
+    Only what a rescan by this very pack found clean is left out. Artifacts are looked for below `root` and must have
+    the digest that was examined. One that is absent, or another by now, is open where a Release with a valid verdict
+    ships it, or where nothing newer of its name was examined. Raises InputError where the ledgers know no artifact,
+    VerificationError where one does not hold.
     """
     start, began = clock(), time.perf_counter()
-    inventory = read_inventory(books)
+    inventory = read_inventory(books, pack)
     if not inventory.artifacts:
         raise InputError("knows no artifact", where=str(root), fix="`assay run` and `assay gate --ledger` write there")
-    now = clock()
-    live = {release for release, until in inventory.allowed.items() if until > now}
-    newest = {uri: max(k.at for (u, _), k in inventory.artifacts.items() if u == uri) for uri, _ in inventory.artifacts}
+    live = {release for release, until in inventory.allowed.items() if until > start}
+    newest: dict[str, int] = {}
+    for (uri, _), known in inventory.artifacts.items():
+        newest[uri] = max(known.at, newest.get(uri, known.at))
+    asked = {check for check in select(settings) if check in check_ids(Kind.ARTIFACT)}
     here: dict[str, Subject] = {}
     gone: list[tuple[Subject, str]] = []
-    current = older = 0
+    clean = older = 0
     for (uri, digest), known in sorted(inventory.artifacts.items()):
-        if all(_as_new(judged, pack) for judged in known.judged):
-            current += 1
+        if asked <= known.clean:
+            clean += 1
             continue
         progress(len(here), len(inventory.artifacts), f"hashing {uri}")
         name = known.subject.name if known.subject.name not in here else f"{known.subject.name}@{short(digest)}"
@@ -105,67 +115,86 @@ def rescan(
     ran = _ask(here, gone, root, replace(settings, threats=in_force(pack)), progress)
     subjects = (*here.values(), *(subject for subject, _ in gone))
     report = report_of(ran, subjects, None, None, settings, start, began)
-    return Rescanned(report=report, touched=_touched(report, inventory, live), current=current, older=older)
+    touched = _touched(report, inventory, live)
+    return Rescanned(report=report, touched=touched, clean=clean, older=older, unread=inventory.unread)
 
 
-def read_inventory(books: Iterable[Log]) -> Inventory:
-    """The artifacts of every run and every evidence in the ledgers, and the verdicts that let a Release ship.
+def read_inventory(books: Iterable[Ledger], pack: ThreatPack) -> Inventory:
+    """The artifacts of every run, evidence and verdict in the ledgers. Raises VerificationError where one was edited.
 
-    An entry whose payload was erased, or that another version wrote, tells nothing.
+    A verdict names what ships by itself, so that erased evidence hides no Release. What was judged counts by rescans
+    alone: evidence is the word of others, and a run can ask less.
     """
-    artifacts: dict[tuple[str, str], Known] = {}
-    allowed: dict[str, datetime] = {}
-    at = 0
+    found = Inventory(artifacts={}, allowed={}, unread=0)
+    unread = at = 0
+    erased: list[str] = []
     for book in books:
+        book.verify()
         for entry in book.read():
             at += 1
-            if entry.kind not in ("run", "evidence", "rescan", "verdict"):
+            if entry.kind not in ("run", "evidence", RESCAN, "verdict"):
                 continue
             try:
                 payload = book.payload(entry)
+                if entry.kind == "verdict":
+                    _take_verdict(payload, at, found)
+                else:
+                    _take(_body(payload), at, found, pack if entry.kind == RESCAN else None)
             except ErasedPayload:
-                continue
-            if entry.kind == "verdict":
-                with suppress(VerificationError):
-                    decision, release, expires = claimed_verdict(payload)
-                    if decision == "allow":
-                        allowed[release] = max(expires, allowed.get(release, expires))
-            elif (body := _body(payload)) is not None:
-                _take(body, at, artifacts)
-    return Inventory(artifacts=artifacts, allowed=allowed)
+                erased.append(entry.subject_digest)
+            except (VerificationError, msgspec.MsgspecError):
+                unread += 1
+    told = {release for known in found.artifacts.values() for release in known.releases}
+    return replace(found, unread=unread + sum(release not in told for release in erased))
 
 
-def _body(payload: bytes) -> Body | None:
+def _body(payload: bytes) -> Body:
     """The outcomes of an entry, be it a report (evidence) or the body of one (a run)."""
     with suppress(msgspec.DecodeError):
         return msgspec.json.decode(payload, type=Report).body
-    with suppress(msgspec.DecodeError):
-        return msgspec.json.decode(payload, type=Body)
-    return None
+    return msgspec.json.decode(payload, type=Body)
 
 
-def _take(body: Body, at: int, artifacts: dict[tuple[str, str], Known]) -> None:
-    asked = set(check_ids(Kind.ARTIFACT))
-    release = frozenset({body.release.digest} if body.release is not None else ())
+def _take_verdict(payload: bytes, at: int, found: Inventory) -> None:
+    """What a verdict lets ship."""
+    decision, expires, material = claimed_verdict(payload)
+    if decision != "allow":
+        return
+    release = msgspec.convert(material, Release)
+    found.allowed[release.digest] = max(expires, found.allowed.get(release.digest, expires))
+    for item in release.materials:
+        if item.role in SHIPPED:
+            subject = Subject(name=item.name, kind=Kind.ARTIFACT, uri=item.uri, digest=item.digest)
+            _known(subject, at, found).releases.add(release.digest)
+
+
+def _take(body: Body, at: int, found: Inventory, pack: ThreatPack | None) -> None:
+    """What a report examined; of a rescan by `pack` also what it found clean, or no more so."""
+    artifact_checks = set(check_ids(Kind.ARTIFACT))
     for subject in body.subjects:
-        said = [o for o in body.outcomes if o.check in asked and o.subject == subject.name]
+        said = [o for o in body.outcomes if o.check in artifact_checks and o.subject == subject.name]
         if not said or not subject.digest:
             continue
-        key = subject.uri, subject.digest
-        before = artifacts.get(key)
         told = {k: v for k, v in subject.options.items() if k in ("allow", "allow_until")}
-        artifacts[key] = Known(
-            subject=replace(subject, kind=Kind.ARTIFACT, reads={}, options=told),
-            releases=release | (before.releases if before is not None else frozenset()),
-            judged=tuple({o.check: o.threats for o in said}.values()),
-            at=at,
-        )
+        known = _known(replace(subject, kind=Kind.ARTIFACT, reads={}, options=told), at, found)
+        if body.release is not None:
+            known.releases.add(body.release.digest)
+        for outcome in said:
+            by_pack = pack is not None and outcome.threats is not None and outcome.threats.digest == pack.digest
+            if by_pack and outcome.complete and outcome.status in (Status.PASS, Status.NOT_APPLICABLE):
+                known.clean.add(outcome.check)
+            elif by_pack:
+                known.clean.discard(outcome.check)
 
 
-def _as_new(judged: PackRef | None, pack: ThreatPack) -> bool:
-    """Whether an outcome was judged by this pack, or by a newer version of it."""
-    mine = pack.ref
-    return judged is not None and judged.name == mine.name and judged.version >= mine.version
+def _known(subject: Subject, at: int, found: Inventory) -> Known:
+    """The artifact's place in the inventory, as it was named last."""
+    key = subject.uri, subject.digest
+    known = found.artifacts.setdefault(key, Known(subject=subject, releases=set(), at=at, clean=set()))
+    if subject.options or not known.subject.options:
+        known.subject = subject
+    known.at = at
+    return known
 
 
 def _absent(path: Path, digest: str) -> str:
@@ -223,7 +252,7 @@ def _touched(report: Report, inventory: Inventory, live: set[str]) -> tuple[Touc
     )
 
 
-def write_rescan(book: Log, found: Rescanned) -> None:
+def write_rescan(book: Ledger, found: Rescanned) -> None:
     """Write what was found in a ledger, so that the next rescan by the same pack knows it."""
-    book.append("rescan", found.report.body.digest, found.report.body.encode(), f"user:{user()}")
+    book.append(RESCAN, found.report.body.digest, found.report.body.encode(), f"user:{user()}")
     book.checkpoint()

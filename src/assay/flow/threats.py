@@ -9,7 +9,8 @@ import msgspec
 from assay.attest.keys import PublicKey
 from assay.attest.signature import signature_path
 from assay.config.manifest import NAME, load_project
-from assay.config.strict_yaml import MAX_BYTES
+from assay.config.strict_yaml import MAX_BYTES, read_text
+from assay.config.threats_file import threats_from
 from assay.core.errors import InputError, UsageError, VerificationError
 from assay.core.files import write_whole
 from assay.core.threats import ThreatPack
@@ -47,16 +48,32 @@ def update(place: Place, data: bytes, envelope: bytes, source: str) -> Updated:
     content under the same version; nothing is written then.
     """
     pack = threats_in(data, envelope, place.publisher, source)
-    held = trusted_threats(place.path, place.publisher) if place.path.exists() else None
+    held = _held(place) if place.path.exists() else None
     if held is not None:
         _refuse_older(pack, held)
-        if pack.digest == held.digest:
+        if pack.digest == held.digest and _signed_there(place):
             return Updated(held, held)
     if not place.path.parent.is_dir():
         raise InputError("its folder does not exist", where=str(place.path), fix="make it first")
     write_whole(signature_path(place.path), envelope)
     write_whole(place.path, data)
     return Updated(pack, held)
+
+
+def _signed_there(place: Place) -> bool:
+    try:
+        trusted_threats(place.path, place.publisher)
+    except VerificationError:
+        return False
+    return True
+
+
+def _held(place: Place) -> ThreatPack:
+    """The pack that lies there; after an update that was cut off its signature is another's, its version counts."""
+    try:
+        return trusted_threats(place.path, place.publisher)
+    except VerificationError:
+        return threats_from(read_text(place.path), str(place.path))
 
 
 def _refuse_older(pack: ThreatPack, held: ThreatPack) -> None:

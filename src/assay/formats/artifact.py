@@ -13,9 +13,11 @@ from msgspec import structs
 from assay.core.errors import InputError, os_words
 from assay.core.finding import Json, Severity
 from assay.formats import sniff
+from assay.formats.known import current
 from assay.formats.models import npy
+from assay.formats.pickle.calls import Slice
 from assay.formats.pickle.facts import Ending, GlobalFact, PickleFacts
-from assay.formats.pickle.stream import plausible, read_pickles
+from assay.formats.pickle.stream import hidden_pickles, plausible, read_pickles
 from assay.formats.readers import reader_of
 from assay.formats.reading import Gap, Limits, Note, Topic
 from assay.formats.sniff import Format
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 _PACKED = (".gz", ".bz2", ".xz", ".lzma", ".lz4", ".zst", ".z")
 _ZIPS = frozenset({"zip", "torch-zip", "npz", "keras-zip"})
 _BEHIND = 1 << 16
+_SEARCHED = 1 << 20
 _PICKLE = frozenset({Topic.PICKLE, Topic.FORMAT})
 _FORMAT = frozenset({Topic.FORMAT})
 
@@ -95,6 +98,7 @@ def safe_to_load(facts: ArtifactFacts, allow: frozenset[str] = frozenset()) -> l
     are never allowed.
     """
     refusals = [f"not read to the end: {reason}" for reason in facts.reasons]
+    refusals += [note.message for note in facts.notes if note.topic is Topic.PICKLE]
     for stream, fact in facts.globals():
         if fact.tier != "safe" and not may_load(fact, allow):
             where = f" in {stream.where}" if stream.where else ""
@@ -103,7 +107,10 @@ def safe_to_load(facts: ArtifactFacts, allow: frozenset[str] = frozenset()) -> l
 
 
 def may_load(fact: GlobalFact, allow: frozenset[str]) -> bool:
-    """Whether a name is among those allowed, and of a kind that can be: not made at load time, not changed itself."""
+    """Whether a name is among those allowed, and of a kind that can be: not made at load time, not changed itself, and
+    not refused by the threat pack in force, which knows more than whoever allowed it."""
+    if current().danger(fact.module, fact.name):
+        return False
     return fact.qualified in allow and fact.tier != "unresolvable" and "patched" not in fact.uses
 
 
@@ -119,15 +126,21 @@ class _Examination:
         self.asked: set[Topic] = {Topic.FORMAT}
         self.measured: dict[str, dict[str, Json]] = {}
         self.unknown: list[str] = []
+        self.held: list[tuple[int, int]] = []
         self.trailing = 0
 
     def whole(self, file: IO[bytes], name: str) -> ArtifactFacts:
         size = file.seek(0, 2)
         found = self._look(file, name, "", 0)
         self._otherwise(file, found, name, size)
+        for member in self.unknown:
+            self._gap("is of no known format", member, _FORMAT)
         for stream in self.streams:
             for reason in dict.fromkeys(_why_incomplete(stream)):
                 self._gap(reason, stream.where, _PICKLE)
+            for note in _notes_of(stream):
+                self.notes.append(note)
+                self.asked.add(note.topic)
         return ArtifactFacts(
             format=found, size=size, streams=tuple(self.streams), members=tuple(self.members), trailing=self.trailing,
             notes=tuple(self.notes), gaps=tuple(dict.fromkeys(self.gaps)), asked=frozenset(self.asked),
@@ -137,6 +150,9 @@ class _Examination:
     def _otherwise(self, file: IO[bytes], found: Format, name: str, size: int) -> None:
         """Read it once more as what another loader would take it for: a file may begin as one thing and end as one."""
         for other in sniff.alternatives(file, found, size):
+            end = sniff.zip_end(file, size) if other is sniff.ZIP else -1
+            if any(start <= end < stop for start, stop in self.held):
+                continue  # a pickled model, whose archive was read where it lies
             self._look(file, name, f"(as {other.name})", 0, other)
         if found.name in _ZIPS and plausible(file):
             self._zip_as_pickle(file)
@@ -150,7 +166,9 @@ class _Examination:
         for stream in read_pickles(file, self.limits, where="(as pickle)").pickles:
             refused = tuple(fact for fact in stream.globals if fact.tier in ("dangerous", "unresolvable"))
             if refused:
-                whole = structs.replace(stream, globals=refused, nested=(), complete=True, reason="")
+                whole = structs.replace(
+                    stream, globals=refused, nested=(), complete=True, reason="", notes=(), files=()
+                )
                 self.streams.append(whole)
 
     def _gap(self, reason: str, where: str, topics: frozenset[Topic] = frozenset(Topic)) -> None:
@@ -195,6 +213,8 @@ class _Examination:
         elif found.container:
             self._gap(f"{found.name} cannot be read by this version", where)
         elif found.name in ("other", "empty"):
+            if found.name == "other" and not depth:  # inside archives lie the raw bytes of tensors
+                self._hidden(file)
             if depth and found.name == "other":
                 self.unknown.append(where)
         elif found.name == "data":
@@ -237,17 +257,25 @@ class _Examination:
         kind = _zip_kind([m.removeprefix(f"{where}!") for m in self.members[members:]], bool(self.streams))
         if kind.name == "torch-zip":  # tensors are raw bytes there
             self.unknown[unknown:] = [m for m in self.unknown[unknown:] if "/data/" not in m]
-        for member in self.unknown[unknown:]:
-            self._gap("is of no known format", member, _FORMAT)
         return kind
 
     def _pickles(self, file: IO[bytes], where: str, start: int, depth: int) -> None:
         self.asked.add(Topic.PICKLE)
         stream = read_pickles(file, self.limits, where=where, depth=depth, start=start)
         self.streams += stream.pickles
+        for held in (held for found in stream.pickles for held in found.files):
+            if not where:
+                self.held.append((held.offset, held.offset + held.length))
+            inner = cast(IO[bytes], Slice(file, held.offset, held.length))
+            self._look(inner, held.name, held.where.lstrip("!"), depth + 1)
         self.trailing += stream.trailing
         for reason in stream.reasons:
             self._gap(reason, where, _PICKLE)
+
+    def _hidden(self, file: IO[bytes]) -> None:
+        """Pickles in the first bytes of a file of no known format, that name what is refused."""
+        head = io.BytesIO(_head(file))
+        self.streams += hidden_pickles(cast(IO[bytes], head), self.limits)
 
     def _npy(self, file: IO[bytes], where: str, depth: int) -> Format:
         """Every array that repeated loads from one open file would give, and what lies behind the last."""
@@ -311,6 +339,11 @@ class _Examination:
             self._gap(gap, where)
 
 
+def _head(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read(_SEARCHED)
+
+
 def _within(note: Note, where: str) -> Note:
     """A note of a part, as one of the whole."""
     return structs.replace(note, where="!".join(filter(None, (where, note.where)))) if where else note
@@ -324,6 +357,14 @@ def _zip_kind(members: list[str], has_pickles: bool) -> Format:
     if members and all(member.endswith(".npy") for member in members):
         return structs.replace(sniff.NPZ, loads_code=has_pickles)
     return structs.replace(sniff.ZIP, loads_code=has_pickles)
+
+
+def _notes_of(stream: PickleFacts) -> Iterator[Note]:
+    """What a pickle and those nested in it say besides names."""
+    for note in stream.notes:
+        yield _within(note, stream.where)
+    for inner in stream.nested:
+        yield from _notes_of(inner)
 
 
 def _why_incomplete(stream: PickleFacts) -> Iterator[str]:

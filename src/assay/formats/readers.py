@@ -30,6 +30,8 @@ READERS: dict[str, Row] = {
     "safetensors": Row("models.safetensors:read"),
     "gguf": Row("models.gguf:read", _MODEL | {Topic.TEMPLATE}),
     "onnx": Row("models.onnx:read"),
+    "onnx-text": Row("models.onnx_text:read"),
+    "sqlite": Row("models.sqlite:read", frozenset({Topic.PICKLE})),
     "tflite": Row("models.tflite:read"),
     "tf-graph": Row("models.savedmodel:read"),
     "tf-text": Row("models.tensorflow_text:read"),

@@ -18,7 +18,7 @@ _BLOCK = 512
 _MODEL_TEXTS = frozenset(
     (
         *(".json", ".model", ".pb", ".pbtxt", ".pbtext", ".prototxt", ".meta", ".onnx", ".ort"),
-        *(".graphdef", ".metagraph"),
+        *(".graphdef", ".metagraph", ".textproto", ".onnxtxt", ".txtpb"),
     )
 )
 _ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06")
@@ -51,6 +51,7 @@ SEVEN_ZIP = Format("7z", container=True)
 HDF5 = Format("hdf5", loads_code=True)
 KERAS_ZIP = Format("keras-zip", loads_code=True, container=True)
 TORCHSCRIPT = Format("torchscript")
+SAFETENSORS = Format("safetensors")
 NATIVE = Format("native", loads_code=True)
 BYTECODE = Format("python-bytecode", loads_code=True)
 R_DATA = Format("r-data", loads_code=True)
@@ -63,6 +64,7 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"\x93NUMPY", NPY),
     (_HDF5_MARK, HDF5),
     (b"GGUF", Format("gguf")),
+    (b"SQLite format 3\0", Format("sqlite")),
     (b"7z\xbc\xaf\x27\x1c", SEVEN_ZIP),
     (b"PAR1", Format("parquet")),
     (b"ARROW1\0\0", Format("arrow")),
@@ -82,10 +84,7 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
         (mark, DATA)
         for mark in (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"%PDF-", b"OggS", b"ID3")
     ),
-    *(
-        (mark, DATA)
-        for mark in (b"fLaC", b"wOFF", b"wOF2", b"\0\1\0\0\0", b"OTTO", b"II*\0", b"MM\0*", b"SQLite format 3\0")
-    ),
+    *((mark, DATA) for mark in (b"fLaC", b"wOFF", b"wOF2", b"\0\1\0\0\0", b"OTTO", b"II*\0", b"MM\0*")),
 )
 _RIFF = frozenset({b"WEBP", b"WAVE", b"AVI "})
 
@@ -107,6 +106,10 @@ def sniff(file: IO[bytes], *, name: str = "") -> Format:
     head = file.read(HEAD_BYTES)
     if not head:
         return EMPTY
+    if head[2:9] == b"\0\0\0\0\0\0{":
+        return (
+            SAFETENSORS  # of some header lengths it begins like a pickle, which no unpickler reads on, or like a font
+        )
     if head[0] == 0x80 and len(head) > 1 and head[1] <= 5:
         return PICKLE
     suffix = suffix_of(name)
@@ -159,7 +162,7 @@ def is_torchscript(name: str) -> bool:
 def alternatives(file: IO[bytes], found: Format, size: int) -> list[Format]:
     """What else other loaders would take the file for: a zip archive at its end, a tar, HDF5 behind other bytes."""
     others = []
-    if found.name not in ("zip", "torch-zip", "keras-zip", "npz") and _ends_as_zip(file, size):
+    if found.name not in ("zip", "torch-zip", "keras-zip", "npz") and zip_end(file, size) >= 0:
         others.append(ZIP)
     if found.name != "tar" and size >= _BLOCK:
         file.seek(0)
@@ -183,11 +186,12 @@ def _hdf5_places(size: int) -> Iterator[int]:
         place *= 2
 
 
-def _ends_as_zip(file: IO[bytes], size: int) -> bool:
-    """Whether a file that begins as something else also ends as a zip archive, which zip readers would open."""
-    tail = _at(file, max(0, size - _ZIP_TAIL), _ZIP_TAIL)
+def zip_end(file: IO[bytes], size: int) -> int:
+    """Where the end record lies of the zip archive that a file ends as, which zip readers would open; -1 for none."""
+    start = max(0, size - _ZIP_TAIL)
+    tail = _at(file, start, _ZIP_TAIL)
     at = tail.rfind(b"PK\x05\x06")
-    return at >= 0 and len(tail) - at >= 22 and b"PK\x01\x02" in tail
+    return start + at if at >= 0 and len(tail) - at >= 22 and b"PK\x01\x02" in tail else -1
 
 
 def _by_magic(head: bytes) -> Format | None:
@@ -203,7 +207,7 @@ def _by_magic(head: bytes) -> Format | None:
     if looks_like_tar(head):
         return TAR
     if len(head) > 8 and head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= 100_000_000:
-        return Format("safetensors")
+        return SAFETENSORS
     return None
 
 

@@ -45,7 +45,7 @@ def decide(facts: Facts, policy: Policy, now: datetime, *, signed_by: str = "", 
             check: tuple(dict.fromkeys(gap.why for gap in index.unadmitted[check]))
             for check in sorted(index.unadmitted)
         },
-        threats=facts.packs.current,
+        threats=tuple(line.newest for line in facts.packs.lines),
         preview=bool(preview_reason),
         preview_reason=preview_reason,
     )

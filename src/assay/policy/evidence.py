@@ -14,6 +14,7 @@ from assay.config.policy_file import Policy
 from assay.core.decision import Facts, OutcomeFact
 from assay.core.finding import Json, Measure, Severity, Status
 from assay.core.text import nearest
+from assay.core.threats import FoundWanting
 from assay.policy.people import SKEW, Waived, zoned
 
 Counted = tuple[tuple[str, ...], tuple[str, ...]]
@@ -61,6 +62,9 @@ class EvidenceIndex:
 
     def __init__(self, facts: Facts, policy: Policy, now: datetime, waived: Waived) -> None:
         self._facts, self._policy, self._now = facts, policy, now
+        self._wanting: dict[tuple[str, str], list[FoundWanting]] = defaultdict(list)
+        for found in facts.packs.wanting:
+            self._wanting[found.check, found.digest].append(found)
         self.outcomes: dict[str, list[OutcomeFact]] = defaultdict(list)
         self.measures: dict[str, list[tuple[OutcomeFact, Measure]]] = defaultdict(list)
         self.unadmitted: dict[str, list[Gap]] = defaultdict(list)
@@ -126,21 +130,35 @@ class EvidenceIndex:
         return ""
 
     def _other_pack(self, fact: OutcomeFact) -> tuple[str, str]:
-        """Why the threat pack of this outcome is none to rely on (unknown here, or superseded), and what mends it.
+        """Why the threat pack of this outcome is none to rely on, and what mends that.
 
-        Whoever is judged could else bring a pack that calls their own names safe.
+        Whoever is judged could else bring a pack that calls their own names safe, or one from before a gadget was
+        known; nor does an outcome hold that a later rescan of the same bytes has contradicted.
         """
         outcome, packs = fact.outcome, self._facts.packs
-        had, now = outcome.threats, packs.current
-        if had is not None and had.digest not in packs.digests:
-            what = f"{outcome.check} was judged by threat pack {had}, which this gate does not hold"
-            return what, "give it with --threats, or run again by the pack that the gate holds"
-        version = had.version if had is not None and now is not None and had.name == now.name else 0
-        for row in packs.supersedes:
-            if now is not None and version < row.since and fnmatchcase(outcome.check, row.check):
-                with_ = f"by threat pack {had}" if had is not None else "without a threat pack"
-                what = f"{outcome.check} was judged {with_}, stale since {now.name} {row.since}: {row.why}"
-                return what, f"put {now} under `threats:` in assay.yaml, then {AGAIN}"
+        claimed = outcome.threats
+        had = packs.known.get(claimed.digest) if claimed is not None else None
+        if claimed is not None and had != claimed:
+            really = f"claims threat pack {claimed}, which is {had}" if had is not None else (
+                f"was judged by threat pack {claimed}, which this gate does not hold"
+            )  # fmt: skip
+            return f"{outcome.check} {really}", "give it with --threats, or run again by the pack that the gate holds"
+        by = f"by threat pack {had}" if had is not None else "without a threat pack"
+        for line in packs.lines:
+            version = had.version if had is not None and had.name == line.newest.name else 0
+            for row in line.supersedes:
+                if version < row.since and fnmatchcase(outcome.check, row.check):
+                    what = f"{outcome.check} was judged {by}, stale since {line.newest.name} {row.since}: {row.why}"
+                    return what, f"put {line.newest} under `threats:` in assay.yaml, then {AGAIN}"
+        if outcome.status is Status.FAIL or not outcome.complete:
+            return "", ""  # it says so itself
+        for found in self._wanting.get((outcome.check, outcome.subject_digest), ()):
+            newer = had is not None and had.name == found.pack.name and had.version > found.pack.version
+            if not newer:
+                what = (
+                    f"{outcome.check} was judged {by}, and a rescan of these bytes by {found.pack} has said otherwise"
+                )
+                return what, f"put {found.pack}, or a newer one, under `threats:` in assay.yaml, then {AGAIN}"
         return "", ""
 
     def _loosened(self, fact: OutcomeFact) -> str:

@@ -44,7 +44,7 @@ def _read(data: bytes) -> Reading:
 def test_an_ordinary_savedmodel_is_measured_and_alarms_nobody() -> None:
     asset = (tf_const("vocab", "/tmp/build/vocab.txt"), tf_node("t", "InitializeTableFromTextFileV2", ("h", "vocab")))
     log = tf_node("log", "PrintV2", ("p",), {"output_stream": msg(2, "stderr")})
-    found = _read(tf_saved(*SAVER, *asset, log, rest=msg(6, msg(2, "vocab.txt"))))
+    found = _read(tf_saved(*SAVER, *asset, log, rest=msg(6, msg(1, msg(1, "vocab:0")), msg(2, "vocab.txt"))))
     assert (found.notes, found.gaps) == ((), ())
     assert found.measured["format"] == "tf-savedmodel"
     assert (found.measured["tags"], found.measured["tensorflow"]) == (["serve"], "2.21.0")

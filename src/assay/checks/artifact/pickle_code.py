@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from assay.checks.noted import MOST_FINDINGS, settle, words
+from assay.checks.noted import MOST_FINDINGS, finding_of, settle, words
 from assay.core.artifact import Artifact, File
 from assay.core.check import check
 from assay.core.finding import Confidence, Finding, Location, Severity
 from assay.core.subject import Kind, Stage
 from assay.formats.artifact import ArtifactFacts, may_load
+from assay.formats.known import current
 from assay.formats.pickle.facts import GlobalFact, PickleFacts
 from assay.formats.reading import Topic
 from assay.formats.survey import survey
@@ -23,7 +24,7 @@ FIX = "do not load it; ask for the weights as ONNX, safetensors or skops from a 
     stage=Stage.PACKAGE,
     severity=Severity.CRITICAL,
     cost="instant",
-    version=3,
+    version=4,
     tags=("owasp-ml-2023:ML06", "atlas:AML.T0011.000"),
 )
 def pickle_code(artifact: Artifact, *, strict: bool = False) -> Iterator[Finding]:
@@ -36,8 +37,9 @@ def pickle_code(artifact: Artifact, *, strict: bool = False) -> Iterator[Finding
     unpickler but imports and calls nothing. Every name that would be imported is judged by a written list: known-safe
     (ordinary numpy, scipy, pandas, scikit-learn, lightgbm, torch and the like), unknown (noted, not failing unless
     `strict`), dangerous, or impossible to resolve without running it. Several pickles in one file, pickles nested in
-    constants, in zip, tar and compressed files are followed. Nothing is ever loaded. Passwords, tokens and keys in what
-    a call is given are left out of the finding.
+    constants, in zip, tar and compressed files are followed. What would exhaust memory or never end while it is loaded
+    (tuples that hold themselves twice again and again, a range of a billion made a list) is told. Nothing is ever
+    loaded. Passwords, tokens and keys in what a call is given are left out of the finding.
 
     What it cannot say: that a known-safe class of the version you have installed has no defect of its own.
 
@@ -66,12 +68,28 @@ def pickle_code(artifact: Artifact, *, strict: bool = False) -> Iterator[Finding
 
 
 def _findings(file: File, facts: ArtifactFacts, allow: frozenset[str], strict: bool) -> Iterator[Finding]:
+    yield from (finding_of(file, note) for note in facts.notes if note.topic is Topic.PICKLE)
     seen: set[tuple[str, str]] = set()
     for stream, fact in facts.globals():
-        if fact.tier == "safe" or (stream.where, fact.qualified) in seen:
+        by_pack = fact.tier == "safe" and current().safe(fact.module, fact.name)
+        if (fact.tier == "safe" and not by_pack) or (stream.where, fact.qualified) in seen:
             continue
         seen.add((stream.where, fact.qualified))
+        if by_pack:
+            yield _listed(file, stream, fact)
+            continue
         yield _finding(file, stream, fact, strict, may_load(fact, allow))
+
+
+def _listed(file: File, stream: PickleFacts, fact: GlobalFact) -> Finding:
+    """A name that only the threat pack calls safe: noted, so that everyone sees on whose word it passed."""
+    return Finding(
+        message=f"names {fact.qualified}, which threat pack {current().name} lists as safe",
+        location=Location(uri=file.uri, member=stream.where, offset=fact.offset),
+        key=fact.qualified,
+        severity=Severity.INFO,
+        evidence={"global": fact.qualified, "tier": fact.tier, "why": f"threat pack {current().name}"},
+    )
 
 
 def _finding(file: File, stream: PickleFacts, fact: GlobalFact, strict: bool, allowed: bool) -> Finding:

@@ -18,8 +18,8 @@ from assay.formats.reading import Topic
 from assay.formats.survey import Seen, survey
 
 SAFER = {
-    "pickle": "ship ONNX (trees, pipelines, networks), skops (scikit-learn) or safetensors (tensors) instead",
-    "torch-zip": "ship safetensors or ONNX instead",
+    "pickle": "convert it with `assay harden`: safetensors for tensors, skops or ONNX for estimators",
+    "torch-zip": "convert it with `assay harden`, or ship safetensors or ONNX",
     "npy-objects": "save plain arrays (allow_pickle=False)",
     "npz": "save plain arrays (allow_pickle=False)",
     "hdf5": "ship ONNX or safetensors instead; a Keras file can hold Lambda layers",
@@ -54,8 +54,8 @@ def unsafe_format(artifact: Artifact) -> Iterator[Finding | Exhibit]:
     open, and so does a file that is not what its name says (a page of text called `model.onnx`): nobody can tell what
     a loader would make of it. What can run code under a name that promises another format is of medium severity.
 
-    Fix: convert to ONNX, skops or safetensors, and sign the result. A team that must keep a pickle can waive this
-    finding, with a reason and an end date.
+    Fix: convert it (`assay harden FILE`: ONNX, skops or safetensors), and sign the result. A team that must keep a
+    pickle can waive this finding, with a reason and an end date.
 
     References: OWASP ML06:2023; MITRE ATLAS AML.T0011.000.
     """

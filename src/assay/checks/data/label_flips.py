@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Meta
 
 from assay.adapters.tables import Dataset
+from assay.adapters.values import listed
 from assay.core.check import check
 from assay.core.errors import CouldNotLook
 from assay.core.exhibit import Bars, Histogram, Table
@@ -150,9 +151,9 @@ def _batches(data: Dataset, column: str) -> tuple[Any, tuple[str, ...]]:
     if len(encoded.dictionary) <= BATCHES:
         codes = encoded.indices.to_numpy(zero_copy_only=False).astype(int)
         firsts = [int(rows[np.argmax(codes == i)]) for i in range(len(encoded.dictionary))]
-        names = tuple(_named(v, row) for v, row in zip(encoded.dictionary.to_pylist(), firsts, strict=True))
+        names = tuple(_named(v, row) for v, row in zip(listed(encoded.dictionary), firsts, strict=True))
     else:
-        order = np.argsort(np.array(present.to_pylist(), dtype=str) if _is_text(present) else _ordered(present))
+        order = np.argsort(np.array(listed(present), dtype=str) if _is_text(present) else _ordered(present))
         codes = np.empty(len(order), dtype=int)
         codes[order] = np.arange(len(order)) * BATCHES // len(order)
         starts = (int(rows[order[len(order) * b // BATCHES]]) for b in range(BATCHES))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from assay.adapters.tables import Dataset, ident
+from assay.adapters.values import listed
 from assay.core.check import check
 from assay.core.errors import CouldNotLook
 from assay.core.finding import Confidence, Direction, Finding, Json, Location, Measure, Severity
@@ -195,8 +196,8 @@ def _evidence(found: Overlap) -> dict[str, Json]:
 
 
 def _same(data: Dataset, other: Dataset, role: str, mine: str, theirs: str) -> Iterator[Finding]:
-    here = set(data.sql(f"SELECT DISTINCT {ident(mine)} FROM data").column(0).to_pylist()) - {None}  # noqa: S608
-    there = set(other.sql(f"SELECT DISTINCT {ident(theirs)} FROM data").column(0).to_pylist())  # noqa: S608
+    here = set(listed(data.sql(f"SELECT DISTINCT {ident(mine)} FROM data").column(0))) - {None}  # noqa: S608
+    there = set(listed(other.sql(f"SELECT DISTINCT {ident(theirs)} FROM data").column(0)))  # noqa: S608
     shared = len(here & there)
     if shared:
         yield Finding(

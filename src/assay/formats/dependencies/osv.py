@@ -128,6 +128,18 @@ def open_database(path: Path, names: Collection[str], now: datetime) -> Database
     )  # fmt: skip
 
 
+def record_problem(record: dict[str, Any]) -> str:
+    """Why a record of a threat pack could not be looked up; "" where it can."""
+    try:
+        read = msgspec.convert(record, Record, str_keys=True)
+    except msgspec.ValidationError as error:
+        return f"is no OSV record: {visible(str(error), 200)}"
+    named = [e.package for e in read.affected or () if e.package is not None]
+    if not any(package.ecosystem.partition(":")[0] == ECOSYSTEM for package in named):
+        return f"names no package of the ecosystem {ECOSYSTEM}"
+    return ""
+
+
 def pack_database(advisories: Iterable[dict[str, Any]], name: str, names: Collection[str], now: datetime) -> Database:
     """The records that a threat pack carries, as a database; how old they are says nothing of the pack."""
     reading = _Reading(frozenset(names), now)

@@ -29,6 +29,12 @@ _ROOT = re.compile(
     r"(?:tensorflow\.|python\.|_api\.|v[12]\.)*[a-z_]*keras[a-z_]*\.?(?:(?:src|api|_v[12]|_tf_keras|keras)\.)*"
 )
 _BUILT_INS = frozenset({"function", "slice", "type", "tuple", "list", "dict", "set", "Ellipsis", "NoneType"})
+# Python's own functions that do more than compute: Keras 3 before 3.7 took them for an activation or a loss.
+_ACTING = """
+eval exec compile open __import__ getattr setattr delattr globals locals vars input breakpoint exit quit help print dir
+memoryview super __build_class__
+"""
+_ACTING_BUILT_INS = frozenset(_ACTING.split())
 _LOOKUPS = frozenset({"StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup"})
 # Layers that load something else: a pickled module, a SavedModel, a hub's model.
 _WRAPPERS = {
@@ -117,8 +123,8 @@ def _from_module(module: str, name: str, inner: Any) -> list[_Said]:
     module, _, target = f"{module}.{target}".rpartition(".")
     shown = visible(f"{module}.{target}", 120)
     if module == "builtins":
-        if name in _BUILT_INS:
-            return []
+        if name in _BUILT_INS and target not in _ACTING_BUILT_INS:
+            return []  # a function of Keras' own, found by its name
         return [(Severity.CRITICAL, shown, f"has its loader import {shown}", _SAFE_MODE)]
     if module == "__main__":
         return [(Severity.INFO, shown, f"names {shown}, which the loading program must bring along", "")]

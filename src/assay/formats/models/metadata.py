@@ -9,6 +9,8 @@ import base64
 import io
 import re
 
+import msgspec
+
 from assay.core.finding import Confidence, Severity
 from assay.core.text import visible
 from assay.formats.models.facts import Facts
@@ -81,8 +83,24 @@ class Texts:
         if brief:
             return
         self._packed(key, value)
+        self._config(key, text)
         self._template(key, text)
         self._orders(key, text)
+
+    def _config(self, key: str, text: str) -> None:
+        """A configuration in JSON, from whose `_target_` a program builds the model."""
+        if '"_target_"' not in text:
+            return
+        from assay.formats.texts.config_targets import judge_targets
+        from assay.formats.texts.documents import mappings
+
+        try:
+            decoded = msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            return  # a text that a JSON reader takes for none
+        self.facts.asks.add(Topic.REMOTE_CODE)
+        for path, mapping in mappings(decoded):
+            self.facts.take(tuple(judge_targets(path, mapping, key)))
 
     def _is_new(self, line: bytes) -> bool:
         name = hash(line)

@@ -14,13 +14,16 @@ from assay.core.text import visible
 from assay.formats.models.facts import Facts
 from assay.formats.models.protobuf import HEAD
 from assay.formats.models.source import Cursor, Source, TornError
-from assay.formats.reading import Limits, Reading
+from assay.formats.reading import Limits, Part, Reading
 
 _MOST_DEPTH = 100
 _ARRAY, _COMPLEX, _SCALAR = 1, 2, 3
 _FIXED = {0xC0: 0, 0xC2: 0, 0xC3: 0, 0xCA: 4, 0xCB: 8} | {0xCC + i: 1 << i for i in range(4)}
 _FIXED |= {0xD0 + i: 1 << i for i in range(4)}
 _SIZED = {0xC4: "B", 0xC5: "H", 0xC6: "I", 0xD9: "B", 0xDA: "H", 0xDB: "I"}
+_BINARY = frozenset({0xC4, 0xC5, 0xC6})
+_PACKED = (b"PK\x03\x04", b"\x1f\x8b\x08")
+_MOST_PARTS, _MOST_PART = 100, 64 << 20
 _EXTENSION = {0xC7: "B", 0xC8: "H", 0xC9: "I"}
 _LISTS = {0xDC: ("H", 1), 0xDD: ("I", 1), 0xDE: ("H", 2), 0xDF: ("I", 2)}
 _KEY = re.compile(rb"[A-Za-z0-9_.:/ -]{1,200}")
@@ -107,7 +110,10 @@ class _Walk:
         elif kind in _FIXED:
             cursor.skip(_FIXED[kind])
         elif kind in _SIZED:
-            cursor.skip(cursor.number(_SIZED[kind]))
+            size = cursor.number(_SIZED[kind])
+            if kind in _BINARY:
+                self._binary(cursor.place, size)
+            cursor.skip(size)
         elif kind in _LISTS:
             code, each = _LISTS[kind]
             return cursor.number(code) * each
@@ -118,6 +124,17 @@ class _Walk:
         else:
             raise ValueError(f"a byte (0x{kind:02x}) that begins no value")
         return 0
+
+    def _binary(self, start: int, size: int) -> None:
+        """Bytes that begin as a pickle or an archive: the program that reads the map may load them."""
+        source = self.cursor.source
+        head = source.at(start, min(size, 4)) if start + size <= source.size else b""
+        if not head.startswith(_PACKED) and not (head[:1] == b"\x80" and head[1:2] <= b"\x05" and size > 2):
+            return
+        if len(self.facts.parts) >= _MOST_PARTS or size > _MOST_PART:
+            self.facts.gap("holds more or longer values that begin as pickles than are looked at")
+        else:
+            self.facts.parts.append(Part("value", source.at(start, size)))
 
     def _extension(self, length: int) -> None:
         kind = self.cursor.number("b")

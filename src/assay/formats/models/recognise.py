@@ -20,6 +20,7 @@ FORMATS = {
     "checkpoint": "tf-checkpoint",
     "msgpack_flax": "flax-msgpack",
     "tensorflow_text": "tf-text",
+    "onnx_text": "onnx-text",
     "tfrecord": "tfrecord",
 }
 
@@ -33,7 +34,7 @@ def recognise(head: bytes, name: str) -> str:
 
 
 # Text forms; and messages whose every byte may be a sign of text, which count as such only under a name that says so.
-_TEXTS = ("catboost", "boosters", "tensorflow_text", "savedmodel", "onnx")
+_TEXTS = ("catboost", "boosters", "tensorflow_text", "onnx_text", "savedmodel", "onnx")
 _BINARY_NAMES = (".pb", ".meta", ".graphdef", ".metagraph", ".onnx", ".ort")
 
 

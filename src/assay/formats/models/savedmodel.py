@@ -20,9 +20,11 @@ from assay.formats.models.source import Source, SpentError
 from assay.formats.models.tensorflow_kinds import kind_of
 from assay.formats.models.tensorflow_operators import (
     PASSES,
+    TABLES,
     Node,
     bare,
     judge,
+    judge_table,
     judge_unknown,
     judge_unresolved,
     wanted,
@@ -70,6 +72,9 @@ class _Graphs:
         self.unresolved: set[str] = set()
         self.paths: set[str] = set()
         self.functions: set[str] = set()
+        # What a loader feeds with an asset's path, and (operator, constant, path) of what reads one.
+        self.fed: set[str] = set()
+        self.tables: dict[tuple[str, str, str], None] = {}
         self.kept = 0
         self.seen = 0
 
@@ -117,6 +122,9 @@ class _Graphs:
                     f"names an asset '{visible(path, 80)}', a path that {why}: it is read when the model is loaded",
                     fix="export the model again with its assets inside its folder",
                 )
+        elif key == "fed":
+            if len(self.fed) < _MOST_FUNCTIONS:
+                self.fed.add(bare(self.source.text(start, length, 2000)))
         elif key == "function":
             if len(self.functions) < _MOST_FUNCTIONS:
                 self.functions.add(self.source.text(start, length, 400))
@@ -217,17 +225,26 @@ class _Graphs:
         return shape
 
     def _judge(self) -> None:
-        constants = {name: list(self._followed(name)) for name in self._named()}
+        constants = {name: [text for _, text in self._followed(name)] for name in self._named()}
         for node in self.nodes:
+            if node.operator in TABLES:
+                self._table(node)
+                continue
             if not judge(self.facts, node, constants, training=self.training):
                 self.unresolved.add(node.operator)
+
+    def _table(self, node: Node) -> None:
+        for name in node.inputs[TABLES[node.operator] :][:1]:
+            for constant, path in self._followed(bare(name)):
+                if len(self.tables) < 1000:
+                    self.tables[node.operator, constant, path] = None
 
     def _named(self) -> set[str]:
         """The nodes that judged nodes take their first inputs from."""
         return {bare(name) for node in self.nodes for name in node.inputs}
 
-    def _followed(self, name: str) -> Iterator[str]:
-        """The texts of a constant, through nodes that only pass a value on (kept as "\0name")."""
+    def _followed(self, name: str) -> Iterator[tuple[str, str]]:
+        """A constant's name and texts, through nodes that only pass a value on (kept as "\0name")."""
         waiting, seen = [name], set[str]()
         while waiting and len(seen) < 64:
             name = waiting.pop()
@@ -237,12 +254,15 @@ class _Graphs:
                     if text.startswith("\0"):
                         waiting.append(bare(text[1:]))
                     else:
-                        yield text
+                        yield name, text
 
     def finish(self) -> None:
         """What can be said only after the whole was seen."""
         self.facts.measured["nodes"] = self.seen
         if not self.training:
+            for operator, constant, path in self.tables:
+                if constant not in self.fed:
+                    judge_table(self.facts, operator, path)
             judge_unresolved(self.facts, self.unresolved, sorted(self.paths))
         judge_unknown(self.facts, self.functions)
         if not self.seen and not self.facts.gaps:
@@ -252,6 +272,7 @@ class _Graphs:
 _INNER: dict[str, dict[int, str]] = {
     "saved": {2: "meta"},
     "meta": {1: "info", 2: "graph", 5: "signature", 6: "asset", 7: "objects"},
+    "asset": {1: "fed"},
     "graph": {1: "node", 2: "library"},
     "library": {1: "function"},
     "function": {1: "defined", 3: "node"},
@@ -262,6 +283,7 @@ _TEXTS: dict[str, dict[int, str]] = {
     "info": {4: "tag", 5: "tensorflow"},
     "signature": {1: "signature"},
     "asset": {2: "asset"},
+    "fed": {1: "fed"},
     "user": {3: "keras"},
     "defined": {1: "function"},
 }

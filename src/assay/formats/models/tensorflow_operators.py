@@ -57,6 +57,12 @@ READS: dict[str, int | str] = {
     **dict.fromkeys(("TFRecordReader", "TFRecordReaderV2", "LMDBReader"), _NOWHERE),
     **dict.fromkeys(("FixedLengthRecordReader", "FixedLengthRecordReaderV2"), _NOWHERE),
 }
+# The same of savers and vocabularies, whose constant path a SavedModel replaces by that of its asset. Restoring reads
+# what is then given out as numbers; a table gives a file's lines back word for word.
+TABLES: dict[str, int] = {
+    **dict.fromkeys(("InitializeTableFromTextFile", "InitializeTableFromTextFileV2"), 1),
+    **dict.fromkeys(("RestoreV2", "Restore", "RestoreSlice"), 0),
+}
 # What passes its inputs' text on, whole or in part: a path is looked for through these.
 PASSES = frozenset(
     {
@@ -92,6 +98,7 @@ def wanted(operator: str) -> bool:
         or operator in READS
         or operator in _NATIVE
         or operator in _STOPS
+        or operator in TABLES
         or operator in ("FileSystemSetConfiguration", "RemoteCall", "TRTEngineOp")
         or _NETWORK.fullmatch(operator) is not None
     )
@@ -148,6 +155,20 @@ def judge(
             fix="export the model without data services and remote calls",
         )
     return resolved
+
+
+def judge_table(facts: Facts, operator: str, path: str) -> None:
+    """Note a constant path out of a SavedModel that a vocabulary or saver reads, and that no asset stands in for."""
+    if path in _INNOCENT_TEXT or not leads_outside(path):
+        return
+    shown = visible(path, 80)
+    facts.note(
+        Severity.MEDIUM,
+        f"reads-outside:{operator}",
+        f"holds an operator {operator}, which reads '{shown}' when it runs, a path outside of the model",
+        evidence={"path": visible(path)},
+        fix="export the model again with its vocabularies as assets, and restored from its own variables",
+    )
 
 
 def judge_unresolved(facts: Facts, operators: Set[str], paths: Sequence[str]) -> None:

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from struct import unpack_from
 from typing import Any
 
+from assay.formats.pickle import leaks
 from assay.formats.pickle.source import Torn
 from assay.formats.pickle.state import Handler, State
 from assay.formats.pickle.values import BIG_INT, BUFFER, FLOAT, KEEP_BYTES, KEEP_TEXT, SET, Cut
+
+_ZIP = b"PK\x03\x04"
 
 
 def _constant(value: Any, width: int = 0) -> Handler:
@@ -81,7 +84,10 @@ def _text(m: State, pos: int, size: int) -> int:
     if size > KEEP_TEXT:
         return _long_constant(m, pos, size, "str")
     pos = m.src.need(pos, size)
-    m.stack.append(m.src.buf[pos : pos + size].decode("utf-8", "surrogatepass"))
+    value = m.src.buf[pos : pos + size].decode("utf-8", "surrogatepass")
+    m.stack.append(value)
+    if size >= leaks.LONG_TEXT and m.text_left > 0:
+        leaks.text(m, value, size)
     return pos + size
 
 
@@ -90,14 +96,18 @@ def _long_constant(m: State, pos: int, size: int, kind: str) -> int:
     head = min(size, KEEP_TEXT)
     pos = m.src.need(pos, head)
     m.stack.append(Cut(kind, size, m.src.buf[pos : pos + head], m.src.base + pos))
+    if kind == "str" and m.text_left > 0:
+        leaks.text(m, m.src.buf[pos : pos + head].decode("utf-8", "replace"), head)
     return m.src.skip(pos, size)
 
 
 def _bytes(m: State, pos: int, size: int) -> int:
     if size > KEEP_BYTES or m.held_bytes < size:
         return _long_constant(m, pos, size, "bytes")
-    m.held_bytes -= size
     pos = m.src.need(pos, size)
+    if m.src.buf.startswith(_ZIP, pos):
+        return _long_constant(m, pos, size, "bytes")  # where it lies is asked of a file inside
+    m.held_bytes -= size
     m.stack.append(m.src.buf[pos : pos + size])
     return pos + size
 
@@ -109,7 +119,10 @@ def _python2_text(m: State, pos: int, size: int) -> int:
     if size > KEEP_TEXT:
         return _bytes(m, pos, size)
     pos = m.src.need(pos, size)
-    m.stack.append(m.src.buf[pos : pos + size].decode("latin-1"))
+    value = m.src.buf[pos : pos + size].decode("latin-1")
+    m.stack.append(value)
+    if size >= leaks.LONG_TEXT and m.text_left > 0:
+        leaks.text(m, value, size)
     return pos + size
 
 
@@ -122,12 +135,16 @@ def _string_line(m: State, pos: int) -> int:
     except ValueError:
         raise Torn(f"a STRING before byte {m.src.base + pos} has a broken escape") from None
     m.stack.append(raw.decode("latin-1") if len(raw) <= KEEP_TEXT else raw)
+    if len(raw) >= leaks.LONG_TEXT and m.text_left > 0:
+        leaks.text(m, raw[:KEEP_TEXT].decode("latin-1"), len(raw))
     return pos
 
 
 def _unicode_line(m: State, pos: int) -> int:
     line, pos = m.src.line(pos)
     text = str(line, "raw-unicode-escape")
+    if len(text) >= leaks.LONG_TEXT and m.text_left > 0:
+        leaks.text(m, text[:KEEP_TEXT], len(text))
     m.stack.append(text if len(text) <= KEEP_TEXT else Cut("str", len(line), line[:KEEP_TEXT], m.src.base + pos))
     return pos
 

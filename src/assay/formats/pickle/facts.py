@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from assay.formats.reading import Note
+
 
 class Ending(StrEnum):
     """What ended the reading of a pickle: STOP, bytes that nobody can follow, too few of them, or a limit."""
@@ -41,11 +43,21 @@ class GlobalFact(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.module}.{self.name}" if self.module else self.name
 
 
+class Held(msgspec.Struct, frozen=True):
+    """A file inside a constant that a loader named here opens: `length` bytes from `offset` of the pickle's stream."""
+
+    where: str
+    name: str
+    offset: int
+    length: int
+
+
 class PickleFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One pickle: where it lies in its stream (byte offsets), what it names, and whether it was read to its end.
 
     `ending` says what ended the reading, `reason` says it to people. `opcodes` counts those executed.
-    `nested` are pickles inside constants that a loader named here would open.
+    `nested` are pickles inside constants that a loader named here would open, `files` other files there. `notes` are
+    what was seen besides names: secrets in its texts, and what exhausts memory or time.
     """
 
     where: str
@@ -61,3 +73,5 @@ class PickleFacts(msgspec.Struct, frozen=True, kw_only=True):
     arrays: int = 0
     nested: tuple[PickleFacts, ...] = ()
     after_junk: bool = False
+    files: tuple[Held, ...] = ()
+    notes: tuple[Note, ...] = ()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Callable
 from typing import IO, Any
 
-from assay.formats.pickle import tiers
-from assay.formats.pickle.calls import call_ref
-from assay.formats.pickle.facts import Ending, GlobalFact, PickleFacts
+from assay.core.finding import Severity
+from assay.formats.pickle import exhaust, leaks, tiers
+from assay.formats.pickle.calls import Slice, call_ref
+from assay.formats.pickle.evaluated import watched
+from assay.formats.pickle.facts import Ending, GlobalFact, Held, PickleFacts
 from assay.formats.pickle.joblib_arrays import array_layout
 from assay.formats.pickle.ops import HANDLERS
 from assay.formats.pickle.source import Exceeded, Short, Source, Torn
 from assay.formats.pickle.values import FLOAT, PERSISTENT, Cut, Made, Ref
+from assay.formats.reading import Note, Topic
 
 BATCH = 1 << 15
 _LONG_INDEX = struct.Struct("<I").unpack_from
@@ -25,23 +29,30 @@ MAX_NESTED = 64
 INDEXED = {0x4B: 1, 0x4D: 2, 0x80: 1, 0x8A: 1, 0x8C: 1, 0x68: 1, 0x71: 1}
 MARK_COST = 8  # what a mark takes in memory, in stack slots
 
-NestedReader = Callable[[IO[bytes], str, int], tuple[PickleFacts, ...]]
+MOST_SEARCHED = 4 << 20  # bytes given to unlisted classes that are searched for pickles
+MOST_SEARCHED_AT_ONCE = 1 << 20
+
+NestedReader = Callable[[IO[bytes], str, int, bool], tuple[PickleFacts, ...]]
 
 
 class Machine:
     """Executes one pickle on abstract values, with CPython's stack, metastack and memo.
 
     `joblib` reads raw array bytes after a `NumpyArrayWrapper` as joblib does; a plain loader takes them for opcodes.
-    `reader` follows the bytes given to a nested loader (file, where, depth).
+    `reader` follows the bytes given to a nested loader (file, where, depth, whether they are to be searched only).
     """
 
     __slots__ = (
         "arrays",
+        "binds",
         "buried",
         "depth",
+        "files",
         "frame_end",
+        "hash_left",
         "heads",
         "held_bytes",
+        "inside",
         "joblib",
         "limits",
         "links",
@@ -51,14 +62,20 @@ class Machine:
         "notes",
         "offset",
         "opcodes",
+        "pairs",
         "persistent_ids",
         "protocol",
         "reader",
         "refs",
+        "said",
+        "searched",
         "sparse",
         "src",
         "stack",
         "start",
+        "text_left",
+        "texts",
+        "tupled",
         "where",
     )  # fmt: skip
 
@@ -82,6 +99,13 @@ class Machine:
         self.refs: dict[tuple[str, str], Ref] = {}
         self.nested: list[PickleFacts] = []
         self.notes: list[str] = []
+        self.files: list[Held] = []
+        self.said: dict[str, Note] = {}
+        self.texts: list[str] = []
+        self.text_left, self.pairs = leaks.MOST_TEXT, leaks.MOST_PAIRS
+        self.tupled = self.searched = 0
+        self.hash_left = exhaust.MOST_LOOKED_AT
+        self.binds = self.inside = False  # `inside` another pickle's constant
         self.protocol = self.opcodes = self.persistent_ids = self.arrays = self.buried = self.frame_end = 0
         self.heads, self.links, self.held_bytes = HELD_HEADS, HELD_LINKS, HELD_BYTES
 
@@ -115,7 +139,7 @@ class Machine:
         """Execute up to BATCH opcodes from `pos`. The commonest are spelled out: a call costs more than they do."""
         src, handlers, memo, sparse = self.src, HANDLERS, self.memo, self.sparse
         buf, end, base, stack = src.buf, src.end, src.base, self.stack
-        count = 0
+        count, long_text = 0, leaks.LONG_TEXT
         try:
             for count in range(1, BATCH + 1):  # noqa: B007 - the count is used when the loop is left
                 if pos >= end:
@@ -132,7 +156,8 @@ class Machine:
                 elif op == 0x4D:  # BININT2
                     stack.append(buf[pos + 1] | buf[pos + 2] << 8)
                     pos += 3
-                elif op == 0x8C and (stop := pos + 2 + buf[pos + 1]) < end:  # SHORT_BINUNICODE
+                elif op == 0x8C and (size := buf[pos + 1]) < long_text and (stop := pos + 2 + size) < end:
+                    # SHORT_BINUNICODE of a text too short to hold a secret
                     stack.append(buf[pos + 2 : stop].decode("utf-8", "surrogatepass"))
                     pos = stop
                 elif op == 0x68 and (index := buf[pos + 1]) < len(memo):  # BINGET
@@ -195,6 +220,8 @@ class Machine:
             self.memo.append(value)
         else:
             self.sparse[index] = value
+            if index >= exhaust.FAR:
+                exhaust.memo_index(self, index, self.opcodes + BATCH)
 
     def get(self, index: int) -> Any:
         """A memo entry. Raises Torn where it was never set."""
@@ -211,6 +238,7 @@ class Machine:
             if len(self.refs) >= MAX_NAMES:
                 raise Exceeded(f"more than {MAX_NAMES} different names; stopped at byte {offset}")
             found = self.refs[module, name] = Ref(module, name, offset, resolved=resolved, why=why, via=via)
+            found.watch = watched(module, name)
         elif not via:
             found.via = ""
         return found
@@ -251,9 +279,49 @@ class Machine:
             if not self.notes:
                 self.notes.append(f"{where}: nested too deep or too often to be followed, as others after it may be")
             return False
-        found = self.reader(file, where, self.depth + 1)
+        found = self.reader(file, where, self.depth + 1, False)
         self.nested += (item for item in found if sure or item.globals or item.nested)
         return True
+
+    def look_inside(self, ref: Ref, value: bytes | Cut, offset: int) -> None:
+        """Search bytes that a class of no list is given, as its arguments or state, for pickles that it may load.
+
+        Those at their beginning are followed by `follow`; deeper in, only one that names what is refused counts.
+        """
+        left = min(MOST_SEARCHED - self.searched, MOST_SEARCHED_AT_ONCE)
+        if self.reader is None or self.depth >= self.limits.max_nesting or len(self.nested) >= MAX_NESTED or left <= 0:
+            return
+        if tiers.classify(ref.module, ref.name)[0] == tiers.SAFE:
+            return
+        size = min(value.length if isinstance(value, Cut) else len(value), left)
+        file: Any
+        file = Slice(self.src.file, value.offset, size) if isinstance(value, Cut) else io.BytesIO(value[:size])
+        self.searched += size
+        where = f"{self.where}!{ref.module}.{ref.name}@{offset}"
+        self.nested += self.reader(file, where, self.depth + 1, True)
+
+    def keep_file(self, data: Cut, where: str, name: str) -> bool:
+        """Remember a file inside a constant; False where it lies inside another constant, or there are too many."""
+        if self.inside or len(self.files) >= MAX_NESTED:
+            return False
+        self.files.append(Held(where, name, data.offset, data.length))
+        return True
+
+    def whole_text(self, value: str | Cut, most: int) -> str | None:
+        """A text constant to its end; None for one of more than `most` bytes."""
+        if isinstance(value, str):
+            return value
+        if value.length > most:
+            return None
+        return Slice(self.src.file, value.offset, value.length).read().decode("utf-8", "replace")
+
+    def say(self, key: str, message: str) -> None:
+        """Note what exhausts memory or time when the pickle is loaded, each kind once."""
+        note = Note(
+            topic=Topic.PICKLE, message=f"{message}, when it is loaded", severity=Severity.MEDIUM,
+            key=f"exhausts: {key}", offset=self.offset, fix="do not load it; ask its author for one of ordinary size",
+        )  # fmt: skip
+        self.said.setdefault(key, note)
 
     def build_special(self, inst: Made, state: Any, pos: int) -> int:
         """BUILD on an array wrapper or dtype: as joblib does, raw array bytes follow the wrapper's state."""
@@ -290,7 +358,8 @@ class Machine:
             complete=not reasons and all(inner.complete for inner in self.nested),
             reason="; ".join(reasons), ending=Ending.STOP if broken is None else broken.ending,
             persistent_ids=self.persistent_ids, arrays=self.arrays,
-            nested=tuple(self.nested),
+            nested=tuple(self.nested), files=tuple(self.files),
+            notes=(*self.said.values(), *leaks.judge(self.texts)),
         )  # fmt: skip
 
 

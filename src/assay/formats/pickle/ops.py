@@ -10,6 +10,8 @@ from __future__ import annotations
 from struct import unpack_from
 from typing import Any
 
+from assay.formats.pickle import evaluated, exhaust, leaks
+from assay.formats.pickle.calls import give_bound_in, hold
 from assay.formats.pickle.constants import CONSTANT_OPCODES
 from assay.formats.pickle.source import Torn
 from assay.formats.pickle.state import Handler, State
@@ -21,10 +23,15 @@ from assay.formats.pickle.values import (
     LIST,
     NESTS,
     PERSISTENT,
+    SET,
+    Cut,
     Made,
     Ref,
     flat,
 )
+
+# Attributes of what a pickle makes that the unpickler itself looks up on it and calls.
+_CALLED_BY_LOADERS = ("append", "extend", "add", "__setstate__", "__setitem__", "__reduce__", "__reduce_ex__")
 
 
 def _bad_opcode(m: State, pos: int) -> int:
@@ -67,6 +74,7 @@ def _inside(m: State, value: Any) -> Any:
     if type(value) not in NESTS:
         return value
     m.links -= 1
+    m.tupled += type(value) is tuple
     return value if m.links > 0 else flat(value)
 
 
@@ -112,6 +120,7 @@ def _list(m: State, pos: int) -> int:
 def _dict(m: State, pos: int) -> int:
     items = m.pop_mark()
     head: dict[str, Any] = {}
+    _look_at(m, items)
     m.heads -= 1
     if m.heads > 0:
         _keep_pairs(m, head, items)
@@ -125,10 +134,24 @@ def _keep_pairs(m: State, target: dict[str, Any], items: list[Any]) -> None:
             if len(target) >= HEAD_KEYS and items[i] not in target:
                 return
             target[items[i]] = _inside(m, items[i + 1])
+        elif type(items[i]) in (Made, Cut) or items[i] is PERSISTENT:
+            target[evaluated.COMPUTED_KEY] = None
+
+
+def _look_at(m: State, items: list[Any]) -> None:
+    """What keys and values of a dict say besides: secrets, and keys that are never hashed to their end."""
+    if m.pairs > 0:
+        leaks.pairs(m, items)
+    if m.binds:
+        give_bound_in([items[at + 1] for at in range(0, len(items) - 1, 2) if items[at] in _CALLED_BY_LOADERS], 1)
+    if m.tupled >= exhaust.DEEP:
+        exhaust.hashed(m, items[::2])
 
 
 def _frozenset(m: State, pos: int) -> int:
-    m.pop_mark()
+    items = m.pop_mark()
+    if m.tupled >= exhaust.DEEP:
+        exhaust.hashed(m, items)
     m.stack.append(FROZENSET)
     return pos
 
@@ -147,6 +170,10 @@ def _appends(m: State, pos: int) -> int:
 
 def _extend(m: State, items: list[Any]) -> None:
     target = m.stack[-1]
+    if m.binds and not (type(target) is list and len(target) + len(items) <= HEAD_ITEMS):
+        give_bound_in(items, 1)  # what is not kept cannot be seen where the list is given away
+    if target is SET and m.tupled >= exhaust.DEEP:
+        exhaust.hashed(m, items)
     if type(target) is list:
         if len(target) < HEAD_ITEMS:
             target.extend([_inside(m, item) for item in items[: HEAD_ITEMS - len(target)]])
@@ -168,6 +195,7 @@ def _setitems(m: State, pos: int) -> int:
 
 def _update(m: State, items: list[Any]) -> None:
     target = m.stack[-1]
+    _look_at(m, items)
     if type(target) is dict:
         _keep_pairs(m, target, items)
     elif type(target) is Ref:
@@ -303,9 +331,14 @@ def _build(m: State, pos: int) -> int:
     state = m.stack.pop()
     inst = m.stack[-1]
     if type(inst) is Made:
-        inst.ref.built = True
-        if inst.ref.name == "partial" and not (type(state) is tuple and state and type(state[0]) is Ref):
-            inst.ref.unexplained += 1  # the state replaces the callable that it holds
+        ref = inst.ref
+        ref.built = True
+        if ref.name == "partial":  # the state replaces the callable that it holds
+            hold(ref, state[0] if type(state) is tuple and state else None)
+        if ref.watch:
+            evaluated.judge_state(m, ref, state)
+        if type(state) is bytes or type(state) is Cut:
+            m.look_inside(ref, state, m.src.base + pos - 1)
         if inst.args is not None:
             return m.build_special(inst, state, pos)
     elif type(inst) is Ref:
@@ -335,7 +368,10 @@ def _persid_line(m: State, pos: int) -> int:
 
 
 def _binpersid(m: State, pos: int) -> int:
-    m.stack[-1] = PERSISTENT
+    """A persistent id. Torch's old form names a module's class in it, which its loader gives back as it is."""
+    name = m.stack[-1]
+    is_class = type(name) is tuple and len(name) > 1 and name[0] == "module" and type(name[1]) is Ref
+    m.stack[-1] = name[1] if is_class else PERSISTENT
     m.persistent_ids += 1
     return pos
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import IO, Any, Protocol
 
 from assay.formats.pickle.source import Source
-from assay.formats.pickle.values import Made, Ref
+from assay.formats.pickle.values import Cut, Made, Ref
 
 
 class State(Protocol):
@@ -25,6 +25,13 @@ class State(Protocol):
     heads: int
     links: int
     held_bytes: int
+    tupled: int
+    hash_left: int
+    pairs: int
+    text_left: int
+    texts: list[str]
+    notes: list[str]
+    binds: bool
 
     def pop_mark(self) -> list[Any]:
         """The values above the topmost mark; the mark is removed."""
@@ -52,6 +59,18 @@ class State(Protocol):
 
     def follow(self, file: IO[bytes], where: str, *, sure: bool = True) -> bool:
         """Read the pickles in bytes that a nested loader would open; False past the bounds on nesting."""
+
+    def look_inside(self, ref: Ref, value: bytes | Cut, offset: int) -> None:
+        """Search bytes that a class of no list is given for pickles that name what is refused."""
+
+    def keep_file(self, data: Cut, where: str, name: str) -> bool:
+        """Remember a file inside a constant; False where its place in the stream is not known."""
+
+    def whole_text(self, value: str | Cut, most: int) -> str | None:
+        """A text constant to its end; None for one of more than `most` bytes."""
+
+    def say(self, key: str, message: str) -> None:
+        """Note what exhausts memory or time when the pickle is loaded."""
 
     def build_special(self, inst: Made, state: Any, pos: int) -> int:
         """BUILD on an array wrapper or dtype."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import IO
 
 import msgspec
@@ -13,6 +14,7 @@ from assay.formats.pickle.facts import Ending, PickleFacts
 from assay.formats.pickle.machine import Machine
 from assay.formats.pickle.ops import HANDLERS
 from assay.formats.pickle.source import CHUNK, Source
+from assay.formats.pickle.tiers import UNKNOWN, classify
 from assay.formats.reading import Limits
 
 MAX_PICKLES = 10_000
@@ -41,14 +43,35 @@ class StreamFacts(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...] = ()
 
 
-def read_pickles(file: IO[bytes], limits: Limits, *, where: str = "", depth: int = 0, start: int = 0) -> StreamFacts:
-    """Read every pickle of a seekable binary file from byte `start`. Never raises for what the bytes hold."""
-    walk = _Walk(file, limits, where, depth)
+def read_pickles(
+    file: IO[bytes], limits: Limits, *, where: str = "", depth: int = 0, start: int = 0, inside: bool = False
+) -> StreamFacts:
+    """Read every pickle of a seekable binary file from byte `start`. Never raises for what the bytes hold.
+
+    `inside` says that the file is a constant of another pickle.
+    """
+    walk = _Walk(file, limits, where, depth, inside=inside)
     try:
         walk.read(start)
     except (OSError, EOFError, ValueError) as error:
         walk.reasons.append(f"the stream cannot be read: {error}")
     return StreamFacts(tuple(walk.found), walk.trailing, tuple(walk.reasons))
+
+
+def hidden_pickles(file: IO[bytes], limits: Limits, *, where: str = "", depth: int = 0) -> tuple[PickleFacts, ...]:
+    """The pickles anywhere in bytes of another kind that name what is refused, with those names alone.
+
+    Chance makes pickles of any bytes, but none that names a module which runs code.
+    """
+    walk = _Walk(file, limits, where, depth, inside=True)
+    with suppress(OSError, EOFError, ValueError):
+        walk.search()
+    found = []
+    for item in walk.found:
+        refused = tuple(fact for fact in item.globals if fact.tier == "dangerous")
+        if refused:
+            found.append(msgspec.structs.replace(item, globals=refused, complete=True, reason="", notes=(), files=()))
+    return tuple(found)
 
 
 def plausible(file: IO[bytes]) -> bool:
@@ -69,7 +92,8 @@ def plausible(file: IO[bytes]) -> bool:
 class _Walk:
     """The state of one reading: what was found and what is left of the budget for searching among other bytes."""
 
-    def __init__(self, file: IO[bytes], limits: Limits, where: str, depth: int) -> None:
+    def __init__(self, file: IO[bytes], limits: Limits, where: str, depth: int, *, inside: bool = False) -> None:
+        self.inside = inside
         self.file, self.limits, self.where, self.depth = file, limits, where, depth
         self.found: list[PickleFacts] = []
         self.reasons: list[str] = []
@@ -101,21 +125,31 @@ class _Walk:
             return
         self._search(max(end, start + 1))
 
+    def search(self) -> None:
+        """Look for pickles among all of the bytes."""
+        self._search(0)
+
     def _run(self, at: int, limits: Limits | None = None) -> PickleFacts:
-        facts = _run(self.file, limits or self.limits, self.where, self.depth, at)
+        facts = _run(self.file, limits or self.limits, self.where, self.depth, at, inside=self.inside)
         self.opcodes += facts.opcodes
         if facts.arrays:
             facts = self._with_plain_reading(facts, at)
         return facts
 
     def _with_plain_reading(self, facts: PickleFacts, at: int) -> PickleFacts:
-        """Add what a plain loader, which takes joblib's raw arrays for opcodes, would import from them."""
-        plain = _run(self.file, self.limits, self.where, self.depth, at, joblib=False)
+        """Add what a plain loader, which takes joblib's raw arrays for opcodes, would import from them.
+
+        Of honest arrays it makes names at random, those of the pickles inside them among others' memo: what no list
+        knows counts for nothing here.
+        """
+        plain = _run(self.file, self.limits, self.where, self.depth, at, joblib=False, inside=self.inside)
         seen = {(item.module, item.name) for item in facts.globals}
         extra = [
             item
             for item in plain.globals
-            if (item.module, item.name) not in seen and _well_formed(item.module, item.name)
+            if (item.module, item.name) not in seen
+            and _well_formed(item.module, item.name)
+            and classify(item.module, item.name)[0] != UNKNOWN
         ]
         if not extra:
             return facts
@@ -209,19 +243,24 @@ def _starts(window: bytes) -> set[int]:
     return found
 
 
-def _run(file: IO[bytes], limits: Limits, where: str, depth: int, at: int, *, joblib: bool = True) -> PickleFacts:
-    def reader(inner: IO[bytes], inner_where: str, inner_depth: int) -> tuple[PickleFacts, ...]:
+def _run(
+    file: IO[bytes], limits: Limits, where: str, depth: int, at: int, *, joblib: bool = True, inside: bool = False
+) -> PickleFacts:
+    def reader(inner: IO[bytes], inner_where: str, inner_depth: int, search: bool) -> tuple[PickleFacts, ...]:
+        if search:
+            return hidden_pickles(inner, limits, where=inner_where, depth=inner_depth)
         return _nested(inner, limits, inner_where, inner_depth)
 
     file.seek(at)
     src = Source(file, limits, start=at)
     machine = Machine(src, where=where, depth=depth, joblib=joblib, reader=reader)
+    machine.inside = inside
     pos, broken = machine.run(0)
     return machine.facts(src.base + pos if broken is None else max(machine.offset, at + 1), broken)
 
 
 def _nested(file: IO[bytes], limits: Limits, where: str, depth: int) -> tuple[PickleFacts, ...]:
-    stream = read_pickles(file, limits, where=where, depth=depth)
+    stream = read_pickles(file, limits, where=where, depth=depth, inside=True)
     if not stream.reasons:
         return stream.pickles
     last = stream.pickles[-1]

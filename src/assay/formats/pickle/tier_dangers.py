@@ -183,6 +183,10 @@ DANGEROUS_MODULES: dict[str, str] = {
     "twisted": "runs code",
     "pyarrow.fs": "opens files",
     "matplotlib.cbook": "opens files or imports code",
+    **dict.fromkeys(  # what a figure is made of
+        (f"matplotlib.cbook.{name}" for name in ("CallbackRegistry", "Grouper", "_OrderedSet", "_exception_printer")),
+        "",
+    ),
     "psutil": "ends processes",
 }
 

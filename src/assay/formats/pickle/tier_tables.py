@@ -7,7 +7,7 @@ evaluates text has no place here.
 
 from __future__ import annotations
 
-TIERS_VERSION = "2026.11.1"
+TIERS_VERSION = "2026.11.2"
 
 # module -> names, exactly. Names of Python 2 and of moved modules are mapped by tiers.py before they are looked up.
 SAFE_NAMES: dict[str, str] = {
@@ -36,6 +36,10 @@ SAFE_NAMES: dict[str, str] = {
     "zoneinfo": "ZoneInfo ZoneInfo._unpickle",
     "types": "SimpleNamespace",
     "argparse": "Namespace",
+    "http": "HTTPStatus HTTPMethod",
+    "statistics": "NormalDist",
+    "io": "BytesIO",
+    "_io": "BytesIO",
     "string": "Template",
     "itertools": "chain count cycle repeat",
     "math": "exp log log10 log1p log2 sqrt",
@@ -125,7 +129,7 @@ SAFE_NAMES: dict[str, str] = {
         "type_for_alias chunked_array py_buffer _restore_array _restore_chunked_array _reconstruct_table "
         "_reconstruct_record_batch field schema struct list_ large_list dictionary timestamp duration time32 time64 "
         "decimal128 decimal256 fixed_size_binary ChunkedArray Array StringArray LargeStringArray Buffer Schema Field "
-        "DataType Table RecordBatch"
+        "DataType Table RecordBatch scalar"
     ),
     # time zones
     "pytz": "_UTC _p",
@@ -144,7 +148,9 @@ SAFE_NAMES: dict[str, str] = {
         "Size device dtype Tensor Generator BFloat16Storage BoolStorage ByteStorage CharStorage ComplexDoubleStorage "
         "ComplexFloatStorage DoubleStorage FloatStorage HalfStorage IntStorage LongStorage QInt8Storage QUInt8Storage "
         "QInt32Storage ShortStorage UntypedStorage bfloat16 bool complex128 complex64 double float float16 float32 "
-        "float64 float8_e4m3fn float8_e5m2 half int int16 int32 int64 int8 long qint8 quint8 qint32 short strided "
+        "float64 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu half int int16 int32 int64 "
+        "int8 long qint8 quint8 qint32 short strided FloatTensor DoubleTensor HalfTensor LongTensor IntTensor "
+        "ShortTensor CharTensor ByteTensor "
         "sparse_coo sparse_csr uint8 uint16 uint32 uint64 contiguous_format per_tensor_affine per_channel_affine relu "
         "sigmoid tanh softmax"
     ),
@@ -166,6 +172,10 @@ SAFE_NAMES: dict[str, str] = {
         "cross_entropy mse_loss l1_loss nll_loss binary_cross_entropy binary_cross_entropy_with_logits"
     ),
     "torch.optim.optimizer": "Optimizer _RequiredParameter",
+    # keras: the classes of pickled models, whose bytes their loader is given
+    "keras.src.models.sequential": "Sequential",
+    "keras.src.models.functional": "Functional",
+    "keras.src.models.model": "Model",
 }
 
 # (module, or a prefix ending in "."; what a safe name looks like there). Classes only, unless the row says otherwise.
@@ -239,6 +249,13 @@ Session StringIO TemporaryDirectory TextIOWrapper Thread ThreadPool ThreadPoolEx
 ZipFile
 """
 FOREIGN_NAMES = frozenset(_FOREIGN_NAMES_TEXT.split())
+
+# Methods of text that only compute, held as functions: `str.lower` as a preprocessor.
+_METHODS = """
+capitalize casefold count endswith find isalnum isalpha isdecimal isdigit islower isnumeric isspace istitle isupper
+lower lstrip rstrip split splitlines startswith strip swapcase title upper
+"""
+METHODS_OF_TEXT = frozenset(f"str.{name}" for name in _METHODS.split())
 
 # Standard library names that models do carry and that run nothing by themselves: noted, not safe.
 NOTED: dict[str, str] = {

@@ -7,10 +7,19 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from assay.formats.known import Known, current
-from assay.formats.pickle.calls import GETTERS, PARTIALS, UFUNC_GETTERS
+from assay.formats.pickle.calls import GETTERS, PARTIALS, UFUNC_GETTERS, is_keras_loader
+from assay.formats.pickle.evaluated import SYMBOLIC
 from assay.formats.pickle.facts import PickleFacts
 from assay.formats.pickle.tier_dangers import DANGEROUS_MODULES, DANGEROUS_NAMES, STDLIB
-from assay.formats.pickle.tier_tables import FOREIGN_NAMES, NOT_SAFE, NOTED, SAFE_NAMES, SAFE_PATTERNS, TIERS_VERSION
+from assay.formats.pickle.tier_tables import (
+    FOREIGN_NAMES,
+    METHODS_OF_TEXT,
+    NOT_SAFE,
+    NOTED,
+    SAFE_NAMES,
+    SAFE_PATTERNS,
+    TIERS_VERSION,
+)
 from assay.formats.pickle.values import Ref
 
 SAFE, UNKNOWN, DANGEROUS, UNRESOLVABLE = "safe", "unknown", "dangerous", "unresolvable"
@@ -60,6 +69,17 @@ def judge(ref: Ref, nested: Sequence[PickleFacts]) -> tuple[str, str]:
         return tier, why
     if ref.patched:
         return DANGEROUS, "state is set on the class or module itself, which changes it for the whole process"
+    if ref.evaluates:
+        return DANGEROUS, ref.evaluates
+    if ref.watch == SYMBOLIC and not ref.result_called and not ref.unexplained:
+        return UNKNOWN, "an expression's part, which is given no text to evaluate"
+    foreign = ref.module.partition(".")[0] not in ("numpy", "scipy")
+    if ref.via.endswith("._ufunc_reconstruct") and tier == UNKNOWN and foreign:
+        return UNRESOLVABLE, "fetched as an array function from a module that no list knows for one"
+    if ref.bound or is_keras_loader(key):
+        return _bound(ref)
+    if key[0] in ("builtins", "__builtin__") and key[1] in METHODS_OF_TEXT and not ref.called and not ref.result_called:
+        return UNKNOWN, NOTED_WHY
     if ref.called and not ref.unexplained and (key in GETTERS or key in UFUNC_GETTERS):
         tier, why = SAFE, "every name it fetches is known and judged by itself"
     elif key == ("torch.storage", "_load_from_bytes") and ref.called and not ref.unexplained:
@@ -74,6 +94,19 @@ def judge(ref: Ref, nested: Sequence[PickleFacts]) -> tuple[str, str]:
     if ref.result_called and _WORSE[tier] < _WORSE[UNRESOLVABLE]:
         return UNRESOLVABLE, "what it returns is called in turn"
     return tier, why
+
+
+def _bound(ref: Ref) -> tuple[str, str]:
+    """What gives a method by its name, or loads a file that is read by itself: noted, unless part of it is hidden."""
+    if ref.unexplained:
+        return DANGEROUS, "fetches or loads something that is made at load time, or hands a method to what may call it"
+    if any(_WORSE[classify(owner.module, owner.name)[0]] > _WORSE[UNKNOWN] for owner in (*ref.owners, *ref.arguments)):
+        return DANGEROUS, "fetches a method of something dangerous or not known"
+    if ref.result_called:
+        return UNRESOLVABLE, "what it returns is called in turn"
+    if is_keras_loader((ref.module, ref.name)):
+        return UNKNOWN, "loads a Keras archive from its bytes, which is read as a file of its own"
+    return UNKNOWN, NOTED_WHY
 
 
 def _called(ref: Ref, why: str) -> tuple[str, str]:

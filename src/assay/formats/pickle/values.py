@@ -49,25 +49,30 @@ class Ref:
 
     `unexplained` counts the calls of an attribute getter or nested loader whose result is not known from constants;
     `allocated` counts those that only make an instance (NEWOBJ), `told` is set once a call is given text that looks
-    like code, a path or an address.
+    like code, a path or an address. `bound` says that it gave a method by its name, `owners` of what; `watch` is how
+    its arguments or state must be looked at (see evaluated.py), `evaluates` what they would have it run.
     """
 
     __slots__ = (
         "allocated",
         "arguments",
+        "bound",
         "built",
         "called",
         "calls",
+        "evaluates",
         "made",
         "module",
         "name",
         "offset",
+        "owners",
         "patched",
         "resolved",
         "result_called",
         "told",
         "unexplained",
         "via",
+        "watch",
         "why",
     )  # fmt: skip
 
@@ -77,7 +82,9 @@ class Ref:
         self.module, self.name, self.offset = module, name, offset
         self.resolved, self.why, self.via = resolved, why, via
         self.called = self.unexplained = self.allocated = 0
-        self.told = False
+        self.told = self.bound = False
+        self.watch = self.evaluates = ""
+        self.owners: set[Ref] = set()
         self.calls: list[str] = []
         self.arguments: list[Ref] = []
         self.built = self.patched = self.result_called = False

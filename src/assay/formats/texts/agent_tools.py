@@ -7,13 +7,15 @@ from typing import Any
 
 from assay.core.finding import Confidence, Severity
 from assay.core.text import visible
-from assay.formats.known import current, normal
+from assay.formats.known import normal
 from assay.formats.reading import Note, Topic
 from assay.formats.texts.automation import environment, hooks
 from assay.formats.texts.documents import Document, mappings
+from assay.formats.texts.handed_commands import front_matter
 from assay.formats.texts.hidden_text import hidden, unhidden
 from assay.formats.texts.instructions import MOST, comment_instructions, instructions
-from assay.formats.texts.package_names import looks_like
+from assay.formats.texts.malicious_packages import why_malicious
+from assay.formats.texts.package_names import looks_like, looks_like_server
 from assay.formats.texts.python_code import judge_python
 from assay.formats.texts.python_dangers import words
 from assay.formats.texts.shell_text import command_kinds
@@ -66,6 +68,10 @@ _TAKES_KEYS = re.compile(
 )
 
 
+_ALLOWED = re.compile(r"(?im)^allowed[-_]tools\s*:\s*([^\n]*(?:\n\s+-[^\n]*)*)")
+_EVERY_COMMAND = re.compile(r"\bBash\(\s*:?\*\s*\)|(?:^|[\s,\[-])[\"']?\*[\"']?(?:$|[\s,\]])")
+
+
 def is_agent_file(name: str, document: Document) -> bool:
     """Whether a configuration is one of an agent's tools, by its name or its keys."""
     path = name.replace("\\", "/").lower()
@@ -80,6 +86,7 @@ def is_agent_file(name: str, document: Document) -> bool:
         "agent-card.json",
         "hooks.json",
         "settings.local.json",
+        "server.json",
     ) or any(
         f"{folder}/settings" in f"/{path}" for folder in ("/.claude", "/.gemini", "/.cursor", "/.codex", "/.qwen")
     ):
@@ -95,6 +102,10 @@ def is_agent_file(name: str, document: Document) -> bool:
         return True
     if isinstance(value.get("hooks"), dict) and any(isinstance(v, list) for v in value["hooks"].values()):
         return True
+    if any(isinstance(v, dict) and "role" in v and ("goal" in v or "backstory" in v) for v in value.values()):
+        return True  # CrewAI
+    if str(value.get("component_type", "")) in ("agent", "team", "workbench") and "provider" in value:
+        return True  # AutoGen
     held = value.get("result")
     value = held if isinstance(held, dict) and "tools" in held else value  # what a server answers to tools/list
     tools = value.get("tools") or value.get("functions") or value.get("prompts") or value.get("resources")
@@ -133,6 +144,9 @@ def judge_prompt(text: str, where: str = "") -> list[Note]:
     """Judge a prompt file that an agent follows (SKILL.md, AGENTS.md, rules of an editor). Topic AGENT_TOOLS."""
     judge = _Judge(where)
     judge.text(text, "its text")
+    head, _ = front_matter(text)
+    if (tools := _ALLOWED.search(head)) and _EVERY_COMMAND.search(tools[1]):
+        judge.note("wildcard", "allows every command without asking (allowed-tools)", Severity.MEDIUM)
     for kind, said, severity, line in comment_instructions(text):
         judge.note(f"comment:{kind}", f"{said}, in a comment", severity, line=line)
     for number, row in enumerate(text.splitlines()[:50_000], 1):
@@ -244,6 +258,8 @@ class _Judge:
             while at < len(words) and words[at].startswith("-"):
                 at += 2 if words[at] in _TAKES_VALUE else 1
             named = [words[at]] if at < len(words) else []
+        if any(_PLAIN_URL.match(word) for word in words if word not in named):
+            self.note(f"plain:{shown}", f"speaks to the server {shown} without TLS", Severity.MEDIUM)
         for package in named:
             if package.startswith((".", "/", "~", "$", "file:")) or package.endswith((".py", ".js", ".ts")):
                 continue
@@ -260,11 +276,11 @@ class _Judge:
                     f"starts the server {shown} from {visible(package, 60)} without TLS",
                     Severity.HIGH,
                 )
-            name = re.split(r"[@=\[]", package)[0]
-            if why := current().malicious.get(normal(name)):
+            name = re.split(r"(?<=.)[@=\[]", package)[0]
+            if why := why_malicious(name):
                 said = f"starts {visible(package, 40)}, which is malicious: {visible(why, 200)}"
                 self.note(f"malicious:{normal(name)}", said, Severity.CRITICAL)
-            near, how = looks_like(name) if program in ("uvx", "uv", "pipx") else ("", "")
+            near, how = looks_like(name) if program in ("uvx", "uv", "pipx") else looks_like_server(name)
             if near and how:
                 self.note(
                     f"look-alike:{near}",
@@ -397,6 +413,10 @@ class _Judge:
                         "Read(//**)",
                         "filesystem:*",
                         "admin:*",
+                        "admin:org",
+                        "delete_repo",
+                        "https://mail.google.com/",
+                        "https://www.googleapis.com/auth/cloud-platform",
                     )
                     for item in listed
                     if isinstance(item, str)

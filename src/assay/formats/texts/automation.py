@@ -12,6 +12,7 @@ from assay.core.finding import Severity
 from assay.core.text import visible
 from assay.formats.reading import Note, Topic
 from assay.formats.texts.documents import Document, mappings
+from assay.formats.texts.installs import judge_installs
 from assay.formats.texts.python_dangers import words
 from assay.formats.texts.shell_text import command_kinds, judge_shell
 
@@ -24,6 +25,11 @@ _COMMANDS = words(
     pretest test build init_script initScript setup_commands setup pre_start post_start startup_script
     initialization_commands head_setup_commands worker_setup_commands user_data UserData cloud_init onStart on_start"""
 )
+# What such a key ends with, whatever stands before it and however it is written (onBoot, test-cmd, _tasks).
+_ENDS = (
+    "cmd", "command", "commands", "script", "scripts", "exec", "hook", "hooks", "runner", "wrapper", "tasks", "argv",
+    "args", "onboot", "fsmonitor", "pager", "editor", "textconv", "migrations", "entrypoint",
+)  # fmt: skip
 _OF_SCRIPTS = re.compile(r"(?:^|\.)(?:scripts|tasks|hooks|env_vars)(?:$|[.\[])")
 _BY_ITSELF = words("pull_request_target workflow_run issue_comment issues discussion discussion_comment fork watch")
 # What strangers write and GitHub pastes into a script before the shell sees it (script injection).
@@ -36,6 +42,8 @@ _HEAD = re.compile(
     r"github\.(?:event\.pull_request\.(?:head\.(?:sha|ref|repo)|merge_commit_sha)|head_ref|event\.workflow_run\.head)"
     r"|refs/pull/|event\.(?:issue\.)?number"
 )
+_ALL_SECRETS = re.compile(r"(?i)toJSON\(\s*secrets\s*\)")
+_SENDS = re.compile(r"(?i)\b(?:curl|wget|nc|ncat|netcat|iwr|irm|invoke-\w+|requests\.|urlopen|fetch\()|/dev/tcp/")
 _LOADED_ENV = {
     "LD_PRELOAD": r"^"
     r"(?!\S*lib(?:jemalloc|tcmalloc\w*|mimalloc|iomp5|gomp|stdc\+\+|gcc_s|asan|cuda\w*)[\w.-]*\.so[\d.]*\s*$).",
@@ -130,7 +138,7 @@ def _commands(place: str, mapping: dict[str, Any], where: str) -> Iterator[Note]
         given = [mapping["command"], *map(str, mapping["args"][:200])]
         yield from _command("command", " ".join(given), where)
     for key, value in mapping.items():
-        if key not in _COMMANDS and not of_scripts:
+        if key not in _COMMANDS and not of_scripts and not _runs(key):
             continue
         texts = (
             [value]
@@ -145,7 +153,15 @@ def _commands(place: str, mapping: dict[str, Any], where: str) -> Iterator[Note]
             yield from _command(key, text, where)
 
 
+def _runs(key: str) -> bool:
+    """Whether a key says that what it names is run."""
+    plain = re.sub(r"[^a-z]", "", key[:100].lower())
+    return plain.endswith(_ENDS) or plain.startswith("exec")
+
+
 def _command(key: str, text: str, where: str) -> Iterator[Note]:
+    for note in judge_installs(text[:100_000], where):
+        yield msgspec.structs.replace(note, line=None)
     for note in judge_shell(text[:100_000], where):
         said = f"has {visible(key, 40)} run a command that {note.message.removesuffix(' (shell)')}"
         yield msgspec.structs.replace(note, message=said, key=f"automation:{note.key}", line=None)
@@ -197,6 +213,8 @@ def _workflow(value: dict[str, Any], where: str) -> Iterator[Note]:
         if isinstance(script, str) and _PASTED.search(script):
             said = "pastes what strangers write into a script of its workflow"
             yield _note(said, _H if strangers else _M, "pasted", where)
+        if isinstance(script, str) and _ALL_SECRETS.search(script) and _SENDS.search(script):
+            yield _note("sends all secrets of its repository to another machine", _H, "all-secrets", where)
         taken = [str(given.get(k) or "") for k in ("ref", "repository")] if isinstance(given, dict) else []
         if "checkout" in uses and strangers and any(map(_HEAD.search, taken)):
             said = f"checks out what strangers propose, with its secrets at hand ({min(strangers)})"

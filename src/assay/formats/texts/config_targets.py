@@ -130,9 +130,21 @@ _RUNNING = words(
 )
 
 
+_FETCHERS = frozenset(f"hydra.utils.get_{kind}" for kind in ("method", "class", "object", "static_method"))
+
+
+def _fetched(mapping: dict[str, Any]) -> str:
+    """The name that Hydra's `get_method` and its kin import; "" where it is not written out."""
+    arguments = mapping.get("_args_")
+    path = mapping.get("path", arguments[0] if isinstance(arguments, list) and arguments else None)
+    return path if isinstance(path, str) and _DOTTED.fullmatch(path) and "(" not in path else ""
+
+
 def _target(target: Any, mapping: dict[str, Any], where: str, path: str) -> Note:
     name = target if isinstance(target, str) else ""
     flat = re.sub(r"[\s:]+", ".", name.strip())
+    if flat in _FETCHERS:  # which only import what they are given the name of, and hand it on
+        flat = _fetched(mapping) or flat
     grave = how_grave(flat)
     partial = " (partly)" if mapping.get("_partial_") not in (None, False) else ""
     shown = visible(name, 80) or "what is no name"

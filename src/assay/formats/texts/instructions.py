@@ -6,6 +6,7 @@ import base64
 import re
 
 from assay.core.finding import Severity
+from assay.formats.texts.tongues import OTHER_TONGUES
 
 MOST = 1 << 18
 
@@ -15,6 +16,12 @@ _KEYS = (
     r"|secrets?|access tokens?|environment variables?|(?:system|conversation|chat) (?:prompt|history))"
 )
 _USER = r"(?:the |this |any )?(?:users?|humans?|persons?|operators?|developers?|customers?)"
+# A rule for people may keep a subject from users; an order that hides something keeps what the model itself does.
+_OF_THE_DEED = (
+    r"(?!\s+(?:about|of|how|which)\s+(?!(?:this|that|it|them|these|those|anything|any of (?:this|these)|what you"
+    r"|your|you|the (?:\w+ )?(?:tools?|files?|calls?|steps?|requests?|keys?|contents?|parameters?|instructions?"
+    r"|commands?|actions?))\b))"
+)
 _DOMAIN = (
     r"(?:the |our |my )?[a-z0-9-]{2,}(?:\.[a-z0-9-]{2,})*\.(?:example|com|net|org|io|dev|app|xyz|ru|cn"
     r"|top|site|info|me|co"
@@ -40,7 +47,7 @@ _PATTERNS: tuple[tuple[str, str, Severity, str], ...] = (
             r"\b(?:do not|don't|dont|never|must not|should not|shouldn't|without)\s+(?:\w+\s+){0,2}?"
             rf"(?:tell(?:ing)?|inform(?:ing)?|notify(?:ing)?|alert(?:ing)?|show(?:ing)?|let(?:ting)?|reveal(?:ing)?"
             rf"|mention(?:ing)?|disclos(?:e|ing)|warn(?:ing)?)\s+"
-            rf"(?:(?:this|that|it|them|anything|about|any of this|to)\s+){{0,3}}?{_USER}\b"
+            rf"(?:(?:this|that|it|them|anything|about|any of this|to)\s+){{0,3}}?{_USER}\b{_OF_THE_DEED}"
             rf"|\b(?:hide|conceal|keep)\s+(?:this|it|that|these|all of this)\s+(?:\w+\s+){{0,3}}?"
             rf"(?:from|secret from)\s+{_USER}"
             rf"|\bwithout\s+{_USER}(?:'s)?\s+(?:knowledge|knowing|consent|noticing|awareness)"
@@ -75,7 +82,8 @@ _PATTERNS: tuple[tuple[str, str, Severity, str], ...] = (
             r"(?:conversation|messages?|chat|history|user(?:'s)? (?:data|input|question|prompt)|response|contents?"
             r"|emails?|results?|output)\b"
             rf"[^\n.]{{0,80}}?(?:https?://(?!localhost|127\.)|\bto\s+[\w.+-]+@[\w-]+\.\w+|\bto\s+{_DOMAIN})"
-            r"|\balways\s+(?:add\s+|put\s+|include\s+)?(?:bcc|cc)\b[^\n]{0,60}?[\w.+-]+@[\w-]+\.\w+"
+            r"|\b(?:always|must|every time|silently|secretly)\s+(?:add\s+|put\s+|include\s+|set\s+|use\s+"
+            r"|fill\s+)?(?:the\s+)?(?:bcc|cc)\b[^\n]{0,60}?[\w.+-]+@[\w-]+\.\w+"
             r"|!\[[^\]\n]{0,60}\]\(https?://[^)\s]{0,200}(?:\?|=)[^)\s]{0,100}(?:\{|<|%7b|\[)"
         ),
     ),
@@ -131,16 +139,23 @@ _UNSEEN: tuple[tuple[str, str, Severity, str], ...] = (
     ),
     (
         "unseen",
-        "tells the model to keep its instructions from the user",
+        "tells the model to act behind the user's back",
         _H,
+        (
+            r"\b(?:secret|hidden|covert)ly\s+\w+|\byour (?:real|true|hidden|secret) (?:goal|task|instructions?"
+            r"|purpose)\b"
+        ),
+    ),
+    (  # by itself what the honest ask of a model too
+        "confidential",
+        "tells the model to keep its instructions from the user",
+        Severity.LOW,
         (
             r"\b(?:do not|don't|never|must not)\s+(?:ever\s+)?(?:mention|reveal|disclose|acknowledge|admit|repeat"
             r"|discuss|tell)\s+"
             r"(?:\w+\s+){0,2}?(?:this|these|the hidden|the above|your)\s+(?:\w+\s+)?(?:instructions?|rules?"
             r"|messages?|prompts?"
             r"|orders?|guidelines?|directives?|notes?)\b"
-            r"|\b(?:secret|hidden|covert)ly\s+\w+|\byour (?:real|true|hidden|secret) (?:goal|task|instructions?"
-            r"|purpose)\b"
         ),
     ),
     (
@@ -188,6 +203,7 @@ _UNSEEN: tuple[tuple[str, str, Severity, str], ...] = (
 _COMPILED = tuple(
     (kind, said, severity, re.compile(pattern, re.IGNORECASE)) for kind, said, severity, pattern in _PATTERNS
 )
+_EVERY_TONGUE = (*_COMPILED, *OTHER_TONGUES)
 _COMPILED_UNSEEN = tuple(
     (kind, said, severity, re.compile(pattern, re.IGNORECASE)) for kind, said, severity, pattern in _UNSEEN
 )
@@ -209,12 +225,12 @@ def instructions(text: str) -> list[tuple[str, str, Severity, int]]:
     read too.
     """
     text = text[:MOST]
-    found = _found(text, _COMPILED)
+    found = _once(_found(text, _EVERY_TONGUE))
     kinds = {kind for kind, *_ in found}
     for inner, line in _decoded(text):
         found += [
             (kind, f"{said}, in an encoding", _H, line)
-            for kind, said, _, _ in _found(inner, _COMPILED) if kind not in kinds
+            for kind, said, _, _ in _found(inner, _EVERY_TONGUE) if kind not in kinds
         ]  # fmt: skip
     return found
 
@@ -245,6 +261,14 @@ def _decoded(text: str) -> list[tuple[str, int]]:
             if said.isprintable() or "\n" in said:
                 found.append((said, text.count("\n", 0, match.start()) + 1))
     return found
+
+
+def _once(found: list[tuple[str, str, Severity, int]]) -> list[tuple[str, str, Severity, int]]:
+    """One of each kind, the first."""
+    kinds: dict[str, tuple[str, str, Severity, int]] = {}
+    for each in found:
+        kinds.setdefault(each[0], each)
+    return list(kinds.values())
 
 
 def _found(

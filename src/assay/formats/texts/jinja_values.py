@@ -12,6 +12,7 @@ from assay.formats.texts.jinja_lexer import Token
 MOST_TEXT = 4_096
 MOST_DEPTH = 40
 HUGE = 200_000  # turns of a loop, or signs of a text, that no chat template needs
+_MOST_BITS = 1_024
 _WORDS_OF_TESTS = frozenset({"and", "or", "not", "in", "is", "if", "else", "recursive", "ignore", "missing", "without"})
 _COMPARES = frozenset({"==", "!=", "<", ">", "<=", ">="})
 _ALIKE: dict[str, Callable[[str], str]] = {
@@ -214,11 +215,19 @@ class _Parser:
             if sign == "*":
                 value = self._repeat(value, other)
             elif sign == "**" and isinstance(value, int) and isinstance(other, int):
-                value = value**other if abs(value) < 1_000 and 0 <= other < 64 else HUGE * HUGE
+                value = self._power(value, other)
             elif sign == "%" and isinstance(value, str):
                 value = self._put(_percent(value, other if isinstance(other, list) else [other]))
             else:
                 value = None
+        return value
+
+    def _power(self, value: int, other: int) -> int:
+        """A power; where it has more digits than any template needs, that it costs its renderer so much."""
+        bits = value.bit_length() * max(other, 0)
+        if bits < _MOST_BITS:
+            return value**other if other >= 0 else 0
+        self.values.turns = max(self.values.turns, bits * HUGE)
         return value
 
     def _repeat(self, value: Value, other: Value) -> Value:

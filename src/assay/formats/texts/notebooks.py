@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ast
+import base64
 import re
 import warnings
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
 from assay.core.finding import Severity
 from assay.core.text import visible
 from assay.formats.reading import Note, Reading, Topic
+from assay.formats.texts.installs import as_requirements
 from assay.formats.texts.python_code import judge_python
 from assay.formats.texts.python_dangers import PERSISTENT, SENSITIVE
+from assay.formats.texts.python_names import Names
 from assay.formats.texts.requirements import judge_requirements
 from assay.formats.texts.secret_search import judge_secrets
 from assay.formats.texts.shell_text import judge_shell
@@ -112,6 +116,7 @@ class _Reader:
         self.gaps: list[str] = []
         self.lines: list[str] = []
         self.starts: list[tuple[int, int]] = []  # line of the joined code at which a cell begins
+        self.open: list[tuple[str, int]] = []  # commands with names in them, which the cells' code sets
 
     def add(self, note: Note, number: int) -> None:
         place = f"{self.where}!cell {number}" if self.where else f"cell {number}"
@@ -145,6 +150,9 @@ class _Reader:
                 if isinstance(held, dict)
                 else []
             )
+            for kind, given in held.items() if isinstance(held, dict) else ():
+                if str(kind) == "image/svg+xml":
+                    self._html(_unpacked(text_of(given)), number, "an attachment")
             if odd:
                 said = f"has an attachment ({visible(str(name), 40)}) of the type {visible(str(odd[0]), 40)}"
                 self.say("attachment", said, Severity.LOW, number)
@@ -172,10 +180,17 @@ class _Reader:
             bang, magic = _BANG.match(line), _MAGIC.match(line)
             if bang:
                 self._shell(bang["command"], number)
-                out.append(f"{bang['indent']}{bang['set'] or ''}None")
+                value = _PRINTED if _PRINTS_KEYS.search(bang["command"]) else "None"
+                out.append(f"{bang['indent']}{bang['set'] or ''}{value}")
             elif magic and not (out and out[-1].rstrip().endswith(("\\", "(", ",", "%"))):
                 if magic["name"] in ("pip", "conda", "system", "sx", "sc"):
                     self._shell(f"{magic['name']} {magic['rest']}", number)
+                elif magic["name"] in ("alias", "alias_magic", "bookmark"):
+                    self._shell(magic["rest"].partition(" ")[2], number)
+                elif magic["name"] in ("load", "loadpy", "run", "pycat") and _FAR.search(magic["rest"]):
+                    self.say(
+                        "load", f"takes code from an address without TLS (%{magic['name']})", Severity.MEDIUM, number
+                    )
                 said = (
                     magic["rest"]
                     if magic["name"] in ("time", "timeit", "prun") and not magic["rest"].startswith("-")
@@ -213,17 +228,46 @@ class _Reader:
                 return False
         return True
 
-    def _shell(self, command: str, number: int) -> None:
+    def _named_commands(self) -> None:
+        """Commands that the cells' names and constants complete: `!{command}`, `get_ipython().run_cell_magic(…)`."""
+        try:
+            nodes = list(ast.walk(ast.parse("\n".join(self.lines))))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return
+        names = Names(nodes)
+        for command, number in self.open[:1_000]:
+            whole = _NAMED.sub(lambda m: str(names.values.get(m[1] or m[2], m.group()))[:2_000], command)
+            if whole != command:
+                self._shell(whole, number, named=True)
+        for node in nodes:
+            called = names.of(node.func) if isinstance(node, ast.Call) else ""
+            if not isinstance(node, ast.Call) or not called.startswith("IPython.get_ipython()."):
+                continue
+            given = [names.constant(argument) for argument in node.args[:3]]
+            texts = [text for text in given if isinstance(text, str)]
+            number = max((n for start, n in self.starts if start <= node.lineno), default=1)
+            method = called.rpartition(".")[2]
+            if method in ("run_cell_magic", "run_line_magic", "magic") and texts:
+                first = texts[0].lstrip("%").split()[:1]
+                if first and (first[0] in _SHELL_CELLS or first[0] in ("sx", "alias")):
+                    self._shell("\n".join(texts[1:] if method != "magic" else texts), number, named=True)
+            elif method in ("system", "getoutput", "system_raw", "system_piped") and texts:
+                self._shell(texts[0], number, named=True)
+
+    def _shell(self, command: str, number: int, *, named: bool = False) -> None:
+        if not named and ("{" in command or "$" in command):
+            self.open.append((command, number))
         for note in judge_shell(command, topic=Topic.NOTEBOOK):
             self.add(note, number)
         for line in command.split("\n")[:1000]:
             if install := _INSTALL.match(line.strip()):
-                for note in judge_requirements(_as_requirements(install[1])):
+                for note in judge_requirements(as_requirements(install[1])):
                     if note.severity is not Severity.INFO:
                         self.add(note, number)
 
     def finish(self) -> None:
         """Judge the code of all cells as one module, for later cells use the names of earlier ones."""
+        self._named_commands()
         said = judge_python("\n".join(self.lines), later=True)
         self.gaps += said.gaps
         for note in said.notes:
@@ -273,6 +317,10 @@ class _Reader:
         if _FORM.search(text):
             self.say("form", f"sends the reader elsewhere from {part}", Severity.MEDIUM, number)
         for frame in _FRAME.finditer(text):
+            held = _DATA_PAGE.match(text, frame.start(1))
+            inner = _unpacked(held[0].partition(",")[2]) if held else ""
+            if "data:text/html" not in inner:  # a page in a page in a page is not followed
+                self._html(inner, number, part)
             if not _PLAIN_FRAME.match(frame[1]):
                 self.say("frame", f"embeds {visible(frame[1], 60)} in {part}", Severity.MEDIUM, number)
 
@@ -290,6 +338,28 @@ class _Reader:
             )
 
 
+def _unpacked(text: str) -> str:
+    """What base64 or percent signs of a data address stand for; the text itself where it is neither."""
+    plain = re.sub(r"\s+", "", text)
+    if re.fullmatch(r"[A-Za-z0-9+/]{8,}={0,2}", plain):
+        try:
+            return base64.b64decode(plain + "=" * (-len(plain) % 4)).decode("utf-8", "replace")
+        except ValueError:
+            return text
+    return unquote(text)
+
+
+# Commands that print keys or tokens, and what their result is taken for.
+_PRINTS_KEYS = re.compile(
+    r"\bgcloud\s+auth\s+(?:\S+\s+)*print-|\bgh\s+auth\s+token|\baws\s+configure\s+(?:get|export)|\baz\s+account\s+get-access-token"
+    r"|\bkubectl\s+config\s+view\s+.*--raw|(?:^|[;&|]\s*)(?:env|printenv)\b|\bcat\s+\S*(?:\.aws/|\.ssh/|\.netrc|\.git-credentials|\.kube/|huggingface/token)"
+)
+_PRINTED = "__import__('os').environ['PRINTED_TOKEN']"
+_FAR = re.compile(r"(?i)(?:^|\s)(?:http|ftp)://(?!localhost[:/]|127\.)")
+_NAMED = re.compile(r"\{\s*([A-Za-z_]\w*)\s*\}|\$\{?([A-Za-z_]\w*)\}?")
+_DATA_PAGE = re.compile(
+    r"(?i)data:(?:text/html|image/svg\+xml|application/xhtml\+xml)[^,\"'<>]{0,100},[^\"'<>]{1,2000000}"
+)
 _FIX = "clear the outputs (`jupyter nbconvert --clear-output`) and read the cells before they run"
 
 
@@ -307,27 +377,3 @@ def _language(value: dict[str, Any]) -> str:
         if isinstance(held, dict) and isinstance(held.get(name), str):
             return "python" if held[name].lower().startswith(("python", "ipython")) else held[name].lower()
     return ""
-
-
-def _as_requirements(arguments: str) -> str:
-    """The arguments of `pip install` as the lines of a requirements file."""
-    lines: list[str] = []
-    for word in arguments.split(";")[0].split("&&")[0].split("#")[0].split()[:500]:
-        word = word.strip("\"'")
-        if (
-            lines
-            and lines[-1].startswith("-")
-            and " " not in lines[-1]
-            and "=" not in lines[-1]
-            and lines[-1] in _WITH_VALUE
-        ):
-            lines[-1] += f" {word}"
-        elif not word.startswith(("$", "{", ".", "/", ">", "|")):
-            lines.append(word)
-    return "\n".join(lines)
-
-
-_WITH_VALUE = frozenset(
-    ["-i", "-f", "-r", "-c", "-e", "-t", "--editable", "--find-links", "--trusted-host", "--target"]
-    + [f"--{kind}-url" for kind in ("index", "extra" + "-index")]
-)

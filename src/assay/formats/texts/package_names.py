@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import unicodedata
 
 from assay.formats.known import Known, current, normal
@@ -186,6 +187,42 @@ def _family(name: str, popular: frozenset[str]) -> bool:
     """Whether a name only adds a part to a popular one, as plug-ins and families of packages do."""
     parts = name.split("-")
     return any("-".join(parts[:n]) in popular or "-".join(parts[n:]) in popular for n in range(1, len(parts)))
+
+
+# Servers of the Model Context Protocol on npm that many configurations start.
+SERVERS = words(
+    """@modelcontextprotocol/server-filesystem @modelcontextprotocol/server-memory @modelcontextprotocol/server-github
+    @modelcontextprotocol/server-gitlab @modelcontextprotocol/server-everything @modelcontextprotocol/server-everart
+    @modelcontextprotocol/server-sequential-thinking @modelcontextprotocol/server-google-maps
+    @modelcontextprotocol/server-slack @modelcontextprotocol/server-postgres @modelcontextprotocol/server-puppeteer
+    @modelcontextprotocol/server-brave-search @modelcontextprotocol/server-redis @modelcontextprotocol/server-gdrive
+    @modelcontextprotocol/server-aws-kb-retrieval @modelcontextprotocol/server-sqlite @modelcontextprotocol/inspector
+    @modelcontextprotocol/server-pdf @modelcontextprotocol/server-git @modelcontextprotocol/server-fetch
+    @modelcontextprotocol/server-time @modelcontextprotocol/sdk @playwright/mcp @upstash/context7-mcp
+    @browsermcp/mcp @notionhq/notion-mcp-server @supabase/mcp-server-supabase @sentry/mcp-server firecrawl-mcp
+    mcp-remote tavily-mcp exa-mcp-server figma-developer-mcp chrome-devtools-mcp
+    @executeautomation/playwright-mcp-server"""
+)
+
+
+@functools.lru_cache(maxsize=1_000)
+def looks_like_server(name: str) -> tuple[str, str]:
+    """The well-known npm package of a server that `name` can be taken for, and how; ("", "") where it is near none."""
+    if name in SERVERS or len(name) > 100 or len(name) < 2 * _SHORTEST:
+        return "", ""
+    for server in sorted(SERVERS):
+        distance = _distance(name.lower(), server, 2)
+        most = 2 if len(server) >= 20 else 1
+        # Families number and name their members: what is changed must be no part of its own.
+        if 0 < distance <= most and re.sub(r"\d", "", name) != re.sub(r"\d", "", server) and _alike(name, server):
+            return server, "one letter" if distance == 1 else "two letters"
+    return "", ""
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether no part of a name between its signs is short enough to be another word: mcp, git, pdf, sdk."""
+    parts = zip(re.split(r"[/@.-]", one.lower()), re.split(r"[/@.-]", other), strict=False)
+    return all(a == b or min(len(a), len(b)) > _SHORTEST for a, b in parts)
 
 
 @functools.lru_cache(maxsize=8)

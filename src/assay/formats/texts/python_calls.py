@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from assay.core.finding import Confidence, Severity
 from assay.formats.reading import Reading
+from assay.formats.texts.python_constants import Constant
 from assay.formats.texts.python_dangers import (
     FETCHES,
     GRAVITY,
@@ -22,6 +23,7 @@ from assay.formats.texts.python_dangers import (
     words,
 )
 from assay.formats.texts.python_names import Names, is_plain
+from assay.formats.texts.python_places import Places
 from assay.formats.texts.python_taints import Taints
 from assay.formats.texts.python_when import Owner, When
 from assay.formats.texts.shell_text import command_kinds
@@ -35,6 +37,12 @@ _LIBRARIES = words(
     "ctypes.CDLL ctypes.cdll.LoadLibrary ctypes.PyDLL ctypes.WinDLL ctypes.windll.LoadLibrary _ctypes.dlopen"
 )
 _PATCHED = words("""builtins pickle torch.load torch.save json.loads socket.socket requests.get os.system""")
+# Tools of a project that are started as modules; what they run is its own.
+_MODULES = words(
+    """pytest unittest coverage mypy ruff black isort flake8 pylint pyright build twine tox nox pre_commit sphinx mkdocs
+    venv compileall ensurepip torch.distributed.run torch.distributed.launch accelerate.commands.launch deepspeed
+    mlflow streamlit uvicorn gunicorn jupyter nbconvert ipykernel spacy nltk.downloader"""
+)
 _NOT_GIVEN = words("""isinstance issubclass hasattr getattr cast TypeVar patch print repr type""")
 _PATHS = words(
     """open join expanduser expandvars Path PurePath PosixPath joinpath glob iglob rglob copy copyfile copy2 copytree
@@ -48,6 +56,7 @@ _SYSTEM_LIBRARY = re.compile(
 )
 
 
+_PLAIN = re.compile(r"(?i)(?:http|ftp)://(?!localhost[:/]|127\.)")
 _ELSEWHERE = re.compile(r"(?i)(?:https?|ftp|s3|gs)://|/(?:tmp|var/tmp|dev/shm)/|\\\\\\\\")
 
 
@@ -67,6 +76,7 @@ class Judge:
         self.names, self.inside, self.installer = names, inside, installer
         self.said: dict[tuple[str, When], Said] = {}
         self.taints = Taints(names)
+        self.places = Places(names, self.taints, self.say)
         self.program = False  # whether the module is run by a person or a server, and imported by no loader
         self.native = any(name.startswith(("ctypes", "cffi", "_ctypes")) for name in names.aliases.values())
 
@@ -85,22 +95,23 @@ class Judge:
                 self._handed(node, when)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 if node.value in INJECTORS and self.native:
-                    self._say("handles memory as injectors of code do", "inject", when, Severity.HIGH, node, node.value)
+                    self.say("handles memory as injectors of code do", "inject", when, Severity.HIGH, node, node.value)
             elif isinstance(node, ast.Attribute) and node.attr in INJECTORS and self.native:
-                self._say("handles memory as injectors of code do", "inject", when, Severity.HIGH, node, node.attr)
+                self.say("handles memory as injectors of code do", "inject", when, Severity.HIGH, node, node.attr)
             elif isinstance(node, ast.Subscript) and self._into_globals(node):
                 self._reach(node, when)
         if reads and sends:
             grave = Severity.CRITICAL if when is When.IMPORT else Severity.HIGH
-            self._say("reads keys or accounts and opens the network", "steal", when, grave, None, sends)
+            self.say("reads keys or accounts and opens the network", "steal", when, grave, None, sends)
         elif reads:
             grave = Severity.HIGH if when is When.IMPORT else Severity.MEDIUM if when else Severity.LOW
-            self._say("names files of keys or accounts", "sensitive", when, grave, None, "")
+            self.say("names files of keys or accounts", "sensitive", when, grave, None, "")
 
-    def _say(
+    def say(
         self, what: str, kind: str, when: When, severity: Severity, node: ast.AST | None, name: str,
         sure: Confidence = Confidence.HIGH,
     ) -> None:  # fmt: skip
+        """Note what a call does at a moment, the gravest of its kind."""
         line = getattr(node, "lineno", None)
         said = self.said.get((kind, when))
         if said is None:
@@ -114,22 +125,26 @@ class Judge:
     def _call(self, node: ast.Call, when: When) -> str:
         """Judge one call; gives its name if it reaches the network."""
         name = self.names.of(node.func)
+        if made := self._method_called(node):
+            node, name = made, self.names.of(made.func)
         for keyword in node.keywords:
             if keyword.arg == "trust_remote_code" and _is(keyword.value, True):
-                self._say(
+                self.say(
                     "trusts code of other repositories", "trust", when, Severity.LOW, node, "trust_remote_code=True"
                 )
         if isinstance(node.func, ast.Attribute) and node.func.attr == "__subclasses__" and _bare(node.func.value):
             self._reach(node, when)
         if isinstance(node.func, ast.Call) and self._computed(node.func):
             grave = Severity.CRITICAL if when is When.IMPORT else Severity.HIGH if when else Severity.MEDIUM
-            self._say("calls what it fetches by a name that is computed", "computed", when, grave, node, "")
+            self.say("calls what it fetches by a name that is computed", "computed", when, grave, node, "")
         self._handed(node, when)
         if not name:
+            self.places.judge(node, "", when)
             return ""
         if name in _OPENERS:
             self._opened(node, when)
         self._loads(node, name, when)
+        self.places.judge(node, name, when)
         does = what_it_does(name)
         if does is None and name.startswith(_COMPUTED_IMPORTS) and name.rpartition(".")[2] in _RUN_WORDS:
             does = Does.COMMAND
@@ -137,6 +152,20 @@ class Judge:
             return ""
         self._done(node, name, does, when)
         return name if does in NETWORK else ""
+
+    def _method_called(self, node: ast.Call) -> ast.Call | None:
+        """`methodcaller("system", "…")(os)` as the call that it makes: `os.system("…")`."""
+        maker = node.func
+        if not isinstance(maker, ast.Call) or not node.args or not maker.args:
+            return None
+        attribute = self.names.constant(maker.args[0])
+        if self.names.of(maker.func) not in ("operator.methodcaller", "_operator.methodcaller"):
+            return None
+        if not isinstance(attribute, str):
+            return None
+        called = ast.Attribute(value=node.args[0], attr=attribute, ctx=ast.Load())
+        made = ast.Call(func=called, args=maker.args[1:], keywords=maker.keywords)
+        return ast.copy_location(made, node)
 
     def _done(self, node: ast.Call, name: str, does: Does, when: When) -> None:
         severity = GRAVITY[does][_AT[when]]
@@ -176,13 +205,13 @@ class Judge:
                 what, kind = "loads a native library", "library"
         elif does is Does.IMPORT:
             if not name.endswith("()") and node.args and self.names.constant(node.args[0]) is None:
-                self._say(what, kind, when, severity, node, name)
+                self.say(what, kind, when, severity, node, name)
             return
         if indirect and does in _GRAVE and "()" not in name:
             severity = _graver(severity, Severity.CRITICAL if when is When.IMPORT else Severity.HIGH)
             what, kind = f"{what}, by a name that is put together,", f"{kind}-indirect"
         if severity is not Severity.INFO:
-            self._say(what, kind, when, severity, node, name)
+            self.say(what, kind, when, severity, node, name)
 
     def _command(self, node: ast.Call, name: str, when: When, severity: Severity, indirect: bool) -> Severity:
         """How grave a command is by what is known of its words."""
@@ -194,13 +223,14 @@ class Judge:
             words = [self.names.constant(e) for e in first.elts[:100]]
             program = "python" if self.names.of(head) == "sys.executable" else str(words[0] or "")
             text = " ".join(str(w) for w in words if isinstance(w, (str, int)))
+            program = _module_run(program, words, when) or program
         else:
             value = self.names.constant(first)
             text = " ".join(map(str, value)) if isinstance(value, tuple) else value if isinstance(value, str) else ""
             text = text or _beginning(first)
             program = text.split()[0] if text.split() else ""
         for _kind, said, grave in command_kinds(text):
-            self._say(f"{said} with a command", "shell", when, _graver(grave, severity), node, name)
+            self.say(f"{said} with a command", "shell", when, _graver(grave, severity), node, name)
         if SENSITIVE.search(text) or PERSISTENT.search(text):
             return _graver(severity, Severity.HIGH)
         program = program.replace("\\", "/").rpartition("/")[2].lower().removesuffix(".exe")
@@ -229,20 +259,20 @@ class Judge:
                 inner = {str(n) for n in found} if isinstance(found := note.evidence.get("names"), list) else set()
                 for each in inner or {""}:
                     what = note.message.partition(" when it is ")[0].partition(" in ")[0]
-                    self._say(f"in a text that it runs, {what}", f"{note.key}:inside", when, lowered, node, each)
+                    self.say(f"in a text that it runs, {what}", f"{note.key}:inside", when, lowered, node, each)
         if taints & {"decoded", "fetched"}:
             kind = "fetched" if "fetched" in taints else "decoded"
-            self._say(
+            self.say(
                 f"runs code that it {'fetches' if kind == 'fetched' else 'decodes'}", kind, when, grave, node, name
             )
         elif indirect and name in ("builtins.exec", "builtins.eval", "builtins.compile"):
-            self._say(f"{Does.EVALUATE}, by a name that is put together,", "evaluate-indirect", when, grave, node, name)
+            self.say(f"{Does.EVALUATE}, by a name that is put together,", "evaluate-indirect", when, grave, node, name)
         elif not isinstance(text, str):
             if "file" in taints:
                 severity = Severity.LOW if self.installer or not when else severity
             elif name == "builtins.eval":
                 severity = Severity.MEDIUM if when else Severity.LOW
-            self._say(str(Does.EVALUATE), "evaluate", when, severity, node, name)
+            self.say(str(Does.EVALUATE), "evaluate", when, severity, node, name)
 
     def _loads(self, node: ast.Call, name: str, when: When) -> None:
         """Loaders that unpickle after a flag, or build objects from YAML."""
@@ -253,11 +283,16 @@ class Judge:
             grave = self._at_import(node) if when is When.IMPORT else Severity.LOW
             if self.taints.of(node) & {"decoded", "fetched"}:
                 grave = Severity.CRITICAL if when is When.IMPORT else Severity.MEDIUM
-            self._say("loads a pickle", "unpickle-flag", when, grave, node, shown)
+            self.say("loads a pickle", "unpickle-flag", when, grave, node, shown)
+        elif name == "torch.hub.load_state_dict_from_url":
+            address = self.names.constant(node.args[0] if node.args else flags.get("url"))
+            if isinstance(address, str) and _PLAIN.match(address) and not _is(flags.get("weights_only"), True):
+                grave = Severity.HIGH if when is When.IMPORT else Severity.MEDIUM
+                self.say("loads a pickle that it fetches without TLS", "unpickle-plain", when, grave, node, name)
         elif name in ("yaml.load", "yaml.load_all"):
             loader = self.names.of(flags.get("Loader") or (node.args[1] if len(node.args) > 1 else None))
             if loader in ("yaml.Loader", "yaml.UnsafeLoader", "yaml.CLoader"):
-                self._say("builds objects from YAML", "yaml", when, Severity.LOW, node, loader)
+                self.say("builds objects from YAML", "yaml", when, Severity.LOW, node, loader)
 
     def _at_import(self, node: ast.Call) -> Severity:
         """How grave it is to unpickle at import: ordinary where a server or a script loads its own model's file, which
@@ -280,7 +315,7 @@ class Judge:
                 mode = self.names.constant(node.args[1]) if len(node.args) > 1 else "r"
                 if isinstance(mode, str) and set(mode) & set("wax+"):
                     grave = Severity.CRITICAL if when is When.IMPORT else Severity.HIGH
-                    self._say("writes what runs at every login or start", "persist", when, grave, node, "open")
+                    self.say("writes what runs at every login or start", "persist", when, grave, node, "open")
 
     def _patched(self, node: ast.Assign | ast.Delete, when: When) -> None:
         for target in node.targets:
@@ -288,7 +323,7 @@ class Judge:
                 owner = self.names.of(target.value)
                 if owner and (owner in _PATCHED or f"{owner}.{target.attr}" in _PATCHED):
                     grave = Severity.MEDIUM if when else Severity.LOW
-                    self._say(str(Does.HOOK), "patch", when, grave, node, f"{owner}.{target.attr}")
+                    self.say(str(Does.HOOK), "patch", when, grave, node, f"{owner}.{target.attr}")
 
     def _handed(self, node: ast.AST, when: When) -> None:
         """A function that runs things, handed on by its name: `(os.system, ("…",))`, `map(exec, …)`."""
@@ -319,7 +354,7 @@ class Judge:
             if does is Does.EVALUATE and not name.startswith("builtins."):
                 continue
             grave = GRAVITY[does][_AT[when]]
-            self._say(f"hands on what {does}", f"{does.name.lower()}-handed", when, grave, argument, name)
+            self.say(f"hands on what {does}", f"{does.name.lower()}-handed", when, grave, argument, name)
 
     def _names_keys(self, node: ast.Call) -> bool:
         """Whether a path is made or opened that leads to keys or accounts."""
@@ -334,7 +369,7 @@ class Judge:
         return getattr(node.value, "attr", "") == "__globals__" and self.names.constant(node.slice) in _INNER_KEYS
 
     def _reach(self, node: ast.AST, when: When) -> None:
-        self._say(str(Does.REACH), "reach", when, GRAVITY[Does.REACH][_AT[when]], node, "")
+        self.say(str(Does.REACH), "reach", when, GRAVITY[Does.REACH][_AT[when]], node, "")
 
     def _computed(self, func: ast.Call) -> bool:
         """Whether it is `getattr(module that can run things, a name that nobody can tell)`."""
@@ -345,6 +380,16 @@ class Judge:
         return known is None and (
             owner in ("os", "subprocess", "builtins", "sys.modules") or owner.endswith(_COMPUTED_IMPORTS)
         )
+
+
+def _module_run(program: str, words: list[Constant | None], when: When) -> str:
+    """What `python -m tool` or, in a function that somebody calls, `python own_script.py` comes to; "" of others."""
+    if not program.rpartition("/")[2].startswith("python") or len(words) < 2 or not isinstance(words[1], str):
+        return ""
+    if words[1] == "-m" and len(words) > 2 and words[2] in _MODULES:
+        return "pytest"
+    own = re.fullmatch(r"(?!.*\.\.)[A-Za-z_][\w./-]*\.py", words[1])
+    return "pytest" if own and when is When.LATER else ""
 
 
 def _is(node: ast.AST | None, value: bool) -> bool:

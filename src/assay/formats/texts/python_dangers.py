@@ -71,7 +71,8 @@ _TABLE: dict[str, Does] = {
         pydoc.pipepager pydoc.tempfilepager pydoc.pager imaplib.IMAP4_stream uuid._popen
         ctypes.util._findLib_gcc multiprocessing.util.spawnv_passfds test.support.script_helper.* pexpect.* plumbum.*
         sh.Command fabric.* invoke.run psutil.Popen torch.utils.collect_env.run
-        numpy.distutils.exec_command.exec_command numpy.testing.runstring""",
+        numpy.distutils.exec_command.exec_command numpy.testing.runstring numpy.testing.measure
+        numpy.testing._private.utils.runstring numpy.testing._private.utils.measure""",
     ),
     **_rows(
         Does.COMMAND,
@@ -191,6 +192,21 @@ DECODERS = words(
     marshal.loads zlib.decompressobj cryptography.fernet.Fernet().decrypt"""
 )
 NETWORK = frozenset({Does.FETCH, Does.CONNECT})
+# Calls that carry what they are given to other machines, if only as a name to be looked up.
+RESOLVERS = words(
+    """socket.gethostbyname socket.gethostbyname_ex socket.gethostbyaddr socket.getaddrinfo socket.getnameinfo
+    socket.getfqdn _socket.gethostbyname dns.resolver.resolve dns.resolver.query"""
+)
+# Openers of addresses that are no network library by name.
+OPENERS = words(
+    """fsspec.open fsspec.open_files fsspec.open_local fsspec.filesystem().open fsspec.filesystem().cat smart_open.open
+    smart_open.smart_open fsspec.core.url_to_fs tensorflow.io.gfile.GFile universal_pathlib.UPath upath.UPath"""
+)
+# Where Python keeps what it imports by itself.
+SITE = words(
+    """site.getsitepackages site.getusersitepackages site.USER_SITE site.USER_BASE sysconfig.get_path
+    sysconfig.get_paths distutils.sysconfig.get_python_lib site.PREFIXES"""
+)
 
 # Commands that only ask what the machine has, or build what lies there: ordinary even at import.
 TOOLCHAIN = words(

@@ -140,6 +140,8 @@ class Names:
         if name == "pkgutil.resolve_name":
             found = self.constant(node.args[0], depth) if node.args else None
             return found.replace(":", ".") if isinstance(found, str) else f"{name}()"
+        if name in ("functools.reduce", "_functools.reduce") and len(node.args) > 1:
+            return self._reduced(node, depth)
         if name == "builtins.vars" and node.args:
             return f"{self.of(node.args[0], depth)}.__dict__"
         if name in ("functools.partial", "importlib.reload", "contextlib.closing") and node.args:
@@ -154,6 +156,21 @@ class Names:
         if name.endswith(".__call__"):
             name = name[: -len(".__call__")]
         return f"{name}()"
+
+    def _reduced(self, node: ast.Call, depth: int) -> str:
+        """`reduce(getattr, ["os", "system"], torch)`: the attribute that its names lead to."""
+        if self.of(node.args[0], depth) not in ("builtins.getattr", "operator.attrgetter"):
+            return "functools.reduce()"
+        names = self.constant(node.args[1], depth)
+        base = self.of(node.args[2], depth) if len(node.args) > 2 else ""
+        items = node.args[1].elts if isinstance(node.args[1], (ast.List, ast.Tuple)) else []
+        if not base and items:  # the first of the list is what it begins at
+            base = self.of(items[0], depth)
+            names = tuple(str(self.constant(item, depth) or "") for item in items[1:])
+        known = isinstance(names, tuple) and all(isinstance(n, str) and n for n in names)
+        return (
+            ".".join([base, *map(str, names)]) if base and known and isinstance(names, tuple) else "functools.reduce()"
+        )
 
     def _attribute(self, owner: ast.expr | None, rest: list[ast.expr], depth: int) -> str:
         base = self.of(owner, depth)

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import ast
+import re
 
-from assay.formats.texts.python_dangers import DECODERS, FETCHES, NETWORK, SECRET_NAME, SENSITIVE, what_it_does, words
+from assay.formats.texts.python_dangers import (
+    DECODERS,
+    FETCHES,
+    NETWORK,
+    OPENERS,
+    SECRET_NAME,
+    SENSITIVE,
+    SITE,
+    what_it_does,
+    words,
+)
 from assay.formats.texts.python_names import Names
 
 _MOST_TAINT = 400
@@ -12,6 +23,7 @@ _DOWNLOADS = words(
     """urllib.request.urlretrieve urllib.urlretrieve wget.download torch.hub.download_url_to_file gdown.download
     gdown.cached_download torchvision.datasets.utils.download_url pooch.retrieve"""
 )
+_REMOTE = re.compile(r"(?i)(?:simplecache::|filecache::|blockcache::)?(?:https?|ftp)://(?!localhost[:/]|127\.)")
 _TO = frozenset({"filename", "out", "dst", "output", "path", "fname"})
 
 
@@ -36,7 +48,7 @@ class Taints:
         return any(self.of(argument) & {"environment", "credential", "keyfile"} for argument in given)
 
     def of(self, node: ast.AST | None, depth: int = 0) -> set[str]:
-        """What flows into an expression: "decoded", "fetched", "file", "environment", "credential", "keyfile"."""
+        """What flows into it: "decoded", "fetched", "file", "environment", "credential", "keyfile" or "site"."""
         if node is None or depth > 4:
             return set()
         found: set[str] = set()
@@ -47,6 +59,8 @@ class Taints:
                 found |= self._of_name(inner.id, depth)
             elif isinstance(inner, ast.Call):
                 found |= self._of_call(inner)
+            elif isinstance(inner, ast.Attribute) and self.names.of(inner) in SITE:
+                found.add("site")
             elif isinstance(inner, ast.Subscript):
                 key = self.names.constant(inner.slice)
                 if self.names.of(inner.value) == "os.environ" and isinstance(key, str) and SECRET_NAME.search(key):
@@ -62,8 +76,11 @@ class Taints:
 
     def _of_call(self, node: ast.Call) -> set[str]:
         name = self.names.of(node.func)
-        if name in DECODERS:
+        if name in DECODERS or _is_decoder(node):
             return {"decoded"}
+        if name in OPENERS and node.args:
+            address = self.names.constant(node.args[0])
+            return {"fetched"} if isinstance(address, str) and _REMOTE.match(address) else {"file"}
         if name in ("os.getenv", "os.environ.get"):
             key = self.names.constant(node.args[0]) if node.args else None
             return {"credential"} if isinstance(key, str) and SECRET_NAME.search(key) else set()
@@ -80,3 +97,16 @@ class Taints:
         return (
             {"fetched"} if does in NETWORK and name.rpartition(".")[2] in FETCHES | {"recv", "text", "read"} else set()
         )
+
+
+def _is_decoder(node: ast.Call) -> bool:
+    """Whether it makes text of numbers: `bytes.fromhex(…)`, `bytes([…])`, `map(chr, […])`, `n.to_bytes(…)`."""
+    if isinstance(node.func, ast.Attribute):
+        plain = isinstance(node.func.value, ast.Name) and node.func.value.id in ("bytes", "bytearray")
+        return (plain and node.func.attr == "fromhex") or node.func.attr == "to_bytes"
+    if not isinstance(node.func, ast.Name) or not node.args:
+        return False
+    first = node.args[0]
+    if node.func.id == "map":
+        return isinstance(first, ast.Name) and first.id == "chr"
+    return node.func.id in ("bytes", "bytearray") and isinstance(first, (ast.List, ast.Tuple)) and len(first.elts) > 3

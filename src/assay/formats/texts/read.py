@@ -13,6 +13,7 @@ from assay.core.finding import Severity
 from assay.formats.promise import suffix_of
 from assay.formats.reading import Limits, Note, Reading, Topic
 from assay.formats.texts.documents import Document, beyond, mappings, parse_ini, parse_json, parse_toml, parse_yaml
+from assay.formats.texts.prompt_files import is_prompt
 from assay.formats.texts.source_code import is_source_code
 from assay.formats.texts.yaml_tags import tag_gap
 
@@ -35,7 +36,10 @@ _COMMANDS = frozenset({".ps1", ".psm1", ".bat", ".cmd", ".fish", ".csh"})
 _SHELL_NAMES = frozenset({".bashrc", ".bash_profile", ".profile", ".zshrc", ".envrc"})
 _JINJA = frozenset({".jinja", ".jinja2", ".j2"})
 _YAML, _JSON = frozenset({".yaml", ".yml"}), frozenset({".json", ".webmanifest", ".jsonc", ".json5", ".code-workspace"})
-_INI = frozenset({".ini", ".cfg", ".conf", ".properties", ".env"})
+_INI = frozenset(
+    {".ini", ".cfg", ".conf", ".properties", ".env", ".service", ".timer", ".socket", ".desktop", ".gitconfig"}
+)
+_CHUNKED = frozenset({".qmd", ".rmd"})
 # Prose and tables: a key that names code is only a word there.
 _PROSE = frozenset(
     (
@@ -57,7 +61,9 @@ _MANIFESTS = frozenset(
             "uv.toml",
             ".condarc",
             ".npmrc",
+            "setup.cfg",
         ),
+        *("package-lock.json", "npm-shrinkwrap.json", ".package-lock.json"),
     )
 )
 _COMPOSE = re.compile(r"(?:docker-)?compose(?:[.-][\w.-]*)?\.ya?ml")
@@ -112,6 +118,7 @@ class _Text:
             self._prompts()
             self._pages()
             self._secrets()
+        self._installs()
         return Reading(
             notes=_once(self.notes),
             gaps=tuple(dict.fromkeys(self.gaps)),
@@ -155,6 +162,10 @@ class _Text:
 
             self.asks.add(Topic.TEMPLATE)
             self._add(read_template(self.text or ""))
+        elif self.text is not None:
+            from assay.formats.texts.handed_commands import judge_chunks, judge_handed
+
+            self.notes += (judge_chunks if self.suffix in _CHUNKED else judge_handed)(self.text)
         if language and language != "commands":
             said = f"is source code ({language}), judged by what it says"
             self.notes.append(_source(said, Severity.INFO))
@@ -214,12 +225,13 @@ class _Text:
             return said
         if _YAML_TAG.search(self.data):
             return Document(tags=("tag:yaml.org,2002:python/",))
-        if self.suffix == ".toml" or self.base in ("pipfile", "poetry.lock", "uv.lock", "pdm.lock"):
+        if self.suffix == ".toml" or self.base in ("pipfile", ".replit", "poetry.lock", "uv.lock", "pdm.lock"):
             return parse_toml(self.data)
         if (
             self.suffix in _INI
-            or self.base in (".env", ".npmrc", ".pypirc", "setup.cfg")
+            or self.base in (".env", ".npmrc", ".pypirc", "setup.cfg", ".gitmodules", ".gitconfig")
             or self.base.startswith(".env.")
+            or self.name.replace("\\", "/").endswith(".git/config")
         ):
             return parse_ini(self.text if self.text is not None else self.data.decode("latin-1"))
         return self._by_content()
@@ -243,18 +255,25 @@ class _Text:
         if _TAG_LINE.search(self.data):
             found = parse_yaml(self.data)
             return found if found.tags else Document(gap="redefines YAML's tags, and is not said to be YAML")
+        if not prose and self.text is not None:
+            from assay.formats.texts.handed_commands import judge_debugger, judge_handed
+
+            self.notes += (judge_debugger if self.base == ".pdbrc" else judge_handed)(self.text)
         if not prose and _CODE_KEY.search(self.data):
             self.gaps.append("spells out a key that names code, in text of no grammar that this version reads")
         return None
 
     def _judge(self, document: Document) -> None:
         from assay.formats.texts.automation import judge_automation
+        from assay.formats.texts.evaluated import judge_evaluated
         from assay.formats.texts.remote_code import judge_config
 
         if beyond(*document.values):
             self.gaps.append("is nested too deep, or holds too much, to be judged to its end")
         self.notes += judge_config(document, self.base)
         self.notes += judge_automation(document, self.name)
+        self.notes += (found := judge_evaluated(document, self.base))
+        self.asks |= {note.topic for note in found}
         if (unknown := tag_gap(document.tags)) and not self.notes:
             self.gaps.append(unknown)
         self._models(document)
@@ -264,6 +283,10 @@ class _Text:
 
             self.asks.add(Topic.REQUIREMENTS)
             self.notes += judge_manifest(document, self.base)
+            if self.base == "setup.cfg":
+                from assay.formats.texts.requirements import judge_setup_cfg
+
+                self.notes += judge_setup_cfg(self.text or "")
         if _COMPOSE.fullmatch(self.base):
             from assay.formats.texts.shell_text import judge_compose
 
@@ -290,7 +313,8 @@ class _Text:
     def _templates(self, document: Document) -> None:
         """Chat templates, wherever a configuration holds them."""
         for path, mapping in mappings(*document.values):
-            held = mapping.get("chat_template") or mapping.get("chat_templates")
+            held = next((mapping[key] for key in _TEMPLATES if isinstance(mapping.get(key), (dict, list))), None)
+            held = held or next((t for key in _TEMPLATES if isinstance(t := mapping.get(key), str) and "{" in t), None)
             if held is None and self.base.startswith("tokenizer_config"):
                 continue
             found = {"": held} if isinstance(held, str) else held if isinstance(held, dict) else {}
@@ -328,14 +352,31 @@ class _Text:
         self.notes.append(_source("is source code (a notebook), judged by what it says", Severity.INFO))
 
     def _prompts(self) -> None:
-        from_rules = self.suffix == ".mdc" or "/.cursor/rules/" in self.name.replace("\\", "/")
-        if self.text is not None and (self.base in _PROMPTS or from_rules):
+        if self.text is not None and is_prompt(self.name):
             from assay.formats.texts.agent_tools import judge_prompt
             from assay.formats.texts.instructions import MOST as MOST_SAID
 
             self.asks.add(Topic.AGENT_TOOLS)
             self._within(MOST_SAID)
             self.notes += judge_prompt(self.text)
+        if self.suffix == ".prompty" and self.text is not None:
+            self._prompty(self.text)
+        elif self.base in (".gitmodules", ".gitconfig") or self.name.replace("\\", "/").endswith(".git/config"):
+            from assay.formats.texts.handed_commands import judge_submodules
+
+            self.notes += judge_submodules(self.text or "")
+
+    def _prompty(self, text: str) -> None:
+        """A prompt with its settings at its head (Prompty): what follows is a template of Jinja."""
+        from assay.formats.texts.handed_commands import front_matter
+        from assay.formats.texts.templates import read_template
+
+        head, body = front_matter(text)
+        self._judge(parse_yaml(head.encode()))
+        said = read_template(body)
+        self.asks.add(Topic.TEMPLATE)
+        self.gaps += said.gaps
+        self.notes += [note for note in said.notes if note.severity is Severity.CRITICAL]
 
     def _within(self, most: int) -> None:
         """Say so where a text is longer than those who judge it read."""
@@ -370,6 +411,19 @@ class _Text:
             self.asks.add(Topic.TEMPLATE)
             self.notes += judge_modelfile(self.text)
 
+    def _installs(self) -> None:
+        """Commands of scripts and images that install packages."""
+        if self.text is None or not (
+            self._is_code() and self._language() in ("shell", "Dockerfile", "make", "commands")
+        ):
+            return
+        from assay.formats.texts.installs import judge_installs
+
+        joined = re.sub(r"\\\r?\n", " ", self.text)
+        if found := judge_installs(re.sub(r"(?im)^([ \t]*RUN)[ \t]+(?:--\S+[ \t]+)*", r"\1 ; ", joined)):
+            self.asks.add(Topic.REQUIREMENTS)
+            self.notes += found
+
     def _secrets(self) -> None:
         if self.text is None or _VOCABULARIES.fullmatch(self.base):
             return
@@ -384,14 +438,8 @@ _PAGES = frozenset({".md", ".markdown", ".mdx", ".html", ".htm", ".xhtml", ".rst
 _XML = frozenset(
     {".xml", ".pmml", ".xmi", ".xsl", ".xslt", ".rdf", ".owl", ".arxml", ".xhtml", ".dmn", ".bpmn", ".svg"}
 )
+_TEMPLATES = ("chat_template", "chat_templates", "chat_template_jinja", "default_chat_template", "custom_chat_template")
 _COMMENTED = frozenset({"settings.json", "claude_desktop_config.json", "tsconfig.json", "devcontainer.json"})
-_PROMPTS = frozenset(
-    (
-        *("skill.md", "agents.md", "agent.md", "claude.md", "gemini.md", "copilot-instructions.md", ".cursorrules"),
-        *(".windsurfrules", ".clinerules", "system_prompt.txt", "system-prompt.txt", "system_prompt.md", "prompt.md"),
-        *(".goosehints", "prompt.txt", "system.md"),
-    )
-)
 _MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 

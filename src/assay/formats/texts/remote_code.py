@@ -17,6 +17,7 @@ from assay.formats.texts.yaml_tags import builds_objects
 
 _MOST = 100  # files named in evidence
 _REPO = re.compile(r"[\w.-]+(?:/[\w.-]+)?--")
+_NAMED_TAG = re.compile(r"!(?:new|name|apply|applyref|module):(?P<name>[A-Za-z_]\w*(?:\.\w+)*)")
 _MLFLOW = words(
     """mlflow.sklearn mlflow.pyfunc.model mlflow.pytorch mlflow.tensorflow mlflow.keras mlflow.xgboost mlflow.lightgbm
     mlflow.catboost mlflow.onnx mlflow.spark mlflow.statsmodels mlflow.prophet mlflow.spacy mlflow.fastai mlflow.h2o
@@ -44,10 +45,7 @@ def judge_config(document: Document, name: str = "", where: str = "") -> list[No
 def _notes(document: Document, base: str, where: str) -> Iterator[Note]:
     for tag in document.tags:
         if builds_objects(tag):
-            said = "holds a YAML tag that builds or calls what the file names when it is loaded"
-            yield config_note(
-                said, Severity.HIGH if "python/" in tag or "!apply" in tag else Severity.MEDIUM, "yaml-tag", where
-            )
+            yield _tag(tag, where)
     for path, mapping in mappings(*document.values):
         for key in ("auto_map", "auto_mapping"):
             yield from _auto_map(mapping.get(key), where)
@@ -66,6 +64,21 @@ def _notes(document: Document, base: str, where: str) -> Iterator[Note]:
         yield from model_paths(document.values, where)
     elif base.endswith(".index.json"):
         yield from index_paths(document.values, where)
+
+
+def _tag(tag: str, where: str) -> Note:
+    """A tag by which YAML's loader builds or calls something; HyperPyYAML's say what that is."""
+    named = _NAMED_TAG.fullmatch(tag)
+    if named is None:
+        said = "holds a YAML tag that builds or calls what the file names when it is loaded"
+        return config_note(
+            said, Severity.HIGH if "python/" in tag or "!apply" in tag else Severity.MEDIUM, "yaml-tag", where
+        )
+    grave = how_grave(named["name"])
+    if grave is Severity.INFO:
+        return config_note("names classes of known libraries to build (YAML tags)", grave, "yaml-tag:known", where)
+    said = f"makes its loader import and call {visible(named['name'], 80)} (a YAML tag)"
+    return config_note(said, grave, f"yaml-tag:{named['name'][:100]}", where)
 
 
 def _auto_map(mapped: Any, where: str) -> Iterator[Note]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -10,14 +11,16 @@ import msgspec
 
 from assay.core.finding import Confidence, Json, Severity
 from assay.core.text import visible
-from assay.formats.known import current, normal
+from assay.formats.known import normal
 from assay.formats.reading import Note, Topic
 from assay.formats.texts.documents import Document, mappings
+from assay.formats.texts.malicious_packages import why_malicious
 from assay.formats.texts.package_names import looks_like
 
 MOST_LINES = 100_000
 MOST_LINE = 5000
 _MOST_NAMES = 5_000
+_MOST_JOINED = 1_000
 _NAME = re.compile(r"\s*([^\W_](?:[\w.-]*[^\W_])?)\s*(\[[^\]]*\])?\s*(.*)", re.DOTALL)
 _PINNED = re.compile(r"===?\s*[^*\s,]+(?:\s*[;,].*)?$|^\(==[^*]*\)$")
 _COMMIT = re.compile(r"@[0-9a-f]{40}(?:[#?].*)?$")
@@ -29,6 +32,9 @@ _INDEX_OPTIONS = {
     "trusted": re.compile(r"(?:^|\s)--trusted-host[=\s]+(\S+)"),
     "find": re.compile(r"(?:^|\s)(?:-f|--find-links)[=\s]+(\S+)"),
 }
+_INCLUDED = re.compile(
+    r"(?P<kind>-r|-c|--requirement|--constraint)[=\s]*[\"']?(?P<at>(?:https?|ftp)://\S+)", re.IGNORECASE
+)
 _IS_INDEX = re.compile(r"(?:^|\.)(?:index|source|sources)\[\d+\]$")
 # Keys of pip's, uv's, conda's, pdm's and npm's own configuration.
 _INDEX_KEYS = {
@@ -43,6 +49,9 @@ _KNOWN_HOSTS = re.compile(
     r"|abetlen\.github\.io/llama-cpp-python|wheels\.vllm\.ai|aiinfra\.pkgs\.visualstudio\.com|flashinfer\.ai"
     r"|pkgs\.dev\.azure\.com/onnxruntime|developer\.download\.nvidia\.com|test\.pypi\.org)(?:/|$)"
 )
+
+
+NPM_LOCKS = frozenset({"package-lock.json", "npm-shrinkwrap.json", ".package-lock.json"})
 
 
 class _Wanted(msgspec.Struct, frozen=True):
@@ -80,6 +89,8 @@ def judge_manifest(document: Document, name: str, where: str = "") -> list[Note]
     elif base == "pipfile":
         for section in ("packages", "dev-packages"):
             wanted += _of_table(value.get(section))
+    elif base in NPM_LOCKS:
+        return _npm_lock(value, where)
     elif base in ("poetry.lock", "uv.lock", "pdm.lock", "pylock.toml"):
         wanted += _of_lock(value)
     else:
@@ -91,11 +102,8 @@ def judge_manifest(document: Document, name: str, where: str = "") -> list[Note]
                 notes.append(_note("takes packages from a channel without TLS", Severity.MEDIUM, "channel", where))
     for path, table in mappings(*document.values):
         address = table.get("url")
-        if (
-            "name" in table
-            and isinstance(address, str)
-            and ("verify_ssl" in table or "priority" in table or "default" in table or _IS_INDEX.search(path))
-        ):
+        named = "name" in table and ("verify_ssl" in table or "priority" in table or "default" in table)
+        if isinstance(address, str) and (named or _IS_INDEX.search(path)):
             notes += _index("index", address, where, None)
         for key in ("verify_ssl", "ssl_verify"):
             if str(table.get(key, "")).lower() == "false":
@@ -107,18 +115,21 @@ def judge_manifest(document: Document, name: str, where: str = "") -> list[Note]
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    held, first = "", 1
+    """Lines as pip joins them: a backslash at the end leads on without a blank, unless the line is a comment."""
+    held: list[str] = []
+    first = 1
     for number, line in enumerate(text.splitlines()[:MOST_LINES], 1):
         first = first if held else number
-        bare = re.sub(r"(?:^|\s)#.*$", "", line).strip()
-        if bare.endswith("\\"):
-            held += bare[:-1] + " "
+        comment = line.lstrip().startswith("#")
+        if line.endswith("\\") and not comment and len(held) < _MOST_JOINED:
+            held.append(line.strip("\\"))
             continue
-        whole, held = " ".join((held + bare).split()), ""
-        if whole:
-            yield first, whole[:MOST_LINE]
-    if held.strip():
-        yield first, " ".join(held.split())[:MOST_LINE]
+        whole = "".join([*held, f" {line}" if comment else line])
+        held = []
+        if bare := " ".join(re.sub(r"(?:^|\s)#.*$", "", whole).split()):
+            yield first, bare[:MOST_LINE]
+    if bare := " ".join("".join(held).split()):
+        yield first, bare[:MOST_LINE]
 
 
 def _requirement(line: str, number: int | None = None) -> _Wanted:
@@ -134,6 +145,14 @@ def _requirement(line: str, number: int | None = None) -> _Wanted:
 def _options(line: str, where: str, number: int) -> Iterator[Note]:
     if not line.startswith("-"):
         return
+    if included := _INCLUDED.match(line):
+        shown = visible(re.sub(r"//[^/@\s]*@", "//", included["at"]).partition("?")[0], 80)
+        whole = included["kind"][:2] == "-r" or included["kind"] == "--requirement"
+        if re.match(r"(?i)(?:http|ftp)://", included["at"]):
+            said = f"takes its list of packages from {shown} without TLS"
+            yield _note(said, Severity.HIGH if whole else Severity.MEDIUM, "plain-include", where, number)
+        elif whole:
+            yield _note(f"takes its list of packages from {shown}", Severity.LOW, "include", where, number)
     for kind, pattern in _INDEX_OPTIONS.items():
         for match in pattern.finditer(line):
             yield from _index(kind, match[1], where, number)
@@ -164,7 +183,7 @@ def _judged(wanted: list[_Wanted], where: str) -> list[Note]:
             notes.setdefault(note.key, note)
         if item.name and number < _MOST_NAMES:
             near, how = looks_like(item.name)
-            if why := current().malicious.get(normal(item.name)):
+            if why := why_malicious(item.name, item.rest):
                 notes.setdefault(f"malicious:{item.name}", _malicious(item, why, where))
             elif near:
                 notes.setdefault(f"look-alike:{near}", _look_alike(item, near, how, where))
@@ -202,7 +221,7 @@ def _address(item: _Wanted, where: str) -> Iterator[Note]:
 
 
 def _malicious(item: _Wanted, why: str, where: str) -> Note:
-    said = f"asks for {visible(item.name, 60)}, which is malicious: {visible(why, 200)} (threat pack {current().name})"
+    said = f"asks for {visible(item.name, 60)}, which is malicious: {visible(why, 200)}"
     return _note(
         said, Severity.CRITICAL, f"malicious:{normal(item.name)}", where, item.line,
         fix="remove the package, and look for what it did",
@@ -271,6 +290,45 @@ def _of_lock(value: dict[str, Any]) -> list[_Wanted]:
             fixed = not address.startswith("http://")
             found.append(_Wanted(package["name"], f"@ {address}" if address else "", locked=fixed))
     return found
+
+
+def _npm_lock(value: dict[str, Any], where: str) -> list[Note]:
+    """npm's lock file: what it installs from an address that nobody can be sure of."""
+    plain: list[str] = []
+    for _path, package in mappings(value.get("packages"), value.get("dependencies")):
+        address = package.get("resolved")
+        if isinstance(address, str) and re.match(r"(?i)(?:git\+)?http://(?!localhost[:/]|127\.)", address):
+            plain.append(address)
+    if not plain:
+        return []
+    shown = visible(re.sub(r"//[^/@\s]*@", "//", plain[0]).partition("?")[0], 80)
+    return [_note(f"installs {shown} without TLS", Severity.HIGH, "plain-address", where)]
+
+
+def judge_setup_cfg(text: str, where: str = "") -> list[Note]:
+    """setup.cfg of setuptools: what an installation asks for, and the links and indexes it takes it from."""
+    parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
+    try:
+        parser.read_string(text[: 1 << 20])
+    except configparser.Error:
+        return []
+    notes: list[Note] = []
+    wanted: list[_Wanted] = []
+    for section in parser.sections():
+        for key, held in parser.items(section):
+            lines = [line.strip() for line in (held or "").splitlines() if line.strip()]
+            plain = key.replace("-", "_")
+            if (
+                section.startswith("options")
+                and (
+                    plain in ("install_requires", "setup_requires", "tests_require")
+                    or section.endswith("extras_require")
+                )
+            ) or plain == "dependency_links":
+                wanted += [_requirement(line) for line in lines]
+            elif section == "easy_install" and (kind := _INDEX_KEYS.get(plain)):
+                notes += [note for line in lines for note in _index(kind, line, where, None)]
+    return [*notes, *_judged(wanted, where)]
 
 
 def _of_environment(value: dict[str, Any]) -> list[_Wanted]:

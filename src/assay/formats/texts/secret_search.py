@@ -5,6 +5,7 @@ A note names the kind, the line and the length, never a character of the secret 
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 from collections import Counter
@@ -70,13 +71,17 @@ _TOKENS = (
     _token("an Azure storage key", "AccountKey=", r"AccountKey=[A-Za-z0-9+/]{60,}={0,2}"),
     _token("a Weights & Biases key", "local-", r"local-[0-9a-f]{40}"),
     _token("a signed web token", "eyJ", r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{20,}", Severity.MEDIUM),
+    _token("a signed web token", "eyJhbGciOi", r"eyJhbGciOi[\w-]{8,}\.[\w-]{30,}\.[\w-]{40,}", Severity.MEDIUM),
+    # "-----BEGIN … PRIVATE KEY" in base64, as in kubeconfig's client-key-data
+    _token("a private key", "LS0tLS1CRUdJTi", r"LS0tLS1CRUdJTi(?:BSU0EgUFJJVkFURSBLRVk|BQUklWQVRFIEtFW"
+           r"|BFQyBQUklWQVRFIEtFW|BPUEVOU1NIIFBSSVZBVEUgS0VZ)[A-Za-z0-9+/]{100,}={0,2}"),
 )  # fmt: skip
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN (?:[A-Z]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\\n|\\r|\s|[A-Za-z0-9+/=:,.\-]){100}"
 )
 _ADDRESS = re.compile(
     r"\b(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|redis|rediss|amqps?|mssql|oracle|ftp|sftp|ssh|ldaps?|clickhouse"
-    r"|https?|smb|snowflake|s3)(?:\+\w+)?://([^\s/@:'\"<>]{1,60}):([^\s/@'\"<>]{3,120})@[\w.\-\[]+"
+    r"|https?|smb|snowflake|s3)(?:\+\w+)?://([^\s/@:'\"<>]{0,60}):([^\s/@'\"<>]{3,120})@[\w.\-\[]+"
 )
 # A word that announces a secret, what sets it, and a quoted or bare value.
 _KEY_WORDS = (
@@ -87,6 +92,18 @@ _KEY_WORDS = (
 _ASSIGNED = re.compile(
     rf"(?i)(?P<key>[\w.-]{{0,40}}(?:{_KEY_WORDS})[\w-]{{0,20}})[\"']?\s{{0,3}}(?::=|=>|[=:](?!=))\s{{0,3}}"
     r"(?:(?P<quote>[\"'])(?P<quoted>[^\"'\n]{6,300})(?P=quote)|(?P<bare>[^\s\"'#;,<>(){}\[\]]{8,300}))"
+)
+# Docker's and npm's stored sign-ins, and headers: a name and a password in base64 (RFC 7617).
+_BASIC = re.compile(
+    r"(?:\"auth\"\s*:\s*\"|(?<!\w)_auth\s*=\s*[\"']?|\bBasic\s+)(?P<value>[A-Za-z0-9+/]{12,1000}={0,2})(?![A-Za-z0-9+/=_-])"
+)
+# Whose passwords RFC 7617 and RFC 6749 give as examples.
+_OF_STANDARDS = ("Aladdin", "s6BhdRkqt3")
+_NETRC = re.compile(r"\b(?:machine\s+\S{1,200}|default)\s+login\s+\S{1,200}\s+password\s+(?P<value>\S{6,300})")
+# In prose only what an environment's variable is set to, where its name says key and its value is nothing else.
+_VARIABLE = re.compile(
+    r"(?<![A-Za-z0-9_])[A-Z][A-Z0-9_]{0,60}(?:API_KEY|SECRET_KEY|ACCESS_KEY|_TOKEN|_SECRET|_PASSWORD)=[\"']?(?P<value>[0-9a-f]{32,64})"
+    r"(?![\w-])"
 )
 _MARKS = ("passw", "secret", "key", "token", "credential", "pwd", "passphrase")
 _LETTERS_ONLY = re.compile(r"[a-z]+(?:[ _.-][a-z]+)*|[A-Z]+(?:[ _.-][A-Z]+)*|[A-Z]?[a-z]+(?:[A-Z][a-z]+)*")
@@ -166,8 +183,52 @@ def _found(text: str, strict: bool, bare: bool) -> Iterator[tuple[str, int, str,
             and not _LETTERS_ONLY.fullmatch(match[2])
         ) and match[1].lower() != match[2].lower():
             yield "a password in an address", match.start(2), match[2], Severity.HIGH, Confidence.MEDIUM
+    yield from _signed_in(text)
     if strict:
         yield from _assigned(text, bare)
+    else:
+        for at in (at for mark in ("_KEY=", "_TOKEN=", "_SECRET=", "_PASSWORD=") for at in _places(text, mark)):
+            match = _VARIABLE.search(text, max(0, at - 80), at + _CONTEXT)
+            if (
+                match
+                and match.start() < at < match.end()
+                and _HEX.fullmatch(match["value"])
+                and _bits(match["value"]) > 2.8
+            ):
+                yield (
+                    "a value behind a key that says secret",
+                    match.start(),
+                    match["value"],
+                    Severity.MEDIUM,
+                    Confidence.MEDIUM,
+                )
+
+
+def _signed_in(text: str) -> Iterator[tuple[str, int, str, Severity, Confidence]]:
+    """Names with passwords as programs store them: base64 of both, and the lines of a .netrc file."""
+    for mark in ('"auth"', "_auth", "Basic "):
+        for at in _places(text, mark):
+            match = _BASIC.search(text, at, at + 1_200)
+            if match is None or match.start() > at:
+                continue
+            try:
+                said = base64.b64decode(match["value"], validate=True).decode()
+            except ValueError:
+                continue
+            name, colon, password = said.partition(":")
+            plain = not colon or not said.isprintable() or len(password) < 6 or name in (password, *_OF_STANDARDS)
+            if plain or _PLACEHOLDER.search(password) or (mark == "Basic " and not _is_secret(password, bare=False)):
+                continue
+            yield "a password in base64", match.start(), match["value"], Severity.HIGH, Confidence.MEDIUM
+    for at in _places(text, "login"):
+        match = _NETRC.search(text, max(0, at - 210), at + 600)
+        if match is None or not match.start() < at < match.end():
+            continue
+        value = match["value"]
+        if not _PLACEHOLDER.search(value) and (
+            _is_secret(value, bare=False) or (_HEX.fullmatch(value) and _bits(value) > 2.8)
+        ):
+            yield "a password of .netrc", match.start(), value, Severity.HIGH, Confidence.MEDIUM
 
 
 def _assigned(text: str, bare: bool) -> Iterator[tuple[str, int, str, Severity, Confidence]]:

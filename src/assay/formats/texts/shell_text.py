@@ -138,11 +138,17 @@ _CHECKSUM = re.compile(r"--checksum=", re.IGNORECASE)
 _RUN = re.compile(r"(?:RUN|CMD|ENTRYPOINT|HEALTHCHECK|ONBUILD|SHELL)\s+(.*)", re.IGNORECASE)
 
 
+_HEREDOC = re.compile(r"[ \t]*(?:RUN|COPY|ADD)\b[^\n]*?<<-?[ \t]*[\"']?(?P<end>\w+)", re.IGNORECASE)
+
+
 def judge_dockerfile(text: str, where: str = "") -> list[Note]:
     """Judge a Dockerfile: images that are not pinned, files added from addresses, and its shell lines."""
     stages: set[str] = set()
     loose: dict[str, int] = {}
     notes: dict[str, Note] = {}
+    for before, body in _heredocs(text):
+        for note in judge_shell(body, where):
+            notes.setdefault(note.key, _at(note, before + (note.line or 1)))
     for number, line in _lines(text):
         if image := _FROM.match(line):
             if image[1].lower() not in stages and _floats(image[1]):
@@ -164,6 +170,23 @@ def judge_dockerfile(text: str, where: str = "") -> list[Note]:
             "from", where, loose[first], fix="pin the image by tag and digest (name:tag@sha256:…)",
         )  # fmt: skip
     return list(notes.values())
+
+
+def _heredocs(text: str) -> Iterator[tuple[int, str]]:
+    """Scripts that stand below their RUN, each with the number of the line before it (Dockerfile, here-documents)."""
+    end, first = "", 0
+    body: list[str] = []
+    for number, line in enumerate(text.splitlines()[:MOST_LINES], 1):
+        if not end:
+            opened = _HEREDOC.match(line)
+            end, first, body = (opened["end"], number, []) if opened else ("", 0, [])
+        elif line.strip() == end:
+            yield first, "\n".join(body)
+            end = ""
+        else:
+            body.append(line)
+    if end:
+        yield first, "\n".join(body)
 
 
 def judge_compose(document: Any, where: str = "") -> list[Note]:

@@ -42,6 +42,14 @@ _JOINS = frozenset("~+,()[]*")
 _SCRIPT = re.compile(
     r"(?i)<script\b|javascript:|\bon(?:error|load|click|mouseover)\s*=|<iframe\b|<object\s+data|<embed\s|<svg\s[^>]*on\w+="
 )
+# A tool call that the template itself writes, with a tool's name, and one that is handed all messages or an address.
+_OWN_CALL = re.compile(
+    r"\\?\"name\\?\"\s*:\s*\\?\"(?P<tool>[A-Za-z_][\w.-]{1,60})\\?\"[^{}\n]{0,60}?\"(?:arguments|parameters|input)\\?\"\s*:"
+)
+_TAKES_ALL = re.compile(
+    r"\bmessages(?:\[[^\]]*\])?(?:\.content|\['content'\])?\s*\|\s*(?:tojson|string|list|join|map|e\b|urlencode)|\bmessages\s*\}\}"
+)
+_MOST_CALL = 600
 # Keys of messages, roles and words of the protocol: a test for one of them looks at the form, not at what is said.
 _PROTOCOL = words(
     """system user assistant tool tools function functions developer ipython role content type text image images video
@@ -146,7 +154,7 @@ class _Judge:
             elif lookup.made and not isinstance(lookup.key, int):
                 self.note("computed", "looks up a name that is put together", Severity.MEDIUM, line)
         if turns >= HUGE:
-            self.note("endless", f"goes round {turns:,} times or more, which hangs what renders it",
+            self.note("endless", f"goes round, or counts, {turns:,} times or more, which hangs what renders it",
                       Severity.HIGH if turns >= HUGE * 50 else Severity.MEDIUM, line)  # fmt: skip
 
     def _in_system(self, piece: Piece) -> None:
@@ -267,6 +275,10 @@ class _Judge:
             self.note(kind, told, severity)
         for kind, told, severity, _line in unseen_orders(said):
             self.note(kind, told, severity)
+        calls = (c for c in _OWN_CALL.finditer(text) if _TAKES_ALL.search(text, c.end(), c.end() + _MOST_CALL))
+        if called := next(calls, None):
+            what = f"calls a tool of its own choice with what is said ({visible(called['tool'], 40)})"
+            self.note("tool-call", what, Severity.HIGH)
         if found := _SCRIPT.search(said):
             self.note("script", f"writes active HTML ({visible(found.group().strip(), 20)})", Severity.HIGH)
 
