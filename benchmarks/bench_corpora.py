@@ -1,9 +1,9 @@
 """How many attacks are found and how many ordinary files are alarmed: Assay beside the peers, on the same files.
 
-python benchmarks/bench_corpora.py [--quick]
+python benchmarks/bench_corpora.py [--quick] [--only CORPUS]
 
-The corpora are tests/corpora: `attack_files` is what we develop on; `judge_attacks` and `judge_benign` were made by
-another hand that had not seen the scanner, and were frozen before the first score. `--quick` leaves out modelaudit.
+The corpora are tests/corpora: `attack_files` is what we develop on; `judge_*` and `second_*` were each made by another
+hand that had not seen the scanner, and were frozen before their first score. `--quick` leaves out modelaudit.
 """
 
 from __future__ import annotations
@@ -42,9 +42,12 @@ def main() -> None:
     import attack_files
     import judge_attacks
     import judge_benign
+    import second_attacks
+    import second_benign
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", default="", help="corpora whose name holds this")
     options = parser.parse_args()
     commands = {"assay": [*ASSAY, "scan"]}
     for title, (name, version, words) in TOOLS.items():
@@ -53,7 +56,10 @@ def main() -> None:
             commands[title] = [str(found / words[0]), *words[1:]]
     print("| corpus | tool | files | found | open | clean |\n| --- | --- | --- | --- | --- | --- |")
     corpora = {"develop attacks": attack_files, "judge attacks": judge_attacks, "judge ordinary": judge_benign}
+    corpora |= {"second judge attacks": second_attacks, "second judge ordinary": second_benign}
     for corpus, module in corpora.items():
+        if options.only not in corpus:
+            continue
         shapes = module.shapes()
         with tempfile.TemporaryDirectory() as folder:
             for number, files in enumerate(shapes.values()):

@@ -106,10 +106,8 @@ def sniff(file: IO[bytes], *, name: str = "") -> Format:
     head = file.read(HEAD_BYTES)
     if not head:
         return EMPTY
-    if head[2:9] == b"\0\0\0\0\0\0{":
-        return (
-            SAFETENSORS  # of some header lengths it begins like a pickle, which no unpickler reads on, or like a font
-        )
+    if head[2:9] == b"\0\0\0\0\0\0{" and (head[0] == 0x80 or head[:2] == b"\0\1"):
+        return SAFETENSORS  # whose header's length looks like a pickle's protocol, or a font's magic
     if head[0] == 0x80 and len(head) > 1 and head[1] <= 5:
         return PICKLE
     suffix = suffix_of(name)
