@@ -66,7 +66,7 @@ def test_the_oracle_verifies_what_we_sign_and_we_what_it_signs(model: Path, curv
     key = PrivateKey("x", inner)
     predicate = oracle.check(sign_files(path, key, NOW), path, inner.public_key())
     assert predicate["signed_at"] == "2026-11-21T12:00:00Z"
-    assert predicate["serialization"]["ignore_paths"] == oracle.GIT
+    assert predicate["serialization"]["ignore_paths"] == [".assay", *oracle.GIT]
     view = verify(oracle.write(path, inner), path, key.public)
     assert (len(view.files), view.signed_at, view.key_id) == (4 if what == "folder" else 1, None, key.public.id)
 

@@ -96,3 +96,48 @@ def test_what_is_no_tensor_is_exit_2(weights: Path) -> None:
 def test_a_sandbox_that_cannot_be_is_exit_3(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "")
     assert one_line(assay("harden", weights / "w.pkl"), "not loaded", code=3)
+
+
+@isolated
+def test_a_threat_pack_judges_too(weights: Path) -> None:
+    pack = "threats: org\nversion: 3\nissued: 2026-11-20\nnames: {{dangerous: {{{}: hides a gadget}}}}\n"
+    assert assay("key", "new", "pub", cwd=weights).code == 0
+    for name, danger in (("bad", "numpy.dtype"), ("good", "strangers")):
+        (weights / name).mkdir()
+        (weights / name / "threats.yaml").write_text(pack.format(danger))
+        assert assay("sign", f"{name}/threats.yaml", "--key", "pub.key", cwd=weights).code == 0
+    by = ("--threats-key", "pub.pub", "--tensors-only", "--threats")
+    done = assay("harden", "w.pkl", *by, "bad/threats.yaml", cwd=weights)
+    assert one_line(done, "numpy.dtype at byte ", "hides a gadget (threat pack org 3)", code=1)
+    assert not (weights / "w.safetensors").exists()
+    done = assay("harden", "w.pkl", *by, "good/threats.yaml", cwd=weights)
+    assert "judged   by threat pack org 3 too" in done.out.splitlines()
+    said = report(assay("harden", "w.pkl", *by, "good/threats.yaml", "-f", "json", "--force", cwd=weights))
+    assert (said["threats"]["name"], said["threats"]["version"]) == ("org", 3)
+    assert said["threats"]["digest"].startswith("sha256:")
+    assert one_line(assay("harden", "w.pkl", "--threats", "good/threats.yaml", cwd=weights), "--threats-key", code=2)
+    (weights / "good" / "threats.yaml").write_text(pack.format("others"))
+    done = assay("harden", "w.pkl", *by, "good/threats.yaml", "--force", cwd=weights)
+    assert one_line(done, "was changed after its owner signed it", code=1)
+    done = assay("harden", "w.pkl", "--tensors-only", "-f", "json", "--force", cwd=weights)
+    assert report(done)["threats"] is None
+
+
+@isolated
+def test_what_a_format_cannot_hold_is_exit_2(tmp_path: Path) -> None:
+    array = np.arange(4.0)
+    circle: dict[str, object] = {"w": array}
+    circle["again"] = circle
+    for root, says in (
+        ({"a": {"b": array}, "a.b": array}, "two tensors would be called a.b"),
+        ({1: array, "1": array}, "two things would be called 1"),
+        ({"__metadata__": array}, "a tensor would be called __metadata__"),
+        (circle, "or in a circle"),
+        ({"x\ud800": array}, "a key that is no text"),
+    ):
+        (tmp_path / "m.pkl").write_bytes(pickle.dumps(root))
+        assert one_line(assay("harden", "m.pkl", cwd=tmp_path), says, code=2)
+    (tmp_path / "m.pkl").write_bytes(2 * pickle.dumps({"w": array}))
+    says = "m.pkl: holds more than one object (convert them one by one)"
+    assert one_line(assay("harden", "m.pkl", cwd=tmp_path), says, code=2)
+    assert [p.name for p in tmp_path.iterdir()] == ["m.pkl"]

@@ -50,7 +50,7 @@ def test_a_signature_anywhere(desk: Path) -> None:
         verify = ("verify", "model", "--key", "me.pub", "--signature", place)
         done = assay(*verify, cwd=desk)
         assert done.code == 0
-        assert ("not signed  inside.sig" in done.out) == ("inside" in place)
+        assert ("not compared  inside.sig" in done.out) == ("inside" in place)
     assert one_line(assay("verify", "model", "--key", "me.pub", cwd=desk), "no signature beside it", code=1)
     gone = assay("verify", "model", "--key", "me.pub", "--signature", "gone.sig", cwd=desk)
     assert one_line(gone, "gone.sig", "no such signature", code=1)
@@ -81,7 +81,7 @@ def test_each_file_that_differs_has_its_line(desk: Path) -> None:
 
 def test_ignored_files_and_links(desk: Path) -> None:
     assert assay("sign", "model", "--key", "me.key", "--ignore", "sub", cwd=desk).code == 0
-    assert "not signed  sub" in assay("verify", "model", "--key", "me.pub", cwd=desk).out
+    assert "not compared  sub" in assay("verify", "model", "--key", "me.pub", cwd=desk).out
     for bad in ("../x", "/etc", "."):
         done = assay("sign", "model", "--key", "me.key", "--ignore", bad, cwd=desk)
         assert one_line(done, bad, "no path inside", code=2)

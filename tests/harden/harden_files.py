@@ -62,6 +62,13 @@ class Module:
         self.kind, self.state = _Name(module, name), state
 
 
+class Call:
+    """What a function or class of another library returns, then perhaps with a state set on it."""
+
+    def __init__(self, module: str, name: str, arguments: tuple[Any, ...], state: Any = None) -> None:
+        self.kind, self.arguments, self.state = _Name(module, name), arguments, state
+
+
 class _Pickler(pickle._Pickler):
     def __init__(self, file: Any, legacy: bool) -> None:
         super().__init__(file, 2)
@@ -76,6 +83,14 @@ class _Pickler(pickle._Pickler):
             self.write(b")\x81")
             self.save(obj.state)
             self.write(b"b")
+            return
+        if isinstance(obj, Call):
+            self.save(obj.kind)
+            self.save(obj.arguments)
+            self.write(b"R")
+            if obj.state is not None:
+                self.save(obj.state)
+                self.write(b"b")
             return
         super().save(obj, save_persistent_id)
 
@@ -125,6 +140,19 @@ def torch_zip(root: Any, storages: list[Storage], *, byteorder: str = "little", 
     return out.getvalue()
 
 
+def plain(root: Any) -> bytes:
+    """One pickle."""
+    out = io.BytesIO()
+    with _torch():
+        _Pickler(out, legacy=False).dump(root)
+    return out.getvalue()
+
+
+def name(module: str, name: str) -> Any:
+    """A global name as a value."""
+    return _Name(module, name)
+
+
 def torch_stream(root: Any, storages: list[Storage], *, little: bool = True) -> bytes:
     """What torch.save wrote before 1.6."""
     out = io.BytesIO()
@@ -155,8 +183,8 @@ def _dumped(value: Any, kind: type[_Pickler] = _Pickler) -> bytes:
     return out.getvalue()
 
 
-def torch_tar(name: str, data: bytes, shape: tuple[int, ...], strides: tuple[int, ...]) -> bytes:
-    """What torch.save wrote in 2016, with one tensor of float32."""
+def torch_tar(name: str, data: bytes, shape: tuple[int, ...], strides: tuple[int, ...], behind: bytes = b"") -> bytes:
+    """What torch.save wrote in 2016, with one tensor of float32; `behind` follows its storages."""
     size = struct.pack("<q", len(data) // 4)
     places = struct.pack(f"<{2 * len(shape) + 1}q", *shape, *strides, 0)
     head = struct.pack("<iI", len(shape), 0)
@@ -164,7 +192,12 @@ def torch_tar(name: str, data: bytes, shape: tuple[int, ...], strides: tuple[int
         "sys_info": _dumped({"protocol_version": 1000, "little_endian": True}),
         "pickle": _dumped({name: _ById(9)}, _TarPickler),
         "tensors": _dumped(1) + _dumped((9, 7, _Name("torch", "FloatTensor"))) + head + places,
-        "storages": _dumped(1) + _dumped((7, "cpu", _Name("torch", "FloatStorage"))) + size + data + _dumped([]),
+        "storages": _dumped(1)
+        + _dumped((7, "cpu", _Name("torch", "FloatStorage")))
+        + size
+        + data
+        + _dumped([])
+        + behind,
     }
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:", format=tarfile.PAX_FORMAT) as archive:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import io
+import json
 import pickle
+import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from assay.adapters import sandbox_kernel
+from assay.adapters import sandbox_estimator, sandbox_kernel
+from assay.adapters.sandbox import ModelFacts, _as_stream
 from assay.core.errors import CouldNotLook, InputError, UsageError, VerificationError
 from assay.core.subject import Kind, Subject
 from assay.flow.harden import Asked, Rows, harden
-from assay.harden.rows import _difference
+from assay.harden.rows import _difference, generated, require_answer
 
 for name in ("duckdb", "sklearn", "skl2onnx", "onnxruntime", "lightgbm", "pandas"):
     pytest.importorskip(name, reason="the ml extra is not installed")
@@ -47,6 +50,16 @@ def numbers(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    """A folder with a class of its own, which needs no library, so that its sandbox starts at once."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "ours.py").write_text(
+        "class Rule:\n    n_features_in_ = 3\n    def predict(self, rows):\n        return rows[:, 0] > 0\n"
+    )
+    return tmp_path / "code"
+
+
 def pipeline(table: Path, last: Any = None) -> tuple[Any, Any]:
     """(a pipeline with a text column fitted on the table, the table's inputs)."""
     import pandas as pd
@@ -70,11 +83,8 @@ def saved(tmp_path: Path, model: Any, name: str = "m.joblib") -> Path:
 def test_a_forest_behind_texts_to_skops(tmp_path: Path, table: Path) -> None:
     from sklearn.ensemble import RandomForestClassifier
 
-    model, frame = pipeline(table, RandomForestClassifier(5, random_state=0))
+    model, frame = pipeline(table, RandomForestClassifier(2, max_depth=3, random_state=0))
     path = saved(tmp_path, model, "m.joblib.gz")
-    with pytest.raises(CouldNotLook, match="give --rows"):
-        harden(path)
-    assert not (tmp_path / "m.skops").exists()
     done = harden(path, Asked(rows=Rows(path=table, label="y")))
     assert done.result.path == str(tmp_path / "m.skops")
     proof = done.made.proof
@@ -85,25 +95,64 @@ def test_a_forest_behind_texts_to_skops(tmp_path: Path, table: Path) -> None:
     np.testing.assert_array_equal(again.predict_proba(frame), model.predict_proba(frame))
 
 
-def test_what_has_no_predictor_keeps_its_state(tmp_path: Path) -> None:
+def test_a_model_that_answers_no_generated_row_asks_for_real_ones() -> None:
+    class Silent:
+        def answers(self, rows: Any, method: str) -> Any:
+            raise CouldNotLook(f"m.pkl: failed while predicting by {method}")
+
+    facts = ModelFacts(type="Pipeline", methods=("predict",), answers=("predict_proba", "predict"), width=2)
+    rows = generated("m.pkl", facts)
+    assert (rows.num_rows, rows.num_columns) == (801, 2)
+    with pytest.raises(CouldNotLook, match=r"predict_proba; nothing could be compared: give --rows"):
+        require_answer(Silent(), facts, rows, "m.pkl")  # type: ignore[arg-type]
+    with pytest.raises(CouldNotLook, match=r"how many inputs it takes; give --rows"):
+        generated("m.pkl", ModelFacts(type="Pipeline", methods=("predict",)))
+
+
+def test_what_has_no_predictor_keeps_its_state(tmp_path: Path, code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of libraries' classes, and of one that is allowed and comes from its folder."""
     from sklearn.cluster import DBSCAN
     from sklearn.feature_extraction.text import TfidfVectorizer
 
+    monkeypatch.syspath_prepend(str(code))
+    ours = importlib.import_module("ours")
     texts = TfidfVectorizer().fit(["a cat sat", "dogs ran", "a dog"])
-    done = harden(saved(tmp_path, {"texts": texts, "groups": DBSCAN().fit(X)}))
-    assert done.made.proof.kind == "state"
+    path = saved(tmp_path, {"texts": texts, "groups": DBSCAN().fit(X), "rule": ours.Rule()})
+    done = harden(path, Asked(allow=("ours.Rule",), modules=code))
+    assert (done.made.proof.kind, done.made.trusted) == ("state", ("ours.Rule",))
     assert done.made.proof.nodes > 50
     again = skops_io.load(tmp_path / "m.skops", trusted=list(done.made.trusted))
     assert (again["texts"].transform(["a cat ran"]) != texts.transform(["a cat ran"])).nnz == 0
+    assert type(again["rule"]) is ours.Rule
+    sys.modules.pop("ours")
 
 
-def test_texts_are_rows_too(tmp_path: Path) -> None:
+def _of_texts() -> tuple[Any, list[str]]:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     texts = ["a cat sat", "dogs ran far", "a dog barks", "the cat ran"]
-    path = saved(tmp_path, make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [0, 1, 1, 0]))
+    return make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [0, 1, 1, 0]), texts
+
+
+def test_a_column_of_texts_is_given_as_texts() -> None:
+    """In this process: what the sandbox's child does with one column of texts."""
+    import pyarrow as pa
+
+    model, texts = _of_texts()
+    rows = pa.table({"text": texts}).replace_schema_metadata({b"assay": b'{"method": "predict_proba"}'})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    answer = sandbox_estimator.answers(sandbox_estimator.Model(model, {"features": None}), sink.getvalue().to_pybytes())
+    assert answer == b"f" + model.predict_proba(texts).astype("<f8").tobytes()
+
+
+@pytest.mark.heavy
+def test_texts_are_rows_too(tmp_path: Path) -> None:
+    model, texts = _of_texts()
+    path = saved(tmp_path, model)
     (tmp_path / "t.csv").write_text("text,y\n" + "\n".join(f"{t},1" for t in texts) + "\n")
     done = harden(path, Asked(rows=Rows(path=tmp_path / "t.csv", label="y")))
     assert (done.made.proof.kind, done.made.proof.rows) == ("answers", 4)
@@ -115,7 +164,7 @@ def test_to_onnx(tmp_path: Path, table: Path) -> None:
 
     from assay.adapters.predictors import open_predictor
 
-    model, frame = pipeline(table, RandomForestClassifier(5, random_state=0))
+    model, frame = pipeline(table, RandomForestClassifier(2, max_depth=3, random_state=0))
     path = saved(tmp_path, model)
     done = harden(path, Asked(to="onnx", rows=Rows(path=table, label="y"), threshold=0.45, positive="bad"))
     proof = done.made.proof
@@ -130,111 +179,140 @@ def test_to_onnx(tmp_path: Path, table: Path) -> None:
 def test_lightgbm_to_onnx(tmp_path: Path, numbers: Path) -> None:
     import lightgbm
 
-    model = lightgbm.LGBMClassifier(n_estimators=5, verbose=-1, n_jobs=1).fit(X, Y)
+    model = lightgbm.LGBMClassifier(n_estimators=2, verbose=-1, n_jobs=1).fit(X, Y)
     (tmp_path / "m.pkl").write_bytes(pickle.dumps(model))
     done = harden(tmp_path / "m.pkl", Asked(to="onnx", rows=Rows(path=numbers, label="y")))
     assert (done.made.proof.kind, done.made.proof.flips) == ("scores", 0)
     assert (tmp_path / "m.onnx").stat().st_size == done.result.size
 
 
-def test_a_conversion_that_differs_is_refused(tmp_path: Path, numbers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sklearn.linear_model import LogisticRegression
+class _Here:
+    """The original in this process, asked as its sandbox is: `far` is added to its scores."""
 
-    from assay.harden import estimators, graphs
+    far = 0.0
 
-    path = saved(tmp_path, LogisticRegression().fit(X, Y))
-    other = skops_io.dumps(LogisticRegression(C=0.01).fit(X, Y))
+    def __init__(self, model: Any) -> None:
+        methods = tuple(m for m in sandbox_estimator.METHODS[:3] if hasattr(model, m))
+        kind = type(model)
+        self.facts = ModelFacts(
+            type=kind.__name__, module=kind.__module__, methods=methods, answers=methods, classes=(0, 1), width=3
+        )
+        self.model = sandbox_estimator.Model(model, {"features": None, "classes": [0, 1]})
 
-    def instead(_: Any, out: Any) -> None:
-        out.write(other)
-        out.flush()
+    def stream(self, _: bytes, payload: bytes, *__: Any) -> Any:
+        return sandbox_estimator.kept(self.model, json.loads(payload))
 
-    monkeypatch.setattr(estimators, "_kept", instead)
-    with pytest.raises(VerificationError, match=r"answers \d+ times otherwise over 801 rows, by up to"):
-        harden(path)
-    original = graphs._score
-    monkeypatch.setattr(graphs, "_score", lambda *a: original(*a) + 0.01)
-    with pytest.raises(VerificationError, match=r"refused: the conversion differs by up to 0\.01 and flips \d+ of"):
-        harden(path, Asked(to="onnx", rows=Rows(path=numbers, label="y")))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.joblib", "n.csv"]
+    def answers(self, rows: Any, method: str) -> Any:
+        found = sandbox_estimator.answers(self.model, bytes(_as_stream(rows, {"method": method})))
+        return np.frombuffer(found, "<f8", offset=1)
+
+    def scores(self, rows: Any, method: str, positive: int) -> Any:
+        asked = _as_stream(rows, {"method": method, "positive": positive})
+        return np.frombuffer(sandbox_estimator.score(self.model, bytes(asked)), "<f8") + self.far
 
 
-def test_a_result_that_names_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class _Known:
+    where, allow = "m.pkl", frozenset({"ours.Rule"})
+
+
+def test_a_conversion_that_differs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from sklearn.linear_model import LogisticRegression
 
     from assay.harden import estimators
 
-    path = saved(tmp_path, LogisticRegression().fit(X, Y))
+    here = _Here(LogisticRegression().fit(X, Y))
+
+    def write() -> Any:
+        with (tmp_path / "draft").open("wb") as draft:
+            return estimators.write_skops(_Known(), here, here.facts, draft, None)  # type: ignore[arg-type]
+
+    proof = write().proof
+    assert (proof.kind, proof.rows, proof.generated, proof.max_difference) == ("answers", 801, True, 0.0)
+    assert proof.methods == ("predict_proba", "decision_function", "predict")
+    other = skops_io.dumps(LogisticRegression(C=0.01).fit(X, Y))
+    monkeypatch.setattr(estimators, "_kept", lambda _, out: out.write(other) and out.flush())
+    with pytest.raises(VerificationError, match=r"answers \d+ times otherwise over 801 rows, by up to"):
+        write()
+
+
+def test_an_onnx_that_differs_is_refused(tmp_path: Path, numbers: Path) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    from assay.adapters.tables import open_dataset
+    from assay.harden.graphs import write_onnx
+
+    here = _Here(LogisticRegression().fit(X, Y))
+    data = open_dataset(Subject(name="n", kind=Kind.DATASET, uri=str(numbers), options={"label": "y"}), Path())
+    names = ("x0", "x1", "x2")
+    with (tmp_path / "draft").open("wb") as draft:
+        made = write_onnx(_Known(), here, here.facts, draft, data, names)  # type: ignore[arg-type]
+        assert (made.proof.kind, made.proof.flips) == ("scores", 0)
+        size, here.far = draft.tell(), 0.01
+        with pytest.raises(VerificationError, match=r"refused: the conversion differs by up to 0\.01 and flips \d+ of"):
+            write_onnx(_Known(), here, here.facts, draft, data, names)  # type: ignore[arg-type]
+        assert draft.tell() == size
+    data.close()
+
+
+def test_a_result_that_names_code_is_refused(tmp_path: Path) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    from assay.harden.estimators import _scanned
+
     honest = skops_io.dumps(LogisticRegression().fit(X, Y))
 
-    def swapped(old: str, new: str) -> Callable[[Any, Any], None]:
-        made = io.BytesIO()
-        with zipfile.ZipFile(io.BytesIO(honest)) as source, zipfile.ZipFile(made, "w") as target:
-            for item in source.namelist():
-                data = source.read(item)
-                assert item != "schema.json" or old.encode() in data
-                target.writestr(item, data.replace(old.encode(), new.encode()) if item == "schema.json" else data)
+    def scanned(old: str, new: str) -> None:
+        with (tmp_path / "draft").open("wb") as draft:
+            with zipfile.ZipFile(io.BytesIO(honest)) as source, zipfile.ZipFile(draft, "w") as target:
+                for item in source.namelist():
+                    data = source.read(item)
+                    assert item != "schema.json" or old.encode() in data
+                    target.writestr(item, data.replace(old.encode(), new.encode()) if item == "schema.json" else data)
+            draft.flush()
+            _scanned(_Known(), draft)  # type: ignore[arg-type]
 
-        def write(_: Any, out: Any) -> None:
-            out.write(made.getvalue())
-            out.flush()
-
-        return write
-
-    monkeypatch.setattr(estimators, "_kept", swapped("sklearn.linear_model._logistic", "os"))
-    with pytest.raises(VerificationError, match=r"refused: the result has its loader import os|needs os"):
-        harden(path)
-    monkeypatch.setattr(estimators, "_kept", lambda _, out: out.write(b"no zip") and out.flush())
-    with pytest.raises(VerificationError, match="is no skops file"):
-        harden(path)
+    module = "sklearn.linear_model._logistic"
+    scanned(module, module)
+    with pytest.raises(VerificationError, match="refused: the result has its loader import os"):
+        scanned(module, "os")
+    (tmp_path / "draft").write_bytes(b"no zip")
+    with (tmp_path / "draft").open("rb") as draft, pytest.raises(VerificationError, match="is no skops file"):
+        _scanned(_Known(), draft)  # type: ignore[arg-type]
 
 
 def test_types_that_no_list_knows_are_refused() -> None:
     from assay.harden.estimators import _trusted
 
-    class Known:
-        where, allow = "m.pkl", frozenset({"ours.Rule"})
-
     fine = ("sklearn.tree._tree.Tree", "ours.Rule")
-    assert _trusted(Known(), fine) == fine  # type: ignore[arg-type]
+    assert _trusted(_Known(), fine) == fine  # type: ignore[arg-type]
     for name in ("strangers.Rule", "os.system", "system", ""):
         with pytest.raises(VerificationError, match="which is not known to be safe"):
-            _trusted(Known(), (name,))  # type: ignore[arg-type]
+            _trusted(_Known(), (name,))  # type: ignore[arg-type]
 
 
-def test_bad_requests(tmp_path: Path, numbers: Path) -> None:
-    from sklearn.linear_model import LinearRegression, LogisticRegression
+def test_bad_requests(tmp_path: Path, numbers: Path, code: Path) -> None:
+    from sklearn.linear_model import LogisticRegression
 
-    regressor = saved(tmp_path, LinearRegression().fit(X, Y), "r.joblib")
+    rule = tmp_path / "m.pkl"
+    rule.write_bytes(b"\x80\x02cours\nRule\n)\x81.")
     path = saved(tmp_path, LogisticRegression().fit(X, Y))
     rows = Rows(path=numbers, label="y")
+    ours = {"allow": ("ours.Rule",), "modules": code}
     cases: list[tuple[Path, Asked, type[Exception], str]] = [
         (path, Asked(to="onnx"), UsageError, "needs --rows"),
         (path, Asked(to="safetensors", rows=rows), UsageError, "--rows is for estimators"),
         (path, Asked(tensors_only=True), UsageError, "--tensors-only is for"),
         (path, Asked(to="safetensors"), InputError, r"is a sklearn\.linear_model\._logistic\.LogisticRegression"),
-        (path, Asked(rows=Rows(path=numbers)), InputError, r"takes 3 inputs, .* has 4 .*--label and --drop"),
-        (path, Asked(rows=Rows(path=numbers, label="q")), InputError, "no column 'q'"),
-        (regressor, Asked(to="onnx", rows=rows), InputError, "no predict_proba"),
+        (rule, Asked(rows=Rows(path=numbers), **ours), InputError, r"takes 3 inputs, .* has 4 .*--label and --drop"),
+        (rule, Asked(rows=Rows(path=numbers, label="q"), **ours), InputError, "no column 'q'"),
+        (rule, Asked(to="onnx", rows=rows, **ours), InputError, "no predict_proba"),
+        (rule, Asked(to="skops"), VerificationError, r"ours\.Rule at byte 2 is unknown"),
     ]
     for place, asked, kind, says in cases:
         with pytest.raises(kind, match=says) as error:
             harden(place, asked)
         assert "\n" not in str(error.value)
-    assert {p.suffix for p in tmp_path.iterdir()} == {".joblib", ".csv"}
-
-
-def test_an_allowed_class_comes_from_its_folder(tmp_path: Path) -> None:
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "ours.py").write_text(
-        "class Rule:\n    n_features_in_ = 2\n    def predict(self, rows):\n        return rows[:, 0] > 0\n"
-    )
-    (tmp_path / "m.pkl").write_bytes(b"\x80\x02cours\nRule\n)\x81.")
-    with pytest.raises(VerificationError, match=r"ours\.Rule at byte 2 is unknown"):
-        harden(tmp_path / "m.pkl")
-    done = harden(tmp_path / "m.pkl", Asked(allow=("ours.Rule",), modules=tmp_path / "code"))
-    assert (done.made.trusted, done.made.proof.methods) == (("ours.Rule",), ("predict",))
-    assert (done.made.proof.rows, done.made.proof.generated) == (801, True)
+    assert {p.suffix for p in tmp_path.iterdir() if p.is_file()} == {".joblib", ".csv", ".pkl"}
 
 
 def test_how_answers_differ() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from harden_files import Module, Storage, Tensor, metadata, tensors, torch_stream, torch_tar, torch_zip
 
-from assay.adapters import sandbox_kernel, sandbox_standins, sandbox_tensors
+from assay.adapters import sandbox_kernel, sandbox_strides, sandbox_tensors
 from assay.core.errors import CouldNotLook, InputError, UsageError, VerificationError
 from assay.flow.harden import Asked, harden
 from assay.formats.artifact import examine
@@ -154,7 +154,7 @@ def test_what_is_no_tensor_is_refused_or_listed(tmp_path: Path) -> None:
     assert done.made.left_out == (
         LeftOut("z", "safetensors has no type for complex128 elements"),
         LeftOut("raw", "is a set"),
-        LeftOut("", "a key that is a tuple, or too long"),
+        LeftOut("", "a key that is a tuple"),
         LeftOut("conjugate", "it is a conjugate or negative view"),
     )
 
@@ -162,9 +162,9 @@ def test_what_is_no_tensor_is_refused_or_listed(tmp_path: Path) -> None:
 def test_names_that_collide_are_refused(tmp_path: Path) -> None:
     one = base()
     whole = Tensor(one, (12,), (1,))
-    with pytest.raises(CouldNotLook, match=r"two tensors would be called a\.b"):
+    with pytest.raises(InputError, match=r"two tensors would be called a\.b \(rename one\)"):
         made(tmp_path, torch_zip({"a.b": whole, "a": {"b": whole}}, [one]))
-    with pytest.raises(CouldNotLook, match="a tensor would be called __metadata__"):
+    with pytest.raises(InputError, match="a tensor would be called __metadata__"):
         made(tmp_path, torch_zip({"__metadata__": whole}, [one]))
     assert not (tmp_path / "out.safetensors").exists()
 
@@ -205,6 +205,8 @@ def test_numpy_joblib_and_npz(tmp_path: Path) -> None:
         "list.1": ("F32", [], np.float32(2.5).tobytes()),
         "f": ("F64", [5, 100], big[:5].tobytes()),
     }
+    root["k"] = np.arange(24.0).reshape(2, 3, 4).transpose(1, 0, 2)
+    expected["k"] = ("F64", [3, 2, 4], root["k"].tobytes())
     for protocol in (2, 4, 5):
         out, _ = made(tmp_path, pickle.dumps(root, protocol), "m.pkl", force=True)
         assert tensors(out) == expected, protocol
@@ -286,12 +288,12 @@ def _flat(tree: Any, name: str) -> Any:
 
 
 def test_long_tensors_are_given_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox_standins, "CHUNK", 64)
+    monkeypatch.setattr(sandbox_strides, "CHUNK", 64)
     numbers = array("I", range(1000))
-    content = sandbox_standins.Bytes(4000, held=numbers.tobytes())
-    kind = sandbox_standins.Dtype("int32")
+    content = sandbox_strides.Bytes(4000, held=numbers.tobytes())
+    kind = sandbox_strides.Dtype("int32")
     for shape, strides in (((1000,), (1,)), ((10, 100), (1, 10)), ((500,), (2,)), ((3, 40), (0, 1)), ((5, 4), (4, 1))):
-        tensor = sandbox_standins.Tensor(content, kind, shape, strides)
+        tensor = sandbox_strides.Tensor(content, kind, shape, strides)
         chunks = list(tensor.chunks())
         rows = shape[0] if len(shape) > 1 else 1
         steps = strides if len(strides) > 1 else (0, *strides)

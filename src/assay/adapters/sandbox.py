@@ -45,6 +45,14 @@ _SYSTEM = (
 )
 
 
+class NotHeld(CouldNotLook):
+    """The child read the file, and says why what it holds cannot be kept: `what`, and a `fix` if it knows one."""
+
+    def __init__(self, where: str, what: str, fix: str) -> None:
+        super().__init__(f"{where}: {what}")
+        self.what, self.fix = what, fix
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the child may use: bytes of address space, CPU seconds in all, and seconds to start, load and answer."""
 
@@ -110,11 +118,11 @@ class Sandbox:
         what happens without them. Raises CouldNotLook when isolation is not full, unless `weak`.
         """
         self._where, self._limits = where, limits or Limits()
-        self._home = Path(tempfile.mkdtemp(prefix="assay-sandbox-"))
+        self._home: Path | None = None
         self._child: subprocess.Popen[bytes] | None = None
         try:
             config = self._configuration(model, modules, without)
-            self._child = self._start(model)
+            self._child = self._start(model, Path(config["canary"]).with_name("cwd"))
             self._send(b"C", json.dumps(config).encode(), self._limits.start, "starting")
             reply = self._receive(b"I", _MAX_NOTE, self._limits.start, "starting")
             self.isolation: Isolation = self._decode(reply, Isolation)
@@ -187,17 +195,24 @@ class Sandbox:
                 if pipe is not None:
                     with contextlib.suppress(OSError):
                         pipe.close()
-        shutil.rmtree(self._home, ignore_errors=True)
+        if self._home is not None:
+            shutil.rmtree(self._home, ignore_errors=True)
 
     def __del__(self) -> None:
         if getattr(self, "_child", None) is not None:
             self.close()
 
     def _configuration(self, model: BinaryIO, modules: Path | None, without: frozenset[str]) -> dict[str, Any]:
-        (self._home / "cwd").mkdir(mode=0o700)
-        canary, secret = self._home / "canary", secrets.token_hex(16)
-        canary.write_text(secret)
-        canary.chmod(0o644)
+        secret = secrets.token_hex(16)
+        try:
+            self._home = Path(tempfile.mkdtemp(prefix="assay-sandbox-"))
+            (self._home / "cwd").mkdir(mode=0o700)
+            canary = self._home / "canary"
+            canary.write_text(secret)
+            canary.chmod(0o644)
+        except OSError as error:
+            what = f"the temporary folder (TMPDIR) cannot be written: {os_words(error)}"
+            raise CouldNotLook(f"{self._where}: not loaded, {what}") from None
         packages = [
             p for p in sys.path if os.path.basename(p) in ("site-packages", "dist-packages") and os.path.isdir(p)
         ]
@@ -213,10 +228,9 @@ class Sandbox:
             "without": sorted(without),
         }
 
-    def _start(self, model: BinaryIO) -> subprocess.Popen[bytes]:
+    def _start(self, model: BinaryIO, cwd: Path) -> subprocess.Popen[bytes]:
         if not sys.executable:
             raise CouldNotLook(f"{self._where}: not loaded, no Python interpreter is known to start the sandbox with")
-        cwd = self._home / "cwd"
         environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         # joblib must neither ask for processes nor make semaphores, which need a writable /dev/shm.
         environment |= {
@@ -271,6 +285,9 @@ class Sandbox:
             text = self._read(size, deadline, doing).decode("utf-8", "replace")
             # Libraries quote the offending value; customers' rows stay out of messages.
             raise CouldNotLook(f"{self._where}: failed while {doing}: {visible(_unquoted(text, doing), 240)}")
+        if head[:1] == b"R" and size <= 1 << 16:
+            what, fix = self._decode(self._read(size, deadline, doing), tuple[str, str])
+            raise NotHeld(self._where, visible(what, 240), visible(fix, 120))
         if head[:1] not in [tags[i : i + 1] for i in range(len(tags))] or size > most:
             self._give_up(f"answered something else than it was asked while {doing}")
         return head[:1], self._read(size, deadline, doing)

@@ -26,6 +26,7 @@ if __name__ == "__main__":
 from assay.adapters import sandbox_estimator as estimator
 from assay.adapters import sandbox_kernel as kernel
 from assay.adapters import sandbox_tensors as tensors
+from assay.adapters.sandbox_strides import Refused
 
 Frame = tuple[bytes, bytes]
 
@@ -54,6 +55,9 @@ def main() -> None:
         try:
             if not serving.answer(tag, payload):
                 return
+        except Refused as error:
+            words = [text.encode("utf-8", "backslashreplace").decode()[:2000] for text in (str(error), error.fix)]
+            _send(pipe_out, b"R", json.dumps(words).encode())
         except Exception as error:
             # The model's libraries raise anything; the parent gets one line and decides.
             _send(pipe_out, b"E", f"{type(error).__name__}: {error}"[:2000].encode("utf-8", "replace"))

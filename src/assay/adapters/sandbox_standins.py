@@ -1,31 +1,15 @@
 """What the sandbox's own unpickler makes instead of torch's and numpy's objects: tensors that know where they lie.
 
 Runs inside the child, on the standard library alone: neither torch nor numpy is imported, and no name in a file is.
+Whatever a stand-in does not take in whole it refuses, or tells as a `Beside`: nothing is dropped without a word.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
-import os
-from array import array
-from collections.abc import Iterator
 from typing import Any
 
-CHUNK = 8 << 20
-_MOST_SPAN = 0x7FFFF000  # what one read gives, a little less than 2 GB
-# torch's name of an element's type: (safetensors' name, "" where it has none; bytes; bytes swapped together).
-TYPES: dict[str, tuple[str, int, int]] = {
-    "float64": ("F64", 8, 8), "float32": ("F32", 4, 4), "float16": ("F16", 2, 2), "bfloat16": ("BF16", 2, 2),
-    "int64": ("I64", 8, 8), "int32": ("I32", 4, 4), "int16": ("I16", 2, 2), "int8": ("I8", 1, 1),
-    "uint64": ("U64", 8, 8), "uint32": ("U32", 4, 4), "uint16": ("U16", 2, 2), "uint8": ("U8", 1, 1),
-    "bool": ("BOOL", 1, 1), "complex64": ("C64", 8, 4), "float8_e4m3fn": ("F8_E4M3", 1, 1),
-    "float8_e5m2": ("F8_E5M2", 1, 1), "float8_e8m0fnu": ("F8_E8M0", 1, 1), "float8_e4m3fnuz": ("F8_E4M3FNUZ", 1, 1),
-    "float8_e5m2fnuz": ("F8_E5M2FNUZ", 1, 1),
-    "complex128": ("", 16, 8), "complex32": ("", 4, 2), "qint8": ("", 1, 1), "quint8": ("", 1, 1),
-    "qint32": ("", 4, 4), "quint4x2": ("", 1, 1), "quint2x4": ("", 1, 1), "float4_e2m1fn_x2": ("", 1, 1),
-    "bits8": ("", 1, 1), "bits16": ("", 2, 2),
-}  # fmt: skip
+from assay.adapters.sandbox_strides import TYPES, Bytes, Dtype, Refused, Storage, StorageType, Tensor, dense_strides
+
 _STORAGES = {
     "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
     "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8",
@@ -43,55 +27,6 @@ _NUMPY = {
     "c8": "complex64",
     "c16": "complex128",
 }
-_SWAPPED = {2: "H", 4: "I", 8: "Q"}
-_VIEWED: dict[int, Any] = {1: "B", 2: "H", 4: "I", 8: "Q"}
-
-
-class Bytes:
-    """Bytes at hand, or a range of the open file that nothing is read of before it is asked for."""
-
-    def __init__(self, size: int, *, held: bytes | bytearray | None = None, file: int = -1, start: int = 0) -> None:
-        self.size, self._held, self._file, self._start = size, held, file, start
-
-    def piece(self, at: int, size: int) -> bytes:
-        """`size` bytes from `at`. Raises ValueError where there are fewer."""
-        if at < 0 or size < 0 or at + size > self.size:
-            raise ValueError("a tensor reaches beyond its storage")
-        if self._held is not None:
-            return bytes(memoryview(self._held)[at : at + size])
-        parts = bytearray()
-        while len(parts) < size:
-            block = os.pread(self._file, size - len(parts), self._start + at + len(parts))
-            if not block:
-                raise ValueError("the file is shorter than its tensors")
-            if len(block) == size:
-                return block
-            parts += block
-        return bytes(parts)
-
-    def part(self, at: int, size: int) -> Bytes:
-        """A range of it as bytes of their own. Raises ValueError beyond its end."""
-        if at < 0 or size < 0 or at + size > self.size:
-            raise ValueError("a view reaches beyond its storage")
-        if self._held is not None:
-            return Bytes(size, held=self.piece(at, size))
-        return Bytes(size, file=self._file, start=self._start + at)
-
-    def whole(self) -> bytes:
-        """All of it."""
-        return self.piece(0, self.size)
-
-
-class Dtype:
-    """The type of an element: torch's, or what a numpy.dtype is called there. `known` False where it is neither."""
-
-    def __init__(self, name: str, *, swapped: bool = False) -> None:
-        self.name, self.swapped = name, swapped
-
-    @property
-    def known(self) -> bool:
-        """Whether its elements' size is known."""
-        return self.name in TYPES
 
 
 class NumpyDtype(Dtype):
@@ -99,199 +34,167 @@ class NumpyDtype(Dtype):
 
     def __init__(self, spec: Any = "", *_: Any) -> None:
         text = spec if isinstance(spec, str) else "record"
-        super().__init__(_NUMPY.get(text.lstrip("<>=|!"), f"numpy {text[:20]}"), swapped=text.startswith(">"))
+        super().__init__(_NUMPY.get(text.lstrip("<>=|"), f"numpy {text[:20]}"), swapped=text.startswith(">"))
 
     def __setstate__(self, state: Any) -> None:
-        self.swapped = isinstance(state, tuple) and len(state) > 1 and state[1] in (">", b">")
-        if isinstance(state, tuple) and len(state) > 3 and (state[2] is not None or state[3] is not None):
+        if type(state) is not tuple or len(state) < 8 or state[1] not in ("<", ">", "|", "=", b"<", b">", b"|", b"="):
+            raise Refused("holds a numpy type whose state is no type's")
+        _, order, parts, names, fields, *_, metadata = (*state[:8], state[8] if len(state) > 8 else None)
+        self.swapped = order in (">", b">")
+        if any(item is not None for item in (parts, names, fields)):
             self.name = "numpy record"
-
-
-class StorageType:
-    """torch.FloatStorage and its like: which element type a storage has; None for untyped bytes."""
-
-    def __init__(self, dtype: str | None) -> None:
-        self.dtype = dtype
-
-
-class Storage:
-    """A torch storage: bytes, their element type (None where the tensor says it) and whether they are big-endian."""
-
-    def __init__(self, content: Bytes, dtype: str | None, swapped: bool) -> None:
-        self.content, self.dtype, self.swapped = content, dtype, swapped
-
-
-class Tensor:
-    """Elements of `dtype` in some bytes: `offset` and `strides` in elements. `why_not` says why it is not written."""
-
-    def __init__(
-        self, content: Bytes, dtype: Dtype, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0
-    ) -> None:
-        self.content, self.shape, self.strides, self.offset = content, shape, strides, offset
-        self.type, self.bytes, self.unit = TYPES.get(dtype.name, ("", 0, 1))
-        self.swapped = dtype.swapped and self.unit > 1
-        self.why_not = "" if self.type else f"safetensors has no type for {dtype.name} elements"
-        if len(shape) != len(strides) or not all(type(n) is int and n >= 0 for n in (*shape, *strides, offset)):
-            raise ValueError("a tensor with a shape or strides that no tensor has")
-        if self.type and self.count:
-            last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-            if (last + 1) * self.bytes > content.size:
-                raise ValueError("a tensor reaches beyond its storage")
-
-    @property
-    def count(self) -> int:
-        """Elements."""
-        return math.prod(self.shape)
-
-    @property
-    def place(self) -> tuple[Any, ...]:
-        """Equal for two tensors that are the same elements of the same storage."""
-        return id(self.content), self.offset, self.shape, self.strides, self.type
-
-    def chunks(self) -> Iterator[bytes]:
-        """Its elements in C order, little-endian, CHUNK bytes or so at a time."""
-        for chunk in self._ordered():
-            if self.swapped:
-                turned = array(_SWAPPED[self.unit], chunk)
-                turned.byteswap()
-                yield turned.tobytes()
-            else:
-                yield chunk
-
-    def _ordered(self) -> Iterator[bytes]:
-        shape, strides = _merged(self.shape, self.strides)
-        if not self.count:
-            return
-        if not shape or (len(shape) == 1 and strides[0] == 1):
-            start, total = self.offset * self.bytes, self.count * self.bytes
-            for at in range(0, total, CHUNK):
-                yield self.content.piece(start + at, min(CHUNK, total - at))
-            return
-        span = 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-        if span * self.bytes > _MOST_SPAN:
-            raise ValueError("a strided tensor over more than 2 GB")
-        view = memoryview(self.content.piece(self.offset * self.bytes, span * self.bytes)).cast(_VIEWED[self.bytes])
-        yield from _gathered(view, shape, strides)
-
-
-def _merged(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[list[int], list[int]]:
-    """The same elements in the same order in as few dimensions as they take."""
-    out: list[tuple[int, int]] = []
-    for extent, stride in zip(shape, strides, strict=True):
-        if extent == 1:
-            continue
-        if out and out[-1][1] == stride * extent:
-            out[-1] = (out[-1][0] * extent, stride)
-        else:
-            out.append((extent, stride))
-    return [extent for extent, _ in out], [stride for _, stride in out]
-
-
-def _gathered(view: memoryview, shape: list[int], strides: list[int]) -> Iterator[bytes]:
-    inner, step = shape[-1], strides[-1]
-    length = max(1, CHUNK // view.itemsize)
-    buffer = bytearray()
-    for place in itertools.product(*(range(extent) for extent in shape[:-1])):
-        at = sum(i * s for i, s in zip(place, strides[:-1], strict=True))
-        for first in range(0, inner, length):
-            count = min(length, inner - first)
-            if step:
-                start = at + first * step
-                buffer += view[start : start + (count - 1) * step + 1 : step].tobytes()
-            else:
-                buffer += view[at : at + 1].tobytes() * count
-            if len(buffer) >= CHUNK:
-                yield bytes(buffer)
-                buffer.clear()
-    if buffer:
-        yield bytes(buffer)
-
-
-def dense_strides(shape: tuple[int, ...], *, fortran: bool = False) -> tuple[int, ...]:
-    """Strides in elements of an array without gaps."""
-    order = shape if fortran else shape[::-1]
-    strides = [1]
-    for extent in order[:-1]:
-        strides.append(strides[-1] * max(1, extent))
-    strides = strides[: len(shape)]
-    return tuple(strides if fortran else strides[::-1])
+        elif metadata or len(state) > 9:
+            self.name += " with metadata"
 
 
 class NumpyArray:
     """numpy.ndarray as `_reconstruct` and its state make it; `tensor` once both are there."""
 
+    tensor: Tensor | None = None
+
     def __init__(self, *_: Any) -> None:
-        self.tensor: Tensor | None = None
+        """Take no argument for an array: only its state is one."""
 
     def __setstate__(self, state: Any) -> None:
-        *_, shape, dtype, fortran, data = state
+        if type(state) is not tuple or len(state) not in (4, 5):
+            raise Refused("holds an array whose state is no array's")
+        shape, dtype, fortran, data = state[-4:]
         self.tensor = numpy_tensor(data, dtype, shape, bool(fortran))
+
+
+def _reconstruct(kind: Any, *_: Any) -> Any:
+    """numpy's function of that name; an array of another class (a matrix) is none of ours, and told as such."""
+    if kind is NumpyArray:
+        return NumpyArray()
+    if isinstance(kind, type) and issubclass(kind, Thing):
+        return kind()
+    raise Refused("holds an array of a class that is none")
 
 
 def numpy_tensor(data: Any, dtype: Any, shape: Any, fortran: bool) -> Tensor:
     """An array of raw bytes (a str holds them in Latin-1: Python 2). Elements that are Python objects are told."""
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    if not isinstance(dtype, Dtype):
-        raise ValueError("an array without a type")
+    shape = (shape,) if isinstance(shape, int) else shape
+    if not isinstance(dtype, Dtype) or type(shape) not in (tuple, list):
+        raise ValueError("an array without a type or shape")
+    shape = tuple(shape)
     data = data.encode("latin-1") if isinstance(data, str) else data
     content = data if isinstance(data, Bytes) else Bytes(0)
     if isinstance(data, bytes | bytearray):
         content = Bytes(len(data), held=data)
     elif not isinstance(data, Bytes):
         dtype = Dtype("Python object")
-    return Tensor(content, dtype, shape, dense_strides(shape, fortran=fortran))
+    tensor = Tensor(content, dtype, shape, dense_strides(shape, fortran=fortran))
+    if dtype.known and tensor.count * TYPES[dtype.name][1] != content.size:
+        raise Refused("holds an array with more or fewer bytes than its shape takes")
+    return tensor
+
+
+_WRAPPED = frozenset({"subclass", "shape", "order", "dtype", "allow_mmap", "numpy_array_alignment_bytes"})
 
 
 class JoblibArray:
     """joblib's NumpyArrayWrapper: what is known of an array whose bytes follow in the file."""
 
-    def __init__(self, *_: Any, **__: Any) -> None:
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        if arguments or more:
+            raise Refused("holds an array of joblib's that is made with arguments")
+        self.subclass: Any = None
         self.shape: Any = ()
         self.order = "C"
         self.dtype: Any = None
         self.numpy_array_alignment_bytes: Any = None
 
     def __setstate__(self, state: Any) -> None:
-        for name in ("shape", "order", "dtype", "numpy_array_alignment_bytes"):
-            if isinstance(state, dict) and name in state:
-                setattr(self, name, state[name])
+        if type(state) is not dict or not state.keys() <= _WRAPPED or state.get("order", "C") not in ("C", "F"):
+            raise Refused("holds an array of joblib's whose state is no such array's")
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+class Beside:
+    """A value, and `why` something that its class holds beside it is not kept."""
+
+    __slots__ = ("value", "why")
+
+    def __init__(self, value: Any, why: str) -> None:
+        self.value, self.why = value, why
 
 
 class Mapping(dict[Any, Any]):
-    """OrderedDict and its like; what else is set on it (`_metadata` of a state_dict) is no tensor and goes."""
+    """dict, OrderedDict and their like, made of what those take: nothing, a dict, or a list of pairs.
 
-    def __init__(self, *pairs: Any, **_: Any) -> None:
-        super().__init__(pairs[-1] if pairs and isinstance(pairs[-1], dict | list) else ())
+    `beside` names what else was set on it; only torch's `_metadata` of a state_dict, versions of its modules, goes.
+    """
+
+    beside = ""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        if len(arguments) > 1 or not all(_is_pairs(argument) for argument in arguments):
+            raise Refused("holds a dict made of something else than pairs")
+        super().__init__(*arguments, **more)
 
     def __setstate__(self, state: Any) -> None:
-        """Keep nothing."""
+        for part in state if type(state) is tuple else (state,):
+            if part and not (isinstance(part, dict) and part.keys() == {"_metadata"} and _only_versions(part)):
+                names = ", ".join(map(str, part)) if isinstance(part, dict) else type(part).__name__
+                self.beside = f"attributes set on it: {names[:200]}"
+
+
+def _is_pairs(argument: Any) -> bool:
+    if isinstance(argument, dict):
+        return not getattr(argument, "beside", "")
+    return isinstance(argument, list | tuple) and all(
+        isinstance(pair, list | tuple) and len(pair) == 2 for pair in argument
+    )
+
+
+def _only_versions(value: Any, depth: int = 0) -> bool:
+    """Whether it is made of numbers and texts alone."""
+    if isinstance(value, dict) and depth < 4:
+        plain = not getattr(value, "beside", "")
+        return plain and all(_only_versions(item, depth + 1) for pair in value.items() for item in pair)
+    return value is None or type(value) in (bool, int, float, str)
+
+
+def _default_dict(factory: Any = None, *arguments: Any, **more: Any) -> Mapping:
+    """collections.defaultdict; what makes missing values is a class, which no format of tensors keeps."""
+    if factory is not None and not isinstance(factory, type):
+        raise Refused("holds a defaultdict whose factory is no class")
+    return Mapping(*arguments, **more)
 
 
 class Thing:
-    """An object of any other class, never imported: its state and items, so that tensors in a module can be found."""
+    """An object of any other class, never imported: its state, so that tensors in a module can be found.
+
+    `whole` False where it was given more than one state: arguments, items, or a second one.
+    """
 
     what = "object"
 
-    def __new__(cls, *_: Any, **__: Any) -> Thing:
+    def __new__(cls, *arguments: Any, **more: Any) -> Thing:
         """Whatever its class would take."""
         made = super().__new__(cls)
-        made.state = None
+        made.state, made.whole = None, not (arguments or more)
         return made
 
     def __init__(self, *_: Any, **__: Any) -> None:
         self.state: Any
+        self.whole: bool
 
     def __setstate__(self, state: Any) -> None:
+        self.whole = self.whole and self.state is None
         self.state = state
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        """An item of a dict's subclass: not kept."""
+        self.whole = False
 
     def append(self, value: Any) -> None:
         """An item of a list's subclass: not kept."""
+        self.whole = False
 
     def add(self, value: Any) -> None:
         """An item of a set's subclass: not kept."""
+        self.whole = False
 
 
 def thing(module: str, name: str) -> type[Thing]:
@@ -299,27 +202,60 @@ def thing(module: str, name: str) -> type[Thing]:
     return type("Thing", (Thing,), {"what": f"{module}.{name}"})
 
 
-def rebuilt(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> Tensor:
-    """torch._utils._rebuild_tensor, _v2 and _v3: v3 says the type itself; `metadata` may say conjugate or negative."""
-    if not isinstance(storage, Storage):
-        raise ValueError("a tensor without a storage")
-    dtype = next((item for item in rest if isinstance(item, Dtype)), Dtype(storage.dtype or "untyped"))
-    dtype = Dtype(dtype.name, swapped=storage.swapped)
-    tensor = Tensor(storage.content, dtype, tuple(shape), tuple(strides), offset)
-    marks = rest[-1] if rest and type(rest[-1]) is dict else {}
-    if any(marks.values()):
+def rebuilt(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> Any:
+    """torch._utils._rebuild_tensor and _v2: then come requires_grad, hooks (none), and perhaps metadata."""
+    if len(rest) > 3:
+        raise Refused("holds a tensor made with more than torch's functions take")
+    dtype = Dtype(storage.dtype or "untyped") if isinstance(storage, Storage) else None
+    return _rebuilt(storage, offset, shape, strides, dtype, rest[1:2], rest[2:])
+
+
+def rebuilt_v3(
+    storage: Any, offset: Any, shape: Any, strides: Any, _grad: Any, hooks: Any, dtype: Any, *metadata: Any
+) -> Any:
+    """torch._utils._rebuild_tensor_v3, which says the type itself."""
+    if type(dtype) is not Dtype or len(metadata) > 1:
+        raise Refused("holds a tensor made with something else than torch's functions take")
+    return _rebuilt(storage, offset, shape, strides, dtype, (hooks,), metadata)
+
+
+def _rebuilt(storage: Any, offset: Any, shape: Any, strides: Any, dtype: Any, hooks: Any, metadata: Any) -> Any:
+    if not isinstance(storage, Storage) or type(shape) not in (tuple, list) or type(strides) not in (tuple, list):
+        raise ValueError("a tensor without a storage, shape or strides")
+    tensor = Tensor(storage.content, Dtype(dtype.name, swapped=storage.swapped), tuple(shape), tuple(strides), offset)
+    marks = metadata[0] if metadata else None
+    if marks is not None and not isinstance(marks, dict):
+        raise Refused("holds a tensor whose metadata is none")
+    if marks and any(mark is not False for mark in marks.values()):
         tensor.why_not = "it is a conjugate or negative view"
-    return tensor
+    return _noted(tensor, "hooks", *hooks)
 
 
-def first(value: Any, *_: Any) -> Any:
-    """What a rebuild function wraps: a parameter is its tensor."""
+def _noted(value: Any, what: str, *states: Any) -> Any:
+    """The value; where any state is not empty, with the word that it is not kept."""
+    for state in states:
+        parts = state if type(state) is tuple else (state,)
+        if any(part is not None and part is not False and (not isinstance(part, dict) or part) for part in parts):
+            names = ", ".join(str(name) for part in parts if isinstance(part, dict) for name in part)
+            return Beside(value, f"{what} set on it: {names[:200]}")
     return value
 
 
-def _typed(function: Any, _type: Any, arguments: Any, *_: Any) -> Any:
+def parameter(value: Any, _grad: Any = False, hooks: Any = None, state: Any = None) -> Any:
+    """torch._utils._rebuild_parameter and _with_state: a parameter is its tensor."""
+    return _noted(_noted(value, "hooks", hooks), "attributes", state)
+
+
+def _typed(function: Any, _type: Any, arguments: Any, state: Any = None) -> Any:
     """torch._tensor._rebuild_from_type_v2: a subclass of tensor is its tensor."""
-    return function(*arguments)
+    return _noted(function(*arguments), "attributes", state)
+
+
+def _device(kind: Any, *number: Any) -> str:
+    """torch.device, as it is written."""
+    if type(kind) is not str or len(number) > 1 or not all(type(item) is int for item in number):
+        raise Refused("holds a torch.device that is none")
+    return ":".join(map(str, (kind, *number)))
 
 
 def _encode(text: str, encoding: str = "utf-8") -> bytes:
@@ -333,9 +269,15 @@ def _scalar(dtype: Any, data: Any = b"") -> Tensor:
     return numpy_tensor(data, dtype, (), False)
 
 
-def _from_buffer(data: Any, dtype: Any, shape: Any, order: str) -> NumpyArray:
+def _from_buffer(data: Any, dtype: Any, shape: Any, order: str, axes: Any = None) -> NumpyArray:
+    """numpy's _frombuffer; since numpy 2.3 the order K comes with the axes that turn it back."""
+    if order not in ("C", "F") and not (order == "K" and sorted(axes or ()) == list(range(len(shape)))):
+        raise Refused("holds an array of an order that no pickler writes")
     made = NumpyArray()
-    made.tensor = numpy_tensor(data, dtype, shape, order == "F")
+    made.tensor = tensor = numpy_tensor(data, dtype, shape, order == "F")
+    if order == "K":
+        tensor.shape = tuple(tensor.shape[axis] for axis in axes)
+        tensor.strides = tuple(tensor.strides[axis] for axis in axes)
     return made
 
 
@@ -344,22 +286,23 @@ _NAMES: dict[tuple[str, str], Any] = {
     ("numpy", "dtype"): NumpyDtype,
     ("numpy", "ndarray"): NumpyArray,
     ("numpy", "memmap"): NumpyArray,
-    **{(f"{core}.multiarray", "_reconstruct"): NumpyArray for core in _CORES},
+    **{(f"{core}.multiarray", "_reconstruct"): _reconstruct for core in _CORES},
     **{(f"{core}.multiarray", "scalar"): _scalar for core in _CORES},
     **{(f"{core}.numeric", "_frombuffer"): _from_buffer for core in _CORES},
     **{("torch", name): StorageType(dtype) for name, dtype in _STORAGES.items()},
     **{("torch.storage", name): StorageType(None) for name in ("UntypedStorage", "_UntypedStorage")},
     ("torch", "UntypedStorage"): StorageType(None),
     **{("torch", name): Dtype(name) for name in TYPES},
-    **{("torch._utils", f"_rebuild_tensor{version}"): rebuilt for version in ("", "_v2", "_v3")},
-    ("torch._utils", "_rebuild_parameter"): first,
-    ("torch._utils", "_rebuild_parameter_with_state"): first,
+    **{("torch._utils", f"_rebuild_tensor{version}"): rebuilt for version in ("", "_v2")},
+    ("torch._utils", "_rebuild_tensor_v3"): rebuilt_v3,
+    ("torch._utils", "_rebuild_parameter"): parameter,
+    ("torch._utils", "_rebuild_parameter_with_state"): parameter,
     ("torch._tensor", "_rebuild_from_type_v2"): _typed,
     ("torch._tensor", "_rebuild_from_type"): _typed,
     ("torch", "Size"): list,
-    ("torch", "device"): lambda *words: ":".join(map(str, words)),
+    ("torch", "device"): _device,
     ("collections", "OrderedDict"): Mapping,
-    ("collections", "defaultdict"): Mapping,
+    ("collections", "defaultdict"): _default_dict,
     ("builtins", "dict"): Mapping,
     ("builtins", "list"): list,
     ("builtins", "tuple"): tuple,

@@ -6,6 +6,7 @@ Runs inside the child, on the standard library alone. It imports no name that a 
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import os
 import pickle
@@ -14,24 +15,24 @@ from collections.abc import Callable
 from typing import IO, Any, ClassVar
 
 from assay.adapters.sandbox_standins import (
-    TYPES,
-    Bytes,
-    Dtype,
+    Beside,
     JoblibArray,
+    Mapping,
     NumpyArray,
     NumpyDtype,
-    Storage,
-    StorageType,
-    Tensor,
-    dense_strides,
+    Thing,
     numpy_tensor,
     rebuilt,
+    rebuilt_v3,
     stand_in,
 )
+from assay.adapters.sandbox_strides import TYPES, Bytes, Dtype, Refused, Storage, StorageType, Tensor, dense_strides
 
 _LEGACY_MAGIC, _LEGACY_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _MOST_HEADER = 1 << 20
 _FREE = 1 << 16
+_ONE_BY_ONE = "convert them one by one"
+_TAKES_STATE = (NumpyArray, NumpyDtype, JoblibArray, Mapping, Thing)
 Reader = Callable[[int], Any]
 
 
@@ -62,8 +63,25 @@ class Unpickler(_Python):  # type: ignore[misc]
             raise ValueError("a persistent id in a file that stores nothing by one")
         return self._stored(pid)
 
+    def load(self) -> Any:
+        """The next object. Raises Refused where its last frame holds more than it."""
+        root = super().load()
+        frame = getattr(self._unframer, "current_frame", None)
+        if frame is not None and (behind := frame.read(2)):
+            raise _behind(behind.startswith(b"\x80"))
+        return root
+
+    def only(self) -> Any:
+        """The one object that the file holds. Raises Refused where bytes lie behind it."""
+        root = self.load()
+        if behind := self.source.read(2):
+            raise _behind(behind.startswith(b"\x80"))
+        return root
+
     def load_build(self) -> None:
-        """BUILD; an array of joblib's is read from where the file stands."""
+        """BUILD, on what takes a state alone; an array of joblib's is read from where the file stands."""
+        if not isinstance(self.stack[-2], _TAKES_STATE):
+            raise Refused(f"holds a state set on a {type(self.stack[-2]).__name__}, which takes none")
         super().load_build()
         wrapper = self.stack[-1]
         if isinstance(wrapper, JoblibArray):
@@ -78,11 +96,14 @@ class Unpickler(_Python):  # type: ignore[misc]
             raise ValueError("an array of a type that cannot be skipped")
         if wrapper.numpy_array_alignment_bytes is not None:
             self.source.read(self.source.read(1)[0])
-        shape = tuple(int(extent) for extent in wrapper.shape)
+        shape = tuple(wrapper.shape)
         size = TYPES[wrapper.dtype.name][1]
         for extent in shape:
             size *= extent
-        return numpy_tensor(self._left(size), wrapper.dtype, shape, wrapper.order == "F")
+        tensor = numpy_tensor(self._left(size), wrapper.dtype, shape, wrapper.order == "F")
+        if wrapper.subclass is not NumpyArray:
+            tensor.why_not = f"is a {getattr(wrapper.subclass, 'what', 'an array of no known class')}"
+        return tensor
 
     def _left(self, size: int) -> Bytes:
         """The next `size` bytes of the file, left where they are if they can be."""
@@ -123,13 +144,19 @@ class Unpickler(_Python):  # type: ignore[misc]
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
 
+def _behind(more: bool) -> Refused:
+    if more:
+        return Refused("holds more than one object", _ONE_BY_ONE)
+    return Refused("has bytes behind its object, which no loader would read", "save it again")
+
+
 def read_pickle(number: int) -> Any:
     """A pickle, a joblib file, or torch's stream of before 1.6."""
     with os.fdopen(os.dup(number), "rb") as file:
         file.seek(0)
         if _is_legacy(file):
             return _legacy(file, number)
-        return Unpickler(file, number).load()
+        return Unpickler(file, number).only()
 
 
 def _is_legacy(file: IO[bytes]) -> bool:
@@ -153,7 +180,7 @@ def _legacy(file: IO[bytes], number: int) -> Any:
         _, kind, key, _, _, *view = pid
         if not isinstance(kind, StorageType):
             raise ValueError("a storage of no known type")
-        storage = found.setdefault(key, Storage(Bytes(0), kind.dtype, swapped))
+        storage = _of_type(found.setdefault(key, Storage(Bytes(0), kind.dtype, swapped)), kind)
         if view and view[0] is not None:
             _, offset, count = view[0]
             part = Storage(Bytes(0), kind.dtype, swapped)
@@ -168,12 +195,21 @@ def _legacy(file: IO[bytes], number: int) -> Any:
         (count,) = struct.unpack(">q" if swapped else "<q", file.read(8))
         size = count * TYPES[storage.dtype or "uint8"][1]
         storage.content = Unpickler(file, number)._left(size)
+    if behind := file.read(2):
+        raise _behind(behind.startswith(b"\x80"))
     for storage, _, offset, count, part in views:
         width = TYPES[storage.dtype or "uint8"][1]
         part.content = storage.content.part(offset * width, count * width)
     for late in held:
         late.settle()
     return root
+
+
+def _of_type(storage: Storage, kind: StorageType) -> Storage:
+    """The storage, which its file must name by one type throughout: its bytes are numbers of that type alone."""
+    if storage.dtype != kind.dtype:
+        raise Refused(f"names one storage as {storage.dtype or 'bytes'} and as {kind.dtype or 'bytes'}")
+    return storage
 
 
 class _Late(Unpickler):
@@ -186,24 +222,33 @@ class _Late(Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """The stand-in; a tensor's waits for its storage."""
         found = super().find_class(module, name)
-        return self._later if found is rebuilt else found
+        return functools.partial(self._later, found) if found in (rebuilt, rebuilt_v3) else found
 
-    def _later(self, *arguments: Any) -> LateTensor:
-        made = LateTensor(arguments)
+    def _later(self, function: Callable[..., Any], *arguments: Any) -> LateTensor:
+        made = LateTensor(function, arguments)
         self._held.append(made)
         return made
 
 
 class LateTensor(NumpyArray):
-    """A tensor whose storage is not there yet."""
+    """A tensor whose storage is not there yet. `beside` says what else was set on it."""
 
-    def __init__(self, arguments: tuple[Any, ...]) -> None:
+    beside = ""
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         super().__init__()
-        self._arguments = arguments
+        self._function, self._arguments = function, arguments
+
+    def __setstate__(self, state: Any) -> None:
+        """Refuse it: a tensor of torch's has none."""
+        raise Refused("holds a state set on a tensor, which takes none")
 
     def settle(self) -> None:
         """Make the tensor."""
-        self.tensor = rebuilt(*self._arguments)
+        made = self._function(*self._arguments)
+        if isinstance(made, Beside):
+            made, self.beside = made.value, made.why
+        self.tensor = made
 
 
 def _load_from_bytes(data: Any) -> Any:
@@ -238,12 +283,9 @@ def read_torch_zip(number: int) -> Any:
             if key not in found:
                 content = _member(archive, names[f"{prefix}data/{key}"], number)
                 found[key] = Storage(content, pid[1].dtype, order.strip() == b"big")
-            storage = found[key]
-            if pid[1].dtype == storage.dtype:
-                return storage
-            return Storage(storage.content, pid[1].dtype, storage.swapped)
+            return _of_type(found[key], pid[1])
 
-        return Unpickler(io.BytesIO(archive.read(mains[0])), -1, stored).load()
+        return Unpickler(io.BytesIO(archive.read(mains[0])), -1, stored).only()
 
 
 def _member(archive: Any, info: Any, number: int) -> Bytes:
@@ -266,7 +308,7 @@ def read_npz(number: int) -> Any:
         for info in archive.infolist():
             name = info.filename.removesuffix(".npy")
             if name in out:
-                raise ValueError("two arrays of one name")
+                raise Refused(f"holds two arrays that would be called {name[:100]}", "rename one")
             out[name] = _npy(_member(archive, info, number))
     return out
 
@@ -290,7 +332,11 @@ def _npy(content: Bytes) -> Tensor:
     fields = ast.literal_eval(text.strip())
     shape, fortran = tuple(fields["shape"]), bool(fields["fortran_order"])
     data = content.part(start + length, content.size - start - length)
-    return Tensor(data, NumpyDtype(fields["descr"]), shape, dense_strides(shape, fortran=fortran))
+    tensor = Tensor(data, NumpyDtype(fields["descr"]), shape, dense_strides(shape, fortran=fortran))
+    end = tensor.count * tensor.bytes
+    if tensor.type and end < data.size:
+        raise _behind(data.piece(end, min(6, data.size - end)) == head[:6])
+    return tensor
 
 
 def read_torch_tar(number: int) -> Any:
@@ -303,6 +349,8 @@ def read_torch_tar(number: int) -> Any:
     source = parts["storages"]
     for _ in range(Unpickler(source, -1).load()):
         key, _, kind = Unpickler(source, -1).load()
+        if key in made:
+            raise Refused("names two storages by one key")
         (count,) = struct.unpack("<q", source.read(8))
         made[key] = Storage(Unpickler(source, -1)._left(count * TYPES[kind.dtype][1]), kind.dtype, False)
     for target, root, offset, count in Unpickler(source, -1).load():
@@ -315,7 +363,9 @@ def read_torch_tar(number: int) -> Any:
         numbers = struct.unpack(f"<{2 * dimensions + 1}q", source.read(8 * (2 * dimensions + 1)))
         shape, strides = numbers[:dimensions], numbers[dimensions:-1]
         made[key] = rebuilt(made[storage], numbers[-1], shape, strides)
-    return Unpickler(parts["pickle"], -1, lambda pid: pid[0] if isinstance(pid, tuple) else made[int(pid)]).load()
+    if any(part.read(1) for part in (parts["storages"], parts["tensors"])):
+        raise _behind(False)
+    return Unpickler(parts["pickle"], -1, lambda pid: pid[0] if isinstance(pid, tuple) else made[int(pid)]).only()
 
 
 def _tar_member(archive: Any, name: str) -> IO[bytes]:

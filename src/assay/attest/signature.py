@@ -32,6 +32,8 @@ SKEW = timedelta(minutes=5)
 """How far another machine's clock may run ahead of ours."""
 
 GIT_PATHS = (".git", ".gitattributes", ".github", ".gitignore")
+OWN = (".assay",)
+"""What Assay keeps beside a project: written at every run, loaded by nobody."""
 """What belongs to version control, not to the model: left out by every tool that signs in this format."""
 
 ALONE = "."
@@ -112,7 +114,7 @@ def sign_files(
     With `follow_links` links to files inside the folder are signed as what they point to. `known` remembers digests.
     Raises InputError if there is nothing to sign or a file cannot be vouched for.
     """
-    left_out = tuple(sorted({*_inside_names(ignore), *GIT_PATHS, *_own(signature, path)}))
+    left_out = tuple(sorted({*_inside_names(ignore), *GIT_PATHS, *OWN, *_own(signature, path)}))
     links: Links = "files" if follow_links else "none"
     found = _hashed(path, left_out, links, known, progress)
     if not found:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from assay.cli.common import FILE, Number, progress_bar
+from assay.cli.common import FILE, Number, must, progress_bar, public_key
 
 if TYPE_CHECKING:
     from assay.harden.result import Hardened, Proof
@@ -32,6 +32,8 @@ _MOST_LISTED = 20
 @click.option("--tensors-only", is_flag=True, help="Leave out, and list, what safetensors cannot hold.")
 @click.option("--allow", multiple=True, metavar="MODULE.NAME", help="Load this name that no list knows (may repeat).")
 @click.option("--modules", type=FILE, help="The folder that allowed names are imported from, inside the sandbox.")
+@click.option("--threats", type=FILE, help="A threat pack to judge by too; its signature lies beside it.")
+@click.option("--threats-key", type=FILE, help="Public key of its publisher.")
 @click.option("--weak-sandbox", is_flag=True, help="Accept less than full isolation; the result says so.")
 @click.option("--format", "-f", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(
@@ -47,6 +49,8 @@ def command(
     tensors_only: bool,
     allow: tuple[str, ...],
     modules: Path | None,
+    threats: Path | None,
+    threats_key: Path | None,
     weak_sandbox: bool,
     format_: str,
 ) -> None:
@@ -61,6 +65,11 @@ def command(
 
     if rows is None and (label or drop):
         raise UsageError("--label and --drop are columns of --rows", where=str(file), fix="add --rows TABLE")
+    pack = None
+    if threats is not None:
+        from assay.flow.papers import trusted_threats
+
+        pack = trusted_threats(threats, public_key(must(threats_key, "--threats-key", "to trust a threat pack")))
     asked = Asked(
         to=to,  # type: ignore[arg-type]
         output=output,
@@ -72,6 +81,7 @@ def command(
         modules=modules,
         weak=weak_sandbox,
         force=force,
+        threats=pack,
     )
     with progress_bar() as progress:
         done = harden(file, asked, progress=progress)
@@ -94,6 +104,8 @@ def _lines(done: Hardened) -> list[str]:
     ]
     lines.append(f"proved   {_proof(made.proof)}")
     lines.append(f"sandbox  {done.isolation}")
+    if done.threats is not None:
+        lines.append(f"judged   by threat pack {visible(str(done.threats), 100)} too")
     if made.values:
         lines.append(f"kept     {made.values} numbers and texts, as JSON in the metadata `values`")
     for names in made.shared[:_MOST_LISTED]:

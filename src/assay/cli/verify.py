@@ -74,7 +74,7 @@ def command(
     log_key: Path | None,
     **model: Any,
 ) -> None:
-    """Verify PATH: a verdict, or a signed model, policy or roster (its signature lies beside it).
+    """Verify PATH: a verdict, or a signed model, policy, roster or threat pack (its signature lies beside).
 
     A model's signature may be Assay's or another tool's, in the OpenSSF model-signing format. Every file is read again.
     Exit 0 only when everything holds; 1 names what does not.
@@ -185,7 +185,7 @@ def _show_model(view: SignatureView, remembered_files: int) -> None:
         click.echo(f"  remembered  {remembered_files} files were not read again (--incremental)")
     if view.uncovered:
         names = ", ".join(shown(name) for name in view.uncovered[:MOST])
-        click.echo(f"  not signed  {names}")
+        click.echo(f"  not compared  {names}")
 
 
 def _show_difference(difference: Difference) -> None:

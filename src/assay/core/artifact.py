@@ -14,7 +14,10 @@ from assay.core.errors import InputError, os_words
 
 MAX_FILES = 100_000
 MAX_DEPTH = 64
-_VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
+_LEFT_OUT = {
+    **dict.fromkeys((".git", ".hg", ".svn"), "version control keeps its own files in it"),
+    ".assay": "Assay keeps its own files in it",
+}
 
 
 class File(msgspec.Struct, frozen=True):
@@ -118,8 +121,8 @@ def _walk(folder: Path, root: Path, uri: str, depth: int, count: list[int]) -> I
             return
         name = readable(entry.name)
         path, where = Path(entry.path), name if uri in (".", "") else f"{uri}/{name}"
-        if entry.name in _VERSION_CONTROL and entry.is_dir(follow_symlinks=False):
-            yield File(path, where, left_out="version control keeps its own files in it")
+        if entry.name in _LEFT_OUT and entry.is_dir(follow_symlinks=False):
+            yield File(path, where, left_out=_LEFT_OUT[entry.name])
         elif entry.is_dir(follow_symlinks=False):
             yield from _walk(path, root, where, depth + 1, count)
         else:

@@ -21,7 +21,7 @@ _STARTER = """\
   - findings: {severity: critical, unwaived_max: 0}
   - findings: {severity: high, unwaived_max: 0}
   - outcome: {check: "artifact.*", status: pass}
-  - outcome: {check: "supply.*", status: pass}
+  # - outcome: {check: "supply.*", status: pass}    # once a subject is a repository: repo: {artifact: FOLDER}
   - measure: {name: performance.recall, min: 0.50, bound: lower95}
   - measure: {name: performance.false_alarm_rate, max: 0.20, bound: upper95}
   - measure: {name: robustness.evasion.recall_under_attack, min: 0.30, bound: lower95}
@@ -35,7 +35,7 @@ _RULES = {
   - findings: {severity: high, unwaived_max: 0}
   - findings: {severity: medium, unwaived_max: 0}
   - outcome: {check: "artifact.*", status: pass}
-  - outcome: {check: "supply.*", status: pass}
+  # - outcome: {check: "supply.*", status: pass}    # once a subject is a repository: repo: {artifact: FOLDER}
   - measure: {name: performance.recall, min: 0.60, bound: lower95}
   - measure: {name: performance.false_alarm_rate, max: 0.20, bound: upper95}
   - measure: {name: robustness.evasion.recall_under_attack, min: 0.40, bound: lower95, max_age: 30d}
@@ -44,6 +44,7 @@ _RULES = {
 """,
 }
 PROFILES = tuple(_RULES)
+MOST_OTHERS = 20
 _OBSERVE = "observe    # says what it would decide and exits 0 whatever that is; `enforce` decides"
 
 
@@ -117,7 +118,12 @@ def draft_manifest(root: Path, found: Found, label: str | None) -> str:
         lines.append(
             f"  model: {{model: {_quoted(found.models[0])}{reads}, threshold: 0.5}}    # the score from which it flags"
         )
-        lines += [f"  # also found: {m}" for m in found.models[1:6]]
+        others = [m for m in found.models[1:] if not _is_champion(m)]
+        lines += [f"  # also found: {m}" for m in found.models[1:] if _is_champion(m)][:5]
+        for number, other in enumerate(others[:MOST_OTHERS], 1):
+            lines.append(f"  other-{number}: {{artifact: {_quoted(other)}}}    # found too: it ships, or take it out")
+        if len(others) > MOST_OTHERS:
+            lines.append(f"  # and {len(others) - MOST_OTHERS} more models: nothing examines them until you name them")
     if not found.models and not found.tables:
         lines += ["  # no model or table was found; for example:", "  # model: {model: models/model.onnx}"]
     if found.tables and not label:

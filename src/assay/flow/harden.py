@@ -6,7 +6,7 @@ import importlib.util
 import os
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -20,6 +20,8 @@ from assay.core.finding import Json, Scalar
 from assay.core.protocols import ArrowTable, Progress, silent
 from assay.core.subject import Kind, Subject
 from assay.core.text import visible
+from assay.core.threats import ThreatPack
+from assay.formats.known import Known, judged_by
 from assay.harden.result import Hardened, Made, Part, Target
 from assay.harden.source import Source
 from assay.harden.tensors import write_tensors
@@ -43,6 +45,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What a user chooses. `to` None: safetensors for tensors, skops for an estimator. `output` None: beside the file.
 
     `allow` are names ("module.Name") that may be loaded; `modules` is the folder that they are imported from.
+    `threats` is a pack, its signature checked, in force while the file and the result are judged.
     """
 
     to: Target | None = None
@@ -56,6 +59,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     weak: bool = False
     force: bool = False
     limits: Limits | None = None
+    threats: ThreatPack | None = None
 
 
 def harden(path: Path, asked: Asked | None = None, *, progress: Progress = silent) -> Hardened:
@@ -65,7 +69,9 @@ def harden(path: Path, asked: Asked | None = None, *, progress: Progress = silen
     asked = asked or Asked()
     if asked.modules is not None and not asked.modules.is_dir():
         raise UsageError("is not a folder", where=str(asked.modules), fix="name the folder of the model's own modules")
-    with Source(path, frozenset(asked.allow), progress) as source:
+    pack = asked.threats
+    known = judged_by(Known(pack.content, str(pack.ref))) if pack is not None else nullcontext()
+    with known, Source(path, frozenset(asked.allow), progress) as source:
         to = _target(source, asked)
         output = _place(path, asked, to)
         with _sandbox(source, asked) as sandbox, _draft(output) as draft:
@@ -80,6 +86,7 @@ def harden(path: Path, asked: Asked | None = None, *, progress: Progress = silen
         made=made,
         isolation=isolation,
         weak=not isolation.full,
+        threats=pack.ref if pack is not None else None,
         next=f"assay sign {shlex.quote(visible(str(output)))} --key YOUR.key",
     )
 
@@ -87,10 +94,9 @@ def harden(path: Path, asked: Asked | None = None, *, progress: Progress = silen
 def _target(source: Source, asked: Asked) -> Target:
     """The format to make; what it cannot be made from is refused before anything is loaded."""
     to = asked.to or ("skops" if source.kind == "pickle" and source.estimator else "safetensors")
-    if to != "safetensors" and source.kind not in _LOADABLE:
-        raise UsageError(
-            f"a {source.kind} file holds no estimator for {to}", where=source.where, fix="--to safetensors"
-        )
+    if to != "safetensors" and (source.kind not in _LOADABLE or source.stream):
+        kind = "torch" if source.stream else source.kind
+        raise UsageError(f"a {kind} file holds no estimator for {to}", where=source.where, fix="--to safetensors")
     if to == "onnx" and asked.rows is None:
         what = "--to onnx needs --rows: real rows, on which both are compared"
         raise UsageError(what, where=source.where, fix="add --rows TABLE --label COLUMN")

@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from assay.attest.files import hash_files, root_digest
+from assay.attest.signature import OWN
 from assay.config.manifest import Project
 from assay.core.errors import InputError
 from assay.core.protocols import Progress, silent
@@ -50,7 +51,7 @@ def _digest(path: Path, subject: Subject, memory: DigestMemory) -> tuple[str, di
         return memory.digest(path), {}
     if subject.kind is Kind.DATASET:
         raise InputError("is a folder, not a table", where=subject.uri, fix="name a CSV, Parquet or Arrow file")
-    found = hash_files(path)
+    found = hash_files(path, ignore=OWN)
     if not found:
         raise InputError("is an empty folder", where=subject.uri, fix="name a folder that holds the model")
     return f"sha256:{root_digest(found).removeprefix('sha256:')}", {f.name: f.sha256 for f in found}

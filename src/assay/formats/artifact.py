@@ -13,7 +13,6 @@ from msgspec import structs
 from assay.core.errors import InputError, os_words
 from assay.core.finding import Json, Severity
 from assay.formats import sniff
-from assay.formats.known import current
 from assay.formats.models import npy
 from assay.formats.pickle.calls import Slice
 from assay.formats.pickle.facts import Ending, GlobalFact, PickleFacts
@@ -107,11 +106,12 @@ def safe_to_load(facts: ArtifactFacts, allow: frozenset[str] = frozenset()) -> l
 
 
 def may_load(fact: GlobalFact, allow: frozenset[str]) -> bool:
-    """Whether a name is among those allowed, and of a kind that can be: not made at load time, not changed itself, and
-    not refused by the threat pack in force, which knows more than whoever allowed it."""
-    if current().danger(fact.module, fact.name):
-        return False
-    return fact.qualified in allow and fact.tier != "unresolvable" and "patched" not in fact.uses
+    """Whether a name is among those allowed, and of a kind that can be: one that no list knows.
+
+    What the lists or the threat pack call dangerous, what is made at load time and what is changed itself cannot be:
+    whoever is judged writes the manifest.
+    """
+    return fact.tier == "unknown" and fact.qualified in allow and "patched" not in fact.uses
 
 
 class _Examination:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import msgspec
 
@@ -18,7 +17,7 @@ from assay.formats.artifact import examine
 from assay.formats.pickle.tiers import SAFE, classify
 from assay.harden.result import Made, Proof
 from assay.harden.rows import compare, generated, require_answer
-from assay.harden.source import Source
+from assay.harden.source import Source, no_room, temporary
 from assay.harden.state import state_of
 
 MOST_SKOPS = 8 << 30
@@ -93,11 +92,14 @@ def _proof(where: str, first: Sandbox, second: Sandbox, asked: _Askable | None, 
 
 def _same_state(where: str, second: Sandbox, result: BinaryIO) -> Proof:
     """The result, read back and written once more, holds what it held."""
-    with tempfile.TemporaryFile(prefix="assay-harden-") as again:
-        _kept(second, cast(BinaryIO, again))
-        again.seek(0)
-        result.seek(0)
-        (state, nodes), (other, _) = state_of(result), state_of(again)
+    try:
+        with temporary(where) as again:
+            _kept(second, again)
+            again.seek(0)
+            result.seek(0)
+            (state, nodes), (other, _) = state_of(result), state_of(again)
+    except OSError as error:
+        raise no_room(where, error) from None
     if state != other:
         raise VerificationError("refused: the result, read back, holds something else", where=where)
     return Proof(kind="state", nodes=nodes)

@@ -8,6 +8,7 @@ import msgspec
 
 from assay.adapters.sandbox import Isolation
 from assay.core.canonical import SCHEMA, Schema
+from assay.core.threats import PackRef
 
 Target = Literal["safetensors", "skops", "onnx"]
 TARGETS: tuple[Target, ...] = ("safetensors", "skops", "onnx")
@@ -64,7 +65,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hardened(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole conversion. `weak` when less than full isolation was accepted; `next` is the command that follows."""
+    """A whole conversion. `weak` when less than full isolation was accepted; `next` is the command that follows;
+    `threats` the pack that it was judged by, beside what this version knows."""
 
     source: Part
     result: Part
@@ -72,4 +74,5 @@ class Hardened(msgspec.Struct, frozen=True, kw_only=True):
     isolation: Isolation
     weak: bool
     next: str
+    threats: PackRef | None = None
     schema: Schema = SCHEMA

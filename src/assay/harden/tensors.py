@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from assay.adapters.sandbox import Sandbox
+from assay.adapters.sandbox import NotHeld, Sandbox
 from assay.core.errors import InputError, VerificationError
 from assay.core.finding import Json, Severity
 from assay.core.protocols import Progress, silent
@@ -71,7 +71,10 @@ def write_tensors(
     fails, CouldNotLook.
     """
     ask = json.dumps({"kind": source.kind}).encode()
-    listing: Listing = sandbox.ask(b"T", ask, b"T", Listing, "reading tensors", _MOST_LIST)
+    try:
+        listing: Listing = sandbox.ask(b"T", ask, b"T", Listing, "reading tensors", _MOST_LIST)
+    except NotHeld as error:
+        raise InputError(error.what, where=source.where, fix=error.fix) from None
     tensors = _checked(listing, source)
     left_out = [LeftOut(name, why) for name, why in listing.left_out]
     values = json.dumps(listing.values, separators=(",", ":"))

@@ -31,12 +31,16 @@ def render_sarif(dossier: Dossier) -> str:
     if len(findings) > MOST:
         text = f"{len(findings) - MOST} findings of lower severity are left out; the JSON report has all."
         notes.append({"level": "warning", "message": {"text": text}})
+    worst: dict[str, Severity] = {}
+    for finding in findings:
+        grave = finding.severity or Severity.CRITICAL
+        worst[finding.check] = max(grave, worst.get(finding.check, grave), key=lambda severity: severity.rank)
     run = {
         "tool": {
             "driver": {
                 "name": "Assay",
                 "semanticVersion": dossier.report.run.tool.partition("/")[2],
-                "rules": [_rule(c) for c in body.checks],
+                "rules": [_rule(c, worst.get(c.id)) for c in body.checks],
             }
         },
         "invocations": [
@@ -53,7 +57,8 @@ def render_sarif(dossier: Dossier) -> str:
     return msgspec.json.format(msgspec.json.encode(log), indent=2).decode() + "\n"
 
 
-def _rule(info: CheckInfo) -> dict[str, Any]:
+def _rule(info: CheckInfo, worst: Severity | None) -> dict[str, Any]:
+    """A check as a rule. Trackers sort by the rule's severity alone: it is that of the gravest finding here."""
     return {
         "id": info.id,
         "name": "".join(part.title() for part in info.id.replace(".", "-").split("-")),
@@ -63,7 +68,7 @@ def _rule(info: CheckInfo) -> dict[str, Any]:
         "defaultConfiguration": {"level": _LEVELS[info.severity.value]},
         "properties": {
             "tags": list(dict.fromkeys(["security", *info.tags])),
-            "security-severity": _SCORES[info.severity.value],
+            "security-severity": _SCORES[(worst or info.severity).value],
             "stage": info.stage.value,
             "version": info.version,
         },

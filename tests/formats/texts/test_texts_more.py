@@ -113,3 +113,12 @@ def test_any_text_is_judged(text: str) -> None:
     ):
         assert isinstance(said(name, text), Reading)
     assert isinstance(instructions(text), list)
+
+
+@pytest.mark.parametrize("path", ["rules.when", "document.expr", "guard_rules.a.expr", "filter", "sampler.weight", "title"])
+def test_an_expression_is_judged_under_any_key(path: str) -> None:
+    value: object = "__import__('os').system('id')"
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    notes = read(io.BytesIO(json.dumps(value).encode()), "config.json", Limits()).notes
+    assert any(note.severity.rank >= Severity.HIGH.rank for note in notes)

@@ -50,7 +50,7 @@ def unsafe_format(artifact: Artifact) -> Iterator[Finding | Exhibit]:
     How it decides: by content first and the name last. Pickle, joblib, torch archives, numpy object arrays, HDF5 and
     Keras models can run code; so does source code, in archives too, and configuration that names code to load. ONNX
     (standard operators, no file outside itself), LightGBM text, safetensors, plain numpy arrays and plain text pass
-    once they were read to their end. A format that this version only recognises (GGUF, TFLite, HDF5's inside) stays
+    once they were read to their end. A format that this version only recognises (native code, R data) stays
     open, and so does a file that is not what its name says (a page of text called `model.onnx`): nobody can tell what
     a loader would make of it. What can run code under a name that promises another format is of medium severity.
 

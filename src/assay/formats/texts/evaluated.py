@@ -25,16 +25,21 @@ from assay.formats.texts.shell_text import judge_shell
 from assay.formats.texts.templates import read_template
 
 _MOST_EXPRESSION = 10_000
-_REACHES = re.compile(r"__import__\s*\(|__subclasses__|__globals__|__builtins__|__getattribute__|__loader__")
-_IN_TEMPLATE = re.compile(r"__\w+__|\|\s*attr\b|\[\s*['\"]_|~")
-# Where texts are data, examples or what is forbidden, and nothing evaluates them.
-_EXAMPLE = (
-    r"descri|comment|note|help|doc|pattern|regex|reason|summary|example|payload|test|expected|solution|snippet|sample|dataset"
-    r"|ban|deny|block|forbid|unsafe|danger|black|ignore|restrict|lint|rule|reject|attack"
+_REACHES = re.compile(
+    r"__\w+__|\b(?:os|sys|subprocess|shutil|eval|exec|compile|open|getattr|globals|vars|system|popen)\b"
 )
-_EXAMPLES = re.compile(_EXAMPLE, re.IGNORECASE)
+_IN_TEMPLATE = re.compile(r"__\w+__|\|\s*attr\b|\[\s*['\"]_|~")
+# Keys under which texts are data, examples or what is forbidden, and nothing evaluates them: whole keys, for whoever
+# writes an attack picks the key.
+_EXAMPLE = (
+    r"description|comments?|notes?|help|docs?|documentation|docstring|patterns?|regex(?:es)?|reason|summary|examples?"
+    r"|payloads?|tests?|test_?cases|cases|expected|solutions?|snippets?|samples?|datasets?|banned?|ban_?list|deny|denied"
+    r"|deny_?list|block|blocked|block_?list|forbid|forbidden|unsafe|dangerous|blacklist|ignored?|restricted|lint"
+    r"|rejected|attacks?"
+)
+_EXAMPLES = re.compile(rf"(?:^|[.\]_-])(?:{_EXAMPLE})(?=$|[.\[_-])", re.IGNORECASE)
 _DATA = re.compile(
-    rf"{_EXAMPLE}|message|msg|title|label|prompt|completion|output|answer|response|question|instruction|content|query",
+    r"(?:^|[.\]])(?:messages?|msg|label|prompts?|completion|output|answer|response|question|instructions?|content)(?=$|[.\[])",
     re.IGNORECASE,
 )
 _KERNEL = re.compile(r"(?:\w+\|)?(?P<from>[^/:\s|]+)/[^/:\s|]+(?:@[^/:\s]+)?(?::[^/:\s]+)?")
@@ -81,22 +86,23 @@ def _texts(values: tuple[Any, ...]) -> Iterator[tuple[str, str, str]]:
                 held = pending.pop()
                 if isinstance(held, list):
                     pending += held
-                elif isinstance(held, str) and ("__" in held or "{{" in held or "{%" in held):
+                elif isinstance(held, str) and ("(" in held or "{{" in held or "{%" in held):
                     yield path, key, held
 
 
 def _expression(path: str, key: str, text: str, where: str) -> Iterator[Note]:
-    if len(text) > _MOST_EXPRESSION or _EXAMPLES.search(key) or _EXAMPLES.search(path):
+    place = f"{path}.{key}"
+    if len(text) > _MOST_EXPRESSION or _EXAMPLES.search(place):
         return
     if ("{{" in text or "{%" in text) and _IN_TEMPLATE.search(text):
         for note in read_template(text, where).notes:
             if note.severity is Severity.CRITICAL:
                 said = note.message.replace("a chat template", f"a template ({visible(key, 40)})", 1)
                 yield msgspec.structs.replace(note, message=said)
-    elif _REACHES.search(text) and not _DATA.search(f"{path}.{key}") and _is_expression(text):
+    elif _REACHES.search(text) and not _DATA.search(place) and _is_expression(text):
         found = [n for n in judge_python(text).notes if n.severity.rank >= Severity.HIGH.rank]
         if found:
-            what = found[0].message.partition(" when it is ")[0]
+            what = found[0].message.partition(" when it is ")[0].rstrip(", ")
             said = f"holds an expression of Python that {what}, once it is evaluated ({visible(key, 40)})"
             yield config_note(said, Severity.HIGH, "expression", where, path=path)
 
