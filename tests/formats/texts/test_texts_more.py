@@ -115,7 +115,10 @@ def test_any_text_is_judged(text: str) -> None:
     assert isinstance(instructions(text), list)
 
 
-@pytest.mark.parametrize("path", ["rules.when", "document.expr", "guard_rules.a.expr", "filter", "sampler.weight", "title"])
+_KEYS = ["rules.when", "document.expr", "guard_rules.a.expr", "filter", "sampler.weight", "title"]
+
+
+@pytest.mark.parametrize("path", _KEYS)
 def test_an_expression_is_judged_under_any_key(path: str) -> None:
     value: object = "__import__('os').system('id')"
     for key in reversed(path.split(".")):
