@@ -203,3 +203,13 @@ def test_the_shipped_example_is_what_it_says(tmp_path: Path) -> None:
         for path in (example / part).glob("*"):
             path.unlink()
     assert one_line(assay("run", example), "data/train.csv", "no such file", code=2)
+
+
+def test_init_drafts_every_model_that_it_finds(tmp_path: Path) -> None:
+    for name in ("a.onnx", "b.pkl", "champion.onnx"):
+        (tmp_path / name).write_bytes(b"x")
+    assert assay("init", cwd=tmp_path).code == 0
+    text = (tmp_path / "assay.yaml").read_text()
+    assert 'model: {model: "a.onnx"' in text
+    assert 'other-1: {artifact: "b.pkl"}' in text
+    assert "# also found: champion.onnx" in text

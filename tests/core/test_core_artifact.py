@@ -98,3 +98,13 @@ def test_depth_and_number_are_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
     for i in range(9):
         (tmp_path / f"f{i}").write_text("x")
     assert "more than 5 files" in "".join(problems(tmp_path).values())
+
+
+@pytest.mark.parametrize("name", [".git", ".hg", ".svn", ".assay"])
+def test_folders_that_tools_keep_for_themselves_are_left_out_and_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "inside").write_text("x")
+    (tmp_path / "model").write_text("x")
+    files = {file.uri: file.left_out for file in Artifact(name="a", path=tmp_path, uri="a").files()}
+    assert set(files) == {f"a/{name}", "a/model"}
+    assert files[f"a/{name}"].endswith("keeps its own files in it")

@@ -257,3 +257,18 @@ def test_verdicts_of_other_policies_can_be_told_apart(world: World) -> None:
     gated = world.gate(world.everything(), key=GATE)
     with pytest.raises(VerificationError, match="another policy"):
         verify_release(gated.verdict, [GATE.public], NOW, at=world.project, demand=Demand(policy_name="release"))
+
+
+def test_what_assay_keeps_beside_a_project_is_no_part_of_a_release(tmp_path: Path) -> None:
+    from assay.config.manifest import load_project
+    from assay.flow.release import digest_subjects
+    from assay.flow.workspace import DigestMemory
+
+    (tmp_path / "assay.yaml").write_text("system: {name: s}\nsubjects: {repo: {artifact: .}}\n")
+    digests = set()
+    for turn in ("one", "two"):
+        (tmp_path / ".assay").mkdir(exist_ok=True)
+        (tmp_path / ".assay/ledger.db").write_text(turn)
+        digested = digest_subjects(load_project(tmp_path), DigestMemory(Path(), trust=False))
+        digests.add(digested.subjects["repo"].digest)
+    assert len(digests) == 1

@@ -97,3 +97,13 @@ def test_an_empty_pack_changes_nothing(module: str, name: str) -> None:
     with judged_by(known()):
         said = classify(module, name)
     assert said == classify(module, name)
+
+
+def test_only_what_no_list_knows_can_be_allowed() -> None:
+    for name, ok in ((b"cmylib\nScaler\n.", True), (b"cposix\nsystem\n.", False), (b"cmylib\nrun\n(tR.", False)):
+        facts = examine(io.BytesIO(name), name="a.pkl")
+        allow = frozenset(fact.qualified for _, fact in facts.globals())
+        assert (safe_to_load(facts, allow) == []) == ok, name
+    with judged_by(known(NamesKnown(dangerous={"mylib": "a gadget"}))):
+        facts = examine(io.BytesIO(b"cmylib\nScaler\n."), name="a.pkl")
+        assert safe_to_load(facts, frozenset({"mylib.Scaler"}))

@@ -200,3 +200,10 @@ def test_each_rule_carries_its_help_and_severity() -> None:
 
 def test_the_same_dossier_is_the_same_bytes() -> None:
     assert render_sarif(plain()) == render_sarif(plain())
+
+
+def test_a_rule_is_as_severe_as_what_was_found_by_it() -> None:
+    found = finding(severity=Severity.INFO)
+    given = dossier(outcome(findings=(found,)), checks=(info(severity=Severity.CRITICAL),))
+    (rule,) = log(given)["runs"][0]["tool"]["driver"]["rules"]
+    assert rule["properties"]["security-severity"] == "0.0"

@@ -72,6 +72,8 @@ def inspect(artifact: Artifact, progress: Progress = silent) -> Inspected:
 
 
 def _seen(name: str, known: Digests | None, facts: ArtifactFacts | None, gaps: list[str]) -> Seen:
+    if facts is not None and facts.format.name == "other":
+        gaps.append("is of no known format")
     once = tuple(dict.fromkeys(gaps))
     if facts is None:
         return Seen(name=name, digests=known, format="", gaps=once)

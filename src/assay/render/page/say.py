@@ -65,7 +65,8 @@ def _blind_headline(view: View, rule: RuleTrace) -> str:
     blind = blind_of(view, rule)
     subjects = list(dict.fromkeys(o.subject for o in blind))
     if not subjects:
-        return f"{rule.check} could not be judged" if rule.check else "Something was not looked at"
+        named = listed(rule.decided_by, 2) if rule.decided_by else rule.check.strip("*")
+        return f"{named} could not be judged" if named else "Something was not looked at"
     return f"{listed(subjects, 2)} could not be judged"
 
 
