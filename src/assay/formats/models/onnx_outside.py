@@ -18,10 +18,6 @@ from assay.formats.models.outside import folder_of, leads_outside, linked_outsid
 
 _MOST_PLACES = 1000
 _MEMORY = "_ORT_MEM_ADDR_"  # onnxruntime's own mark for "this is a memory address", which no file may hold
-# Where tools keep their settings and keys: read into a tensor, those are given out with the model's answers.
-_KEPT_HIDDEN = frozenset(
-    {".git", ".hg", ".svn", ".ssh", ".aws", ".azure", ".kube", ".docker", ".env", ".netrc", ".gnupg"}
-)
 
 
 class External:
@@ -85,7 +81,7 @@ def judge(facts: Facts, external: External, file: IO[bytes]) -> None:
             _note(facts, "memory-address", "gives a memory address in place of a file, which the runtime would read")
         elif why:
             _note(facts, f"outside:{place}", f"takes weights from the file '{shown}', a path that {why}")
-        elif hidden := _KEPT_HIDDEN.intersection(re.split(r"[/\\]", place.lower())):
+        elif hidden := [part for part in re.split(r"[/\\]", place) if part.startswith(".") and part.strip(".")]:
             _note(
                 facts, f"link:{place}", f"takes weights from '{shown}', which lies where no weights do ({min(hidden)})"
             )

@@ -6,7 +6,7 @@ import base64
 import re
 
 from assay.core.finding import Severity
-from assay.formats.texts.tongues import OTHER_TONGUES
+from assay.formats.texts.tongues import KEY_FILE, OTHER_TONGUES
 
 MOST = 1 << 18
 
@@ -63,8 +63,10 @@ _PATTERNS: tuple[tuple[str, str, Severity, str], ...] = (
         (
             r"\b(?:read|open|cat|load|fetch|get|access|include|pass|copy|collect|exfiltrate|extract|print|output|append"
             r"|attach)\s"
-            rf"[^\n.]{{0,80}}?(?:~|/home|/root|\$HOME)?/?(?:\.ssh\b|id_rsa|\.aws/|\.netrc\b|mcp\.json|/etc/passwd"
-            rf"|/etc/shadow)"
+            rf"[^\n.]{{0,80}}?(?:~|/home|/root|\$HOME)?/?{KEY_FILE}"
+            # any other file that is kept hidden at home, where it goes on into an argument or away
+            r"|\b(?:read|open|cat|load|fetch|get|copy|extract)\s[^\n]{0,60}?(?:~|\$HOME|/root|/home/\w+)/\.[\w./-]+[^\n]{0,40}?"
+            r"\b(?:and|then)\s+(?:put|pass|include|send|add|insert|provide|append|attach|post|upload)\b"
             rf"|\b(?:send|post|upload|transmit|forward|exfiltrate|leak|email"
             rf"|submit)\s[^\n.]{{0,100}}?{_KEYS}[^\n]{{0,100}}?"
             rf"(?:https?://|\bto\s+\S+@\S+|\bwebhook|\bto\s+{_DOMAIN})"

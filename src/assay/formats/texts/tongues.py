@@ -11,7 +11,11 @@ import re
 
 from assay.core.finding import Severity
 
-_KEY_FILE = r"(?:\.ssh\b|id_rsa|id_ed25519|\.aws/|\.netrc\b|mcp\.json|/etc/(?:passwd|shadow)|\.git-credentials)"
+KEY_FILE = (
+    r"(?:\.ssh\b|id_(?:rsa|ed25519|ecdsa)\b|\.aws/|\.netrc\b|mcp\.json|/etc/(?:passwd|shadow)|\.git-credentials|\.kube/config"
+    r"|\.docker/config|\.config/gcloud|\.azure/|\.npmrc\b|\.pypirc\b|huggingface/token|\.gnupg\b)"
+)
+"""Files in which people keep keys, by the places that tools keep them at."""
 # What may stand between a verb of telling and the user: pronouns and articles, never the thing that is kept from them.
 _IT = (
     r"(?:[\s,]+(?:es|das|dies|dem|den|der|die|het|dit|dat|hier|aan|de|cela|ceci|ça|le|la|les|lui|rien|jamais|pas|en|à|au|aux"
@@ -143,7 +147,7 @@ def _patterns() -> tuple[tuple[str, str, str], ...]:
     for aside, hide, before, after in _JOINED:
         override.append(aside)
         conceal.append(hide)
-        take += [rf"{before}[^\n。]{{0,20}}?{_KEY_FILE}", rf"{_KEY_FILE}[^\n。]{{0,20}}?{after}"]
+        take += [rf"{before}[^\n。]{{0,20}}?{KEY_FILE}", rf"{KEY_FILE}[^\n。]{{0,20}}?{after}"]
     for verb, earlier, orders, hide, before, after in _SPACED:
         # What came before may stand on either side of the orders.
         override.append(
@@ -151,9 +155,9 @@ def _patterns() -> tuple[tuple[str, str, str], ...]:
         )
         conceal.append(rf"(?<!\w)(?:{hide})")
         if before:
-            take.append(rf"\b{before}\b{_NEAR}{_KEY_FILE}")
+            take.append(rf"\b{before}\b{_NEAR}{KEY_FILE}")
         if after:
-            take.append(rf"{_KEY_FILE}{_NEAR}\b{after}")
+            take.append(rf"{KEY_FILE}{_NEAR}\b{after}")
     return (
         ("override", "tells the model to set earlier instructions aside", "|".join(override)),
         ("conceal", "tells the model to hide something from the user", "|".join(conceal)),
