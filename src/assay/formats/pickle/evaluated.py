@@ -17,20 +17,21 @@ TEMPLATE, FORMULA, SYMBOLIC = "template", "formula", "symbolic"
 COMPUTED_KEY = "\0made"  # stands in a kept dict for keys that are made at load time
 _MOST_TEXT = 1 << 16
 _FORMULAS = ("statsmodels.", "linearmodels.", "lifelines.", "bambi.", "pyfixest.")
-_SYMBOLS = re.compile(
+# Patterns are compiled where they are used: few pickles name such a class.
+_SYMBOLS = (
     r"sympy\.(?:core\.(?:add|mul|power|symbol|numbers|relational|containers|basic|singleton|expr|mod|function)"
     r"|functions\.(?:elementary|special|combinatorial)\.\w+|logic\.boolalg|sets\.sets|matrices\.(?:dense|immutable))"
 )
 _NO_SYMBOL_CLASS = frozenset({"Function", "UndefinedFunction", "AppliedUndef", "Lambda", "WildFunction", "Subs"})
 _NAMED = frozenset({"Symbol", "Dummy", "Wild", "Str"})  # take text as a name, and do not evaluate it
-_TEXT_OF_SYMBOLS = re.compile(r"[\w.+-]{0,200}")
+_TEXT_OF_SYMBOLS = r"[\w.+-]{0,200}"
 # What scipy makes of `parse_arg_template`: names, numbers and commas where the shapes stand, no call but its own.
 _SHAPES = r"[\w ,=.'-]*"
-_TEMPLATE = re.compile(
+_TEMPLATE = (
     rf"\s*(?:def _parse_args(?:_rvs|_stats)?\(self, {_SHAPES}\):\s*\n {{1,8}}return (?:self\._argcheck_rvs)?"
     rf"\({_SHAPES}\){_SHAPES}\s*)+"
 )
-_CALLED = re.compile(r"([A-Za-z_][\w.]*)\s*\(")
+_CALLED = r"([A-Za-z_][\w.]*)\s*\("
 _IN_FORMULAS = frozenset(
     (
         *("C", "I", "Q", "S", "bs", "cr", "cc", "cs", "te", "center", "scale", "standardize", "poly", "log", "log10"),
@@ -61,7 +62,7 @@ _IN_FORMULAS = frozenset(
         ),
     )
 )
-_NEVER = re.compile(r"__|[;@\\]|[)\]}'\"`]\s*\(|\b(?:lambda|import|exec|eval|getattr|yield|for|while)\b")
+_NEVER = r"__|[;@\\]|[)\]}'\"`]\s*\(|\b(?:lambda|import|exec|eval|getattr|yield|for|while)\b"
 
 
 def watched(module: str, name: str) -> str:
@@ -70,7 +71,12 @@ def watched(module: str, name: str) -> str:
         return TEMPLATE
     if module.startswith(_FORMULAS):
         return FORMULA
-    if module.startswith("sympy.") and _SYMBOLS.fullmatch(module) and name not in _NO_SYMBOL_CLASS and "." not in name:
+    if (
+        module.startswith("sympy.")
+        and re.fullmatch(_SYMBOLS, module)
+        and name not in _NO_SYMBOL_CLASS
+        and "." not in name
+    ):
         is_class = name.lstrip("_")[:1].isupper() or module.startswith("sympy.functions.")
         return SYMBOLIC if is_class else ""
     return ""
@@ -98,7 +104,7 @@ def judge_state(m: State, ref: Ref, state: Any) -> None:
         for key, value in part.items():
             if ref.watch == TEMPLATE and key == "_parse_arg_template":
                 text = m.whole_text(value, _MOST_TEXT) if isinstance(value, (str, Cut)) else None
-                if text is None or _TEMPLATE.fullmatch(text) is None:
+                if text is None or re.fullmatch(_TEMPLATE, text) is None:
                     ref.evaluates = "its state holds code of its own, which is run when it is set"
             elif ref.watch == FORMULA and "formula" in key and value is not None:
                 text = m.whole_text(value, _MOST_TEXT) if isinstance(value, (str, Cut)) else None
@@ -120,9 +126,9 @@ def _judge_unseen(ref: Ref) -> None:
 
 def is_ordinary_formula(text: str) -> bool:
     """Whether a formula names columns and calls only what formulas call: contrasts, splines, numpy's functions."""
-    if _NEVER.search(text):
+    if re.search(_NEVER, text):
         return False
-    return all(_is_ordinary_call(found[1]) for found in _CALLED.finditer(text))
+    return all(_is_ordinary_call(found[1]) for found in re.finditer(_CALLED, text))
 
 
 def _is_ordinary_call(name: str) -> bool:
@@ -135,7 +141,7 @@ def _symbolic(args: Any, *, named: bool, depth: int = 4) -> bool:
     if args is None or args is FLOAT or args is FROZENSET or args is SET or isinstance(args, (bool, int)):
         return True
     if isinstance(args, str):
-        return named or _TEXT_OF_SYMBOLS.fullmatch(args) is not None
+        return named or re.fullmatch(_TEXT_OF_SYMBOLS, args) is not None
     if isinstance(args, Made):
         return args.ref.module.startswith("sympy.")
     if isinstance(args, Ref):
