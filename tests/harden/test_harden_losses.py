@@ -48,14 +48,14 @@ def made(tmp_path: Path, content: bytes, file: str = "m.pt", **asked: Any) -> tu
     return out, harden(tmp_path / file, Asked(output=out, force=True, **asked))
 
 
-def refused(tmp_path: Path, content: bytes, says: str, file: str = "m.pt", **asked: Any) -> None:
-    """Exit code 2, one line, nothing written."""
+def refused(tmp_path: Path, content: bytes, says: str, file: str = "m.pt", **asked: Any) -> bool:
+    """Whether nothing is written, for a reason in one line (exit code 2)."""
     with pytest.raises(InputError) as error:
         made(tmp_path, content, file, **asked)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
     assert "Error" not in str(error.value)
-    assert not (tmp_path / "out.safetensors").exists()
+    return not (tmp_path / "out.safetensors").exists()
 
 
 def laid_out(tmp_path: Path, root: Any) -> sandbox_tensors.Contents:
@@ -84,7 +84,7 @@ def test_containers_are_taken_in_whole(tmp_path: Path, kind: tuple[str, str], ar
 
 
 def test_containers_of_what_is_no_pairs_are_refused(tmp_path: Path) -> None:
-    refused(
+    assert refused(
         tmp_path, torch_zip({"b": W, "head": Call("builtins", "dict", (W,))}, [ONE]), "a dict made of something else"
     )
     for arguments in (({1, 2},), ("ab",), (b"",), (5,), ((("a", 1, 2),),), ((), ()), (["ab"],), ([{1, 2}],)):
@@ -98,7 +98,7 @@ def test_containers_of_what_is_no_pairs_are_refused(tmp_path: Path) -> None:
 def test_attributes_of_a_dict_are_told(tmp_path: Path) -> None:
     held = OrderedDict(a=W)
     held.extra = W  # type: ignore[attr-defined]
-    refused(tmp_path, torch_zip({"head": held}, [ONE]), "head: attributes set on it: extra")
+    assert refused(tmp_path, torch_zip({"head": held}, [ONE]), "head: attributes set on it: extra")
     out, done = made(tmp_path, torch_zip({"head": held}, [ONE]), tensors_only=True)
     assert (list(tensors(out)), done.made.left_out) == (["head.a"], (LeftOut("head", "attributes set on it: extra"),))
     for versions in ({"": {"version": 1}, "a": {"version": 2, "assign_to_params_buffers": True}}, {}):
@@ -107,7 +107,7 @@ def test_attributes_of_a_dict_are_told(tmp_path: Path) -> None:
         assert made(tmp_path, torch_zip(state, [ONE]))[1].made.left_out == ()
     out.unlink()
     state._metadata = OrderedDict(a={"version": W})  # type: ignore[attr-defined]
-    refused(tmp_path, torch_zip(state, [ONE]), "attributes set on it: _metadata")
+    assert refused(tmp_path, torch_zip(state, [ONE]), "attributes set on it: _metadata")
     found = Mapping()
     found.__setstate__((None, {"slot": 1}))
     assert found.beside == "attributes set on it: slot"
@@ -137,7 +137,7 @@ def test_attributes_of_tensors_are_told(tmp_path: Path, write: Any) -> None:
         (Call("torch._utils", "_rebuild_tensor_v2", (*inner, OrderedDict(conj=True))), "a conjugate or negative view"),
         (Call("torch._utils", "_rebuild_tensor_v2", (*inner, (1,))), "whose metadata is none"),
     ):
-        refused(tmp_path, write({"w": root, "b": W}, [ONE]), says)
+        assert refused(tmp_path, write({"w": root, "b": W}, [ONE]), says)
 
 
 def test_modules_with_more_than_their_state_are_told(tmp_path: Path) -> None:
@@ -153,10 +153,10 @@ def test_modules_with_more_than_their_state_are_told(tmp_path: Path) -> None:
     inner = Module("torch.nn.modules.linear", "Linear", {"_parameters": {"w": other}, "_buffers": {}, "_modules": {}})
     for hidden in (other, [other], {"a": (other,)}, [inner]):
         says = "anchor: is no parameter or buffer of its module, but holds tensors"
-        refused(tmp_path, torch_zip(module(anchor=hidden), [ONE]), says)
+        assert refused(tmp_path, torch_zip(module(anchor=hidden), [ONE]), says)
     state = {"_parameters": {"w": W}, "_buffers": {}, "_modules": {}}
     made_with = Call("torch.nn.modules.linear", "Linear", (W,), state)
-    refused(tmp_path, torch_zip(made_with, [ONE]), "is a torch.nn.modules.linear.Linear")
+    assert refused(tmp_path, torch_zip(made_with, [ONE]), "is a torch.nn.modules.linear.Linear")
 
 
 class _Reduced:
@@ -171,28 +171,30 @@ def test_arrays_are_taken_in_whole(tmp_path: Path) -> None:
     kind, empty, _ = np.zeros(1).__reduce__()
     four = np.dtype("<f4")
     more = _Reduced(kind, empty, (1, (1,), four, False, b"12345678"))
-    refused(tmp_path, pickle.dumps({"w": more}), "more or fewer bytes than its shape takes", "m.pkl")
-    refused(tmp_path, pickle.dumps({"w": np.zeros((1, 2)).view(np.matrix)}), "w: is a numpy.matrix", "m.pkl")
+    assert refused(tmp_path, pickle.dumps({"w": more}), "more or fewer bytes than its shape takes", "m.pkl")
+    assert refused(tmp_path, pickle.dumps({"w": np.zeros((1, 2)).view(np.matrix)}), "w: is a numpy.matrix", "m.pkl")
     noted = np.zeros(2, dtype=np.dtype("f4", metadata={"unit": "kg"}))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numpy's, that not all of its versions read that
         content = pickle.dumps({"w": noted})
-    refused(tmp_path, content, "w: safetensors has no type for float32 with metadata", "m.pkl")
+    assert refused(tmp_path, content, "w: safetensors has no type for float32 with metadata", "m.pkl")
     frombuffer = np.asfortranarray(np.zeros((2, 2))).__reduce_ex__(5)[0]
     strange = _Reduced(frombuffer, (bytearray(8), four, (2,), "A"))
-    refused(tmp_path, pickle.dumps({"w": strange}), "of an order that no pickler writes", "m.pkl")
+    assert refused(tmp_path, pickle.dumps({"w": strange}), "of an order that no pickler writes", "m.pkl")
 
 
 def test_joblib_arrays_of_other_classes_are_told(tmp_path: Path) -> None:
     joblib = pytest.importorskip("joblib", reason="the ml extra is not installed")
     out = io.BytesIO()
     joblib.dump({"w": np.zeros((1, 2)).view(np.matrix)}, out)
-    refused(tmp_path, out.getvalue(), "w: is a numpy.matrix", "m.joblib")
+    assert refused(tmp_path, out.getvalue(), "w: is a numpy.matrix", "m.joblib")
 
 
 def test_values_under_one_name_are_not_merged(tmp_path: Path) -> None:
-    refused(tmp_path, torch_zip({"w": W, "v": {1: 5, "1": 6}}, [ONE]), "two things would be called v.1")
-    refused(tmp_path, torch_zip({"w": W, "a": {"b": 1, "t": W}, "a.b": 2}, [ONE]), "two values would be called a.b")
+    assert refused(tmp_path, torch_zip({"w": W, "v": {1: 5, "1": 6}}, [ONE]), "two things would be called v.1")
+    assert refused(
+        tmp_path, torch_zip({"w": W, "a": {"b": 1, "t": W}, "a.b": 2}, [ONE]), "two values would be called a.b"
+    )
 
 
 def test_what_cannot_be_laid_out_by_name_is_one_line(tmp_path: Path) -> None:
@@ -211,13 +213,13 @@ def test_what_cannot_be_laid_out_by_name_is_one_line(tmp_path: Path) -> None:
         ({"w": W, "t": "x\ud800"}, "t: is a text too long to keep, or no Unicode"),
         ({"w": W, 1 << 99: W}, "a key that is too long"),
     ):
-        refused(tmp_path, torch_zip(root, [ONE]), says)
+        assert refused(tmp_path, torch_zip(root, [ONE]), says)
 
 
 def test_a_storage_has_one_type(tmp_path: Path) -> None:
     other = Tensor(Storage("0", FLOATS, "int64"), (6,), (1,))
     for write in (torch_zip, torch_stream):
-        refused(tmp_path, write({"w": W, "n": other}, [ONE]), "names one storage as float32 and as int64")
+        assert refused(tmp_path, write({"w": W, "n": other}, [ONE]), "names one storage as float32 and as int64")
 
 
 def _twice(content: bytes) -> bytes:
@@ -258,12 +260,12 @@ def test_files_of_more_than_one_object_are_refused(tmp_path: Path) -> None:
         (_saved(array) + b"junk", MORE, "m.npy"),
     ]
     for content, says, file in cases:
-        refused(tmp_path, content, says, file)
+        assert refused(tmp_path, content, says, file)
     with zipfile.ZipFile(tmp_path / "m.npz", "w") as archive:
         archive.writestr("a.npy", _saved(array, array))
-    refused(tmp_path, (tmp_path / "m.npz").read_bytes(), MORE, "m.npz")
+    assert refused(tmp_path, (tmp_path / "m.npz").read_bytes(), MORE, "m.npz")
     tar = torch_tar("w", FLOATS, (4, 3), (1, 4), b"junk")
-    refused(tmp_path, tar, BEHIND, allow=("torch.FloatTensor",))
+    assert refused(tmp_path, tar, BEHIND, allow=("torch.FloatTensor",))
 
 
 def test_joblib_files_of_more_than_one_object_are_refused(tmp_path: Path) -> None:
@@ -272,13 +274,13 @@ def test_joblib_files_of_more_than_one_object_are_refused(tmp_path: Path) -> Non
         out = io.BytesIO()
         for key in "ab":
             joblib.dump({key: np.arange(3.0)}, out, compress=packed and (packed, 3))
-        refused(tmp_path, out.getvalue(), MORE, "m.joblib")
+        assert refused(tmp_path, out.getvalue(), MORE, "m.joblib")
 
 
 def test_two_estimators_in_one_pickle_are_refused(tmp_path: Path) -> None:
     scaler = b"\x80\x02csklearn.preprocessing._data\nStandardScaler\n)\x81."
     for output in (None, "skops"):
-        refused(tmp_path, scaler + scaler, f"{MORE} (convert them one by one)", "m.pkl", to=output)
+        assert refused(tmp_path, scaler + scaler, f"{MORE} (convert them one by one)", "m.pkl", to=output)
     with pytest.raises(UsageError, match="a torch file holds no estimator for skops"):
         made(tmp_path, torch_stream({"w": W}, [ONE]), to="skops")
 
@@ -303,9 +305,9 @@ def test_a_full_temporary_folder_is_told_as_one(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(source.tempfile, "TemporaryFile", opened)
     says = "cannot be copied to the temporary folder (TMPDIR): no space left on device"
-    refused(tmp_path, content, says, "m.pkl")
+    assert refused(tmp_path, content, says, "m.pkl")
     full[0] = 1  # the second copy is what lies inside the compression
-    refused(tmp_path, gzip.compress(content), says, "m.pkl.gz")
+    assert refused(tmp_path, gzip.compress(content), says, "m.pkl.gz")
 
 
 def test_what_is_left_out_is_counted_beyond_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

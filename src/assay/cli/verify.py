@@ -180,7 +180,8 @@ def _show_model(view: SignatureView, remembered_files: int) -> None:
 
     when = f", signed {view.signed_at:%d %b %Y %H:%M} UTC" if view.signed_at is not None else ", signed"
     whose = f"the certificate of {view.certificate}" if view.certificate else view.key_id[:8]
-    click.echo(f"holds: {len(view.files)} files{when} by {whose}")
+    files = f"{len(view.files)} file{'s' if len(view.files) != 1 else ''}"
+    click.echo(f"holds: {files}{when} by {whose}")
     if remembered_files:
         click.echo(f"  remembered  {remembered_files} files were not read again (--incremental)")
     if view.uncovered:

@@ -31,7 +31,7 @@ from assay.ledger.entry import ErasedPayload
 from assay.ledger.log import Ledger
 
 
-class Known(msgspec.Struct, kw_only=True):
+class Examined(msgspec.Struct, kw_only=True):
     """An artifact that was examined, or that a verdict lets ship: as which subject, of which Releases, when last, and
     which checks a rescan by the pack has found clean already."""
 
@@ -45,7 +45,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     """What ledgers know: artifacts by (uri, digest), until when each Release was allowed to ship, and how many entries
     cannot be read any more."""
 
-    artifacts: dict[tuple[str, str], Known]
+    artifacts: dict[tuple[str, str], Examined]
     allowed: dict[str, datetime]
     unread: int
 
@@ -165,7 +165,7 @@ def _take_verdict(payload: bytes, at: int, found: Inventory) -> None:
     for item in release.materials:
         if item.role in SHIPPED:
             subject = Subject(name=item.name, kind=Kind.ARTIFACT, uri=item.uri, digest=item.digest)
-            _known(subject, at, found).releases.add(release.digest)
+            _examined(subject, at, found).releases.add(release.digest)
 
 
 def _take(body: Body, at: int, found: Inventory, pack: ThreatPack | None) -> None:
@@ -176,7 +176,7 @@ def _take(body: Body, at: int, found: Inventory, pack: ThreatPack | None) -> Non
         if not said or not subject.digest:
             continue
         told = {k: v for k, v in subject.options.items() if k in ("allow", "allow_until")}
-        known = _known(replace(subject, kind=Kind.ARTIFACT, reads={}, options=told), at, found)
+        known = _examined(replace(subject, kind=Kind.ARTIFACT, reads={}, options=told), at, found)
         if body.release is not None:
             known.releases.add(body.release.digest)
         for outcome in said:
@@ -187,10 +187,10 @@ def _take(body: Body, at: int, found: Inventory, pack: ThreatPack | None) -> Non
                 known.clean.discard(outcome.check)
 
 
-def _known(subject: Subject, at: int, found: Inventory) -> Known:
+def _examined(subject: Subject, at: int, found: Inventory) -> Examined:
     """The artifact's place in the inventory, as it was named last."""
     key = subject.uri, subject.digest
-    known = found.artifacts.setdefault(key, Known(subject=subject, releases=set(), at=at, clean=set()))
+    known = found.artifacts.setdefault(key, Examined(subject=subject, releases=set(), at=at, clean=set()))
     if subject.options or not known.subject.options:
         known.subject = subject
     known.at = at

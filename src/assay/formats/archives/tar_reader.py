@@ -12,7 +12,7 @@ from assay.formats.archives.member import CHUNK, Budget, Member, NoteBook, guard
 from assay.formats.archives.names import check_name, leaves
 from assay.formats.archives.tar_header import BLOCK, looks_like_tar, octal
 from assay.formats.reading import Limits, Note
-from assay.formats.stream import Stream, Window, read_at
+from assay.formats.stream import Window, read_at
 
 MAX_HEADER = 4 << 20
 MAX_ARCHIVES = 64
@@ -199,14 +199,14 @@ class _BoundedReads:
         return self._window.tell()
 
 
-class _Sparse(Stream):
+class _Sparse(Window):
     """A sparse member: stored pieces, and holes of zeros, which are charged to the budget."""
 
     def __init__(
         self, file: IO[bytes], start: int, pieces: list[tuple[int, int]], size: int, stop: int, budget: Budget
     ) -> None:
-        super().__init__()
-        self._file, self._size, self._stop, self._budget, self._at = file, size, stop, budget, 0
+        super().__init__(file, start, size)
+        self._stop, self._budget = stop, budget
         self._starts: list[int] = []
         self._stops: list[int] = []
         self._places: list[int] = []
@@ -218,13 +218,6 @@ class _Sparse(Stream):
                 start += length
         if self._starts != sorted(self._starts):
             raise OSError("its sparse map is out of order")
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._at = max(0, (0, self._at, self._size)[whence] + offset)
-        return self._at
 
     def read(self, size: int | None = -1) -> bytes:
         left = max(0, self._size - self._at)
