@@ -29,10 +29,10 @@ imports: $(STAMP)
 	$(BIN)/lint-imports
 
 unit: $(STAMP)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-all: lint types imports  ## and what takes minutes: kills by the hundred, 100,000 entries, 50 MB pickles, 200 seeds
-	$(BIN)/pytest --heavy
+	$(BIN)/pytest --heavy -n auto --maxprocesses 4 --dist loadfile
 
 bench: $(STAMP)  ## every figure of docs/benchmarks.md, each peer in an environment of its own
 	$(BIN)/python benchmarks/run_all.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -102,7 +103,17 @@ def test_findings_win_over_open_and_open_over_fine(
 def test_the_fail_level_decides(tmp_path: Path, level: str, code: int) -> None:
     path = tmp_path / "m.pkl"
     path.write_bytes(b"\x80\x04N.")
-    assert assay("scan", path, "--fail-level", level).code == code
+    done = assay("scan", path, "--fail-level", level)
+    assert done.code == code
+    assert ("exit 0: nothing found" in done.err) is (code == 0), "findings beside exit 0 are explained"
+
+
+def test_a_file_is_the_same_however_its_path_is_typed(evil: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(evil.parent)
+    told = [assay("scan", p, "--format", "json").out for p in (evil, evil.name, f"./{evil.name}")]
+    bodies = [json.loads(text)["body"] for text in told]
+    assert bodies[0] == bodies[1] == bodies[2]
+    assert bodies[0]["subjects"][0]["uri"] == evil.name
 
 
 def test_exit_codes_are_the_same_in_every_format(evil: Path, plain: Path) -> None:

@@ -64,6 +64,12 @@ def test_a_signature_never_replaces_anything_else(desk: Path) -> None:
         assert (desk / name).read_bytes() == before
 
 
+def test_signing_over_another_keys_signature_is_said(desk: Path) -> None:
+    assert assay("key", "new", "you", "--type", "p256", cwd=desk).code == 0
+    told = [assay("sign", "model", "--key", f"{who}.key", cwd=desk).out for who in ("me", "me", "you")]
+    assert ["in place of another key's signature" in text for text in told] == [False, False, True]
+
+
 def test_each_file_that_differs_has_its_line(desk: Path) -> None:
     assert assay("sign", "model", "--key", "me.key", cwd=desk).code == 0
     (desk / "model/a.bin").write_bytes(b"other")

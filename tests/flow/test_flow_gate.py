@@ -289,6 +289,7 @@ def test_a_clock_set_back_never_allows(world: World) -> None:
         (", valid_from: '2026-11-22T00:00:00Z'", "not on the roster yet"),
         (f", revoked_keys: ['{SAM.public.text}']", "was revoked"),
     ],
+    ids=["left", "not yet", "key revoked"],
 )
 def test_who_may_not_speak_now_is_refused(world: World, entry: str, said: str) -> None:
     papers = world.everything()

@@ -33,7 +33,8 @@ open[robustness.evasion]  could not be judged: lightgbm is not installed
 
   not asked  robustness.evasion on model is open, and no rule reads it
 
-4 checks · 1 subject · 1 failed · 1 open · 1 passed · 1 n/a      DENY  release 4f1c4f1c  policy 9a2e9a2e  4.2 s
+4 checks · 1 subject · 1 failed (1 critical) · 1 open · 1 passed · 1 n/a      DENY  release 4f1c4f1c  policy 9a2e9a2e  \
+4.2 s
 """
 
 
@@ -60,6 +61,11 @@ def test_nothing_wrong_is_one_line() -> None:
     text = render_text(dossier(outcome()))
     assert text.startswith("1 check · 1 subject · 0 failed · 0 open · 1 passed · 0 n/a      release ")
     assert text.count("\n") == 1
+
+
+def test_what_was_read_in_part_is_counted() -> None:
+    said = outcome(status=Status.FAIL, complete=False, reason="the stream ends", findings=(finding("x", Severity.LOW),))
+    assert "1 failed (1 low) · 0 open (and 1 in part) · 0 passed" in render_text(dossier(said))
 
 
 def test_hostile_text_cannot_forge_the_terminal() -> None:

@@ -134,16 +134,27 @@ def _summary(made: Bom) -> str:
             lines.append(f"         licence {', '.join(licences)}")
         if above:
             lines.append(f"         made from {', '.join(above)} (declared)")
-    if "vulnerabilities" in bom:
-        graded = Counter(v["ratings"][0]["severity"] for v in bom["vulnerabilities"])
-        told = ", ".join(f"{n} {severity}" for severity, n in sorted(graded.items()))
-        lines.append(f"  vulnerabilities  {told or 'none recorded for the packages looked up'}")
+    if "vulnerabilities" in bom or kinds["library"]:
+        lines.append(f"  vulnerabilities  {_vulnerabilities(bom.get('vulnerabilities'))}")
     for gap in made.open[:MOST_LINES]:
         lines.append(f"  open   {visible(gap, 300)}")
     return "\n".join(lines) + "\n"
 
 
 _SHOWN = ("formats", "parameters", "tensors")
+_ANSWERED = ("not_affected", "false_positive", "resolved", "resolved_with_pedigree")
+
+
+def _vulnerabilities(found: list[dict[str, Any]] | None) -> str:
+    """How many of each severity, those that a VEX file answers apart."""
+    if found is None:
+        return "not looked up (--database names where)"
+    left = [v for v in found if v.get("analysis", {}).get("state") not in _ANSWERED]
+    graded = Counter(v["ratings"][0]["severity"] for v in left)
+    told = ", ".join(f"{n} {severity}" for severity, n in sorted(graded.items()))
+    told = told or ("none left" if found else "none recorded for the packages looked up")
+    answered = len(found) - len(left)
+    return f"{told} ({answered} answered by the VEX file)" if answered else told
 
 
 def _licence(item: dict[str, Any]) -> str:

@@ -171,10 +171,14 @@ def save(path: Path, data: bytes) -> None:
 def report_code(report: Report, fail_level: str) -> int:
     """1 for findings at or above the level, else 3 for anything open, else 0."""
     least = Severity(fail_level).rank
-    findings = (f for o in report.body.outcomes for f in o.findings)
+    findings = [f for o in report.body.outcomes for f in o.findings]
     if any((f.severity or Severity.CRITICAL).rank >= least for f in findings):
         return 1
-    return 3 if any(o.status is Status.OPEN or not o.complete for o in report.body.outcomes) else 0
+    if any(o.status is Status.OPEN or not o.complete for o in report.body.outcomes):
+        return 3
+    if any((f.severity or Severity.CRITICAL).rank for f in findings):
+        click.echo(f"exit 0: nothing found is {fail_level} or worse (--fail-level)", err=True)
+    return 0
 
 
 @contextmanager

@@ -66,9 +66,8 @@ def command(
 def _code(dossier: Dossier, fail_level: str) -> int:
     """1 over 3 over 0. Without a policy the findings decide; an ALLOW with something still open is 3."""
     decision = dossier.decision
-    found = report_code(dossier.report, fail_level)
     if decision is None:
-        return found
+        return report_code(dossier.report, fail_level)
     if decision.mode == "observe":
         return 0
     if decision.verdict.value == "allow":

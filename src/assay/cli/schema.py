@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import click
 
-NAMES = ("manifest", "policy", "roster", "report", "evidence", "decision", "approval", "waiver", "dataset", "model")
+NAMES = (
+    "manifest",
+    "policy",
+    "roster",
+    "report",
+    "evidence",
+    "decision",
+    "approval",
+    "waiver",
+    "dataset",
+    "model",
+    "threats",
+)
 
 
 @click.command("schema")
@@ -17,6 +29,7 @@ def command(name: str) -> None:
     from assay.config.policy_file import PolicyFile
     from assay.core.decision import Approval, Decision, Roster, Waiver
     from assay.core.report import Report
+    from assay.core.threats import Threats
     from assay.render.structured import JsonReport
 
     types = {
@@ -30,6 +43,7 @@ def command(name: str) -> None:
         "waiver": Waiver,
         "dataset": DatasetEntry,
         "model": ModelEntry,
+        "threats": Threats,
     }
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(types[name])}
     click.echo(msgspec.json.format(msgspec.json.encode(schema), indent=2).decode())

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from assay.cli.common import FILE, private_key, progress_bar, remembered
+
+if TYPE_CHECKING:
+    from assay.attest.keys import PrivateKey
 
 
 @click.command("sign")
@@ -25,7 +29,7 @@ def command(
     (.git, .gitattributes, .github, .gitignore) are left out. Whoever signs a model is its author, and cannot approve
     it.
     """
-    from assay.attest.signature import sign_files, write_signature
+    from assay.attest.signature import sign_files, signature_path, write_signature
     from assay.core.errors import UsageError
     from assay.core.protocols import system_clock
     from assay.flow.papers import is_document, sign_document
@@ -36,8 +40,9 @@ def command(
             what = "--signature, --ignore and --follow-links are for models"
             raise UsageError(what, where=str(path), fix="a policy's or roster's signature lies beside it, and is whole")
         what, envelope = sign_document(path, signer, now)
+        note = _replacing(signature_path(path), signer)
         written = write_signature(path, envelope)
-        click.echo(f"signed {path} as {what} with key {signer.public.id[:8]}; wrote {written}")
+        click.echo(f"signed {path} as {what} with key {signer.public.id[:8]}; wrote {written}{note}")
         return
     known = remembered(path, trust=not full)
     with progress_bar() as progress:
@@ -51,11 +56,24 @@ def command(
             known=known,
             progress=progress,
         )
+    note = _replacing(signature or signature_path(path), signer)
     written = write_signature(path, envelope, at=signature)
     again = ""
     if known is not None:
         known.save()
         again = f" ({known.used} unchanged, not read again: --full reads them)" if known.used else ""
-    click.echo(f"signed {path} as files with key {signer.public.id[:8]}{again}; wrote {written}")
+    click.echo(f"signed {path} as files with key {signer.public.id[:8]}{again}; wrote {written}{note}")
     if signer.public.kind == "ed25519":
         click.echo("note: model_signing verifies ECDSA keys only, Assay both: assay key new NAME --type p256", err=True)
+
+
+def _replacing(at: Path, signer: PrivateKey) -> str:
+    """What to say of another key's signature that lies there: its word is gone once this one is written."""
+    from assay.attest.dsse import MAX_ENVELOPE
+
+    if not at.is_file():
+        return ""
+    with at.open("rb") as stream:
+        before = stream.read(MAX_ENVELOPE)
+    own = any(mark.encode() in before for mark in (signer.public.id, signer.public.hint))
+    return "" if own else ", in place of another key's signature"

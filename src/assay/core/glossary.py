@@ -45,6 +45,9 @@ GLOSSARY: dict[str, str] = {
     "Sanity test": "What an attack must pass before its result is believed: an unlimited budget must always succeed, "
     "holes planted in the model must be found at their cost, and every example is asked again of the real model.",
     "Champion": "The model in use today, to which a new one is compared on the same rows.",
+    "Allow": "A line of assay.yaml (`allow:`) that lets a pickled model name a class or function that no list knows: "
+    "for one model, with a reason and an end date. What is known to be dangerous cannot be allowed.",
+    "Rescan": "Asking again of what was released already, by what a threat pack learned since (`assay rescan`).",
     "Threat pack": "What was learned of threats since a version of Assay came out: a signed, versioned file. What it "
     "supersedes is stale at the gate.",
     "Operating point": "The threshold at which the model is used, and the recall and precision there.",

@@ -62,7 +62,7 @@ def scan(
             subjects[subject.name], remote[subject.name] = subject, place
         else:
             _refuse_addresses(path)
-            name = _name(Path(path))
+            name = _name(Path(path), root)
             subjects[name] = Subject(name=name, kind=Kind.ARTIFACT, uri=name)
     if not subjects:
         raise UsageError("nothing to scan", fix="name a file or a folder")
@@ -106,7 +106,11 @@ def _refuse_addresses(path: str | Path) -> None:
         raise UsageError(f"addresses of the kind {scheme}:/ are not read", fix=fix)
 
 
-def _name(path: Path) -> str:
+def _name(path: Path, root: str) -> str:
+    """The path as findings tell it: from the folder here where it lies below that, so that however it was typed, the
+    same file has the same fingerprints."""
+    if not root and path.is_absolute() and path.is_relative_to(here := Path.cwd()):
+        path = path.relative_to(here)
     if readable(str(path)) != str(path):
         raise InputError("its name is not UTF-8", where=readable(str(path)), fix="rename it, or scan its folder")
     return str(path)

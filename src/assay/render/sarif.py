@@ -77,7 +77,9 @@ def _rule(info: CheckInfo, worst: Severity | None) -> dict[str, Any]:
 
 def _result(finding: Finding, rules: dict[str, int]) -> dict[str, Any]:
     severity = (finding.severity or Severity.CRITICAL).value
-    text = visible(finding.message, 2000) + (f" Fix: {visible(finding.fix, 1000)}" if finding.fix else "")
+    text = visible(finding.message, 2000)
+    text += "" if text.endswith((".", "!", "?")) else "."
+    text += f" Fix: {visible(finding.fix, 1000)}" if finding.fix else ""
     return {
         "ruleId": finding.check,
         **({"ruleIndex": rules[finding.check]} if finding.check in rules else {}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from assay.core.canonical import short
 from assay.core.decision import Decision, RuleTrace, Verdict
 from assay.core.dossier import Dossier
@@ -128,12 +130,14 @@ def verdict_word(decision: Decision) -> str:
 def summary(dossier: Dossier, paint: Paint) -> str:
     """The last line: how many of what, and the verdict."""
     report = dossier.report
+    outcomes = report.body.outcomes
     counts = {status: report.count(status) for status in Status}
+    partly = sum(not o.complete and o.status is not Status.OPEN for o in outcomes)
     parts = [
-        _plural(len(report.body.outcomes), "check"),
-        _plural(len({o.subject for o in report.body.outcomes}), "subject"),
-        f"{counts[Status.FAIL]} failed",
-        f"{counts[Status.OPEN]} open",
+        _plural(len(outcomes), "check"),
+        _plural(len({o.subject for o in outcomes}), "subject"),
+        f"{counts[Status.FAIL]} failed{_by_severity(_findings(outcomes))}",
+        f"{counts[Status.OPEN]} open" + (f" (and {partly} in part)" if partly else ""),
         f"{counts[Status.PASS]} passed",
         f"{counts[Status.NOT_APPLICABLE]} n/a",
     ]
@@ -147,6 +151,12 @@ def summary(dossier: Dossier, paint: Paint) -> str:
     elif report.body.release is not None:
         line += f"      release {short(report.body.release.digest)}"
     return f"{line}  {report.run.seconds:.1f} s"
+
+
+def _by_severity(findings: list[Finding]) -> str:
+    """` (1 critical, 2 low)`: how many findings of each severity, the gravest first; nothing where there are none."""
+    counts = Counter((f.severity or Severity.CRITICAL).value for f in findings)
+    return f" ({', '.join(f'{count} {name}' for name, count in counts.items())})" if counts else ""
 
 
 def _plural(count: int, noun: str) -> str:

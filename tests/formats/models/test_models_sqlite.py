@@ -40,7 +40,7 @@ def _bad(facts: ArtifactFacts) -> int:
     [
         BAD,
         zlib.compress(BAD),
-        gzip.compress(BAD),
+        gzip.compress(BAD, mtime=0),
         b"cposix\nsystem\n(S'id'\ntR.",
         b"\x80\x04B\x40\x1f\x00\x00" + bytes(8000) + b"0" + BAD[2:],
     ],
