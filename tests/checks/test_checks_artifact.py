@@ -47,6 +47,27 @@ def test_the_name_of_the_file_hides_nothing(bench: Bench, name: str) -> None:
     assert str(bench.ask(CODE, bench.artifact(name, EVIL)).status) == "fail"
 
 
+MAKE = b"ccloudpickle.cloudpickle\n_make_function\n"
+TYPE = b"ccloudpickle.cloudpickle\n_builtin_type\n(VCodeType\ntR(I1\nS'code'\ntR"
+
+
+@pytest.mark.parametrize(
+    ("rest", "severity"),
+    [
+        (b"tR.", "high"),
+        (b"tR(tR.", "critical"),  # what was made is called
+        (b"tRcos\nsystem\n(S'id'\ntR0.", "critical"),  # beside it something else runs
+    ],
+)
+def test_a_function_that_the_file_brings_is_critical_once_loading_calls_it(
+    bench: Bench, rest: bytes, severity: str
+) -> None:
+    outcome = bench.ask(CODE, bench.artifact("m.pkl", MAKE + b"(" + TYPE + b"}NNN" + rest))
+    assert max(f.severity.rank for f in outcome.findings if f.severity) == {"high": 3, "critical": 4}[severity]
+    if severity == "high":
+        assert "carries a function of its own" in outcome.findings[0].message
+
+
 def test_code_is_found_in_containers(bench: Bench) -> None:
     with zipfile.ZipFile(bench.folder / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("deep/data.pkl", EVIL)

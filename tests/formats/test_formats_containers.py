@@ -132,11 +132,11 @@ def test_torn_tar_is_incomplete() -> None:
 
 def test_nesting_of_containers_is_bounded() -> None:
     data = shapes.PLAIN
-    for _ in range(6):
+    for _ in range(8):
         data = _zip({"inner.zip": data})
     facts = _look(data)
     assert not facts.complete
-    assert "nested more than 3 deep" in facts.reasons[0]
+    assert "nested more than 5 deep" in facts.reasons[0]
 
 
 @pytest.mark.parametrize("limits", [{"max_members": 3}, {"max_unpacked": 100}])

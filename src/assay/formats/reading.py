@@ -23,7 +23,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_opcodes: int = 200_000_000
     max_memo: int = 20_000_000
     max_stack: int = 5_000_000
-    max_nesting: int = 3
+    max_nesting: int = 5
     max_members: int = 10_000
     max_unpacked: int = 8 << 30
     check_all: bool = False

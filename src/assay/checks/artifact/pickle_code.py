@@ -17,6 +17,19 @@ from assay.formats.survey import survey
 
 FIX = "do not load it; ask for the weights as ONNX, safetensors or skops from a source you trust"
 
+# Names that make functions of bytes in the file (cloudpickle 0.8 to 3, dill 0.3), by module.
+_MAKERS = {
+    "cloudpickle": frozenset(
+        (
+            *("_make_function", "_builtin_type", "_function_setstate", "_make_empty_cell", "_make_cell", "subimport"),
+            *("_fill_function", "_make_skel_func", "cell_set"),
+        )
+    ),
+    "dill._dill": frozenset({"_create_function", "_create_code", "_create_cell", "_shims._create_cell"}),
+    "__builtin__": frozenset({"__main__"}),  # what dill calls the namespace that functions were made in
+}
+_MADE = ("('CodeType')", "('LambdaType')", "('FunctionType')", "('CellType')")
+
 
 @check(
     "artifact.pickle-code",
@@ -24,7 +37,7 @@ FIX = "do not load it; ask for the weights as ONNX, safetensors or skops from a 
     stage=Stage.PACKAGE,
     severity=Severity.CRITICAL,
     cost="instant",
-    version=4,
+    version=5,
     tags=("owasp-ml-2023:ML06", "atlas:AML.T0011.000"),
 )
 def pickle_code(artifact: Artifact, *, strict: bool = False) -> Iterator[Finding]:
@@ -37,7 +50,8 @@ def pickle_code(artifact: Artifact, *, strict: bool = False) -> Iterator[Finding
     unpickler but imports and calls nothing. Every name that would be imported is judged by a written list: known-safe
     (ordinary numpy, scipy, pandas, scikit-learn, lightgbm, torch and the like), unknown (noted, not failing unless
     `strict`), dangerous, or impossible to resolve without running it. Several pickles in one file, pickles nested in
-    constants, in zip, tar and compressed files are followed. What would exhaust memory or never end while it is loaded
+    constants, in zip, tar and compressed files are followed. A function that the file carries by value (cloudpickle,
+    dill) and that loading does not call is high, as it runs once it is used. What would exhaust memory or never end while it is loaded
     (tuples that hold themselves twice again and again, a range of a billion made a list) is told. Nothing is ever
     loaded. Passwords, tokens and keys in what a call is given are left out of the finding.
 
@@ -81,6 +95,17 @@ def _findings(file: File, facts: ArtifactFacts, allow: frozenset[str], strict: b
         yield _finding(file, stream, fact, strict, may_load(fact, allow))
 
 
+def _by_value(fact: GlobalFact) -> bool:
+    """Whether all that a name does is to make a function out of bytes in the file, which loading does not call."""
+    module = fact.module.rpartition("cloudpickle.")[2] or fact.module
+    makes = _MAKERS.get("cloudpickle" if module == "cloudpickle" else fact.module, frozenset())
+    if fact.name not in makes or "patched" in fact.uses:
+        return False
+    if fact.name == "_builtin_type":  # its result is a type, and calling that makes the code object
+        return all(call.endswith(_MADE) for call in fact.calls) and fact.call_count <= len(fact.calls)
+    return "result-called" not in fact.uses
+
+
 def _listed(file: File, stream: PickleFacts, fact: GlobalFact) -> Finding:
     """A name that only the threat pack calls safe: noted, so that everyone sees on whose word it passed."""
     return Finding(
@@ -103,6 +128,8 @@ def _finding(file: File, stream: PickleFacts, fact: GlobalFact, strict: bool, al
     else:
         message = f"imports {what} while loading"
     severity = {"dangerous": Severity.CRITICAL, "unresolvable": Severity.HIGH}.get(fact.tier)
+    if severity is Severity.CRITICAL and _by_value(fact):
+        severity, message = Severity.HIGH, f"carries a function of its own ({what}), which runs once it is used"
     if allowed:
         severity, message = Severity.INFO, f"{message}, which the manifest allows"
     elif severity is None:

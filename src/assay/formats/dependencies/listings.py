@@ -10,10 +10,10 @@ import msgspec
 
 from assay.formats.dependencies.requirement import Package, parse_conda, parse_pin, parse_requirement
 from assay.formats.texts.documents import Document, parse_json, parse_toml, parse_yaml
+from assay.formats.texts.kinds import is_requirements
 
 MOST_LISTING = 32 << 20
 MOST_PACKAGES = 50_000
-_REQUIREMENTS = re.compile(r"(?:[\w.-]*[-_.])?(?:requirements?|constraints?)(?:[-_.][\w.-]*)?\.(?:txt|in|pip)")
 _CONDA = re.compile(r"(?:environment|conda)(?:[-_.][\w.-]*)?\.ya?ml")
 _LOCKS = frozenset({"poetry.lock", "uv.lock", "pdm.lock", "pylock.toml"})
 _OTHERS = frozenset({"pyproject.toml", "pipfile", "pipfile.lock", "python_env.yaml", "setup.cfg"})
@@ -31,12 +31,9 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 def is_listing(name: str) -> bool:
     """Whether a file of this name (a path or a base name) lists packages."""
     base = _base(name)
-    if base in _LOCKS or base in _OTHERS or _CONDA.fullmatch(base) or _REQUIREMENTS.fullmatch(base):
+    if base in _LOCKS or base in _OTHERS or _CONDA.fullmatch(base) or is_requirements(name):
         return True
-    if base.startswith("pylock.") and base.endswith(".toml"):
-        return True
-    folder = name.replace("\\", "/").lower().rpartition("/")[0].rpartition("/")[2]
-    return folder in ("requirements", "reqs") and base.endswith((".txt", ".in"))
+    return base.startswith("pylock.") and base.endswith(".toml")
 
 
 def read_listing(data: bytes, name: str) -> Listing:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from assay.formats.pickle import evaluated, exhaust
+from assay.formats.pickle import evaluated, exhaust, uses
 from assay.formats.pickle.joblib_arrays import ARRAY_WRAPPERS, DTYPES
 from assay.formats.pickle.state import State
 from assay.formats.pickle.tier_dangers import DANGEROUS_MODULES, DANGEROUS_NAMES, STDLIB
@@ -29,6 +29,7 @@ BYTE_FILES = STREAMS | {("builtins", "bytes"), ("builtins", "bytearray")}
 RECONSTRUCTORS = frozenset(
     (module, name) for module in ("copyreg", "copy_reg") for name in ("_reconstructor", "__newobj__", "__newobj_ex__")
 )
+_TAKE_ANYTHING = frozenset({"builtins", "__builtin__", "collections", "copyreg", "copy_reg"})
 ENCODERS = frozenset({("_codecs", "encode"), ("codecs", "encode")})
 # Make a callable of a name: no attribute is fetched and no method called before that is.
 METHOD_GETTERS = frozenset(
@@ -77,6 +78,10 @@ def call_ref(m: State, func: Ref, args: Any, offset: int) -> Any:
         return func.made
     if m.binds:
         _give_bound(key, args)
+    if (use := func.use) is None:
+        use = func.use = uses.use_of(func.module, func.name) or False
+    if use:
+        use(m, func, args)
     if key in RECONSTRUCTORS and args and type(args[0]) is Ref and args[0].watch:
         args[0].allocated += 1
         return call_ref(m, args[0], args[1:], offset)
@@ -103,6 +108,7 @@ def call_ref(m: State, func: Ref, args: Any, offset: int) -> Any:
         return made
     else:
         _unlisted(m, func, args, offset)
+    _give_unknown(func, args)
     if len(func.arguments) < MAX_ARGUMENTS:
         func.arguments += [item for item in args[:MAX_ARGUMENTS] if type(item) is Ref and item not in func.arguments]
     return func.made
@@ -196,6 +202,16 @@ def give_bound_in(items: Iterable[Any], depth: int) -> None:
             item.ref.unexplained += 1
         elif depth and type(item) in (tuple, list):
             give_bound_in(item, depth - 1)
+
+
+def _give_unknown(func: Ref, args: tuple[Any, ...]) -> None:
+    """A function that no list knows, given to a function and to no class: that may call it, and is there for it."""
+    last = func.name.rpartition(".")[2]
+    if last[:1] == "_" or last[:1].isupper() or func.module in _TAKE_ANYTHING:  # rebuilders take classes
+        return
+    for item in args[:MAX_ARGUMENTS]:
+        if type(item) is Ref and item.resolved and not item.name.rpartition(".")[2].lstrip("_")[:1].isupper():
+            item.given.add(func)
 
 
 def _is_method(held: Any, name: Any) -> bool:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from assay.formats.pickle.exhaust_sizes import MANY, rule_of, size, spend, unfolded, unfolds
 from assay.formats.pickle.state import State
 from assay.formats.pickle.values import Made, Ref
 
-MANY = 1 << 28  # items or bytes: more than any constant, count or size in an honest call of these
 FAR = 1 << 24  # memo indexes: 128 MB of pointers
 DEEP = 24  # tuples in tuples; below it nothing can double often enough
 MOST_HASHES = 1 << 26
@@ -25,6 +25,8 @@ _TAKE_ALL = frozenset(
     ("list", "tuple", "set", "frozenset", "dict", "bytes", "bytearray", "sum", "max", "min", "sorted", "any", "all")
 )
 _TAKERS = ("collections", "array", "math", "statistics", "numpy", "torch", "pandas")
+_KEEP = frozenset({"list", "tuple", "bytes", "bytearray", "array", "deque"})
+_MAKERS = ("copyreg", "copy_reg")
 _SIZED = frozenset({"bytes", "bytearray"})
 _SETS = frozenset({"set", "frozenset"})
 _SPACES = frozenset({"linspace", "logspace", "geomspace"})
@@ -74,31 +76,39 @@ def _hashes(m: State, root: tuple[Any, ...]) -> int:
 def called(m: State, func: Ref, args: tuple[Any, ...]) -> Made | None:
     """Note a call that exhausts memory or never ends; an object of its own where what it returns has a length."""
     module, name = func.module, func.name
+    if module in _MAKERS and args and type(args[0]) is Ref:  # NEWOBJ by its function
+        return called(m, args[0], args[2:] if name == "_reconstructor" else args[1:])
+    if (rule := func.sizes) is None:
+        rule = func.sizes = rule_of(module, name) or False
+    made: Made | None = rule(m, func, args) if rule else None
+    if made is not None:
+        return made
+    if unfolds(module, name):
+        unfolded(m, func, args)
     if name in ("range", "xrange") and module in _BUILTINS:
         return Made(func, _span(args)) if args else None
-    if module == "itertools" and name in _ENDLESS and not (name == "repeat" and len(args) > 1):
-        return Made(func, MANY)
+    if module == "itertools" and name in _ENDLESS:
+        bounded = name == "repeat" and len(args) > 1
+        return Made(func, args[1] if bounded and type(args[1]) is int else 0 if bounded else MANY)
     longest = max((_length(item) for item in args), default=0)
     if name in _LAZY:
-        return Made(func, longest) if longest >= MANY and name != "zip" else None
+        return Made(func, longest) if longest and name != "zip" else None
     numbers = [item for item in args if type(item) is int]
-    if longest >= MANY and (name in _TAKE_ALL if module in _BUILTINS else module.startswith(_TAKERS)):
-        m.say(f"endless {func.name}", f"has {module}.{name} take an endless or huge row of numbers to its end")
-    elif module in _BUILTINS and name in _SIZED and len(args) == 1 and numbers and numbers[0] >= MANY:
-        m.say(f"size {name}", f"makes {module}.{name} of {numbers[0]:,} bytes")
-    elif name in ("pow", "ipow") and len(args) == 2 == len(numbers) and _digits(*numbers) >= MANY:
-        m.say("power", f"computes a power of {_digits(*numbers):,} binary digits")
-    elif name in ("mul", "imul") and len(args) == 2 and len(numbers) == 1 and numbers[0] >= MANY:
-        m.say("repeated", f"repeats a value {numbers[0]:,} times")
-    elif name in _SPACES and module.startswith("numpy") and len(numbers) > 2 and numbers[2] >= MANY:
-        m.say("space", f"makes an array of {numbers[2]:,} numbers")
+    takes = name in _TAKE_ALL if module in _BUILTINS else module.startswith(_TAKERS)
+    if longest and takes:
+        if longest >= MANY:
+            m.say(f"endless {func.name}", f"has {module}.{name} take an endless or huge row of numbers to its end")
+        else:
+            spend(m, func, longest, "")
+        return Made(func, longest) if name in _KEEP else None
+    if module in _BUILTINS and name in _SIZED and len(args) == 1 and numbers and numbers[0] > 0:
+        spend(m, func, numbers[0], f"makes {module}.{name} of {numbers[0]:,} bytes")
+        return Made(func, min(numbers[0], 1 << 62))
+    if name in _SPACES and module.startswith("numpy") and len(numbers) > 2:
+        spend(m, func, max(0, numbers[2]), f"makes an array of {numbers[2]:,} numbers")
     elif name in _SETS and module in _BUILTINS and args and type(args[0]) in (list, tuple) and m.tupled >= DEEP:
         hashed(m, list(args[0]))
     return None
-
-
-def _digits(base: int, exponent: int) -> int:
-    return exponent * base.bit_length() if exponent > 0 and abs(base) > 1 else 0
 
 
 def _span(args: tuple[Any, ...]) -> int:
@@ -110,4 +120,4 @@ def _span(args: tuple[Any, ...]) -> int:
 
 def _length(value: Any) -> int:
     """The length of what `called` made; 0 for anything else."""
-    return value.args if type(value) is Made and type(value.args) is int else 0
+    return size(value) if type(value) is Made else 0

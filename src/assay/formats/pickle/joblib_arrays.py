@@ -55,8 +55,8 @@ def array_layout(state: Any) -> Layout | None:
         if type(extent) is not int or extent < 0:
             return None
         count *= extent
-    size = _item_size(kind)
-    objects = _has_objects(kind, 8)
+    size = item_size(kind)
+    objects = has_objects(kind, 8)
     if size is None or objects is None:
         return None
     return Layout(count * size, type(state.get("numpy_array_alignment_bytes")) is int, objects)
@@ -71,7 +71,7 @@ def _state(kind: Made) -> tuple[Any, ...]:
     return kind.state if type(kind.state) is tuple else ()
 
 
-def _item_size(kind: Made) -> int | None:
+def item_size(kind: Made) -> int | None:
     """Bytes of one element. Text, bytes and records take the size that their state gives, as numpy does."""
     code, state = _code(kind), _state(kind)
     if code in _FIXED:
@@ -84,7 +84,7 @@ def _item_size(kind: Made) -> int | None:
     return size * 4 if code[0] == "U" else size
 
 
-def _has_objects(kind: Any, depth: int) -> bool | None:
+def has_objects(kind: Any, depth: int) -> bool | None:
     """Whether elements hold Python objects (then a pickle follows); None where that cannot be told."""
     if type(kind) is not Made or depth == 0:
         return None
@@ -101,7 +101,7 @@ def _has_objects(kind: Any, depth: int) -> bool | None:
         if type(fields) is not dict or len(fields) >= HEAD_KEYS:
             return None
         inner += [field[0] if type(field) is tuple and field else None for field in fields.values()]
-    found = [_has_objects(part, depth - 1) for part in inner]
+    found = [has_objects(part, depth - 1) for part in inner]
     if None in found:
         return None
     return True in found

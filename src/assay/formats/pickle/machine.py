@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from assay.core.finding import Severity
-from assay.formats.pickle import exhaust, leaks, tiers
+from assay.formats.pickle import exhaust, leaks, tiers, uses
 from assay.formats.pickle.calls import Slice, call_ref
 from assay.formats.pickle.evaluated import watched
 from assay.formats.pickle.facts import Ending, GlobalFact, Held, PickleFacts
@@ -44,6 +44,7 @@ class Machine:
 
     __slots__ = (
         "arrays",
+        "asked",
         "binds",
         "buried",
         "depth",
@@ -103,7 +104,7 @@ class Machine:
         self.said: dict[str, Note] = {}
         self.texts: list[str] = []
         self.text_left, self.pairs = leaks.MOST_TEXT, leaks.MOST_PAIRS
-        self.tupled = self.searched = 0
+        self.tupled = self.searched = self.asked = 0
         self.hash_left = exhaust.MOST_LOOKED_AT
         self.binds = self.inside = False  # `inside` another pickle's constant
         self.protocol = self.opcodes = self.persistent_ids = self.arrays = self.buried = self.frame_end = 0
@@ -326,6 +327,7 @@ class Machine:
     def build_special(self, inst: Made, state: Any, pos: int) -> int:
         """BUILD on an array wrapper or dtype: as joblib does, raw array bytes follow the wrapper's state."""
         inst.state = state
+        uses.judge_dtype(inst)
         if inst.ref.name != "NumpyArrayWrapper" or not self.joblib:
             return pos
         self.arrays += 1

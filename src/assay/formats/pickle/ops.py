@@ -10,7 +10,7 @@ from __future__ import annotations
 from struct import unpack_from
 from typing import Any
 
-from assay.formats.pickle import evaluated, exhaust, leaks
+from assay.formats.pickle import evaluated, exhaust, leaks, uses
 from assay.formats.pickle.calls import give_bound_in, hold
 from assay.formats.pickle.constants import CONSTANT_OPCODES
 from assay.formats.pickle.source import Torn
@@ -323,6 +323,8 @@ def _newobj_ex(m: State, pos: int) -> int:
     keywords, args = m.stack.pop(), m.stack.pop()
     if type(args) is tuple and type(keywords) is dict and keywords:
         args = (*args, keywords)
+        if type(m.stack[-1]) is Ref:
+            uses.judge_state(m.stack[-1], keywords)
     m.stack[-1] = m.call(m.stack[-1], args, m.src.base + pos - 1)
     return pos
 
@@ -337,6 +339,7 @@ def _build(m: State, pos: int) -> int:
             hold(ref, state[0] if type(state) is tuple and state else None)
         if ref.watch:
             evaluated.judge_state(m, ref, state)
+        uses.judge_state(ref, state)
         if type(state) is bytes or type(state) is Cut:
             m.look_inside(ref, state, m.src.base + pos - 1)
         if inst.args is not None:

@@ -27,6 +27,7 @@ class State(Protocol):
     held_bytes: int
     tupled: int
     hash_left: int
+    asked: int
     pairs: int
     text_left: int
     texts: list[str]

@@ -7,7 +7,7 @@ evaluates text has no place here.
 
 from __future__ import annotations
 
-TIERS_VERSION = "2026.11.2"
+TIERS_VERSION = "2026.11.3"
 
 # module -> names, exactly. Names of Python 2 and of moved modules are mapped by tiers.py before they are looked up.
 SAFE_NAMES: dict[str, str] = {
@@ -246,7 +246,8 @@ _FOREIGN_NAMES_TEXT = """
 BufferedReader BytesIO Client Condition Connection Event ExcelFile FileIO HDFStore Listener Lock LokyBackend
 Manager Memory NpzFile Parallel Path Pickler Pool Popen Process ProcessPoolExecutor Queue Redirect Request
 Session StringIO TemporaryDirectory TextIOWrapper Thread ThreadPool ThreadPoolExecutor Timer Unpickler URLError
-ZipFile
+ZipFile MethodType BuiltinFunctionType ModuleType SimpleNamespace Parameter Signature NamedTuple TypedDict ForwardRef
+Callable Protocol TypeVar NewType Progress Console Live PrettyDict MappingProxyType GenericAlias WeakMethod
 """
 FOREIGN_NAMES = frozenset(_FOREIGN_NAMES_TEXT.split())
 

@@ -89,6 +89,8 @@ def judge(ref: Ref, nested: Sequence[PickleFacts]) -> tuple[str, str]:
         tier, why = _indirect(ref)
     if tier == UNKNOWN and ref.called > ref.allocated and why is not NOTED_WHY:
         return _called(ref, why)
+    if tier == UNKNOWN and why is not NOTED_WHY and any(classify(f.module, f.name)[0] == SAFE for f in ref.given):
+        return UNRESOLVABLE, "a function that no list knows is given to what may call it"
     if ref.result_called and key in PARTIALS and tier == SAFE:
         return tier, why
     if ref.result_called and _WORSE[tier] < _WORSE[UNRESOLVABLE]:

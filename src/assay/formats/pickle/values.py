@@ -50,7 +50,8 @@ class Ref:
     `unexplained` counts the calls of an attribute getter or nested loader whose result is not known from constants;
     `allocated` counts those that only make an instance (NEWOBJ), `told` is set once a call is given text that looks
     like code, a path or an address. `bound` says that it gave a method by its name, `owners` of what; `watch` is how
-    its arguments or state must be looked at (see evaluated.py), `evaluates` what they would have it run.
+    its arguments or state must be looked at (see evaluated.py), `evaluates` what they would have it run. `given` are
+    the functions that it is given to.
     """
 
     __slots__ = (
@@ -61,6 +62,7 @@ class Ref:
         "called",
         "calls",
         "evaluates",
+        "given",
         "made",
         "module",
         "name",
@@ -69,8 +71,10 @@ class Ref:
         "patched",
         "resolved",
         "result_called",
+        "sizes",
         "told",
         "unexplained",
+        "use",
         "via",
         "watch",
         "why",
@@ -83,7 +87,10 @@ class Ref:
         self.resolved, self.why, self.via = resolved, why, via
         self.called = self.unexplained = self.allocated = 0
         self.told = self.bound = False
+        self.given: set[Ref] = set()
         self.watch = self.evaluates = ""
+        self.use: Any = None  # how its calls must be looked at, False for no such way (see uses.py)
+        self.sizes: Any = None  # the rule for what its calls ask for, False for none (see exhaust_sizes.py)
         self.owners: set[Ref] = set()
         self.calls: list[str] = []
         self.arguments: list[Ref] = []

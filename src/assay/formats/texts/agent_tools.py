@@ -109,7 +109,8 @@ def is_agent_file(name: str, document: Document) -> bool:
     held = value.get("result")
     value = held if isinstance(held, dict) and "tools" in held else value  # what a server answers to tools/list
     tools = value.get("tools") or value.get("functions") or value.get("prompts") or value.get("resources")
-    return _are_tools(tools) or ("skills" in value and "capabilities" in value and "url" in value)
+    card = "skills" in value and ("url" in value or "capabilities" in value)  # A2A
+    return card or _are_tools(tools)
 
 
 def judge_agent(document: Document, name: str = "", where: str = "") -> list[Note]:

@@ -12,9 +12,11 @@ from assay.core.finding import Severity
 from assay.core.text import visible
 from assay.formats.reading import Note, Topic
 from assay.formats.texts.documents import Document, mappings
+from assay.formats.texts.evaluated import DATA, EXAMPLES
 from assay.formats.texts.installs import judge_installs
 from assay.formats.texts.python_dangers import words
 from assay.formats.texts.shell_text import command_kinds, judge_shell
+from assay.formats.texts.shell_words import GATE, looks_like_shell
 
 _H, _M, _L = Severity.HIGH, Severity.MEDIUM, Severity.LOW
 # Keys of CI files, editors, containers, DVC, MLproject, package.json and their kin whose value a shell is given.
@@ -23,13 +25,24 @@ _COMMANDS = words(
     postCreateCommand postStartCommand postAttachCommand onCreateCommand updateContentCommand initializeCommand
     apiKeyHelper awsAuthRefresh awsCredentialExport preinstall install postinstall prepare prepublish prestart start
     pretest test build init_script initScript setup_commands setup pre_start post_start startup_script
+    before_install after_install after_success after_failure before_deploy after_deploy entry job arguments cmds raw
     initialization_commands head_setup_commands worker_setup_commands user_data UserData cloud_init onStart on_start"""
 )
 # What such a key ends with, whatever stands before it and however it is written (onBoot, test-cmd, _tasks).
 _ENDS = (
     "cmd", "command", "commands", "script", "scripts", "exec", "hook", "hooks", "runner", "wrapper", "tasks", "argv",
-    "args", "onboot", "fsmonitor", "pager", "editor", "textconv", "migrations", "entrypoint",
+    "args", "cmds", "shell", "onboot", "fsmonitor", "pager", "editor", "textconv", "migrations", "entrypoint",
 )  # fmt: skip
+# Keys of rules about attacks, of what was once said or written, and of what is compared.
+_TOLD = re.compile(
+    r"(?i)(?:^|[.\]_-])(?:rules?|signatures?|detections?|threats?|indicators?|history|logs?|std(?:out|err)|queries|query|texts?|titles?"
+    r"|allow(?:ed|list)?|permissions|match(?:es)?|contains|vocab|tokens?|inputs?|outputs?|hints?|usage)(?=$|[.\[_-])"
+)
+_FORBIDDEN = re.compile(
+    r"(?i)(?:^|[._-])(?:deny|denied|block(?:ed|list)?|forbid(?:den)?|ban(?:ned)?|blacklist(?:ed)?|disallow(?:ed)?|dangerous)(?=$|[._-])"
+)
+_JOBS = re.compile(r"(?:^|\.)(?:lint|tests?)(?=\.)")  # which are also what jobs are called
+_PIPED = re.compile(r"lookup\(\s*['\"]pipe['\"]\s*,\s*(['\"])([^\n]{1,1000}?)\1\s*\)")
 _OF_SCRIPTS = re.compile(r"(?:^|\.)(?:scripts|tasks|hooks|env_vars)(?:$|[.\[])")
 _BY_ITSELF = words("pull_request_target workflow_run issue_comment issues discussion discussion_comment fork watch")
 # What strangers write and GitHub pastes into a script before the shell sees it (script injection).
@@ -107,6 +120,8 @@ def _all(document: Document, path: str, base: str, value: Any, where: str) -> It
     if not base.endswith(".jsonl"):
         for place, mapping in mappings(*document.values):
             yield from _commands(place, mapping, where)
+            if isinstance(value, dict):
+                yield from _scripts(place, mapping, where)
             for key in ("env", "environment", "containerEnv", "remoteEnv", "variables"):
                 yield from environment(mapping.get(key), where)
             if isinstance(mapping.get("name"), str) and "value" in mapping:
@@ -126,6 +141,10 @@ def _all(document: Document, path: str, base: str, value: Any, where: str) -> It
     ):
         held = value.get("settings")
         yield from _settings(held if isinstance(held, dict) else value, where)
+    if base.startswith(".yarnrc"):
+        for _, mapping in mappings(value):
+            if str(mapping.get("npmRegistryServer", "")).startswith("http://"):
+                yield _note("takes packages from a registry without TLS (npmRegistryServer)", _M, "registry", where)
     if base == ".gitlab-ci.yml":
         for _, mapping in mappings(value):
             if str(mapping.get("remote", "")).startswith("http://"):
@@ -138,12 +157,12 @@ def _commands(place: str, mapping: dict[str, Any], where: str) -> Iterator[Note]
         given = [mapping["command"], *map(str, mapping["args"][:200])]
         yield from _command("command", " ".join(given), where)
     for key, value in mapping.items():
-        if key not in _COMMANDS and not of_scripts and not _runs(key):
+        if (key not in _COMMANDS and not of_scripts and not _runs(key)) or _FORBIDDEN.search(key):
             continue
         texts = (
             [value]
             if isinstance(value, str)
-            else [v for v in value[:500] if isinstance(v, str)]
+            else [t for v in value[:500] for t in _listed(v)]
             if isinstance(value, list)
             else []
         )
@@ -151,6 +170,31 @@ def _commands(place: str, mapping: dict[str, Any], where: str) -> Iterator[Note]
             texts = [v for v in value.values() if isinstance(v, str)]
         for text in [*texts, " ".join(texts)] if len(texts) > 1 else texts:
             yield from _command(key, text, where)
+
+
+def _listed(value: Any) -> list[str]:
+    """A command of a list: a text, or a list of its words."""
+    if isinstance(value, list):
+        given = [str(v) for v in value[:200] if isinstance(v, (str, int))]
+        return [*given, " ".join(given)] if given else []
+    return [value] if isinstance(value, str) else []
+
+
+def _scripts(place: str, mapping: dict[str, Any], where: str) -> Iterator[Note]:
+    """Texts that are commands or scripts by what they say, whatever their key: what is run is not always named so."""
+    for key, value in mapping.items():
+        for text in value[:200] if isinstance(value, list) else (value,):
+            if not isinstance(text, str) or len(text) < 12 or not GATE.search(text):
+                continue
+            path = f"{place}.{key}"
+            file = key in ("content", "contents") and isinstance(mapping.get("path", mapping.get("dest")), str)
+            if piped := _PIPED.search(text):
+                text = piped[2]
+            elif not file and (EXAMPLES.search(_JOBS.sub("", path)) or DATA.search(path) or _TOLD.search(path)):
+                continue
+            if not (piped or file or looks_like_shell(text) or key.endswith((".sh", ".bash", ".service"))):
+                continue
+            yield from (note for note in _command(key, text, where) if note.severity is not Severity.INFO)
 
 
 def _runs(key: str) -> bool:

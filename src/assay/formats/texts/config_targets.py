@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from assay.core.finding import Confidence, Json, Severity
 from assay.core.text import visible
 from assay.formats.reading import Note, Topic
@@ -72,6 +74,9 @@ _ROOTS = words(
 _RUNS = (Does.COMMAND, Does.EVALUATE, Does.CODE_OBJECT, Does.INSTALL, Does.BUILD)
 _CLASS = re.compile(r"_*[A-Z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*")
 _FIX = "read the code it names and pin it, or ship a model that needs none"
+
+_GIN = re.compile(r"@([\w./]{3,200})")
+_MOST_LINES, _MOST_LINE = 20_000, 2_000
 
 
 def judge_targets(path: str, mapping: dict[str, Any], where: str) -> Iterator[Note]:
@@ -159,6 +164,19 @@ def _target(target: Any, mapping: dict[str, Any], where: str, path: str) -> Note
         evidence["files"] = [flat.rpartition(".")[0].replace(".", "/") + ".py"]
     key = f"target:{flat[:100]}" if grave.rank > 1 else "target"
     return config_note(said, grave, key, where, path=path, evidence=evidence)
+
+
+def judge_gin(text: str, where: str = "") -> Iterator[Note]:
+    """A configuration of gin: what its `@module.function` references, and the settings of such, have called."""
+    seen: set[str] = set()
+    for number, line in enumerate(text.splitlines()[:_MOST_LINES], 1):
+        for match in _GIN.finditer(re.sub(r"(?:^|\s)#.*$", "", line)[:_MOST_LINE]):
+            name = match[1].rpartition("/")[2]
+            if "." in name and name not in seen and (grave := how_grave(name)).rank >= Severity.HIGH.rank:
+                seen.add(name)
+                said = f"makes its loader call {visible(name, 80)}"
+                note = config_note(said, grave, f"target:{name[:100]}", where, path="", evidence={"target": name[:100]})
+                yield msgspec.structs.replace(note, line=number)
 
 
 def how_grave(name: str) -> Severity:

@@ -60,7 +60,9 @@ def parse_json(data: bytes, *, lines: bool = False, comments: bool = False) -> D
     try:
         if comments:
             text = data.decode(json.detect_encoding(data)).lstrip("\ufeff")
-            data = _COMMENT.sub(lambda m: m.group() if m.group()[0] == '"' else " ", text).encode()
+            for _ in range(2):  # a comma may end a list with a comment behind it
+                text = _COMMENT.sub(lambda m: m.group() if m.group()[0] == '"' else " ", text)
+            data = text.encode()
         for text_ in data.splitlines() if lines else (data,):
             if not lines or text_.strip():
                 values.append(json.loads(text_, object_pairs_hook=pairs))

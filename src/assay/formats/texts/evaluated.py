@@ -37,8 +37,8 @@ _EXAMPLE = (
     r"|deny_?list|block|blocked|block_?list|forbid|forbidden|unsafe|dangerous|blacklist|ignored?|restricted|lint"
     r"|rejected|attacks?"
 )
-_EXAMPLES = re.compile(rf"(?:^|[.\]_-])(?:{_EXAMPLE})(?=$|[.\[_-])", re.IGNORECASE)
-_DATA = re.compile(
+EXAMPLES = re.compile(rf"(?:^|[.\]_-])(?:{_EXAMPLE})(?=$|[.\[_-])", re.IGNORECASE)
+DATA = re.compile(
     r"(?:^|[.\]])(?:messages?|msg|label|prompts?|completion|output|answer|response|question|instructions?|content)(?=$|[.\[])",
     re.IGNORECASE,
 )
@@ -92,14 +92,14 @@ def _texts(values: tuple[Any, ...]) -> Iterator[tuple[str, str, str]]:
 
 def _expression(path: str, key: str, text: str, where: str) -> Iterator[Note]:
     place = f"{path}.{key}"
-    if len(text) > _MOST_EXPRESSION or _EXAMPLES.search(place):
+    if len(text) > _MOST_EXPRESSION or EXAMPLES.search(place):
         return
     if ("{{" in text or "{%" in text) and _IN_TEMPLATE.search(text):
         for note in read_template(text, where).notes:
             if note.severity is Severity.CRITICAL:
                 said = note.message.replace("a chat template", f"a template ({visible(key, 40)})", 1)
                 yield msgspec.structs.replace(note, message=said)
-    elif _REACHES.search(text) and not _DATA.search(place) and _is_expression(text):
+    elif _REACHES.search(text) and not DATA.search(place) and _is_expression(text):
         found = [n for n in judge_python(text).notes if n.severity.rank >= Severity.HIGH.rank]
         if found:
             what = found[0].message.partition(" when it is ")[0].rstrip(", ")

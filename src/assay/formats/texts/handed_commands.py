@@ -18,6 +18,7 @@ from assay.core.text import visible
 from assay.formats.reading import Note, Topic
 from assay.formats.texts.python_code import judge_python
 from assay.formats.texts.shell_text import MOST_LINES, command_kinds, judge_shell
+from assay.formats.texts.shell_words import GATE, looks_like_shell
 
 _MOST_NOTES = 20
 _BEFORE, _STEP = 500, 1_000  # signs of a line that are judged together
@@ -27,14 +28,22 @@ _SIGN = re.compile(
     r"(?i)\b(?:curl|wget|fetch|aria2c|iwr|irm|iex|invoke-\w+|base64|base32|openssl|xxd|powershell|nc|ncat|netcat|socat"
     r"|mkfifo|mshta|regsvr32|rundll32|msiexec|certutil|bitsadmin|crontab|mkfs\.\w+|rm\s+-|dd\s)|/dev/(?:tcp|udp)/|ld\.so\.preload"
 )
-_COMMENT = re.compile(r"\s*(?://|#(?!!)|--|\*|/\*|%(?!x)|;|<!--|\")")
+_COMMENT = re.compile(r"\s*(?!//go:generate\s)(?://|#(?!!)|--|\*|/\*|%(?!x)|;|<!--|\")")
 # By which a language runs commands: Jenkins' steps, calls, CMake, Terraform and their kin.
 _HANDS = re.compile(
-    r"\b(?:sh|bash|bat|powershell|pwsh)\s*\(?\s*(?:script\s*:\s*)?['\"]|\bCOMMAND\s|%x[({\[]"
+    r"//go:generate\s|\bqx\s*[{(/|!]|(?:Command(?:Context)?(?:::new)?|\.args?|Process\.[Ss]tart|StartInfo|proc_open|passthru|\blocal\w*)\s*\("
+    r"|\b\w*(?:[sS]cript|[hH]ook|[cC]ommand|[cC]md|[aA]rg(?:ument)?s|[pP]hase)\w{0,8}\"?\s*[=:]\s*(?:''|[\[\"'({])"
+    r"|\bcommand\s*(?:<<<|\{)|\b(?:sh|bash|bat|powershell|pwsh)\s*\(?\s*(?:script\s*:\s*)?['\"]|\bCOMMAND\s|%x[({\[]"
     r"|(?:\b|[a-z_.])(?:[eE]xec|[sS]pawn|[sS]ystem|[pP]open|[sS]hell|ProcessBuilder|runcmd)\w*!?\s*\(\s*|\b(?:system|exec)\s+[\"']"
-    r"|\b(?:command|commands|cmd|inline|user_data|script|shell|program|args)\"?\s*[=:]\s*(?:<<|[\[\"'({])"
+    r"|(?:\b|_)(?:command|commands|cmd|inline|user_data|script|shell|program|args)\"?\s*[=:]\s*(?:<<|[\[\"'({])"
 )
 _OPENS = re.compile(r"[ \t]*(?P<fence>`{3,}|~{3,})[ \t]*\{[ \t]*(?P<language>\w+)[^}]*\}")
+_MOST_BLOCKS, _MOST_BLOCK = 1_000, 50_000
+_CLOSED = {'"""': '"""', "'''": "'''", "<<<": ">>>", "{": r"\n[ \t]*\}"}
+_OPENED = re.compile(
+    r"\b(?:script|shell|command|exec|run|cmd|user_data|inline|output|sh|bash)\b[ \t]{0,20}[\"'(=:]{0,3}\s{0,80}"
+    r"(?:(?P<mark>\"\"\"|'''|<<<|\{(?=[ \t]*\n))|<<-?[ \t]*\"?(?P<end>\w+)\"?(?=\n))"
+)
 _OF_PDB = re.compile(r"\s*(?:alias\s+\S+\s+|commands\b.*|!)?(?P<code>.*)")
 
 
@@ -58,7 +67,28 @@ def judge_handed(text: str, where: str = "") -> list[Note]:
                 notes.setdefault(kind, _note(f"hands a shell a command that {said}", severity, kind, where, number))
         if len(notes) >= _MOST_NOTES:
             break
+    for body, number in _blocks(text):
+        for note in judge_shell(body, where) if GATE.search(body) and looks_like_shell(body) else ():
+            if note.severity.rank >= Severity.HIGH.rank:
+                said = f"hands a shell a script that {note.message.removesuffix(' (shell)')}"
+                kind = note.key.partition(":")[2]
+                line = number + (note.line or 1) - 1
+                notes.setdefault(kind, _note(said, note.severity, kind, where, line))
     return list(notes.values())
+
+
+def _blocks(text: str) -> Iterator[tuple[str, int]]:
+    """Scripts of several lines that a language hands to a shell (WDL, Nextflow, Snakemake, Terraform), with the number
+    of their first line."""
+    for count, opened in enumerate(_OPENED.finditer(text)):
+        if count >= _MOST_BLOCKS:
+            return
+        close = _CLOSED.get(opened["mark"] or "", rf"\n[ \t]*{opened['end']}\b")
+        found = re.compile(close).search(text, opened.end(), opened.end() + _MOST_BLOCK)
+        if found:
+            body = text[opened.end() : found.start()]
+            before = len(body) - len(body.lstrip("\n"))
+            yield body.lstrip("\n"), text.count("\n", 0, opened.end() + before) + 1
 
 
 def _is_handed(text: str, at: int) -> bool:

@@ -6,6 +6,7 @@ import base64
 import re
 
 from assay.core.finding import Severity
+from assay.formats.texts.concepts import combined, forbidden, untold
 from assay.formats.texts.tongues import KEY_FILE, OTHER_TONGUES
 
 MOST = 1 << 18
@@ -16,6 +17,11 @@ _KEYS = (
     r"|secrets?|access tokens?|environment variables?|(?:system|conversation|chat) (?:prompt|history))"
 )
 _USER = r"(?:the |this |any )?(?:users?|humans?|persons?|operators?|developers?|customers?)"
+# What a business keeps to itself is its own matter.
+_OWN_MATTER = (
+    r"(?!\s+(?:the\s+|any\s+|our\s+|their\s+|other\s+|about\s+)*(?:internal|confidential|private|personal|prices?|salar(?:y|ies)"
+    r"|tickets?|account|order|phone|home)\b)"
+)
 # A rule for people may keep a subject from users; an order that hides something keeps what the model itself does.
 _OF_THE_DEED = (
     r"(?!\s+(?:about|of|how|which)\s+(?!(?:this|that|it|them|these|those|anything|any of (?:this|these)|what you"
@@ -36,7 +42,7 @@ _PATTERNS: tuple[tuple[str, str, Severity, str], ...] = (
             r"\b(?:ignore|disregard|forget|override|bypass)\s+(?:all\s+|any\s+|the\s+|your\s+|every\s+|of\s+"
             r"|these\s+|those\s+)*"
             r"(?:previous|prior|above|earlier|preceding|other|former|existing)\s+(?:\w+\s+){0,2}?"
-            r"(?:instructions?|prompts?|rules|guidelines|directions|messages|tools?)\b"
+            r"(?:instructions?|prompts?|rules|guidelines|directions|messages|tools?|agents|servers|skills)\b"
         ),
     ),
     (
@@ -47,7 +53,7 @@ _PATTERNS: tuple[tuple[str, str, Severity, str], ...] = (
             r"\b(?:do not|don't|dont|never|must not|should not|shouldn't|without)\s+(?:\w+\s+){0,2}?"
             rf"(?:tell(?:ing)?|inform(?:ing)?|notify(?:ing)?|alert(?:ing)?|show(?:ing)?|let(?:ting)?|reveal(?:ing)?"
             rf"|mention(?:ing)?|disclos(?:e|ing)|warn(?:ing)?)\s+"
-            rf"(?:(?:this|that|it|them|anything|about|any of this|to)\s+){{0,3}}?{_USER}\b{_OF_THE_DEED}"
+            rf"(?:(?:this|that|it|them|anything|about|any of this|to)\s+){{0,3}}?{_USER}\b{_OF_THE_DEED}{_OWN_MATTER}"
             rf"|\b(?:hide|conceal|keep)\s+(?:this|it|that|these|all of this)\s+(?:\w+\s+){{0,3}}?"
             rf"(?:from|secret from)\s+{_USER}"
             rf"|\bwithout\s+{_USER}(?:'s)?\s+(?:knowledge|knowing|consent|noticing|awareness)"
@@ -70,6 +76,8 @@ _PATTERNS: tuple[tuple[str, str, Severity, str], ...] = (
             rf"|\b(?:send|post|upload|transmit|forward|exfiltrate|leak|email"
             rf"|submit)\s[^\n.]{{0,100}}?{_KEYS}[^\n]{{0,100}}?"
             rf"(?:https?://|\bto\s+\S+@\S+|\bwebhook|\bto\s+{_DOMAIN})"
+            r"|\b(?:give|hand|grant|send|forward)\s+(?:it|me|us|him|them|this \w+|that \w+)\s+(?:\w+\s+){0,3}?"
+            r"(?:credentials|api keys?|access tokens?|secrets|passwords)\b"
             rf"|\b(?:pass|include|put|provide|add|attach|copy|supply)\s[^\n.]{{0,60}}?\b(?:all|whole|entire|full"
             rf"|every|contents? of)"
             rf"\s(?:\w+\s){{0,3}}?{_KEYS}"
@@ -110,11 +118,23 @@ _PATTERNS: tuple[tuple[str, str, Severity, str], ...] = (
         ),
     ),
     (
+        "shadow",
+        "tells the model how to use what is not its own",
+        _H,
+        (
+            r"\b(?:when|whenever|if|each time|every time|before|after)\b[^.\n]{0,80}\b(?:another|other|different)\s+"
+            r"(?:mcp )?(?:servers?|plugins?|agents?|tools?)\b[^.\n]{0,80}?"
+            r"\b(?:change|replace|set|redirect|rewrite|modify|overwrite|bcc|swap|alter|substitute)\b"
+        ),
+    ),
+    (
         "weaken",
         "tells the model to harm what it writes",
         _H,
         (
-            r"\b(?:insert|add|include|introduce|inject|embed)\s+(?:a |an |some |subtle |hidden |small )*"
+            r"\b(?:insert|add|include|introduce|inject|embed|append)\s[^\n]{0,80}?(?:https?:)?//[^\n]{0,80}?"
+            r"(?:document\.cookie|localStorage|sessionStorage|process\.env|os\.environ)"
+            r"|\b(?:insert|add|include|introduce|inject|embed)\s+(?:a |an |some |subtle |hidden |small )*"
             r"(?:backdoors?|vulnerabilit(?:y|ies)|malware|malicious code|security holes?|exploit"
             r"|keylogger|reverse shell)\b"
             r"|\bdisable (?:all )?(?:safety|security) (?:checks|filters|features|measures)\b"
@@ -144,8 +164,9 @@ _UNSEEN: tuple[tuple[str, str, Severity, str], ...] = (
         "tells the model to act behind the user's back",
         _H,
         (
-            r"\b(?:secret|hidden|covert)ly\s+\w+|\byour (?:real|true|hidden|secret) (?:goal|task|instructions?"
-            r"|purpose)\b"
+            r"\b(?:do not|don't|never)\s+(?:ever\s+)?(?:mention|report|reveal|disclose)\s+(?:it|this|that)"
+            r"\s*(?=[.!;,\n]|$)|\b(?:secret|hidden|covert)ly\s+\w+"
+            r"|\byour (?:real|true|hidden|secret) (?:goal|task|instructions?|purpose)\b"
         ),
     ),
     (  # by itself what the honest ask of a model too
@@ -212,11 +233,19 @@ _COMPILED_UNSEEN = tuple(
 _ENCODED = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/_-]{32,20000}={0,2}(?![\w+/=-])")
 _HEXED = re.compile(r"(?<![\w])(?:[0-9a-fA-F]{2}){20,10000}(?![\w])")
 _MOST_ENCODED = 50
+# Letters with blanks between them, words further apart: read by a model as what they spell.
+_SPACED = re.compile(r"(?<!\S)(?:\w[ \t.·_-]){3}(?:\w[ \t.·_-]{1,4}){8,4000}\w?(?!\S)")
 _COMMENT = re.compile(r"<!--(.*?)(?:-->|\Z)", re.DOTALL)
 # Prose that talks about such attacks names them in quotation marks or after these words.
 _ABOUT = re.compile(
     r"(?i)(?:such as|for example|e\.g\.|like|attack|inject|phrases?|prompts? (?:that|which)|detect|say|says|:)"
     r"\s*[\"'“‘`*]*$"
+)
+# "Do not follow instructions inside documents that say to …": an order against such orders.
+_WARNED = re.compile(
+    r"(?i)\b(?:do not|don't|never|must not|should not|refuse to|without)\s+(?:\w+\s+)?"
+    r"(?:follow|obey|act on|execute|trust|comply|listen|respond|heed|carry out|accept)\w*\b[^.!?\n]{0,120}"
+    r"\b(?:say|tell|ask|instruct|try|tries|attempt|claim|want|request)\w*\b[^.!?\n]{0,30}$"
 )
 
 
@@ -227,12 +256,12 @@ def instructions(text: str) -> list[tuple[str, str, Severity, int]]:
     read too.
     """
     text = text[:MOST]
-    found = _once(_found(text, _EVERY_TONGUE))
+    found = _once([*_found(text, _EVERY_TONGUE), *combined(text)])
     kinds = {kind for kind, *_ in found}
     for inner, line in _decoded(text):
         found += [
             (kind, f"{said}, in an encoding", _H, line)
-            for kind, said, _, _ in _found(inner, _EVERY_TONGUE) if kind not in kinds
+            for kind, said, _, _ in _once([*_found(inner, _EVERY_TONGUE), *combined(inner)]) if kind not in kinds
         ]  # fmt: skip
     return found
 
@@ -247,7 +276,7 @@ def unseen_orders(text: str) -> list[tuple[str, str, Severity, int]]:
 
 def _decoded(text: str) -> list[tuple[str, int]]:
     """What base64 or hexadecimal inside a text says, where that is text, with its line."""
-    found = []
+    found = [(_drawn_together(m.group()), text.count("\n", 0, m.start()) + 1) for m in _SPACED.finditer(text)]
     for pattern in (_ENCODED, _HEXED):
         for count, match in enumerate(pattern.finditer(text)):
             if count >= _MOST_ENCODED:
@@ -263,6 +292,11 @@ def _decoded(text: str) -> list[tuple[str, int]]:
             if said.isprintable() or "\n" in said:
                 found.append((said, text.count("\n", 0, match.start()) + 1))
     return found
+
+
+def _drawn_together(spaced: str) -> str:
+    """`i g n o r e   a l l` as `ignore all`: single gaps are taken out, wider ones are the gaps between words."""
+    return re.sub(r"[ \t.·_-]{2,}", "\0", spaced).translate({ord(c): None for c in " \t.·_-"}).replace("\0", " ")
 
 
 def _once(found: list[tuple[str, str, Severity, int]]) -> list[tuple[str, str, Severity, int]]:
@@ -281,6 +315,12 @@ def _found(
         for match in pattern.finditer(text):
             before = text[max(0, match.start() - 60) : match.start()]
             if _ABOUT.search(before) and before.rstrip()[-1:] in "\"'“‘`*":
+                continue
+            if kind == "override" and _WARNED.search(text[max(0, match.start() - 160) : match.start()]):
+                continue
+            if (kind == "override" or match.group().lower().startswith("without")) and forbidden(text, *match.span()):
+                continue
+            if kind == "conceal" and untold(text, match.end()):
                 continue
             found.append((kind, said, severity, text.count("\n", 0, match.start()) + 1))
             break

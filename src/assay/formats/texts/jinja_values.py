@@ -55,11 +55,12 @@ class Values:
             if sum(map(len, block[2])) < MOST_TEXT:
                 block[2].append(text[:MOST_TEXT])
 
-    def expression(self, tokens: tuple[Token, ...]) -> None:
-        """An expression whose value is written."""
+    def expression(self, tokens: tuple[Token, ...]) -> Value:
+        """An expression whose value is written; what it comes to."""
         value = _Parser(self, tokens).whole()
         if value is not None:
             self.words(_text(value))
+        return value
 
     def statement(self, tokens: tuple[Token, ...]) -> None:
         """A tag: bindings, loops, and the blocks that catch what is written in them."""

@@ -14,13 +14,18 @@ import msgspec
 from assay.core.finding import Severity
 from assay.core.text import visible
 from assay.formats.reading import Note, Reading, Topic
+from assay.formats.texts.automation import environment
 from assay.formats.texts.installs import as_requirements
+from assay.formats.texts.instructions import comment_instructions
+from assay.formats.texts.notebook_commands import MOST_COMMANDS, PRINTED, Commands, completed, prints_keys, shown
 from assay.formats.texts.python_code import judge_python
 from assay.formats.texts.python_dangers import PERSISTENT, SENSITIVE
 from assay.formats.texts.python_names import Names
 from assay.formats.texts.requirements import judge_requirements
 from assay.formats.texts.secret_search import judge_secrets
 from assay.formats.texts.shell_text import judge_shell
+from assay.formats.texts.shell_words import looks_like_shell
+from assay.formats.texts.start_files import judge_start
 
 MOST_CELLS = 10_000
 MOST_OUTPUT = 8 << 20
@@ -116,6 +121,8 @@ class _Reader:
         self.gaps: list[str] = []
         self.lines: list[str] = []
         self.starts: list[tuple[int, int]] = []  # line of the joined code at which a cell begins
+        self.commands = Commands()
+        self.given: list[tuple[str, int]] = []  # every command, in order
         self.open: list[tuple[str, int]] = []  # commands with names in them, which the cells' code sets
 
     def add(self, note: Note, number: int) -> None:
@@ -143,6 +150,8 @@ class _Reader:
                     self._output(output, number)
         elif kind in ("markdown", "html", "heading"):
             self._html(source, number, "text")
+            for _, said, severity, _ in comment_instructions(source):
+                self.say("hidden-order", f"{said}, in a comment of its text", severity, number)
         attachments = cell.get("attachments")
         for name, held in attachments.items() if isinstance(attachments, dict) else ():
             odd = (
@@ -159,11 +168,15 @@ class _Reader:
 
     def _code(self, source: str, number: int) -> None:
         first, _, rest = source.lstrip().partition("\n")
-        if first.startswith("%%"):
+        while first.startswith("%%"):
             name = (first[2:].split() or [""])[0]
             if name in _SHELL_CELLS:
+                self._shell(first[2:].strip().removeprefix(name).strip(), number)
                 self._shell(rest, number)
                 return
+            if name in _SPOKEN:
+                for note in judge_start(rest, f".{name}"):
+                    self.add(msgspec.structs.replace(note, topic=Topic.NOTEBOOK), number)
             if name in ("javascript", "js", "html", "svg"):
                 self._html(rest if name in ("html", "svg") else f"<script>{rest}</script>", number, "a cell")
                 return
@@ -175,28 +188,18 @@ class _Reader:
             if name in _OTHER_CELLS:
                 return
             source = rest
+            first, _, rest = rest.lstrip().partition("\n")
         out: list[str] = []
-        for line in source.split("\n"):
+        for line in _CONTINUED.sub(lambda m: m.group().replace("\\\n", " "), source).split("\n"):
             bang, magic = _BANG.match(line), _MAGIC.match(line)
             if bang:
                 self._shell(bang["command"], number)
-                value = _PRINTED if _PRINTS_KEYS.search(bang["command"]) else "None"
+                known = _PRINTS_KEYS.search(bang["command"]) or prints_keys(bang["command"])
+                value = _PRINTED if known else "None"
                 out.append(f"{bang['indent']}{bang['set'] or ''}{value}")
             elif magic and not (out and out[-1].rstrip().endswith(("\\", "(", ",", "%"))):
-                if magic["name"] in ("pip", "conda", "system", "sx", "sc"):
-                    self._shell(f"{magic['name']} {magic['rest']}", number)
-                elif magic["name"] in ("alias", "alias_magic", "bookmark"):
-                    self._shell(magic["rest"].partition(" ")[2], number)
-                elif magic["name"] in ("load", "loadpy", "run", "pycat") and _FAR.search(magic["rest"]):
-                    self.say(
-                        "load", f"takes code from an address without TLS (%{magic['name']})", Severity.MEDIUM, number
-                    )
-                said = (
-                    magic["rest"]
-                    if magic["name"] in ("time", "timeit", "prun") and not magic["rest"].startswith("-")
-                    else "None"
-                )
-                out.append(f"{magic['indent']}{magic['set'] or ''}{said or 'None'}")
+                said = self._magic(magic["name"], magic["rest"], number)
+                out.append(f"{magic['indent']}{magic['set'] or ''}{said}")
             elif line.rstrip().endswith("?") or line.lstrip().startswith("?"):
                 out.append(f"{line[: len(line) - len(line.lstrip())]}None")
             else:
@@ -205,13 +208,32 @@ class _Reader:
             self.starts.append((len(self.lines) + 1, number))
             self.lines += out
 
+    def _magic(self, name: str, rest: str, number: int) -> str:
+        """What one line's magic does; the Python that stands for it."""
+        if name in ("pip", "conda", "system", "sx", "sc"):
+            self._shell(rest if name in ("system", "sx", "sc") else f"{name} {rest}", number)
+        elif name in ("alias", "alias_magic", "bookmark"):
+            self._shell(rest.partition(" ")[2], number)
+        elif name in ("env", "set_env"):
+            for note in environment([re.sub(r"^\s*(\w+)[ =]\s*", r"\1=", rest)]):
+                self.add(msgspec.structs.replace(note, topic=Topic.NOTEBOOK), number)
+        elif name in ("run", "load", "loadpy") and _UNKNOWN.search(rest):
+            self.say("load", f"takes code from an address (%{name})", Severity.MEDIUM, number)
+        elif name in ("load", "loadpy", "run", "pycat") and _FAR.search(rest):
+            self.say("load", f"takes code from an address without TLS (%{name})", Severity.MEDIUM, number)
+        elif name in ("time", "timeit", "prun", "capture") and rest.startswith("!"):
+            self._shell(rest.lstrip("!"), number)
+            return "None"
+        timed = name in ("time", "timeit", "prun") and not rest.startswith("-")
+        return (rest if timed else "") or "None"
+
     def _writes(self, first: str, rest: str, number: int) -> None:
         """A cell that is written to a file: where that runs by itself, or what it would do there."""
         words = [w.strip("\"'") for w in first.split()[1:] if w not in ("-a", "--append")]
         path = words[-1] if words else ""
         if PERSISTENT.search(path) or SENSITIVE.search(path):
             self.say("start-file", f"writes what runs at every start ({visible(path, 60)})", Severity.HIGH, number)
-        if path.endswith((".sh", ".bash")):
+        if path.endswith((".sh", ".bash")) or (looks_like_shell(rest) and not path.endswith((".md", ".txt", ".py"))):
             self._shell(rest, number)
         elif path.endswith(".py") and "%" not in rest[:2]:
             for note in judge_python(rest, later=True).notes:
@@ -236,9 +258,15 @@ class _Reader:
             return
         names = Names(nodes)
         for command, number in self.open[:1_000]:
-            whole = _NAMED.sub(lambda m: str(names.values.get(m[1] or m[2], m.group()))[:2_000], command)
-            if whole != command:
+            if (whole := completed(command, names)) != command:
                 self._shell(whole, number, named=True)
+        self.commands.learn(names, nodes)
+        for command, number in self.given:
+            for kind, said, grave in self.commands.take(completed(command, names)):
+                self.add(_command(kind, said, grave), number)
+        for kind, text, row in shown(nodes, names):
+            number = max((n for start, n in self.starts if start <= row), default=1)
+            self._html(text if kind == "html" else f"<script>{text}</script>", number, "a cell")
         for node in nodes:
             called = names.of(node.func) if isinstance(node, ast.Call) else ""
             if not isinstance(node, ast.Call) or not called.startswith("IPython.get_ipython()."):
@@ -251,10 +279,16 @@ class _Reader:
                 first = texts[0].lstrip("%").split()[:1]
                 if first and (first[0] in _SHELL_CELLS or first[0] in ("sx", "alias")):
                     self._shell("\n".join(texts[1:] if method != "magic" else texts), number, named=True)
+            elif method in ("run_cell", "run_cell_async", "ex", "ev") and texts:
+                for line in texts[0].split("\n")[:1_000]:
+                    if bang := _BANG.match(line):
+                        self._shell(bang["command"], number, named=True)
             elif method in ("system", "getoutput", "system_raw", "system_piped") and texts:
                 self._shell(texts[0], number, named=True)
 
     def _shell(self, command: str, number: int, *, named: bool = False) -> None:
+        if len(self.given) < MOST_COMMANDS and command.strip():
+            self.given.append((command, number))
         if not named and ("{" in command or "$" in command):
             self.open.append((command, number))
         for note in judge_shell(command, topic=Topic.NOTEBOOK):
@@ -354,13 +388,26 @@ _PRINTS_KEYS = re.compile(
     r"\bgcloud\s+auth\s+(?:\S+\s+)*print-|\bgh\s+auth\s+token|\baws\s+configure\s+(?:get|export)|\baz\s+account\s+get-access-token"
     r"|\bkubectl\s+config\s+view\s+.*--raw|(?:^|[;&|]\s*)(?:env|printenv)\b|\bcat\s+\S*(?:\.aws/|\.ssh/|\.netrc|\.git-credentials|\.kube/|huggingface/token)"
 )
-_PRINTED = "__import__('os').environ['PRINTED_TOKEN']"
+_PRINTED = f"__import__('os').environ['{PRINTED}']"
 _FAR = re.compile(r"(?i)(?:^|\s)(?:http|ftp)://(?!localhost[:/]|127\.)")
-_NAMED = re.compile(r"\{\s*([A-Za-z_]\w*)\s*\}|\$\{?([A-Za-z_]\w*)\}?")
+# An address of which nobody knows what lies there: not where projects keep their own files.
+_UNKNOWN = re.compile(
+    r"(?i)https://(?!(?:[\w-]+\.)*(?:github\.com|githubusercontent\.com|gitlab\.com|bitbucket\.org|python\.org|matplotlib\.org"
+    r"|scikit-learn\.org|scipy\.org|readthedocs\.io|readthedocs\.org|github\.io|huggingface\.co|googleapis\.com)[/:])"
+)
+_CONTINUED = re.compile(r"^[ \t]*+(?:[\w, ]+=[ \t]*)?[!%][^\n]*\\\n(?:[^\n]*\\\n)*", re.MULTILINE)
+_SPOKEN = frozenset({"R", "r", "julia", "ruby", "perl", "lua", "javascript", "js", "octave", "matlab"})
 _DATA_PAGE = re.compile(
     r"(?i)data:(?:text/html|image/svg\+xml|application/xhtml\+xml)[^,\"'<>]{0,100},[^\"'<>]{1,2000000}"
 )
 _FIX = "clear the outputs (`jupyter nbconvert --clear-output`) and read the cells before they run"
+
+
+def _command(kind: str, said: str, severity: Severity) -> Note:
+    return Note(
+        topic=Topic.NOTEBOOK, message=f"{said} (shell)", severity=severity, key=f"shell:{kind}",
+        fix="pin what is fetched by digest and run nothing that was not reviewed",
+    )  # fmt: skip
 
 
 def text_of(value: Any) -> str:

@@ -142,6 +142,22 @@ REAL = words(
     amqp vine pika confluent-kafka aiokafka nats-py"""
 )
 
+# Owners of repositories that packages of machine learning come from.
+OWNERS = words(
+    """huggingface pytorch facebookresearch meta-llama tensorflow keras-team google google-research google-deepmind
+    google-gemini jax-ml openai microsoft nvidia nvidia-nemo apache scikit-learn scikit-learn-contrib numpy scipy
+    pandas-dev dmlc catboost lightgbm-org onnx mlflow ray-project langchain-ai run-llama vllm-project dao-ailab
+    bitsandbytes-foundation timdettmers rwightman lightning-ai pytorchlightning pyg-team explosion ultralytics
+    gradio-app streamlit psf pallets pydantic tiangolo fastapi encode dask modin-project apple intel amd rocm aws
+    awslabs azure open-mmlab unslothai eleutherai bigscience-workshop laion-ai mlfoundations salesforce deepspeedai
+    databricks mosaicml ukplab sentence-transformers allenai stanfordnlp flairnlp zalandoresearch ibm opencv wandb
+    iterative treeverse statsmodels networkx matplotlib mwaskom plotly bokeh pola-rs duckdb ibis-project pypa python
+    jupyter ipython skops-dev skorch-dev cleanlab arize-ai anthropics mistralai cohere-ai qdrant chroma-core
+    deepset-ai thilinarajapakse albumentations-team kornia pyro-ppl arviz-devs pymc-devs stan-dev h2oai spotify uber
+    ageron numba cython redis qwenlm thudm deepseek-ai modelscope paddlepaddle alibaba bytedance tencent baidu
+    internlm openvinotoolkit triton-lang triton-inference-server bentoml kubeflow feast-dev great-expectations
+    evidentlyai pycaret autogluon optuna hyperopt"""
+)
 _DIGITS = str.maketrans({"0": "o", "1": "l", "3": "e", "5": "s", "4": "a"})
 _SHORTEST = 5  # of shorter names too many are near
 
@@ -154,6 +170,11 @@ def _popular(known: Known) -> frozenset[str]:
 @functools.lru_cache(maxsize=8)
 def _by_letters(known: Known) -> dict[str, str]:
     return {name.replace("-", ""): name for name in _popular(known)}
+
+
+def is_popular(name: str) -> bool:
+    """Whether a package of this (normalised) name is among those that others are written to look like."""
+    return name in _popular(current())
 
 
 def looks_like(name: str) -> tuple[str, str]:

@@ -21,6 +21,13 @@ _FOLDERS = re.compile(
     r"|\.junie|\.codex/(?:prompts|skills)|\.opencode/(?:agents?|commands?)|\.gemini/(?:commands|agents)|\.augment/rules"
     r"|\.trae/rules|\.qwen/(?:commands|agents)|\.factory/(?:droids|commands)|\.agents?/(?:skills|rules|workflows|commands))/"
 )
+# Folders and names by which people call what they give a model to obey, whatever the tool.
+_PROMPTS = re.compile(
+    r"(?:^|/)(?:[\w-]*[_-])?(?:prompts?|personas?|sys(?:tem)?[_-]?(?:prompts?|messages?)|instructions?)/"
+)
+_PROMPT = re.compile(
+    r"(?:.*[._-])?(?:prompts?|persona|system[_-]?message|(?:agent|model|bot)[_-]?instructions?)(?:[._-].*)?"
+)
 _TEXTS = (".md", ".txt", ".mdc", ".markdown", ".prompt")
 
 
@@ -28,4 +35,7 @@ def is_prompt(name: str) -> bool:
     """Whether a text of this name is read by an agent as what it is to do."""
     path = name.replace("\\", "/").lower()
     base = path.rpartition("/")[2]
-    return base in _NAMES or path.endswith(_SUFFIXES) or (path.endswith(_TEXTS) and _FOLDERS.search(path) is not None)
+    if base in _NAMES or path.endswith(_SUFFIXES):
+        return True
+    told = _FOLDERS.search(path) or _PROMPTS.search(path) or _PROMPT.fullmatch(base.rpartition(".")[0])
+    return path.endswith(_TEXTS) and told is not None

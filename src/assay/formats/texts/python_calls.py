@@ -22,15 +22,14 @@ from assay.formats.texts.python_dangers import (
     what_it_does,
     words,
 )
+from assay.formats.texts.python_handed import AT, COMPUTED_IMPORTS, Handed
 from assay.formats.texts.python_names import Names, is_plain
 from assay.formats.texts.python_places import Places
 from assay.formats.texts.python_taints import Taints
 from assay.formats.texts.python_when import Owner, When
 from assay.formats.texts.shell_text import command_kinds
 
-_AT = {When.IMPORT: 0, When.LOADED: 1, When.LATER: 2}
 _GRAVE = frozenset({Does.COMMAND, Does.EVALUATE, Does.CODE_OBJECT, Does.CONNECT, Does.UNPICKLE, Does.NATIVE})
-_COMPUTED_IMPORTS = ("builtins.__import__()", "importlib.import_module()", "importlib.__import__()")
 _RUN_WORDS = words("""system popen Popen check_output check_call exec eval spawn execv loads""")
 _OPENERS = words("""builtins.open io.open os.open codecs.open pathlib.Path open Path shutil.copy shutil.copyfile""")
 _LIBRARIES = words(
@@ -43,7 +42,6 @@ _MODULES = words(
     venv compileall ensurepip torch.distributed.run torch.distributed.launch accelerate.commands.launch deepspeed
     mlflow streamlit uvicorn gunicorn jupyter nbconvert ipykernel spacy nltk.downloader"""
 )
-_NOT_GIVEN = words("""isinstance issubclass hasattr getattr cast TypeVar patch print repr type""")
 _PATHS = words(
     """open join expanduser expandvars Path PurePath PosixPath joinpath glob iglob rglob copy copyfile copy2 copytree
     exists isfile listdir walk scandir iterdir add loadtxt"""
@@ -77,6 +75,7 @@ class Judge:
         self.said: dict[tuple[str, When], Said] = {}
         self.taints = Taints(names)
         self.places = Places(names, self.taints, self.say)
+        self.handed = Handed(names, self.say)
         self.program = False  # whether the module is run by a person or a server, and imported by no loader
         self.native = any(name.startswith(("ctypes", "cffi", "_ctypes")) for name in names.aliases.values())
 
@@ -91,8 +90,9 @@ class Judge:
                 reads = reads or self._is_key_file(node.right)
             elif isinstance(node, (ast.Assign, ast.Delete)):
                 self._patched(node, when)
-            elif isinstance(node, (ast.Tuple, ast.Return, ast.Dict, ast.List)):
-                self._handed(node, when)
+                self.handed.judge(node, when)
+            elif isinstance(node, (ast.Tuple, ast.Return, ast.Dict, ast.List, ast.Set, ast.Yield)):
+                self.handed.judge(node, when)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 if node.value in INJECTORS and self.native:
                     self.say("handles memory as injectors of code do", "inject", when, Severity.HIGH, node, node.value)
@@ -125,8 +125,10 @@ class Judge:
     def _call(self, node: ast.Call, when: When) -> str:
         """Judge one call; gives its name if it reaches the network."""
         name = self.names.of(node.func)
-        if made := self._method_called(node):
+        if made := self.handed.method_called(node):
             node, name = made, self.names.of(made.func)
+        for each in self.handed.mapped(node, name):
+            self._call(each, when)
         for keyword in node.keywords:
             if keyword.arg == "trust_remote_code" and _is(keyword.value, True):
                 self.say(
@@ -134,10 +136,10 @@ class Judge:
                 )
         if isinstance(node.func, ast.Attribute) and node.func.attr == "__subclasses__" and _bare(node.func.value):
             self._reach(node, when)
-        if isinstance(node.func, ast.Call) and self._computed(node.func):
+        if self.handed.computed(node.func, name):
             grave = Severity.CRITICAL if when is When.IMPORT else Severity.HIGH if when else Severity.MEDIUM
             self.say("calls what it fetches by a name that is computed", "computed", when, grave, node, "")
-        self._handed(node, when)
+        self.handed.judge(node, when)
         if not name:
             self.places.judge(node, "", when)
             return ""
@@ -146,33 +148,19 @@ class Judge:
         self._loads(node, name, when)
         self.places.judge(node, name, when)
         does = what_it_does(name)
-        if does is None and name.startswith(_COMPUTED_IMPORTS) and name.rpartition(".")[2] in _RUN_WORDS:
+        if does is None and name.startswith(COMPUTED_IMPORTS) and name.rpartition(".")[2] in _RUN_WORDS:
             does = Does.COMMAND
         if does is None or (does in (Does.FETCH,) and name.rpartition(".")[2] not in FETCHES):
             return ""
         self._done(node, name, does, when)
         return name if does in NETWORK else ""
 
-    def _method_called(self, node: ast.Call) -> ast.Call | None:
-        """`methodcaller("system", "…")(os)` as the call that it makes: `os.system("…")`."""
-        maker = node.func
-        if not isinstance(maker, ast.Call) or not node.args or not maker.args:
-            return None
-        attribute = self.names.constant(maker.args[0])
-        if self.names.of(maker.func) not in ("operator.methodcaller", "_operator.methodcaller"):
-            return None
-        if not isinstance(attribute, str):
-            return None
-        called = ast.Attribute(value=node.args[0], attr=attribute, ctx=ast.Load())
-        made = ast.Call(func=called, args=maker.args[1:], keywords=maker.keywords)
-        return ast.copy_location(made, node)
-
     def _done(self, node: ast.Call, name: str, does: Does, when: When) -> None:
-        severity = GRAVITY[does][_AT[when]]
+        severity = GRAVITY[does][AT[when]]
         indirect = not is_plain(node.func) or (isinstance(node.func, ast.Name) and node.func.id in self.names.indirect)
         what, kind = str(does), does.name.lower()
         if does is Does.COMMAND:
-            if "()" in name and not name.startswith((*_COMPUTED_IMPORTS, "ctypes.", "IPython.")):
+            if "()" in name and not name.startswith((*COMPUTED_IMPORTS, "ctypes.", "IPython.", "cffi.", "asyncio.")):
                 return
             severity = self._command(node, name, when, severity, indirect)
         elif does is Does.EVALUATE:
@@ -325,37 +313,6 @@ class Judge:
                     grave = Severity.MEDIUM if when else Severity.LOW
                     self.say(str(Does.HOOK), "patch", when, grave, node, f"{owner}.{target.attr}")
 
-    def _handed(self, node: ast.AST, when: When) -> None:
-        """A function that runs things, handed on by its name: `(os.system, ("…",))`, `map(exec, …)`."""
-        given: list[ast.expr | None] = []
-        if isinstance(node, ast.Call):
-            if isinstance(node.func, ast.Name) and node.func.id in _NOT_GIVEN:
-                return
-            given = [*node.args, *(k.value for k in node.keywords)]
-        elif isinstance(node, (ast.Tuple, ast.List)):
-            given = [*node.elts[:1000]]
-        elif isinstance(node, ast.Dict):
-            given = [*node.values[:1000]]
-        elif isinstance(node, ast.Return):
-            given = [node.value]
-        for argument in given:
-            if not isinstance(argument, (ast.Name, ast.Attribute, ast.Call)):
-                continue
-            name = self.names.of(argument)
-            does = what_it_does(name) if name and not name.endswith("()") else None
-            if (
-                does not in (Does.COMMAND, Does.EVALUATE, Does.CODE_OBJECT)
-                or name == "builtins.compile"
-                or "()" in name
-            ):
-                continue
-            if name[name.rfind(".") + 1].isupper():  # a class, as annotations and checks name it
-                continue
-            if does is Does.EVALUATE and not name.startswith("builtins."):
-                continue
-            grave = GRAVITY[does][_AT[when]]
-            self.say(f"hands on what {does}", f"{does.name.lower()}-handed", when, grave, argument, name)
-
     def _names_keys(self, node: ast.Call) -> bool:
         """Whether a path is made or opened that leads to keys or accounts."""
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -369,17 +326,7 @@ class Judge:
         return getattr(node.value, "attr", "") == "__globals__" and self.names.constant(node.slice) in _INNER_KEYS
 
     def _reach(self, node: ast.AST, when: When) -> None:
-        self.say(str(Does.REACH), "reach", when, GRAVITY[Does.REACH][_AT[when]], node, "")
-
-    def _computed(self, func: ast.Call) -> bool:
-        """Whether it is `getattr(module that can run things, a name that nobody can tell)`."""
-        if self.names.of(func.func) != "builtins.getattr" or len(func.args) < 2:
-            return False
-        owner = self.names.of(func.args[0])
-        known = self.names.constant(func.args[1])
-        return known is None and (
-            owner in ("os", "subprocess", "builtins", "sys.modules") or owner.endswith(_COMPUTED_IMPORTS)
-        )
+        self.say(str(Does.REACH), "reach", when, GRAVITY[Does.REACH][AT[when]], node, "")
 
 
 def _module_run(program: str, words: list[Constant | None], when: When) -> str:

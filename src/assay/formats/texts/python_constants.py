@@ -6,6 +6,7 @@ import ast
 import base64
 import binascii
 import codecs
+import re
 import zlib
 from typing import Any
 
@@ -42,9 +43,35 @@ def built(kind: str, node: ast.Call, arguments: list[Constant | None]) -> Consta
     return None
 
 
+def short_text(value: str) -> str | None:
+    """The text, or None of one that grew too long."""
+    return value if len(value) <= MOST_FOLDED else None
+
+
 def short(value: Constant | None) -> Constant | None:
     """The value, or None of a text that grew too long."""
     return value if not isinstance(value, (str, bytes)) or len(value) <= MOST_FOLDED else None
+
+
+def _computed(op: ast.operator, left: int, right: int) -> int | None:
+    """What an operator gives of two numbers."""
+    if isinstance(op, ast.Sub):
+        return left - right
+    if isinstance(op, ast.BitXor):
+        return left ^ right
+    if isinstance(op, ast.BitAnd):
+        return left & right
+    if isinstance(op, ast.BitOr):
+        return left | right
+    if isinstance(op, ast.Mult):
+        return left * right
+    if isinstance(op, ast.FloorDiv) and right:
+        return left // right
+    if isinstance(op, ast.Mod) and right:
+        return left % right
+    if isinstance(op, (ast.LShift, ast.RShift)) and 0 <= right <= 64:
+        return left << right if isinstance(op, ast.LShift) else left >> right
+    return None
 
 
 def operate(op: ast.operator, left: Constant | None, right: Constant | None) -> Constant | None:
@@ -56,9 +83,7 @@ def operate(op: ast.operator, left: Constant | None, right: Constant | None) -> 
             return None
         if isinstance(op, ast.Add):
             return left + right
-        if isinstance(op, ast.Sub):
-            return left - right
-        return left ^ right if isinstance(op, ast.BitXor) else None
+        return _computed(op, left, right)
     if isinstance(op, ast.Add) and type(left) is type(right):
         return short(left + right)  # type: ignore[operator]
     if (
@@ -73,9 +98,31 @@ def operate(op: ast.operator, left: Constant | None, right: Constant | None) -> 
     return None
 
 
-def method(owner: Constant | None, name: str, arguments: list[Constant | None]) -> Constant | None:
-    """What a method of text or bytes gives; None for one that is not followed."""
+def _formatted(text: str, arguments: list[Constant | None], keywords: dict[str, Constant | None]) -> str | None:
+    """`"{}{1}{a}".format(…)` of plain fields."""
+    count = iter(range(len(arguments)))
+
+    def field(found: re.Match[str]) -> str:
+        key = found[1]
+        value = (
+            keywords[key] if key and not key.isdigit() else arguments[int(key) if key else next(count, len(arguments))]
+        )
+        if not isinstance(value, (str, int)):
+            raise ValueError("not known")
+        return str(value)
+
+    made = re.sub(r"\{(\w*)(?:![sra])?(?::s?)?\}", field, text)
+    return short_text(made) if "{" not in made and "}" not in made else None
+
+
+def method(
+    owner: Constant | None, name: str, arguments: list[Constant | None], keywords: dict[str, Constant | None]
+) -> Constant | None:
+    """What a method of text, bytes or a number gives; None for one that is not followed."""
     first = arguments[0] if arguments else None
+    if name == "to_bytes" and isinstance(owner, int) and isinstance(first, int) and 0 <= first <= MOST_FOLDED:
+        order = arguments[1] if len(arguments) > 1 else keywords.get("byteorder", "big")
+        return owner.to_bytes(first, "little" if order == "little" else "big")
     if isinstance(owner, str):
         if name == "join" and isinstance(first, tuple):
             return short(owner.join(str(i) for i in first))
@@ -89,8 +136,12 @@ def method(owner: Constant | None, name: str, arguments: list[Constant | None]) 
             return short(owner.replace(first, arguments[1])) if len(owner) < 10_000 else None
         if name == "split":
             return tuple(owner.split(first)) if isinstance(first, str) else tuple(owner.split())
-        if name == "format" and all(a is not None for a in arguments) and "{" in owner and len(owner) < 1000:
-            return owner.replace("{}", "%s") % tuple(arguments) if owner.count("{}") == owner.count("{") else None
+        if name in ("format", "format_map") and "{" in owner and len(owner) < 1000:
+            return _formatted(owner, arguments, keywords)
+        if name in ("partition", "rpartition") and isinstance(first, str) and first:
+            return owner.partition(first) if name == "partition" else owner.rpartition(first)
+        if name in ("removeprefix", "removesuffix", "casefold", "capitalize"):
+            return str(getattr(owner, name)(*([first] if isinstance(first, str) else [])))
     elif isinstance(owner, bytes):
         if name == "decode":
             return owner.decode(first if isinstance(first, str) and first in _PLAIN_CODECS else "utf-8")

@@ -78,7 +78,10 @@ _TABLE: dict[str, Does] = {
         Does.COMMAND,
         """ctypes.windll.shell32.* ctypes.CDLL().system ctypes.CDLL().popen ctypes.CDLL().execve
         ctypes.cdll.msvcrt.system ctypes.PyDLL().system IPython.get_ipython().system IPython.get_ipython().getoutput
-        IPython.get_ipython().run_cell""",
+        IPython.get_ipython().run_cell cffi.FFI().dlopen().system cffi.FFI().dlopen().popen cffi.FFI().dlopen().execve
+        cffi.FFI().verify().system asyncio.new_event_loop().subprocess_shell asyncio.new_event_loop().subprocess_exec
+        asyncio.get_event_loop().subprocess_shell asyncio.get_event_loop().subprocess_exec
+        asyncio.get_running_loop().subprocess_shell asyncio.get_running_loop().subprocess_exec""",
     ),
     **_rows(
         Does.EVALUATE,
@@ -89,7 +92,8 @@ _TABLE: dict[str, Does] = {
         importlib.machinery.SourcelessFileLoader importlib.machinery.ExtensionFileLoader
         importlib._bootstrap_external.* logging.config.listen numexpr.evaluate
         torch.package.* setuptools.sandbox.run_setup distutils.core.run_setup lib2to3.*
-        test.support.run_code""",
+        test.support.run_code ctypes.pythonapi.PyRun_SimpleString ctypes.pythonapi.PyRun_String
+        ctypes.pythonapi.PyRun_SimpleStringFlags ctypes.pythonapi.PyEval_EvalCode""",
     ),
     **_rows(
         Does.CODE_OBJECT,
@@ -119,13 +123,15 @@ _TABLE: dict[str, Does] = {
     **_rows(
         Does.NATIVE,
         """ctypes.CDLL ctypes.PyDLL ctypes.WinDLL ctypes.OleDLL ctypes.cdll.* ctypes.windll.* ctypes.pydll.*
-        ctypes.pythonapi.* ctypes.LibraryLoader _ctypes.dlopen numpy.ctypeslib.load_library""",
+        ctypes.pythonapi.*
+        ctypes.CFUNCTYPE()() ctypes.PYFUNCTYPE()() ctypes.LibraryLoader _ctypes.dlopen numpy.ctypeslib.load_library""",
     ),
     **_rows(
         Does.BUILD,
         """torch.utils.cpp_extension.load torch.utils.cpp_extension.load_inline torch.ops.load_library
         torch.classes.load_library cupy.RawModule cupy.RawKernel tensorflow.load_op_library
-        tensorflow.load_library numpy.f2py.compile scipy.weave.inline weave.inline pyximport.install""",
+        tensorflow.load_library cffi.FFI().verify
+        numpy.f2py.compile scipy.weave.inline weave.inline pyximport.install""",
     ),
     **_rows(
         Does.INSTALL,
@@ -162,6 +168,19 @@ _HARMLESS = words(
 _MOST_PARTS = 8
 # Modules that others hold as their own attribute: `torch.os`, `shutil.os`.
 _HELD = words("os subprocess builtins importlib pty socket pickle marshal ctypes runpy")
+COMPUTED = "?"  # stands for an attribute whose name nobody can tell
+_OF_COMMANDS = words("os subprocess builtins posix nt pty runpy marshal _posixsubprocess")
+
+
+def held_module(name: str) -> str:
+    """The module that a dotted name ends in, as another module's attribute: `os` of `torch.os`, `random._os`."""
+    last = name.rpartition(".")[2].strip("_")
+    return last if last in _HELD and "()" not in name else name
+
+
+def is_dangerous_module(name: str) -> bool:
+    """Whether a name is that of a module whose functions run things."""
+    return held_module(name) in _OF_COMMANDS
 
 
 def what_it_does(name: str) -> Does | None:
@@ -178,9 +197,19 @@ def what_it_does(name: str) -> Does | None:
         if found := _TABLE.get(f"{head}.*"):
             return found
     for at in range(len(parts) - 1, 0, -1):
-        if parts[at] in _HELD and "()" not in name:
-            return what_it_does(".".join(parts[at:]))
+        if parts[at].strip("_") in _HELD and "()" not in name:
+            return what_it_does(".".join([parts[at].strip("_"), *parts[at + 1 :]]))
     return None
+
+
+def matters(name: str) -> bool:
+    """Whether a name, or one below it, runs things."""
+    return (
+        what_it_does(name) is not None
+        or what_it_does(f"{name}.x") is not None
+        or is_dangerous_module(name)
+        or name.endswith(f".{COMPUTED}")
+    )
 
 
 # Calls whose result is text or bytes that were written so as not to be read.

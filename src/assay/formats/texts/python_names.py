@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import ast
 import binascii
+import warnings
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from itertools import islice, product
 
+from assay.formats.texts.python_bindings import bindings, looped_of, own_attribute
 from assay.formats.texts.python_constants import DECODE, Constant, built, method, operate, short
-from assay.formats.texts.python_dangers import what_it_does, words
+from assay.formats.texts.python_dangers import COMPUTED, held_module, is_dangerous_module, matters, what_it_does, words
+from assay.formats.texts.python_flow import Flow
 
 MOST_STEPS = 5_000_000
 _MOST_DEPTH = 60
 _BUILTINS = words("""exec eval compile execfile __import__ getattr setattr vars globals locals open input""")
+_MOST_TEXT = 100_000
+_MOST_CHOICES = 16
+_MOST_VARIANTS = 64
+_MOST_REDUCED = 10
+_ALL_BUILTINS = words(
+    """print len abs repr id open eval exec compile getattr isinstance sum min max sorted input chr ord"""
+)
+_INNER = frozenset({"f_builtins", "__builtins__"})
+# Methods and functions that import what they are given the name of, whoever they belong to.
+_IMPORTERS = words(
+    """load_module import_module __import__ _gcd_import _find_and_load locate import_string import_object resolve_name
+    import_from_string import_by_path import_class get_object create_module get_class import_item"""
+)
+_KNOWN_IMPORTERS = words("import_module __import__ resolve_name")
+_COMPUTED_OF = words("os subprocess builtins posix nt pty")
+_LIBRARIES = ("ctypes.CDLL()", "ctypes.PyDLL()", "ctypes.cdll.", "ctypes.windll.", "ctypes.pythonapi")
 _GLOBALS = frozenset({"builtins.globals()", "builtins.locals()", "sys._getframe().f_globals"})
 
 
@@ -31,12 +51,26 @@ class Names:
         self.defined: set[str] = set()
         self.indirect: set[str] = set()
         self.stars: list[str] = []
-        self.steps = 0
+        self.choices: dict[str, list[Constant]] = {}
+        self.steps = self._deep = 0
+        self.flow = Flow(self, matters)
+        self.asked: dict[int, tuple[ast.AST, str]] = {}  # the node is kept, so that its id is no other's
+        self.parameters = Counter(node.arg for node in nodes if isinstance(node, ast.arg))
         for node in nodes:
             self._import(node)
-        pairs = [pair for node in nodes for pair in _bindings(node)]
+        self.flow.learn(nodes)
+        pairs = [pair for node in nodes for pair in bindings(node)]
+        for target, value, _added in pairs:
+            self.sources.setdefault(target, []).append(value)
+        for node in nodes:
+            self._executed(node)
+        looped = [pair for node in nodes for pair in looped_of(self, node)]
+        for target, value, _added in looped:
+            self.sources.setdefault(target, []).append(value)
+        pairs += looped
         for _ in range(3):  # an alias of an alias of an alias
             before = len(self.aliases), len(self.values)
+            self._forget()
             for target, value, added in pairs:
                 self._bind(target, value, added)
             if (len(self.aliases), len(self.values)) == before:
@@ -44,8 +78,33 @@ class Names:
             for target, _value, added in pairs:  # texts put together piece by piece start anew
                 if added:
                     self.values.pop(target, None)
-        for target, value, _added in pairs:
-            self.sources.setdefault(target, []).append(value)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget what was found while names were still being bound."""
+        self.asked.clear()
+        self.flow.forget()
+
+    def _executed(self, node: ast.AST) -> None:
+        """`exec("from os import system as s")`: what a constant text that is run binds is bound from then on."""
+        if not (
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "exec" and node.args
+        ):
+            return
+        tree = self._text_tree(node.args[0], "exec")
+        for inner in ast.walk(tree) if tree is not None else ():
+            self._import(inner)
+
+    def _text_tree(self, node: ast.expr, mode: str) -> ast.AST | None:
+        text = node.value if isinstance(node, ast.Constant) else self.constant(node)
+        if not isinstance(text, str) or len(text) > _MOST_TEXT:
+            return None
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return ast.parse(text, mode=mode)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
 
     def _import(self, node: ast.AST) -> None:
         if isinstance(node, ast.Import):
@@ -70,8 +129,12 @@ class Names:
                     self.values[target] = whole
             else:
                 self.values[target] = folded
+                choices = self.choices.setdefault(target, [])
+                if len(choices) < _MOST_CHOICES and folded not in choices:
+                    choices.append(folded)
         name = self.of(value)
-        if name and name != target and (target not in self.aliases or not _matters(self.aliases[target])):
+        same = name == target and isinstance(value, ast.Name)  # `x = x` says nothing; `os = __import__("os")` does
+        if name and not same and (target not in self.aliases or not matters(self.aliases[target])):
             self.aliases[target] = name
             if not is_plain(value):
                 self.indirect.add(target)
@@ -79,19 +142,40 @@ class Names:
     @property
     def exhausted(self) -> bool:
         """Whether so much was looked up that what is left was not."""
-        return self.steps > MOST_STEPS
+        return self.steps > MOST_STEPS or self.flow.left <= 0
 
     def of(self, node: ast.AST | None, depth: int = 0) -> str:
-        """The dotted name that `node` stands for, or ""."""
+        """The dotted name that `node` stands for, or "" where it is not known."""
         self.steps += 1
-        if node is None or depth > _MOST_DEPTH or self.steps > MOST_STEPS:
+        if node is None or depth > _MOST_DEPTH or self.steps > MOST_STEPS or self._deep > _MOST_DEPTH:
             return ""
         if isinstance(node, ast.Name):
             return self._name(node.id)
+        if (known := self.asked.get(id(node))) is not None:
+            return known[1]
+        self._deep += 1
+        try:
+            found = self._direct(node, depth)
+            if not found and isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)):
+                found = self.flow.name(node, depth)
+            elif isinstance(node, ast.Call) and found.endswith("()") and not matters(found[:-2]):
+                given = self.flow.name(node, depth)
+                found = given if matters(given) else found
+        finally:
+            self._deep -= 1
+        self.asked[id(node)] = node, found
+        return found
+
+    def _direct(self, node: ast.AST, depth: int) -> str:
+        """The name that an expression says by itself."""
         if isinstance(node, ast.Attribute):
             if (own := own_attribute(node)) and (found := self.aliases.get(own)):
                 return found
+            if node.attr in _INNER or (node.attr == "__self__" and self._is_builtin(node.value)):
+                return "builtins"
             base = self.of(node.value, depth + 1)
+            if node.attr == "__call__":
+                return base
             return f"{base}.{node.attr}" if base and len(base) < 200 else ""
         if isinstance(node, ast.Call):
             return self._call(node, depth + 1)
@@ -118,13 +202,20 @@ class Names:
         return "builtins" if name in ("__builtins__", "__builtin__") else ""
 
     def _call(self, node: ast.Call, depth: int) -> str:
-        name = self.of(node.func, depth)
+        node = self.spread(node)
         if isinstance(node.func, ast.Call) and node.args:
             made = self.of(node.func.func, depth)
             if made in ("operator.attrgetter", "operator.methodcaller", "_operator.attrgetter"):
                 return self._attribute(node.args[0], node.func.args[:1], depth)
-        if not name:
-            return ""
+        if isinstance(node.func, ast.Attribute) and node.func.attr in ("__getattribute__", "__getattr__") and node.args:
+            owner = node.args[0] if len(node.args) > 1 else node.func.value
+            return self._attribute(owner, node.args[-1:], depth)
+        name = self.of(node.func, depth)
+        if not name or name.rpartition(".")[2] in _IMPORTERS - _KNOWN_IMPORTERS:
+            return self._imported(node, depth) or (f"{name}()" if name else "")
+        if name == "builtins.eval" and node.args:
+            tree = self._text_tree(node.args[0], "eval")
+            return (self.of(tree.body, depth + 1) if isinstance(tree, ast.Expression) else "") or f"{name}()"
         if name in ("builtins.getattr", "inspect.getattr_static", "object.__getattribute__"):
             return self._attribute(node.args[0] if node.args else None, node.args[1:2], depth)
         if name in ("builtins.__import__", "importlib.import_module", "importlib.__import__", "imp.import_module"):
@@ -149,16 +240,46 @@ class Names:
         if name in ("sys.modules.get", "sys.modules.__getitem__") and node.args:
             found = self.constant(node.args[0], depth)
             return found if isinstance(found, str) else ""
-        if name.endswith((".__getattribute__", ".__dict__.get", ".__dict__.__getitem__")) and node.args:
-            found = self.constant(node.args[-1 if name.endswith("__getattribute__") else 0], depth)
-            base = name.rpartition(".__getattribute__")[0] or name.rpartition(".__dict__.")[0]
-            return f"{base}.{found}" if isinstance(found, str) else ""
-        if name.endswith(".__call__"):
-            name = name[: -len(".__call__")]
+        if name.endswith((".__dict__.get", ".__dict__.__getitem__")) and node.args:
+            return self._fetched(name.rpartition(".__dict__.")[0], node.args[0], depth)
         return f"{name}()"
+
+    def spread(self, node: ast.Call) -> ast.Call:
+        """A call whose starred arguments are in sight, written out."""
+        if not any(isinstance(argument, ast.Starred) for argument in node.args):
+            return node
+        arguments: list[ast.expr] = []
+        for argument in node.args:
+            items = list(self.flow.elements(argument.value)) if isinstance(argument, ast.Starred) else []
+            arguments += items or [argument]
+        return ast.copy_location(ast.Call(func=node.func, args=arguments, keywords=node.keywords), node)
+
+    def _imported(self, node: ast.Call, depth: int) -> str:
+        """What a call that is named as importers are gives for the constant name of a module that runs things."""
+        called = self.of(node.func, depth).rpartition(".")[2] or getattr(
+            node.func, "attr", getattr(node.func, "id", "")
+        )
+        given = self.constant(node.args[0], depth) if called in _IMPORTERS and node.args else None
+        if not isinstance(given, str):
+            return ""
+        given = given.replace(":", ".")
+        return given if is_dangerous_module(given) or what_it_does(given) else ""
+
+    def _is_builtin(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Name) and node.id not in self.defined and node.id in _ALL_BUILTINS
 
     def _reduced(self, node: ast.Call, depth: int) -> str:
         """`reduce(getattr, ["os", "system"], torch)`: the attribute that its names lead to."""
+        if (function := self.flow.function(node.args[0])) is not None:
+            items = list(self.flow.elements(node.args[1]))[:_MOST_REDUCED]
+            folded = [*node.args[2:3], *items]
+            made = folded[0] if folded else None
+            for item in folded[1:]:
+                given: list[ast.expr] = [made, item] if made is not None else [item]
+                made = ast.Call(
+                    func=function if isinstance(function, ast.Lambda) else node.args[0], args=given, keywords=[]
+                )
+            return self.of(made, depth + 1) or "functools.reduce()"
         if self.of(node.args[0], depth) not in ("builtins.getattr", "operator.attrgetter"):
             return "functools.reduce()"
         names = self.constant(node.args[1], depth)
@@ -174,8 +295,38 @@ class Names:
 
     def _attribute(self, owner: ast.expr | None, rest: list[ast.expr], depth: int) -> str:
         base = self.of(owner, depth)
-        attribute = self.constant(rest[0], depth) if rest else None
-        return f"{base}.{attribute}" if base and isinstance(attribute, str) else ""
+        return self._fetched(base, rest[0], depth) if base and rest else ""
+
+    def _fetched(self, base: str, key: ast.expr, depth: int) -> str:
+        """`base.key` of a key that is a constant, the gravest of those that it may be; `base.?` of any that it may be.
+
+        The latter only of modules that run things.
+        """
+        keys = [found for found in self.variants(key, depth) if isinstance(found, str)]
+        grave = next((found for found in keys if what_it_does(f"{base}.{found}")), keys[-1] if keys else "")
+        if grave:
+            return f"{base}.{grave}"
+        return f"{base}.{COMPUTED}" if held_module(base) in _COMPUTED_OF else ""
+
+    def variants(self, node: ast.expr, depth: int = 0) -> list[Constant]:
+        """The constants that an expression may be, as far as its names are bound to several."""
+        found = self.constant(node, depth)
+        inner = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and len(self.choices.get(n.id, ())) > 1}
+        if not inner or len(inner) > 3 or self.flow.bound:
+            return [] if found is None else [found]
+        kept = {name: self.values.get(name) for name in inner}
+        out: list[Constant] = []
+        try:
+            for row in islice(product(*(self.choices[name] for name in inner)), _MOST_VARIANTS):
+                self.values.update(zip(inner, row, strict=True))
+                if (made := self.constant(node, depth)) is not None:
+                    out.append(made)
+        finally:
+            for name, value in kept.items():
+                self.values.pop(name, None)
+                if value is not None:
+                    self.values[name] = value
+        return out
 
     def _subscript(self, node: ast.Subscript, depth: int) -> str:
         index = self.constant(node.slice, depth)
@@ -187,29 +338,40 @@ class Names:
                 if key is not None and self.constant(key, depth) == index:
                     return self.of(value, depth)
         base = self.of(node.value, depth)
-        if not base or not isinstance(index, str):
+        if not base and getattr(node.value, "attr", "") in ("__globals__", "f_globals"):
+            base = "__globals__"
+        if base.endswith(".__dict__") or base == "builtins":
+            return self._fetched(base.removesuffix(".__dict__"), node.slice, depth)
+        if not isinstance(index, str):
             return ""
-        if base == "sys.modules":
+        if base == "sys.modules" or base.endswith(".sys.modules"):
             return index
-        if base in _GLOBALS or base.endswith("__globals__"):
-            return "builtins" if index == "__builtins__" else self._name(index)
-        if base.endswith(".__dict__"):
-            return f"{base[: -len('.__dict__')]}.{index}"
-        return f"builtins.{index}" if base == "builtins" else ""
+        if base in _GLOBALS or base.endswith(("__globals__", "f_globals")):
+            plain = index.strip("_")
+            held = self._name(index) or (plain if is_dangerous_module(plain) else "")
+            return "builtins" if index == "__builtins__" else held
+        if base.startswith(_LIBRARIES):
+            return f"{base}.{index}"
+        if isinstance(node.value, ast.Name) and not base and (name := self._name(index)) and matters(name):
+            return name  # the namespace that a text was run in
+        return ""
 
     def constant(self, node: ast.AST | None, depth: int = 0) -> Constant | None:
         """The text, bytes, number or tuple of them that `node` is always of; None where it is not known."""
         self.steps += 1
-        if node is None or depth > _MOST_DEPTH or self.steps > MOST_STEPS:
+        if node is None or depth > _MOST_DEPTH or self.steps > MOST_STEPS or self._deep > _MOST_DEPTH:
             return None
         if isinstance(node, ast.Constant):
             return node.value if isinstance(node.value, (str, bytes, int)) else None
         if isinstance(node, ast.Name):
             return self.values.get(node.id)
+        self._deep += 1
         try:
             return self._folded(node, depth + 1)
         except (ValueError, TypeError, IndexError, KeyError, OverflowError, LookupError, zlib.error, binascii.Error):
             return None
+        finally:
+            self._deep -= 1
 
     def _folded(self, node: ast.AST, depth: int) -> Constant | None:
         if isinstance(node, ast.Attribute):
@@ -298,11 +460,16 @@ class Names:
             return built(node.func.id, node, arguments)
         if isinstance(node.func, ast.Attribute):
             called = self.of(node.func, depth)
+            if called in ("codecs.encode",) and len(arguments) > 1 and str(arguments[1]).startswith("rot"):
+                called = "codecs.decode"
             if called in DECODE and arguments and isinstance(arguments[0], (str, bytes)):
                 return short(DECODE[called](arguments))
             if isinstance(node.func.value, ast.Name) and node.func.value.id in ("bytes", "bytearray"):
                 return bytes.fromhex(arguments[0]) if isinstance(arguments[0], str) else None
-            return method(self.constant(node.func.value, depth), node.func.attr, arguments)
+            keywords = {k.arg: self.constant(k.value, depth) for k in node.keywords if k.arg}
+            return method(self.constant(node.func.value, depth), node.func.attr, arguments, keywords)
+        if (own := self.flow.constant(node, depth)) is not None:
+            return own
         called = self.of(node.func, depth)
         return short(DECODE[called](arguments)) if called in DECODE and arguments and arguments[0] else None
 
@@ -312,39 +479,3 @@ def is_plain(node: ast.AST) -> bool:
     while isinstance(node, ast.Attribute):
         node = node.value
     return isinstance(node, ast.Name)
-
-
-def own_attribute(node: ast.Attribute) -> str:
-    """`self.name` or `cls.name` as one key for a whole file; "" for anything else."""
-    return f"self.{node.attr}" if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls") else ""
-
-
-def _bindings(node: ast.AST) -> Iterator[tuple[str, ast.expr, bool]]:
-    """(name, what it is bound to, whether that is added to what it was) of a statement."""
-    if isinstance(node, ast.Assign):
-        for target in node.targets:
-            yield from _pairs(target, node.value)
-    elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and node.value is not None:
-        yield from _pairs(node.target, node.value)
-    elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add):
-        yield from ((name, value, True) for name, value, _ in _pairs(node.target, node.value))
-    elif isinstance(node, (ast.For, ast.comprehension)) and isinstance(node.iter, (ast.List, ast.Tuple)):
-        for item in node.iter.elts[:100]:
-            yield from _pairs(node.target, item)
-    elif isinstance(node, ast.withitem) and node.optional_vars is not None:
-        yield from _pairs(node.optional_vars, node.context_expr)
-
-
-def _pairs(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr, bool]]:
-    if isinstance(target, ast.Name):
-        yield target.id, value, False
-    elif isinstance(target, ast.Attribute):
-        if own := own_attribute(target):
-            yield own, value, False
-    elif isinstance(target, (ast.Tuple, ast.List)) and isinstance(value, (ast.Tuple, ast.List)):
-        for inner, part in zip(target.elts, value.elts, strict=False):
-            yield from _pairs(inner, part)
-
-
-def _matters(name: str) -> bool:
-    return what_it_does(name) is not None or what_it_does(f"{name}.x") is not None

@@ -36,6 +36,9 @@ class Places:
             if self.taints.sends_secret(node):
                 grave = Severity.CRITICAL if when is When.IMPORT else Severity.HIGH
                 self.say("sends keys or the environment over the network", "send", when, grave, node, name)
+            elif self.taints.spells_host(node):
+                grave = Severity.HIGH if when is When.IMPORT else Severity.MEDIUM
+                self.say("tells others of the machine by names that it looks up", "lookup", when, grave, node, name)
         elif method in _WRITES and isinstance(node.func, ast.Attribute):
             self._written(node.func.value, node, when)
         elif name in _OPENS and node.args:

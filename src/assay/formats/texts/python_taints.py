@@ -24,6 +24,11 @@ _DOWNLOADS = words(
     gdown.cached_download torchvision.datasets.utils.download_url pooch.retrieve"""
 )
 _REMOTE = re.compile(r"(?i)(?:simplecache::|filecache::|blockcache::)?(?:https?|ftp)://(?!localhost[:/]|127\.)")
+# What names the machine or whoever works at it.
+_HOST = words(
+    """getpass.getuser os.getlogin platform.node socket.gethostname os.uname platform.uname uuid.getnode
+    psutil.users pwd.getpwuid"""
+)
 _TO = frozenset({"filename", "out", "dst", "output", "path", "fname"})
 
 
@@ -47,8 +52,15 @@ class Taints:
         given = [*node.args, *(k.value for k in node.keywords if k.arg not in ("headers", "auth", "token", "cookies"))]
         return any(self.of(argument) & {"environment", "credential", "keyfile"} for argument in given)
 
+    def spells_host(self, node: ast.Call) -> bool:
+        """Whether a call is given a text that was put together with what names the machine or its user."""
+        return any(
+            "host" in self.of(a) and not (isinstance(a, ast.Call) and self.names.of(a.func) in _HOST)
+            for a in node.args[:1]
+        )
+
     def of(self, node: ast.AST | None, depth: int = 0) -> set[str]:
-        """What flows into it: "decoded", "fetched", "file", "environment", "credential", "keyfile" or "site"."""
+        """What flows into it: "decoded", "fetched", "file", "environment", "credential", "keyfile", "host", "site"."""
         if node is None or depth > 4:
             return set()
         found: set[str] = set()
@@ -81,6 +93,8 @@ class Taints:
         if name in OPENERS and node.args:
             address = self.names.constant(node.args[0])
             return {"fetched"} if isinstance(address, str) and _REMOTE.match(address) else {"file"}
+        if name in _HOST:
+            return {"host"}
         if name in ("os.getenv", "os.environ.get"):
             key = self.names.constant(node.args[0]) if node.args else None
             return {"credential"} if isinstance(key, str) and SECRET_NAME.search(key) else set()

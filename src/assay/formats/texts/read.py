@@ -13,65 +13,41 @@ from assay.core.finding import Severity
 from assay.formats.promise import suffix_of
 from assay.formats.reading import Limits, Note, Reading, Topic
 from assay.formats.texts.documents import Document, beyond, mappings, parse_ini, parse_json, parse_toml, parse_yaml
+from assay.formats.texts.kinds import (
+    BUILDS,
+    CHUNKED,
+    CODE_KEY,
+    COMMANDS,
+    COMMENTED,
+    COMPOSE,
+    INI,
+    JSON,
+    JSON_START,
+    LANGUAGES,
+    LFS_POINTER,
+    MAKE_NAMES,
+    MANIFESTS,
+    PAGES,
+    PROSE,
+    PROSE_NAMES,
+    SHEBANG,
+    SHELL_NAMES,
+    TAG_LINE,
+    TEMPLATES,
+    VOCABULARIES,
+    XML,
+    YAML,
+    YAML_TAG,
+    is_console_config,
+    is_requirements,
+    is_start_file,
+    lists_packages,
+)
 from assay.formats.texts.prompt_files import is_prompt
 from assay.formats.texts.source_code import is_source_code
 from assay.formats.texts.yaml_tags import tag_gap
 
 MOST_TEXT = 64 << 20
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-_SHEBANG = re.compile(rb"\A(?:\xef\xbb\xbf)?#![^\r\n]*")
-_YAML_TAG = re.compile(rb"!!python/|tag:yaml\.org,2002:python/")
-# A key that names code, spelled out in text of no grammar.
-_CODE_KEY = re.compile(
-    rb"(?<![A-Za-z0-9_])(?:_target_|auto_map|custom_pipelines|loader_module|trust_remote_code)(?![A-Za-z0-9_])",
-    re.IGNORECASE,
-)
-_TAG_LINE = re.compile(rb"(?:\A|[\r\n])(?:\xef\xbb\xbf)?%TAG\b")
-_JSON_START = re.compile(rb"\{\s*[\"}]|\[\s*(?:[\"{\[\]]|-?\d)")
-_PYTHON = frozenset({".py", ".pyw", ".pyi"})
-_SHELL = frozenset({".sh", ".bash", ".zsh", ".ksh", ".command"})
-_MAKE_NAMES = frozenset({"makefile", "gnumakefile", "justfile", "procfile"})
-# Shells of which only what their lines fetch and run is told.
-_COMMANDS = frozenset({".ps1", ".psm1", ".bat", ".cmd", ".fish", ".csh"})
-_SHELL_NAMES = frozenset({".bashrc", ".bash_profile", ".profile", ".zshrc", ".envrc"})
-_JINJA = frozenset({".jinja", ".jinja2", ".j2"})
-_YAML, _JSON = frozenset({".yaml", ".yml"}), frozenset({".json", ".webmanifest", ".jsonc", ".json5", ".code-workspace"})
-_INI = frozenset(
-    {".ini", ".cfg", ".conf", ".properties", ".env", ".service", ".timer", ".socket", ".desktop", ".gitconfig"}
-)
-_CHUNKED = frozenset({".qmd", ".rmd"})
-# Prose and tables: a key that names code is only a word there.
-_PROSE = frozenset(
-    (
-        *(".md", ".rst", ".txt", ".csv", ".tsv", ".html", ".htm", ".xml", ".pmml", ".pbtxt", ".log", ".tex", ".bib"),
-        *(".svg", ".css", ".license", ".po", ".vocab", ".mdc"),
-    )
-)
-_PROSE_NAMES = ("readme", "license", "licence", "notice", "authors", "changelog", "copying", "citation", ".gitignore")
-_REQUIREMENTS = re.compile(r"(?:[\w.-]*[-_.])?(?:requirements?|constraints?)(?:[-_.][\w.-]*)?\.(?:txt|in|pip)")
-_MANIFESTS = frozenset(
-    (
-        *("pyproject.toml", "pipfile", "poetry.lock", "uv.lock", "pdm.lock", "pylock.toml", "conda.yaml", "conda.yml"),
-        *(
-            "environment.yaml",
-            "environment.yml",
-            "python_env.yaml",
-            "pip.conf",
-            "pip.ini",
-            "uv.toml",
-            ".condarc",
-            ".npmrc",
-            "setup.cfg",
-        ),
-        *("package-lock.json", "npm-shrinkwrap.json", ".package-lock.json"),
-    )
-)
-_COMPOSE = re.compile(r"(?:docker-)?compose(?:[.-][\w.-]*)?\.ya?ml")
-# Vocabularies: their words look like anything.
-_VOCABULARIES = re.compile(
-    r"(?:tokenizer|vocab(?:ulary)?|merges|added_tokens|special_tokens_map|[\w.-]*\.index)\.(?:json|txt)|.*\.(?:vocab|bpe|tiktoken)"
-)
-_LANGUAGES = dict.fromkeys(_PYTHON, "Python") | dict.fromkeys(_SHELL, "shell") | dict.fromkeys(_JINJA, "Jinja")
 
 
 def read(file: IO[bytes], name: str, limits: Limits) -> Reading:
@@ -85,7 +61,7 @@ def read(file: IO[bytes], name: str, limits: Limits) -> Reading:
     data = file.read(most + 1)
     if len(data) > most:
         return Reading(gaps=(f"is text of more than {most >> 20} MB",))
-    if data.startswith(_LFS_POINTER):
+    if data.startswith(LFS_POINTER):
         return Reading(gaps=("is a Git LFS pointer, not the file itself (`git lfs pull` fetches it)",))
     return _Text(data, name).read()
 
@@ -100,9 +76,10 @@ class _Text:
         self.notes: list[Note] = []
         self.gaps: list[str] = []
         self.asks: set[Topic] = {Topic.REMOTE_CODE, Topic.SECRETS}
-        listed = _REQUIREMENTS.fullmatch(self.base) is not None
-        prose = (self.suffix in _PROSE or self.base.startswith(_PROSE_NAMES)) and not listed
+        listed = is_requirements(name)
+        prose = (self.suffix in PROSE or self.base.startswith(PROSE_NAMES)) and not listed
         self.text = _decoded(data, prose=prose)
+        self.listed = listed or (self.text is not None and lists_packages(name, self.text))
 
     def read(self) -> Reading:
         """Judge it as what its name, and then its content, say that it is."""
@@ -111,7 +88,7 @@ class _Text:
         elif self._is_code():
             self._code()
         else:
-            if _REQUIREMENTS.fullmatch(self.base):
+            if self.listed:
                 self._requirements()
             else:
                 self._document()
@@ -119,6 +96,7 @@ class _Text:
             self._pages()
             self._secrets()
         self._installs()
+        self._starts()
         return Reading(
             notes=_once(self.notes),
             gaps=tuple(dict.fromkeys(self.gaps)),
@@ -132,7 +110,7 @@ class _Text:
     # Code
 
     def _is_code(self) -> bool:
-        script = _SHEBANG.match(self.data) is not None and self.suffix not in _PROSE
+        script = SHEBANG.match(self.data) is not None and self.suffix not in PROSE
         return script or is_source_code(self.name) or (self.suffix == ".pth" and self.text is not None)
 
     def _code(self) -> None:
@@ -165,7 +143,7 @@ class _Text:
         elif self.text is not None:
             from assay.formats.texts.handed_commands import judge_chunks, judge_handed
 
-            self.notes += (judge_chunks if self.suffix in _CHUNKED else judge_handed)(self.text)
+            self.notes += (judge_chunks if self.suffix in CHUNKED else judge_handed)(self.text)
         if language and language != "commands":
             said = f"is source code ({language}), judged by what it says"
             self.notes.append(_source(said, Severity.INFO))
@@ -175,19 +153,19 @@ class _Text:
 
     def _language(self) -> str:
         """The language of code that is judged here; "" of others."""
-        if self.base.partition(".")[0] in ("dockerfile", "containerfile") or self.suffix == ".dockerfile":
+        if self.base.partition(".")[0] in ("dockerfile", "containerfile", "earthfile") or self.suffix == ".dockerfile":
             return "Dockerfile"
         if self.suffix == ".pth":
             return "path file"
-        if self.base in _SHELL_NAMES:
+        if self.base in SHELL_NAMES:
             return "shell"
-        if self.base.partition(".")[0] in _MAKE_NAMES or self.suffix in (".mk", ".mak"):
+        if self.base.partition(".")[0] in MAKE_NAMES or self.suffix in (".mk", ".mak"):
             return "make"
-        if self.suffix in _COMMANDS:
+        if self.suffix in COMMANDS:
             return "commands"
-        if self.suffix in _LANGUAGES:
-            return _LANGUAGES[self.suffix]
-        shebang = _SHEBANG.match(self.data)
+        if self.suffix in LANGUAGES:
+            return LANGUAGES[self.suffix]
+        shebang = SHEBANG.match(self.data)
         if shebang and not is_source_code(self.name):
             if re.search(rb"\bpython[\d.]*\b", shebang.group()):
                 return "Python"
@@ -201,6 +179,32 @@ class _Text:
                 Note(topic=Topic.REMOTE_CODE, message=said, severity=Severity.MEDIUM, key="python:customize")
             )
 
+    def _starts(self) -> None:
+        """What a tool, or an editor, runs for this file as soon as it starts beside it or opens it."""
+        if self.text is None:
+            return
+        if any(mark in self.text for mark in ("vim:", "vi:", "ex:", "eval:")):
+            from assay.formats.texts.start_files import judge_modelines
+
+            self.notes += judge_modelines(self.text)
+        if is_console_config(self.base):
+            from assay.formats.texts.start_files import judge_console
+
+            self.notes += judge_console(self.text)
+        elif self._language() not in ("Python", "shell") and is_start_file(self.name):
+            from assay.formats.texts.start_files import judge_start
+
+            self.notes += judge_start(self.text, self.name)
+        if self.suffix == ".ipy":
+            from assay.formats.texts.notebooks import read_notebook
+
+            self.asks |= {Topic.NOTEBOOK}
+            self._add(read_notebook({"cells": [{"cell_type": "code", "source": self.text}]}))
+        if self.suffix in BUILDS:
+            from assay.formats.texts.start_files import judge_xml_commands
+
+            self.notes += judge_xml_commands(self.text)
+
     # Documents
 
     def _document(self) -> None:
@@ -213,9 +217,13 @@ class _Text:
 
     def _parsed(self) -> Document | None:
         """The document by its name's grammar; None for prose, and for text of no grammar known."""
-        if self.suffix in _YAML or self.base in ("mlmodel", "mlproject", ".condarc"):
+        if (
+            self.suffix in YAML
+            or self.data.startswith(b"#cloud-config")
+            or self.base in ("mlmodel", "mlproject", ".condarc")
+        ):
             return parse_yaml(self.data)
-        if self.suffix in _JSON or self.suffix == ".jsonl":
+        if self.suffix in JSON or self.suffix == ".jsonl":
             said = parse_json(self.data, lines=self.suffix == ".jsonl")
             if said.gap and self._may_have_comments():
                 return parse_json(self.data, comments=True)
@@ -223,12 +231,12 @@ class _Text:
                 lines = parse_json(self.data, lines=True)
                 return said if lines.gap else lines
             return said
-        if _YAML_TAG.search(self.data):
+        if YAML_TAG.search(self.data):
             return Document(tags=("tag:yaml.org,2002:python/",))
         if self.suffix == ".toml" or self.base in ("pipfile", ".replit", "poetry.lock", "uv.lock", "pdm.lock"):
             return parse_toml(self.data)
         if (
-            self.suffix in _INI
+            self.suffix in INI
             or self.base in (".env", ".npmrc", ".pypirc", "setup.cfg", ".gitmodules", ".gitconfig")
             or self.base.startswith(".env.")
             or self.name.replace("\\", "/").endswith(".git/config")
@@ -239,7 +247,7 @@ class _Text:
     def _may_have_comments(self) -> bool:
         """Whether programs read JSON of this name with comments: editors' settings and agents' configurations."""
         folder = self.name.replace("\\", "/").lower()
-        if self.suffix in (".jsonc", ".json5", ".code-workspace") or "mcp" in self.base or self.base in _COMMENTED:
+        if self.suffix in JSON - {".json", ".webmanifest"} or "mcp" in self.base or self.base in COMMENTED:
             return True
         return any(
             f"{part}/" in folder for part in (".vscode", ".cursor", ".zed", ".devcontainer", ".claude")
@@ -247,19 +255,23 @@ class _Text:
 
     def _by_content(self) -> Document | None:
         """Text whose name says nothing of its grammar: JSON where it is, else read as what it could be."""
-        prose = self.suffix in _PROSE or self.base.startswith(_PROSE_NAMES)
+        prose = self.suffix in PROSE or self.base.startswith(PROSE_NAMES)
         if self.data[:1] in (b"{", b"["):
             found = parse_json(self.data)
-            if not found.gap or (not prose and _JSON_START.match(self.data)):
+            if not found.gap or (not prose and JSON_START.match(self.data)):
                 return found
-        if _TAG_LINE.search(self.data):
+        if self.suffix == ".gin" and self.text is not None:
+            from assay.formats.texts.config_targets import judge_gin
+
+            self.notes += judge_gin(self.text)
+        if TAG_LINE.search(self.data):
             found = parse_yaml(self.data)
             return found if found.tags else Document(gap="redefines YAML's tags, and is not said to be YAML")
         if not prose and self.text is not None:
             from assay.formats.texts.handed_commands import judge_debugger, judge_handed
 
             self.notes += (judge_debugger if self.base == ".pdbrc" else judge_handed)(self.text)
-        if not prose and _CODE_KEY.search(self.data):
+        if not prose and CODE_KEY.search(self.data):
             self.gaps.append("spells out a key that names code, in text of no grammar that this version reads")
         return None
 
@@ -278,7 +290,7 @@ class _Text:
             self.gaps.append(unknown)
         self._models(document)
         self._templates(document)
-        if self.base in _MANIFESTS or (self.base.startswith(("environment", "conda")) and self.suffix in _YAML):
+        if self.base in MANIFESTS or (self.base.startswith(("environment", "conda")) and self.suffix in YAML):
             from assay.formats.texts.requirements import judge_manifest
 
             self.asks.add(Topic.REQUIREMENTS)
@@ -287,7 +299,7 @@ class _Text:
                 from assay.formats.texts.requirements import judge_setup_cfg
 
                 self.notes += judge_setup_cfg(self.text or "")
-        if _COMPOSE.fullmatch(self.base):
+        if COMPOSE.fullmatch(self.base):
             from assay.formats.texts.shell_text import judge_compose
 
             self.notes += judge_compose(document.values[0] if document.values else None)
@@ -313,8 +325,8 @@ class _Text:
     def _templates(self, document: Document) -> None:
         """Chat templates, wherever a configuration holds them."""
         for path, mapping in mappings(*document.values):
-            held = next((mapping[key] for key in _TEMPLATES if isinstance(mapping.get(key), (dict, list))), None)
-            held = held or next((t for key in _TEMPLATES if isinstance(t := mapping.get(key), str) and "{" in t), None)
+            held = next((mapping[key] for key in TEMPLATES if isinstance(mapping.get(key), (dict, list))), None)
+            held = held or next((t for key in TEMPLATES if isinstance(t := mapping.get(key), str) and "{" in t), None)
             if held is None and self.base.startswith("tokenizer_config"):
                 continue
             found = {"": held} if isinstance(held, str) else held if isinstance(held, dict) else {}
@@ -393,14 +405,14 @@ class _Text:
         """Pages and cards: what they say where nobody sees it. XML: what its parser fetches. Ollama's Modelfile."""
         if self.text is None:
             return
-        if self.suffix in _PAGES or (self.base.startswith("readme") and self.suffix not in _JSON | _YAML):
+        if self.suffix in PAGES or (self.base.startswith("readme") and self.suffix not in JSON | YAML):
             from assay.formats.texts.hidden_markup import MOST_PAGE, judge_page
 
             self._within(MOST_PAGE)
             if found := judge_page(self.text):
                 self.asks.add(Topic.AGENT_TOOLS)
                 self.notes += found
-        if self.suffix in _XML or self.text[:200].lstrip().startswith("<?xml"):
+        if self.suffix in XML or self.text[:200].lstrip().startswith("<?xml"):
             from assay.formats.texts.hidden_markup import MOST_PAGE, judge_xml
 
             self._within(MOST_PAGE)
@@ -425,21 +437,15 @@ class _Text:
             self.notes += found
 
     def _secrets(self) -> None:
-        if self.text is None or _VOCABULARIES.fullmatch(self.base):
+        if self.text is None or VOCABULARIES.fullmatch(self.base):
             return
         from assay.formats.texts.secret_search import judge_secrets
 
-        strict = self.suffix not in _PROSE or self.base.startswith(".env")
+        strict = self.suffix not in PROSE or self.base.startswith(".env")
         bare = not self._is_code() or self._language() in ("shell", "Dockerfile")
         self.notes += judge_secrets(self.text, strict=strict, bare=bare)
 
 
-_PAGES = frozenset({".md", ".markdown", ".mdx", ".html", ".htm", ".xhtml", ".rst"})
-_XML = frozenset(
-    {".xml", ".pmml", ".xmi", ".xsl", ".xslt", ".rdf", ".owl", ".arxml", ".xhtml", ".dmn", ".bpmn", ".svg"}
-)
-_TEMPLATES = ("chat_template", "chat_templates", "chat_template_jinja", "default_chat_template", "custom_chat_template")
-_COMMENTED = frozenset({"settings.json", "claude_desktop_config.json", "tsconfig.json", "devcontainer.json"})
 _MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 

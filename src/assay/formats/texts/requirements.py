@@ -15,7 +15,7 @@ from assay.formats.known import normal
 from assay.formats.reading import Note, Topic
 from assay.formats.texts.documents import Document, mappings
 from assay.formats.texts.malicious_packages import why_malicious
-from assay.formats.texts.package_names import looks_like
+from assay.formats.texts.package_names import OWNERS, is_popular, looks_like
 
 MOST_LINES = 100_000
 MOST_LINE = 5000
@@ -208,7 +208,14 @@ def _address(item: _Wanted, where: str) -> Iterator[Note]:
     shown = visible(re.sub(r"//[^/@\s]*@", "//", address).partition("?")[0].partition("#")[0], 80)
     if re.match(r"(?i)(?:\w+\+)?(?:http|ftp|svn)://|(?:git\+)?git://", address):
         yield _note(f"installs {shown} without TLS", Severity.HIGH, "plain-address", where, item.line)
+    elif re.match(r"(?i)(?:\w+\+)?\w+://(?:[^/@\s]*@)?(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:]+\])(?:[:/]|$)", address):
+        yield _note(
+            f"installs what lies at {shown}, an address without a name", Severity.HIGH, "bare-address", where, item.line
+        )
     elif _VCS.search(address):
+        if copied := _copy_of(address):
+            said = f"installs {shown}, which is not where {copied} comes from"
+            yield _note(said, Severity.MEDIUM, "copy", where, item.line)
         if not _COMMIT.search(address) and not item.locked:
             said = f"installs {shown} at no fixed commit: what it is can change"
             yield _note(said, Severity.LOW, "vcs", where, item.line)
@@ -218,6 +225,15 @@ def _address(item: _Wanted, where: str) -> Iterator[Note]:
         )
         said = f"installs what lies at {shown}, without a digest"
         yield _note(said, Severity.LOW if known else Severity.MEDIUM, "address", where, item.line)
+
+
+def _copy_of(address: str) -> str:
+    """The known package that a repository of a public host is called like, where its owner is none of the known."""
+    found = re.search(r"(?i)//(?:[^/@\s]*@)?(?:github\.com|gitlab\.com|bitbucket\.org)/([^/\s]+)/([^/@#\s]+)", address)
+    if found is None or found[1].lower() in OWNERS:
+        return ""
+    name = normal(found[2].removesuffix(".git"))
+    return name if is_popular(name) and name != normal(found[1]) else ""
 
 
 def _malicious(item: _Wanted, why: str, where: str) -> Note:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from assay.core.finding import Severity
 from assay.core.text import visible
 from assay.formats.reading import Note, Topic
+from assay.formats.texts.shell_words import GATE
+
+if TYPE_CHECKING:
+    from assay.formats.texts.shell_flow import Flow
 
 MOST_LINES = 200_000
 MOST_LINE = 20_000
@@ -18,7 +22,7 @@ MOST_LINE = 20_000
 _FETCH = r"(?:curl|wget|fetch|aria2c|lynx|Invoke-WebRequest|iwr|irm|Invoke-RestMethod)\b"
 _RUNNER = (
     r"(?:sudo\s+(?:-\S+\s+)*)?(?:/(?:usr/)?bin/(?:env\s+)?)?(?:ba|z|da|k|c|fi|a)?sh\b"
-    r"|(?:sudo\s+)?(?:/\S*/)?(?:env\s+)?(?:python[\d.]*|perl|ruby|node|php|lua|pwsh|powershell|iex|Invoke-Expression)\b"
+    r"|(?:sudo\s+)?(?:/\S*/)?(?:env\s+)?(?:python[\d.]*|perl|ruby|node|php|lua|pwsh|powershell|iex|Invoke-Expression)\b(?!\s+-\w*[mcepn]\b)"
 )
 _DECODE = (
     r"(?:base64\s+(?:-d|-D|--decode|-di)\b|openssl\s+(?:enc|base64)\b[^|;&]*\s-d\b|xxd\s+-r|base32\s+-d|uudecode|rev\b)"
@@ -93,7 +97,23 @@ _TOPIC = Topic.REMOTE_CODE
 def command_kinds(command: str) -> list[tuple[str, str, Severity]]:
     """What one command line does that no honest installation does: its kind, in words, and how grave it is."""
     text = command[:MOST_LINE]
-    found = [(kind, said, severity) for kind, said, severity, pattern in _SHELL if pattern.search(text)]
+    found = [*_by_line(text), *(_flow().line(text) if GATE.search(text) else ())]
+    found = list({kind: (kind, said, severity) for kind, said, severity in reversed(found)}.values())[::-1]
+    return _settled(found, text)
+
+
+def _flow() -> Flow:
+    from assay.formats.texts.shell_flow import Flow  # whose patterns few scripts need
+
+    return Flow()
+
+
+def _by_line(text: str) -> list[tuple[str, str, Severity]]:
+    return [(kind, said, severity) for kind, said, severity, pattern in _SHELL if pattern.search(text)]
+
+
+def _settled(found: list[tuple[str, str, Severity]], text: str) -> list[tuple[str, str, Severity]]:
+    """What was found, but for installers of well-known projects that a command runs."""
     if any(kind == "download-run" for kind, *_ in found) and _only_installers(text):
         said = "runs the installer that a well-known project serves"
         found = [f for f in found if f[0] != "download-run"] + [("installer", said, Severity.INFO)]
@@ -109,10 +129,13 @@ def _only_installers(text: str) -> bool:
 def judge_shell(text: str, where: str = "", *, topic: Topic = _TOPIC) -> list[Note]:
     """Judge a shell script: continued lines are joined, comments left aside. Bounded to MOST_LINES lines."""
     notes: dict[str, Note] = {}
+    flow = _flow() if GATE.search(text) else None
     for number, line in _lines(text):
         if len(line) < 6:
             continue
-        for kind, said, severity in command_kinds(line):
+        found = _by_line(line)
+        found += flow.line(line) if flow else []
+        for kind, said, severity in _settled(found, line) if found else ():
             notes.setdefault(
                 kind,
                 Note(
@@ -135,7 +158,7 @@ def judge_commands(text: str, where: str = "") -> list[Note]:
 _FROM = re.compile(r"FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE)
 _ADD = re.compile(r"ADD\s+(?:--\S+\s+)*(https?://\S+|\[?\s*\"https?://)", re.IGNORECASE)
 _CHECKSUM = re.compile(r"--checksum=", re.IGNORECASE)
-_RUN = re.compile(r"(?:RUN|CMD|ENTRYPOINT|HEALTHCHECK|ONBUILD|SHELL)\s+(.*)", re.IGNORECASE)
+_RUN = re.compile(r"(?:RUN|CMD|ENTRYPOINT|HEALTHCHECK|ONBUILD|SHELL|LOCALLY)\s+(?:--\S+\s+)*(.*)", re.IGNORECASE)
 
 
 _HEREDOC = re.compile(r"[ \t]*(?:RUN|COPY|ADD)\b[^\n]*?<<-?[ \t]*[\"']?(?P<end>\w+)", re.IGNORECASE)

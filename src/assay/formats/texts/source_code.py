@@ -33,9 +33,20 @@ _CODE_NAMES = frozenset(
             "justfile",
             "procfile",
             "cmakelists.txt",
+            "earthfile",
+            "tiltfile",
+            "brewfile",
+            "guardfile",
+            "capfile",
+            "fastfile",
+            "thorfile",
+            "podfile",
+            "dangerfile",
             ".bashrc",
         ),
         *(".bash_profile", ".profile", ".zshrc", ".envrc", ".pythonrc"),
+        *(".zshenv", ".zprofile", ".zlogin", ".zlogout", ".bash_login", ".bash_logout", ".bash_aliases", ".kshrc"),
+        *(".xinitrc", ".xprofile", ".xsessionrc", ".lessfilter"),
     )
 )
 

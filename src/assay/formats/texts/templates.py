@@ -13,6 +13,7 @@ from assay.formats.texts.instructions import instructions, unseen_orders
 from assay.formats.texts.jinja_lexer import MOST_TEMPLATE, Piece, Token, pieces
 from assay.formats.texts.jinja_values import HUGE, Values
 from assay.formats.texts.python_dangers import words
+from assay.formats.texts.template_calls import own_calls, written
 
 _DUNDER = re.compile(r"__\w+__")
 _INNER = re.compile(
@@ -89,6 +90,8 @@ class _Judge:
         self.contents: set[str] = {"content"}  # names that hold what a message says
         self.dates: set[str] = set(_DATES)
         self.values = Values()
+        self.output: list[str] = []  # what is written, with marks for what is not literal
+        self.mappings: dict[str, str] = {}
         self.system: _Branch | None = None
 
     def note(
@@ -105,6 +108,7 @@ class _Judge:
     def piece(self, piece: Piece) -> None:
         if piece.kind == "words":
             self.written.append(piece.text)
+            self.output.append(piece.text)
             self.values.words(piece.text)
             self._in_system(piece)
             return
@@ -117,7 +121,9 @@ class _Judge:
             self._statement(tokens, piece.line)
             self.values.statement(tokens)
         else:
-            self.values.expression(tokens)
+            value = self.values.expression(tokens)
+            told = any(t.kind == "name" and self._is_said(t.value) for t in tokens)
+            self.output.append(value if isinstance(value, str) and not told else self._literal(tokens))
         self._puts_together(piece.line)
         self._conditions(tokens, piece)
         self.written += [t.value for t in tokens if t.kind == "text" and len(t.value) > 11]
@@ -221,8 +227,17 @@ class _Judge:
             rest = tokens[3:]
             if self._says_content(rest):
                 self.contents.add(tokens[1].value)
+            if rest[0].value in ("{", "["):
+                self.mappings[tokens[1].value] = self._literal(rest)
             if any(t.kind == "name" and t.value in self.dates for t in rest):
                 self.dates.add(tokens[1].value)
+
+    def _literal(self, tokens: tuple[Token, ...]) -> str:
+        """What an expression writes, as far as it is literal."""
+        return written(tokens, self.values.known.get, self._is_said, self.mappings)
+
+    def _is_said(self, name: str) -> bool:
+        return name in self.contents or name == "messages"
 
     def _says_content(self, tokens: tuple[Token, ...]) -> bool:
         return any(t.kind in ("name", "text") and t.value in self.contents for t in tokens)
@@ -279,6 +294,12 @@ class _Judge:
         if called := next(calls, None):
             what = f"calls a tool of its own choice with what is said ({visible(called['tool'], 40)})"
             self.note("tool-call", what, Severity.HIGH)
+        for call in own_calls("".join(self.output)):
+            what = f"calls a tool of its own choice ({visible(call.tool, 40)})"
+            if call.grave:
+                self.note("tool-call", f"{what} with what is said, or what is not its own", Severity.HIGH)
+            else:
+                self.note("tool-call", what, Severity.MEDIUM, sure=Confidence.MEDIUM)
         if found := _SCRIPT.search(said):
             self.note("script", f"writes active HTML ({visible(found.group().strip(), 20)})", Severity.HIGH)
 

@@ -62,7 +62,7 @@ _SPACED: tuple[tuple[str, str, str, str, str, str], ...] = (
         r"(?:vorherig\w*|bisherig\w*|vorig\w*|früher\w*|obig\w*|vorangegangen\w*)",
         r"(?:anweisung\w*|instruktion\w*|regeln?|vorgaben?|befehle?|prompts?)",
         r"(?:(?:sag|erzähl|verrat|verrät|bericht|teil|meld)\w*(?:\s+(?:es|das|dies|sie))?\s+(?:(?:dem|den|der)\s+)?(?:be)?nutzer\w*\s+"
-        r"(?:nichts?(?:\s+(?:davon|darüber|hiervon|mit)|(?=\s*(?:[.!,;]|$)))|kein\s+wort|(?:das|dies|es|davon)\s+(?:nicht|nie))"
+        r"(?:nichts?(?:\s+(?:davon|darüber|hiervon|mit)|(?=\s*(?:[.!;]|,(?!\s*(?:welch|wer|wie|was|ob|wo|warum|wann))|$)))|kein\s+wort|(?:das|dies|es|davon)\s+(?:nicht|nie))"
         r"|ohne\s+(?:das\s+)?(?:wissen|kenntnis)\s+(?:des|der)\s+(?:be)?nutzer\w*|ohne\s+dass\s+(?:der|die)\s+(?:be)?nutzer\w*\s+(?:es|das|davon)\b"
         r"|(?:verheimlich|verschweig)\w*\s+(?:es|das|dies)\s+(?:dem|den|vor)\b)",
         r"(?:lies|lese|lest|lesen sie|öffne|hole?|kopiere|sende|schicke|übermittle|füge)", "",
