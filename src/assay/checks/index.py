@@ -9,6 +9,7 @@ INDEX: dict[str, tuple[Kind, str]] = {
     "artifact.model-code": (Kind.ARTIFACT, "assay.checks.artifact.model_code:model_code"),
     "artifact.pickle-code": (Kind.ARTIFACT, "assay.checks.artifact.pickle_code:pickle_code"),
     "artifact.unsafe-format": (Kind.ARTIFACT, "assay.checks.artifact.unsafe_format:unsafe_format"),
+    "data.drift": (Kind.TRAFFIC, "assay.checks.data.drift:drift"),
     "data.duplicates": (Kind.DATASET, "assay.checks.data.duplicates:duplicates"),
     "data.label-flips": (Kind.DATASET, "assay.checks.data.label_flips:label_flips"),
     "data.schema": (Kind.DATASET, "assay.checks.data.schema:schema"),

@@ -46,6 +46,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "log": "Verify, prove and export the ledger.",
     },
     "Operate": {
+        "watch": "Say whether rows still look like the reference.",
         "explain": "Say what a check or a word means.",
         "schema": "Print the JSON Schema of a file format.",
     },

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -35,14 +36,24 @@ Emit = Callable[[Yielded], None]
 Handles = dict[tuple[str, bytes], Any]
 
 
-def ask(task: Task, check: LoadedCheck, emit: Emit, progress: Progress, handles: Handles) -> End:
-    """Run the check to its end; never raises for what the check or its subject does wrong."""
+def ask(
+    task: Task,
+    check: LoadedCheck,
+    emit: Emit,
+    progress: Progress,
+    handles: Handles,
+    opened: Mapping[str, Any] = MappingProxyType({}),
+) -> End:
+    """Run the check to its end; never raises for what the check or its subject does wrong.
+
+    `handles` are subjects that were opened here, `opened` those that the caller has opened, by name.
+    """
     try:
         known = _known(task)
     except AssayError as error:
         return End(Status.OPEN, False, str(error))
     with judged_by(known):
-        end = _asked(task, check, emit, progress, handles)
+        end = _asked(task, check, emit, progress, handles, opened)
     case = handles.get(_key(task, task.subject)) if task.target.kind is Kind.MODEL else None
     return replace(end, notes=case.take_notes()) if case is not None else end
 
@@ -61,9 +72,11 @@ def _known_at(path: str, digest: str) -> Known:
     return Known(pack.content, str(pack.ref))
 
 
-def _asked(task: Task, check: LoadedCheck, emit: Emit, progress: Progress, handles: Handles) -> End:
+def _asked(
+    task: Task, check: LoadedCheck, emit: Emit, progress: Progress, handles: Handles, opened: Mapping[str, Any]
+) -> End:
     try:
-        subject = open_handle(task, task.subject, handles)
+        subject = opened[task.subject] if task.subject in opened else open_handle(task, task.subject, handles)
         roles = {r: open_handle(task, n, handles) for r, n in _roles(task, check).items()}
         keywords = dict(task.parameters)
         code = check.function.__code__

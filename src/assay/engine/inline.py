@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
@@ -16,7 +18,13 @@ from assay.engine.task import Task
 
 
 class InlineExecutor:
-    """Runs tasks one after another in this process. For checks of cost "instant", whose parsers bound themselves."""
+    """Runs tasks one after another in this process. For checks of cost "instant", whose parsers bound themselves.
+
+    `opened` are subjects by name that the caller has opened, and closes.
+    """
+
+    def __init__(self, opened: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self._opened = opened
 
     def run(self, tasks: list[bytes], progress: Progress = silent) -> Iterator[tuple[int, Outcome, float]]:
         """(index, outcome, seconds), in order."""
@@ -27,7 +35,7 @@ class InlineExecutor:
                 check = load(task.check)
                 items: list[Yielded] = []
                 start = time.perf_counter()
-                end = ask(task, check, items.append, silent, handles)
+                end = ask(task, check, items.append, silent, handles, self._opened)
                 yield index, outcome_of(task, check, items, end), time.perf_counter() - start
                 progress(index + 1, len(tasks), task.check)
         finally:

@@ -1,0 +1,236 @@
+"""A table where it lies, for one look at its bytes: nothing is loaded, so that only the disk bounds its size."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from assay.adapters.extras import library
+from assay.adapters.tables_read import NULLS, Layout, check_file, check_names, detect, ident, literal
+from assay.core.errors import CouldNotLook, InputError
+from assay.core.text import visible
+
+MAX_FILES = 10_000
+_PARTS = (".parquet", ".pq")
+
+
+class Relation:
+    """A table as the view `rows` of an embedded DuckDB; `types` are the SQL types of its columns, in order.
+
+    All columns of a CSV are text there. Use it as a context manager.
+    """
+
+    def __init__(self, connection: Any, where: str, types: dict[str, str], *, text: bool) -> None:
+        self._connection, self.where, self.types, self.text = connection, where, types, text
+
+    def __enter__(self) -> Relation:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def one(self, expressions: list[str], source: str = "rows") -> tuple[Any, ...]:
+        """One row of values over all rows. Raises InputError for a torn file, CouldNotLook without memory for it."""
+        answer = self._run(f"SELECT {', '.join(expressions)} FROM {source}").fetchone()  # noqa: S608 - quoted by ident()
+        return tuple(answer)
+
+    def arrays(self, expressions: list[str], tail: str) -> dict[str, Any]:
+        """Columns as numpy arrays, masked where null; `tail` follows FROM. Raises as `one` does."""
+        found: dict[str, Any] = self._run(f"SELECT {', '.join(expressions)} FROM {tail}").fetchnumpy()  # noqa: S608
+        return found
+
+    def all(self, query: str) -> list[tuple[Any, ...]]:
+        """The rows of a whole query. Raises as `one` does."""
+        return list(self._run(query).fetchall())
+
+    def _run(self, query: str) -> Any:
+        duckdb = library("duckdb")
+        try:
+            return self._connection.execute(query)
+        except duckdb.OutOfMemoryException:
+            raise CouldNotLook(f"{self.where}: does not fit in the memory given; add --memory") from None
+        except duckdb.Error as error:  # its words quote cells, and customers' rows stay out of messages
+            what = f"cannot be read to its end ({type(error).__name__})"
+            raise InputError(what, where=self.where, fix="write the table again") from None
+
+
+def open_relation(path: Path, where: str, options: dict[str, Any], *, memory: int = 0, threads: int = 1) -> Relation:
+    """The table at `path`: a CSV, Parquet or Arrow file, a folder of Parquet files, or a DuckDB database.
+
+    Of a database with several tables `options["table"]` names one. Raises InputError or MissingExtra.
+    """
+    if path.is_dir():
+        files = sorted(str(p) for p in path.rglob("*") if p.suffix in _PARTS and p.is_file())
+        if not files or len(files) > MAX_FILES:
+            what = f"holds {len(files):,} Parquet files; 1 to {MAX_FILES:,} are read"
+            raise InputError(what, where=where, fix="name a table, or a folder of Parquet files")
+        return _opened(path, where, f"read_parquet([{', '.join(map(literal, files))}])", memory, threads)
+    check_file(path, where, limit=1 << 62)
+    real = Path(os.path.realpath(path))
+    if _is_database(real):
+        return _database(real, where, options, memory, threads)
+    layout = detect(real, where, options)
+    if layout.format == "parquet":
+        return _opened(real, where, f"read_parquet({literal(_plain(real, where))})", memory, threads)
+    if layout.format == "csv":
+        return _opened(real, where, _csv(real, where, layout, options), memory, threads, text=True)
+    return _arrow(real, where, memory, threads)
+
+
+def relation_of(frame: Any, name: str, *, memory: int = 0, threads: int = 1) -> Relation:
+    """A frame (pandas, Polars, Arrow) that is in memory already. Raises InputError for anything else."""
+    pa = library("pyarrow")
+    try:
+        if hasattr(frame, "to_arrow"):
+            table = frame.to_arrow()
+        elif isinstance(frame, pa.Table):
+            table = frame
+        else:
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowException, TypeError, ValueError, AttributeError):
+        what = f"is a {type(frame).__name__}, no table"
+        raise InputError(what, where=name, fix="give a pandas or Polars frame, or a path") from None
+    connection = _connect(None, memory, threads)
+    connection.register("source", table)
+    return _viewed(connection, "source", name)
+
+
+def _plain(path: Path, where: str) -> str:
+    if any(sign in str(path) for sign in "*?["):
+        raise InputError("has *, ? or [ in its path", where=where, fix="rename it")
+    return str(path)
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(12)[8:] == b"DUCK"
+
+
+def _connect(path: Path | None, memory: int, threads: int) -> Any:
+    """An in-memory DuckDB that reads this one place and nothing else: no extensions, no network, no spill to disk."""
+    duckdb = library("duckdb")
+    config: dict[str, Any] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "allow_community_extensions": False,
+        "allow_persistent_secrets": False,
+        "python_enable_replacements": False,
+        "temp_directory": "",
+        "threads": max(1, threads),
+    }
+    if memory:
+        config["memory_limit"] = f"{memory * 9 // 10}B"
+    connection = duckdb.connect(":memory:", config=config)
+    connection.execute("SET TimeZone='UTC'")
+    connection.execute("SET enable_progress_bar=false")
+    connection.execute("SET preserve_insertion_order=false")  # counts have no order, and rows need not wait
+    if path is not None:
+        setting = "allowed_directories" if path.is_dir() else "allowed_paths"
+        connection.execute(f"SET {setting}=[{literal(str(path))}]")
+    return connection
+
+
+def _locked(connection: Any) -> Any:
+    connection.execute("SET enable_external_access=false")
+    connection.execute("SET lock_configuration=true")
+    return connection
+
+
+def _opened(path: Path, where: str, source: str, memory: int, threads: int, *, text: bool = False) -> Relation:
+    connection = _locked(_connect(path, memory, threads))
+    return _viewed(connection, source, where, text=text)
+
+
+def _viewed(connection: Any, source: str, where: str, *, text: bool = False) -> Relation:
+    duckdb = library("duckdb")
+    try:
+        connection.execute(f"CREATE VIEW rows AS SELECT * FROM {source}")  # noqa: S608 - quoted by literal()
+        types = {str(r[0]): str(r[1]) for r in connection.execute("DESCRIBE rows").fetchall()}
+        check_names(tuple(types), where)
+        return Relation(connection, where, types, text=text)
+    except duckdb.Error as error:
+        connection.close()
+        what = f"cannot be read as a table ({type(error).__name__})"
+        raise InputError(what, where=where, fix="is it torn? write it again") from None
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _csv(path: Path, where: str, layout: Layout, options: dict[str, Any]) -> str:
+    nulls = options.get("nan")
+    words = NULLS if nulls is None else tuple(str(w) for w in ([nulls] if isinstance(nulls, str) else nulls))
+    types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in layout.columns)
+    return (
+        f"read_csv({literal(_plain(path, where))}, auto_detect=false, columns={{{types}}}, "
+        f"delim={literal(layout.separator)}, quote='\"', escape='\"', header={str(layout.header).lower()}, "
+        f"nullstr=[{', '.join(map(literal, words))}], null_padding=false, ignore_errors=false, "
+        f"strict_mode=true, compression='none')"
+    )
+
+
+def _database(path: Path, where: str, options: dict[str, Any], memory: int, threads: int) -> Relation:
+    duckdb = library("duckdb")
+    connection = _connect(path, memory, threads)
+    try:
+        connection.execute(f"ATTACH {literal(str(path))} AS held (READ_ONLY)")
+        _locked(connection)
+        query = "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'held' ORDER BY ALL"
+        tables = [(str(s), str(t)) for s, t in connection.execute(query).fetchall()]
+    except duckdb.Error as error:
+        connection.close()
+        what = f"cannot be opened as a DuckDB database ({type(error).__name__})"
+        raise InputError(what, where=where, fix="is another process writing to it? export it to Parquet") from None
+    wanted = options.get("table")
+    found = [pair for pair in tables if wanted in (None, pair[1], ".".join(pair))]
+    if len(found) != 1:
+        connection.close()
+        names = ", ".join(visible(t, 40) for _, t in tables[:8]) or "none"
+        raise InputError(f"which table? it holds {names}", where=where, fix="name one with --table")
+    schema, table = found[0]
+    return _viewed(connection, f"held.{ident(schema)}.{ident(table)}", where)
+
+
+def _arrow(path: Path, where: str, memory: int, threads: int) -> Relation:
+    pa, ipc, feather = library("pyarrow"), library("pyarrow.ipc"), library("pyarrow.feather")
+    try:
+        source = pa.memory_map(str(path), "r")
+        magic = source.read(4)
+        source.seek(0)
+        if magic == b"FEA1":
+            table = feather.read_table(str(path), memory_map=False)
+        else:
+            table = (ipc.open_file if magic == b"ARRO" else ipc.open_stream)(source).read_all()
+        table.validate(full=True)  # offsets in a hostile file can point anywhere
+    except (pa.ArrowException, OSError, EOFError):
+        raise InputError("is a torn or damaged Arrow file", where=where, fix="write it again") from None
+    connection = _locked(_connect(None, memory, threads))
+    connection.register("source", table)
+    return _viewed(connection, "source", where)
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What the text of a column spells, over all rows: how many values there are, and how many read as what."""
+
+    present: int
+    numbers: int
+    times: int
+
+
+def spelled(relation: Relation, names: list[str]) -> dict[str, Facts]:
+    """Facts of text columns (of a CSV), in one look."""
+    parts: list[str] = []
+    for name in names:
+        c = ident(name)
+        parts += [f"count({c})", f"count(TRY_CAST(trim({c}) AS DOUBLE)) FILTER (NOT contains({c}, '_'))"]
+        parts.append(f"count(TRY_CAST({c} AS TIMESTAMP))")
+    values = relation.one(parts) if parts else ()
+    return {name: Facts(*values[3 * i : 3 * i + 3]) for i, name in enumerate(names)}

@@ -1,0 +1,108 @@
+"""Rows that came in after training, beside the reference that they are compared with: counts, never the rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from assay.adapters.profiles import count, reference_profile
+from assay.adapters.relation import Relation, open_relation, relation_of
+from assay.core.errors import InputError, os_words
+from assay.core.profile import Profile, Reference
+from assay.core.protocols import Progress, silent
+from assay.core.subject import Subject
+from assay.core.text import visible
+
+MAX_REFERENCE = 256 << 20
+ROLES = ("label", "prediction", "score", "id", "time", "source")
+NO_FEATURE = ("id", "time")
+"""Columns of these roles name rows: that they differ from the reference's is no drift."""
+
+
+class Traffic:
+    """The current rows and the reference, in the reference's bins. Use it as a context manager."""
+
+    def __init__(self, subject: Subject, reference: Reference, relation: Relation, progress: Progress = silent) -> None:
+        self.subject, self.name, self.reference, self.relation = subject, subject.name, reference, relation
+        self._progress = progress
+        self._current: Profile | None = None
+
+    @property
+    def current(self) -> Profile:
+        """The current rows in the reference's bins; counted once. Raises InputError or CouldNotLook."""
+        if self._current is None:
+            skip = {str(self.subject.options[r]) for r in NO_FEATURE if r in self.subject.options}
+            found = count(self.relation, self.reference.profile, progress=self._progress)
+            self._current = msgspec.structs.replace(found, added=tuple(n for n in found.added if n not in skip))
+        return self._current
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.relation.close()
+
+
+def open_reference(
+    path: Path, where: str, facts: dict[str, Any], *, memory: int = 0, threads: int = 1, progress: Progress = silent
+) -> Reference:
+    """A saved reference, or one drawn from a table with these facts. Raises InputError or CouldNotLook."""
+    saved = _saved(path, where)
+    if saved is not None:
+        return saved
+    with open_relation(path, where, facts, memory=memory, threads=threads) as relation:
+        return reference_of(relation, facts, progress=progress)
+
+
+def reference_of(relation: Relation, facts: dict[str, Any], *, progress: Progress = silent) -> Reference:
+    """The reference that a table is. Raises InputError for a column that it lacks, or where it has no rows."""
+    for role in ROLES:
+        name = facts.get(role)
+        if name and name not in relation.types:
+            what = f"has no column {visible(str(name), 60)!r} ({role})"
+            raise InputError(what, where=relation.where, fix="check the name")
+    skip = [str(facts[r]) for r in NO_FEATURE if facts.get(r)] + [str(n) for n in facts.get("drop", ())]
+    profile = reference_profile(relation, skip=skip, progress=progress)
+    if not profile.rows or not profile.columns:
+        raise InputError("has no rows, or no columns to compare", where=relation.where, fix="name a table with rows")
+    return Reference(profile=profile, facts={k: v for k, v in facts.items() if v})
+
+
+def frame_reference(frame: Any, name: str, facts: dict[str, Any]) -> Reference:
+    """The reference that a frame in memory is. Raises InputError."""
+    with relation_of(frame, name) as relation:
+        return reference_of(relation, facts)
+
+
+def _saved(path: Path, where: str) -> Reference | None:
+    """The saved reference at `path`; None for anything that does not begin as one."""
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+            if not head.lstrip().startswith(b"{"):
+                return None
+            data = head + file.read(MAX_REFERENCE)
+    except OSError as error:
+        raise InputError(f"cannot be read: {os_words(error)}", where=where, fix="check its permissions") from None
+    try:
+        found = msgspec.json.decode(data, type=Reference)
+    except msgspec.ValidationError as error:
+        raise InputError(f"is no reference: {visible(str(error), 200)}", where=where, fix="save it again") from None
+    except msgspec.DecodeError:
+        raise InputError("is a torn reference", where=where, fix="save it again with --save-reference") from None
+    for column in found.profile.columns:
+        if (
+            len(column.counts) != column.bins
+            or column.rows != found.profile.rows
+            or list(column.edges) != sorted(set(column.edges))
+        ):
+            what = f"contradicts itself in column {visible(column.name, 60)!r}"
+            raise InputError(what, where=where, fix="save it again with --save-reference")
+    return found
+
+
+def encode_reference(reference: Reference) -> bytes:
+    """A reference as the bytes of its file."""
+    return msgspec.json.encode(reference, order="deterministic") + b"\n"

@@ -1,0 +1,96 @@
+"""`assay watch`: rows that came in after training, beside the reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from assay.cli.common import FILE, Finite, emit, output_options, progress_bar, render, save
+
+
+@click.command("watch")
+@click.argument("reference", type=FILE, metavar="REF")
+@click.argument("current", type=FILE, metavar="[CUR]", required=False)
+@click.option("--label", help="The label column.")
+@click.option("--score", help="The column of the model's scores.")
+@click.option("--prediction", help="The column of the model's answers.")
+@click.option("--id", "id_", help="The column that names a row; it is not compared.")
+@click.option("--time", "time_", help="The column of time; it is not compared.")
+@click.option("--source", help="The column of the upload or source.")
+@click.option("--drop", multiple=True, help="A column that is not compared (may repeat).")
+@click.option("--table", help="Which table of a DuckDB database.")
+@click.option("--alpha", type=Finite(1e-12, 0.5), default=0.05, show_default=True, help="Chance of any false alarm.")
+@click.option(
+    "--least-effect", type=Finite(0.0), default=0.001, show_default=True, help="PSI below which drift is no finding."
+)
+@click.option("--save-reference", type=FILE, help="Write the reference here: a few kilobytes a column, no rows.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything that is random.")
+@click.option("--jobs", "-j", type=click.IntRange(1, 256), help="Threads  [default: one a core].")
+@click.option("--memory", type=click.IntRange(64), default=6144, help="Megabytes it may take.")
+@output_options
+def command(
+    reference: Path,
+    current: Path | None,
+    label: str | None,
+    score: str | None,
+    prediction: str | None,
+    id_: str | None,
+    time_: str | None,
+    source: str | None,
+    drop: tuple[str, ...],
+    table: str | None,
+    alpha: float,
+    least_effect: float,
+    save_reference: Path | None,
+    seed: int,
+    jobs: int | None,
+    memory: int,
+    format_: str,
+    output: Path | None,
+) -> None:
+    """Compare CUR with REF: drift of every column, its size and whether it is surely no chance.
+
+    REF and CUR are CSV, Parquet or Arrow files, folders of Parquet files or DuckDB databases; REF may be a reference
+    that was saved. The chance of any false alarm over all columns is --alpha, for any number of rows.
+    Exit code 0: no drift; 1: alarm; 2: wrong use; 3: something could not be compared.
+    """
+    from assay.adapters.traffic import encode_reference
+    from assay.engine.plan import Settings
+    from assay.flow import watch as flow
+    from assay.flow.examine import default_jobs
+
+    facts = flow.facts_of(
+        label=label, score=score, prediction=prediction, id=id_, time=time_, source=source, drop=drop, table=table
+    )
+    threads = jobs or default_jobs()
+    with progress_bar() as progress:
+        before = flow.reference(reference, facts, threads=threads, progress=progress)
+        if save_reference is not None:
+            save(save_reference, encode_reference(before))
+            click.echo(f"wrote {save_reference}", err=True)
+        if current is None:
+            if save_reference is None:
+                raise click.UsageError("name CUR to compare, or --save-reference FILE to write")
+            return
+        parameters: dict[str, Any] = {"data.drift": {"alpha": alpha, "least_effect": least_effect}}
+        settings = Settings(parameters=parameters, seed=seed)
+        found = flow.watch(before, current, facts, settings, memory=memory << 20, threads=threads, progress=progress)
+    _show(found, format_, output)
+    raise click.exceptions.Exit(1 if found.alarm else 3 if found.verdict == "open" else 0)
+
+
+def _show(found: Any, format_: str, output: Path | None) -> None:
+    import msgspec
+
+    if format_ != "json":
+        emit(found.dossier, format_, output)
+        return
+    text = msgspec.json.format(msgspec.json.encode(found, order="deterministic"), indent=2).decode() + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    save(output, text.encode())
+    click.echo(render(found.dossier, "text"), nl=False)
+    click.echo(f"wrote {output}", err=True)

@@ -1,0 +1,129 @@
+"""Watch: rows that came in after training beside their reference; what drifted, how far, and whether to ring."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from assay.adapters.relation import open_relation, relation_of
+from assay.adapters.traffic import ROLES, Traffic, frame_reference, open_reference
+from assay.checks.data.drift import roles
+from assay.core.canonical import SCHEMA, Schema
+from assay.core.dossier import Dossier
+from assay.core.drift import ColumnDrift
+from assay.core.errors import UsageError
+from assay.core.finding import Json, Severity, Status
+from assay.core.profile import Reference
+from assay.core.protocols import Clock, Progress, silent, system_clock
+from assay.core.report import Report
+from assay.core.subject import Contract, Kind, Subject
+from assay.detectors.drift import drift
+from assay.engine.inline import InlineExecutor
+from assay.engine.plan import Settings, plan
+from assay.engine.run import Ran
+from assay.flow.examine import report_of
+
+Verdict = Literal["drift", "no drift", "open"]
+
+
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """What a watch says: one verdict, every column with its figures, and the report with findings and pictures."""
+
+    schema: Schema = SCHEMA
+    verdict: Verdict
+    alarm: bool
+    columns: tuple[ColumnDrift, ...]
+    report: Report
+
+    @property
+    def dossier(self) -> Dossier:
+        """The report for the renderers."""
+        return Dossier(report=self.report)
+
+
+def reference(
+    where: str | Path | Any, facts: Mapping[str, Json], *, threads: int = 1, progress: Progress = silent
+) -> Reference:
+    """The reference of a table, a saved reference or a frame. Raises InputError or CouldNotLook."""
+    if isinstance(where, (str, Path)):
+        return open_reference(Path(where), str(where), dict(facts), threads=threads, progress=progress)
+    return frame_reference(where, "reference", dict(facts))
+
+
+def watch(
+    before: Reference,
+    current: str | Path | Any,
+    facts: Mapping[str, Json],
+    settings: Settings,
+    *,
+    memory: int = 0,
+    threads: int = 1,
+    clock: Clock = system_clock,
+    progress: Progress = silent,
+) -> Watched:
+    """Compare the current rows (a table or a frame) with a reference. Raises InputError, UsageError or CouldNotLook."""
+    start, began = clock(), time.perf_counter()
+    told = {**before.facts, **{k: v for k, v in facts.items() if v}}
+    path = isinstance(current, (str, Path))
+    name = Path(current).name if path else "current"
+    subject = Subject(name=name, kind=Kind.TRAFFIC, uri=str(current) if path else name, options=told)
+    relation = (
+        open_relation(Path(current), str(current), dict(told), memory=memory, threads=threads)
+        if path
+        else relation_of(current, name, memory=memory, threads=threads)
+    )
+    traffic = Traffic(subject, before, relation, progress)
+    try:
+        tasks = plan({name: subject}, [(Kind.TRAFFIC, name)], "", Contract(), settings)
+        executor = InlineExecutor({name: traffic})
+        data = [msgspec.json.encode(task) for task in tasks]
+        outcomes = {index: (outcome, seconds) for index, outcome, seconds in executor.run(data)}
+        ran = Ran(
+            tuple(outcomes[i][0] for i in range(len(tasks))),
+            {f"{o.check} {o.subject}": seconds for o, seconds in outcomes.values()},
+            0,
+        )
+        report = report_of(ran, (subject,), None, None, settings, start, began)
+        return Watched(**_verdict(report), columns=_columns(traffic, report), report=report)
+    finally:
+        traffic.close()
+
+
+def _verdict(report: Report) -> dict[str, Any]:
+    outcomes = report.body.outcomes
+    found = [f for o in outcomes for f in o.findings if (f.severity or Severity.CRITICAL).rank >= Severity.MEDIUM.rank]
+    if found:
+        return {"verdict": "drift", "alarm": True}
+    blind = any(o.status is Status.OPEN or not o.complete for o in outcomes)
+    return {"verdict": "open" if blind else "no drift", "alarm": False}
+
+
+def _columns(traffic: Traffic, report: Report) -> tuple[ColumnDrift, ...]:
+    """Every column's figures, by the parameters and the seed that the check was asked with; the worst first."""
+    asked = next((o for o in report.body.outcomes if o.check == "data.drift" and o.status is not Status.OPEN), None)
+    if asked is None:
+        return ()
+    found = drift(
+        traffic.reference.profile, traffic.current, **_given(asked.parameters), roles=roles(traffic), seed=asked.seed
+    )
+    return tuple(sorted(found.columns, key=lambda c: (not c.flagged, -c.effect, c.name)))
+
+
+def _given(parameters: dict[str, Json]) -> dict[str, Any]:
+    return {name: parameters[name] for name in ("alpha", "least_effect")}
+
+
+def facts_of(**given: Any) -> dict[str, Json]:
+    """What was told of the columns, without what was not. Raises UsageError for two roles on one column."""
+    told = {k: list(v) if isinstance(v, tuple) else v for k, v in given.items() if v}
+    seen: dict[str, str] = {}
+    for role in ROLES:
+        name = told.get(role)
+        if name and str(name) in seen:
+            raise UsageError(f"{name} cannot be both {seen[str(name)]} and {role}", fix="name one column for each")
+        seen[str(name)] = role
+    return told
