@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from assay.adapters.extras import library
-from assay.adapters.relation import Relation, spelled
+from assay.adapters.relation import Relation, number, spelled
 from assay.adapters.tables_read import ident, literal
 from assay.core.profile import BUCKETS, ColumnProfile, Profile
 from assay.core.protocols import Progress, silent
@@ -30,12 +30,11 @@ _WHOLE = frozenset(
 
 
 class _Column(msgspec.Struct, frozen=True):
-    """How a column is asked: its profile (bins), the value in SQL, and what tells NaN and the unreadable."""
+    """How a column is asked: its profile (bins), the value in SQL, and whether that can be a NaN."""
 
     profile: ColumnProfile
     value: str
-    nan: str
-    there: str
+    nan: bool
 
 
 def reference_profile(relation: Relation, *, skip: Iterable[str] = (), progress: Progress = silent) -> Profile:
@@ -105,26 +104,25 @@ def _kind_of(sql_type: str) -> str:
     return "text"
 
 
-def _expressions(name: str, kind: str, relation: Relation) -> tuple[str, str]:
-    """(the value in SQL as the kind of the reference, what is true of a NaN or "")."""
+def _expressions(name: str, kind: str, relation: Relation) -> tuple[str, bool]:
+    """(the value in SQL as the kind of the reference, whether it can be a NaN)."""
     c, sql_type = ident(name), relation.types[name]
     own = _kind_of(sql_type)
     if kind == "number":
         if own == "number":
-            return f"{c}::DOUBLE", f"isnan({c})" if sql_type in ("FLOAT", "DOUBLE") else ""
+            return f"{c}::DOUBLE", sql_type in ("FLOAT", "DOUBLE")
         if sql_type == "BOOLEAN":
-            return f"{c}::INTEGER::DOUBLE", ""
+            return f"{c}::INTEGER::DOUBLE", False
         if own == "time":
-            return "NULL::DOUBLE", ""
-        value = f"CASE WHEN contains({c}::VARCHAR, '_') THEN NULL ELSE TRY_CAST(trim({c}::VARCHAR) AS DOUBLE) END"
-        return value, f"isnan({value})"
+            return "NULL::DOUBLE", False
+        return number(f"{c}::VARCHAR"), True
     if kind == "time":
         if own == "time":
-            return f"epoch_us({c}::TIMESTAMP)::DOUBLE", ""
-        return ("NULL::DOUBLE" if own == "number" else f"epoch_us(TRY_CAST({c}::VARCHAR AS TIMESTAMP))::DOUBLE"), ""
+            return f"epoch_us({c}::TIMESTAMP)::DOUBLE", False
+        return ("NULL::DOUBLE" if own == "number" else f"epoch_us(TRY_CAST({c}::VARCHAR AS TIMESTAMP))::DOUBLE"), False
     if sql_type in ("FLOAT", "DOUBLE"):  # 1.0 is written 1 where the reference had text or whole numbers
-        return f"CASE WHEN {c} = trunc({c}) AND abs({c}) < 1e15 THEN {c}::BIGINT::VARCHAR ELSE {c}::VARCHAR END", ""
-    return f"{c}::VARCHAR", ""
+        return f"CASE WHEN {c} = trunc({c}) AND abs({c}) < 1e15 THEN {c}::BIGINT::VARCHAR ELSE {c}::VARCHAR END", False
+    return f"{c}::VARCHAR", False
 
 
 def _head(relation: Relation, kinds: dict[str, str]) -> dict[str, Any]:
@@ -200,7 +198,7 @@ def _recut(relation: Relation, lopsided: list[ColumnProfile]) -> dict[str, Colum
         batch, parts = lopsided[start : start + size], []
         for column in batch:
             value, nan = _expressions(column.name, column.kind, relation)
-            kept = f"FILTER (NOT {nan})" if nan else ""
+            kept = f"FILTER (NOT isnan({value}))" if nan else ""
             parts += [f"approx_quantile({value}, [{levels}]) {kept}", f"max({value}) {kept}"]
         values = relation.one(parts)
         for i, column in enumerate(batch):
@@ -213,32 +211,34 @@ def _recut(relation: Relation, lopsided: list[ColumnProfile]) -> dict[str, Colum
 def _asked(column: ColumnProfile, relation: Relation) -> _Column:
     kind = "text" if column.kind in ("category", "hashed") else column.kind
     value, nan = _expressions(column.name, kind, relation)
-    return _Column(column.emptied(), value, nan, ident(column.name))
+    return _Column(column.emptied(), value, nan)
 
 
 def _counted(relation: Relation, batch: list[_Column]) -> tuple[int, list[ColumnProfile]]:
+    """The rows of all, and each column's counts. Its value is written once: long expressions are slow to plan."""
     parts = ["count(*)"]
-    for column in batch:
-        parts += [_bins(column), f"count({column.there})", f"count({column.value})"]
-        parts.append(f"count_if({column.nan})" if column.nan else "0")
-    rows, *values = relation.one(parts)
-    found = []
     for i, column in enumerate(batch):
-        held, there, read, nans = values[4 * i : 4 * i + 4]
+        parts += [_bins(column.profile, f"v{i}"), f"count(t{i})", f"count(v{i})"]
+        parts.append(f"count_if(isnan(v{i}))" if column.nan else "0")
+    values = [f"{c.value} AS v{i}, {ident(c.profile.name)} AS t{i}" for i, c in enumerate(batch)]
+    rows, *found = relation.one(parts, f"(SELECT {', '.join(values)} FROM rows)")  # noqa: S608 - quoted by ident()
+    columns = []
+    for i, column in enumerate(batch):
+        held, there, read, nans = found[4 * i : 4 * i + 4]
         if nans:  # where histogram() puts a NaN is nowhere written down
-            held = relation.one([_bins(column, without_nan=True)])[0]
-        found.append(_filled(relation, column, held or {}, int(rows), int(there), int(read), int(nans or 0)))
-    return int(rows), found
+            value = f"CASE WHEN isnan({column.value}) THEN NULL ELSE {column.value} END"
+            held = relation.one([_bins(column.profile, value)])[0]
+        columns.append(_filled(relation, column, held or {}, int(rows), int(there), int(read), int(nans)))
+    return int(rows), columns
 
 
-def _bins(column: _Column, *, without_nan: bool = False) -> str:
-    profile = column.profile
+def _bins(profile: ColumnProfile, value: str) -> str:
+    """How often which bin of a profile occurs, as a map."""
     if profile.kind == "hashed":
-        return f"histogram(substr(md5({column.value}), 1, 2))"
+        return f"histogram(substr(md5({value}), 1, 2))"
     if profile.kind == "category":
         labels = ", ".join(map(literal, profile.labels))
-        return f"histogram(CASE WHEN {column.value} IN ({labels}) THEN {column.value} END)" if labels else "NULL"
-    value = f"CASE WHEN {column.nan} THEN NULL ELSE {column.value} END" if without_nan else column.value
+        return f"histogram(CASE WHEN {value} IN ({labels}) THEN {value} END)" if labels else "NULL"
     return f"histogram({value}, [{', '.join(map(repr, profile.edges))}]::DOUBLE[])"
 
 

@@ -225,12 +225,16 @@ class Facts(msgspec.Struct, frozen=True):
     times: int
 
 
+def number(text: str) -> str:
+    """A text in SQL as the number that it spells, null where it spells none; `1_000` is a word."""
+    return f"TRY_CAST(CASE WHEN contains({text}, '_') THEN NULL ELSE trim({text}) END AS DOUBLE)"
+
+
 def spelled(relation: Relation, names: list[str]) -> dict[str, Facts]:
     """Facts of text columns (of a CSV), in one look."""
     parts: list[str] = []
     for name in names:
         c = ident(name)
-        parts += [f"count({c})", f"count(TRY_CAST(trim({c}) AS DOUBLE)) FILTER (NOT contains({c}, '_'))"]
-        parts.append(f"count(TRY_CAST({c} AS TIMESTAMP))")
+        parts += [f"count({c})", f"count({number(c)})", f"count(TRY_CAST({c} AS TIMESTAMP))"]
     values = relation.one(parts) if parts else ()
     return {name: Facts(*values[3 * i : 3 * i + 3]) for i, name in enumerate(names)}

@@ -24,6 +24,8 @@ def command() -> None:
 @click.option("--source", help="The column of the upload or source.")
 @click.option("--drop", multiple=True, help="A column that is no feature (may repeat).")
 @click.option("--holdout-of", type=FILE, help="The training table that this one was split from.")
+@click.option("--trusted", type=FILE, help="A table of rows that are known to be good, with the same columns.")
+@click.option("--suspects", type=FILE, help="Write the rows that checks point at to this Parquet file.")
 @click.option("--threat", type=FILE, help="A YAML file with `features:` and `constraints:` to check the rows against.")
 @asking_options
 @output_options
@@ -36,6 +38,8 @@ def check(
     source: str | None,
     drop: tuple[str, ...],
     holdout_of: Path | None,
+    trusted: Path | None,
+    suspects: Path | None,
     threat: Path | None,
     format_: str,
     output: Path | None,
@@ -45,23 +49,25 @@ def check(
     """Check FILE (CSV, Parquet or Arrow)."""
     from assay.config.manifest import load_threat
     from assay.core.dossier import Dossier
-    from assay.core.subject import Contract, Kind, Subject
-    from assay.flow.examine import examine_loose
+    from assay.flow.data import check_table
 
     given = {"label": label, "positive": positive, "id": id_, "time": time_, "source": source, "drop": list(drop)}
     facts: dict[str, Any] = {k: v for k, v in given.items() if v}
     if label and "positive" not in facts:
         facts["positive"] = 1
-    subjects = {file.name: Subject(name=file.name, kind=Kind.DATASET, uri=str(file), options=facts)}
-    if holdout_of is not None:
-        other = f"{holdout_of.name} (training)" if holdout_of.name == file.name else holdout_of.name
-        subjects[other] = Subject(name=other, kind=Kind.DATASET, uri=str(holdout_of), options=facts)
-        subjects[file.name] = Subject(
-            name=file.name, kind=Kind.DATASET, uri=str(file), options=facts, reads={"holdout_of": other}
-        )
-    contract = load_threat(threat) if threat is not None else Contract()
-    asked = [(Kind.DATASET, file.name)]
+    others = {role: path for role, path in (("holdout_of", holdout_of), ("trusted", trusted)) if path is not None}
+    contract = load_threat(threat) if threat is not None else None
     with progress_bar() as progress:
-        report = examine_loose(subjects, asked, contract, settings_from(**options), progress=progress)
+        report = check_table(
+            file,
+            facts,
+            settings_from(**options),
+            others=others,
+            contract=contract,
+            suspects=suspects,
+            progress=progress,
+        )
     emit(Dossier(report=report), format_, output)
+    if suspects is not None:
+        click.echo(f"wrote {suspects}", err=True)
     raise click.exceptions.Exit(report_code(report, fail_level))

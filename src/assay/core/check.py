@@ -10,9 +10,10 @@ import msgspec
 from assay.core.exhibit import Exhibit
 from assay.core.finding import Finding, Measure, Severity
 from assay.core.subject import Kind, Stage
+from assay.core.suspects import Suspects
 
 Yielded = Finding | Measure | Exhibit
-CheckFunction = Callable[..., Iterator[Yielded]]
+CheckFunction = Callable[..., Iterator[Yielded | Suspects]]
 F = TypeVar("F", bound=CheckFunction)
 Cost = Literal["instant", "seconds", "minutes"]
 
@@ -22,7 +23,8 @@ class CheckSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     `needs` is the extra to install; `cost` "instant" may run in the caller's process (its parser bounds itself), others
     run in a worker that is killed at its limits; `version` rises when the same input may get another answer.
-    `reads` are the roles (data, holdout, champion, reference) whose subjects it looks at besides its own; `measures`
+    `reads` are the roles (data, holdout, champion, reference) whose subjects it looks at besides its own, `may_read`
+    those that it takes where they are declared (else it is given None); `measures`
     are the keys (see `Measure.key`) of every measure that it may give, so that a missing one can be told from a typo.
     """
 
@@ -36,6 +38,7 @@ class CheckSpec(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
     cacheable: bool = True
     reads: tuple[str, ...] = ()
+    may_read: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
 
@@ -52,6 +55,7 @@ def check(
     version: int = 1,
     cacheable: bool = True,
     reads: tuple[str, ...] = (),
+    may_read: tuple[str, ...] = (),
     libraries: tuple[str, ...] = (),
     measures: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
@@ -71,6 +75,7 @@ def check(
         version=version,
         cacheable=cacheable,
         reads=reads,
+        may_read=may_read,
         libraries=libraries,
         measures=measures,
     )

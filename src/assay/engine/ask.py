@@ -15,9 +15,11 @@ from msgspec.structs import replace
 from assay.core.artifact import Artifact, Source
 from assay.core.check import Yielded
 from assay.core.errors import AssayError, CouldNotLook, NotApplicable
+from assay.core.files import write_whole
 from assay.core.finding import Finding, Measure, Outcome, Severity, Status, fingerprint
 from assay.core.protocols import Progress
 from assay.core.subject import Kind
+from assay.core.suspects import Suspects
 from assay.engine.registry import LoadedCheck
 from assay.engine.task import Task, reads_of, tool_text
 from assay.formats.known import NOTHING, Known, judged_by
@@ -88,7 +90,10 @@ def _asked(
         for item in check.function(subject, **keywords, **roles):
             if isinstance(item, Measure) and item.key not in check.spec.measures:
                 raise ValueError("a measure that the check does not declare")
-            emit(complete_finding(item, task, check) if isinstance(item, Finding) else item)
+            if isinstance(item, Suspects):
+                _keep(item, task)
+            else:
+                emit(complete_finding(item, task, check) if isinstance(item, Finding) else item)
     except NotApplicable as why:
         return End(Status.NOT_APPLICABLE, True, str(why))
     except CouldNotLook as why:
@@ -104,6 +109,12 @@ def _asked(
     return End(Status.PASS, True)
 
 
+def _keep(item: Suspects, task: Task) -> None:
+    """Write down which rows a check points at, where the task was told to; they are no part of its outcome."""
+    if task.suspects:
+        write_whole(Path(task.suspects) / f"{task.check}.msgpack", msgspec.msgpack.encode(item))
+
+
 def _roles(task: Task, check: LoadedCheck) -> dict[str, str]:
     """Other subjects that a dataset check takes by name; a model carries its own."""
     if check.spec.kind is Kind.MODEL:
@@ -111,7 +122,8 @@ def _roles(task: Task, check: LoadedCheck) -> dict[str, str]:
     for role in check.spec.reads:
         if role not in task.target.reads:
             raise NotApplicable(f"{task.subject} declares no {role}")
-    return {role: task.target.reads[role] for role in check.spec.reads}
+    taken = (*check.spec.reads, *(role for role in check.spec.may_read if role in task.target.reads))
+    return {role: task.target.reads[role] for role in taken}
 
 
 def broken(error: Exception) -> str:

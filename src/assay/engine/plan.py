@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     threats: ThreatsAt | None = None
     remote: dict[str, Remote] = {}
+    suspects: str = ""
 
 
 def select(settings: Settings) -> tuple[str, ...]:
@@ -87,7 +88,7 @@ def _task(
         needed = {name: replace(subjects[name], kind=Kind.ARTIFACT, reads={}, options=told)}
         contract = Contract()
     else:
-        needed = _closure(name, subjects, check.spec.reads)
+        needed = _closure(name, subjects, (*check.spec.reads, *check.spec.may_read))
     return Task(
         check=check_id,
         subject=name,
@@ -99,6 +100,7 @@ def _task(
         weak_sandbox=settings.weak_sandbox,
         limits=settings.limits,
         remote=settings.remote.get(name),
+        suspects=settings.suspects,
         threats=settings.threats if kind in (Kind.ARTIFACT, Kind.MODEL) else None,
     )
 

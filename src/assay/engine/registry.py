@@ -76,7 +76,7 @@ def from_function(function: CheckFunction) -> LoadedCheck:
     parameters = tuple(
         Parameter(p.name, hints[p.name], _words(hints[p.name], str(p.annotation)), p.default)
         for p in inspect.signature(function).parameters.values()
-        if p.kind is p.KEYWORD_ONLY and p.name not in RESERVED and p.name not in spec.reads
+        if p.kind is p.KEYWORD_ONLY and p.name not in RESERVED and p.name not in (*spec.reads, *spec.may_read)
     )
     return LoadedCheck(spec, function, parameters, inspect.cleandoc(function.__doc__ or ""))
 

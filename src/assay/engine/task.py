@@ -40,7 +40,10 @@ class ThreatsAt(msgspec.Struct, frozen=True):
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a worker needs. `subjects` holds the subject and all it reads, by name; `root` is the project."""
+    """Everything a worker needs. `subjects` holds the subject and all it reads, by name; `root` is the project.
+
+    `suspects` is the folder in which checks write down the rows that they point at, "" where nobody asked for them.
+    """
 
     check: str
     subject: str
@@ -52,6 +55,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     weak_sandbox: bool = False
     threats: ThreatsAt | None = None
     remote: Remote | None = None
+    suspects: str = ""
     limits: Limits = Limits()
 
     @property

@@ -51,9 +51,9 @@ def pickle_code(artifact: Artifact, *, strict: bool = False) -> Iterator[Finding
     (ordinary numpy, scipy, pandas, scikit-learn, lightgbm, torch and the like), unknown (noted, not failing unless
     `strict`), dangerous, or impossible to resolve without running it. Several pickles in one file, pickles nested in
     constants, in zip, tar and compressed files are followed. A function that the file carries by value (cloudpickle,
-    dill) and that loading does not call is high, as it runs once it is used. What would exhaust memory or never end while it is loaded
-    (tuples that hold themselves twice again and again, a range of a billion made a list) is told. Nothing is ever
-    loaded. Passwords, tokens and keys in what a call is given are left out of the finding.
+    dill) and that loading does not call is high, as it runs once it is used. What would exhaust memory or never end
+    while it is loaded (tuples that hold themselves twice again and again, a range of a billion made a list) is told.
+    Nothing is ever loaded. Passwords, tokens and keys in what a call is given are left out of the finding.
 
     What it cannot say: that a known-safe class of the version you have installed has no defect of its own.
 

@@ -1,0 +1,52 @@
+"""Ask about a table that no manifest names, and write down the rows that its checks point at."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from assay.adapters.suspects import write_suspects
+from assay.core.finding import Json
+from assay.core.protocols import Progress, silent
+from assay.core.report import Report
+from assay.core.subject import Contract, Kind, Subject
+from assay.core.suspects import Suspects
+from assay.engine.plan import Settings
+from assay.flow.examine import examine_loose
+
+
+def check_table(
+    file: Path,
+    facts: Mapping[str, Json],
+    settings: Settings,
+    *,
+    others: Mapping[str, Path] | None = None,
+    contract: Contract | None = None,
+    suspects: Path | None = None,
+    progress: Progress = silent,
+) -> Report:
+    """Ask every check of the table at `file`; `others` are tables that it reads, by role (holdout_of, trusted).
+
+    With `suspects` a Parquet table of the rows that checks point at is written there: row (from 0), check, score
+    (higher is worse, comparable inside a check), flagged, reason. Raises InputError or UsageError.
+    """
+    facts = dict(facts)
+    subjects: dict[str, Subject] = {}
+    reads: dict[str, str] = {}
+    for role, path in (others or {}).items():
+        name = path.name if path.name != file.name and path.name not in subjects else f"{path.name} ({role})"
+        subjects[name] = Subject(name=name, kind=Kind.DATASET, uri=str(path), options=facts)
+        reads[role] = name
+    subjects[file.name] = Subject(name=file.name, kind=Kind.DATASET, uri=str(file), options=facts, reads=reads)
+    asked = [(Kind.DATASET, file.name)]
+    with tempfile.TemporaryDirectory(prefix="assay-suspects-") as folder:
+        settings = replace(settings, suspects=folder if suspects is not None else "")
+        report = examine_loose(subjects, asked, contract or Contract(), settings, progress=progress)
+        if suspects is not None:
+            found = [msgspec.msgpack.decode(p.read_bytes(), type=Suspects) for p in sorted(Path(folder).iterdir())]
+            write_suspects(found, suspects)
+    return report
