@@ -115,7 +115,7 @@ def test_a_draft_of_a_real_project_runs_unedited(robust: Path) -> None:
         (robust / name).unlink()
     done = assay("init", robust, "--label", "is_fraud", "--profile", "team")
     assert done.code == 0
-    assert "1 models, 2 tables found" in done.out
+    assert "(1 model, 2 tables found)" in done.out
     assert "the policy enforces: `assay run` exits 1 when it denies" in done.out
     ran = assay("run", robust, "-f", "json", "--skip", "data.label-flips")
     found = outcomes(ran)

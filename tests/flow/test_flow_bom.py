@@ -171,7 +171,7 @@ def test_what_cannot_be_read_is_open_and_the_bom_is_written(repo: Path) -> None:
     made = bom_of_paths([repo])
     bom = sound(made)
     assert "assay:open" in said(component(bom, "file:model.safetensors"))
-    assert said(component(bom, "file:away")) == {"assay:open": "is a symbolic link that leaves the folder"}
+    assert said(component(bom, "file:away"))["assay:open"].startswith("is a symbolic link that leaves the folder")
     assert "hashes" not in component(bom, "file:away")
     assert any(gap.startswith("config.json: ") for gap in made.open)
     assert len(made.open) >= 3

@@ -119,7 +119,8 @@ def verify(
     hint = material.public_key.hint
     if hint and hint not in trusted:
         what = f"not signed by any trusted key: it names the key whose PEM hashes to {_word(hint[:16])}…"
-        raise VerificationError(what, where=where, fix="check which key signed it, or refuse the file")
+        fix = "compare it with the line `pem` of `assay key show FILE.pub`, or refuse the file"
+        raise VerificationError(what, where=where, fix=fix)
     for key in [trusted[hint]] if hint else trusted.values():
         if any(key.signed(raw, message) for message in messages):
             return Opened(statement=statement, key_id=key.id)

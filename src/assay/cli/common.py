@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,7 +158,12 @@ def emit(dossier: Dossier, format_: str, output: Path | None) -> None:
 
 
 def save(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; a device or a pipe (/dev/stdout, /dev/null) is written to, never replaced."""
+    """Write a file whole or not at all; a device or a pipe (/dev/stdout, /dev/null) is written to, never replaced.
+
+    Raises UsageError rather than write over what the command reads, or over a file of another kind.
+    """
+    if path.is_file() and (why := _not_ours(path, data)):
+        raise UsageError(why, where=str(path), fix="name another file, or move this one away")
     if not path.exists() or path.is_file():
         write_whole(path, data)
         return
@@ -166,6 +171,25 @@ def save(path: Path, data: bytes) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise InputError(f"cannot be written: {os_words(error)}", where=str(path), fix="name a file") from None
+
+
+def _not_ours(path: Path, data: bytes) -> str:
+    """Why a file that is there must not be written over; "" where it is empty or begins as what is written now."""
+    context = click.get_current_context(silent=True)
+    given = [v for v in context.params.values() if v is not None] if context is not None else []
+    named = [
+        p for v in given for p in (v if isinstance(v, tuple) else (v,)) if isinstance(p, (str, Path)) and p != path
+    ]
+    with suppress(OSError, ValueError):
+        if any(os.path.samefile(path, other) for other in named if os.path.exists(other)):
+            return "is what this command reads, and would be written over"
+    if path.suffix.lower() in (".json", ".sarif", ".html", ".htm"):
+        return ""
+    with suppress(OSError), path.open("rb") as stream:
+        before = stream.read(64).lstrip()[:1]
+        if before and before != data.lstrip()[:1] and data.lstrip()[:1] in (b"{", b"<", b"P"):
+            return "is there and is something else"
+    return ""
 
 
 def report_code(report: Report, fail_level: str) -> int:

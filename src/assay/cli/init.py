@@ -33,7 +33,8 @@ def command(folder: Path, profile: str, label: str | None) -> None:
     write_whole(manifest, draft_manifest(folder, found, label).encode())
     write_whole(policy, draft_policy(profile).encode())
     load_project(folder)  # a draft that does not hold together would be our mistake
-    click.echo(f"wrote {manifest} ({len(found.models)} models, {len(found.tables)} tables found) and {policy}")
+    what = f"{_plural(len(found.models), 'model')}, {_plural(len(found.tables), 'table')} found"
+    click.echo(f"wrote {manifest} ({what}) and {policy}")
     if found.tables and label is None:
         click.echo(
             "no label was named, so nothing can be measured: write `label: COLUMN` at each table (or --label COLUMN)"
@@ -46,3 +47,7 @@ def command(folder: Path, profile: str, label: str | None) -> None:
     else:
         click.echo("the policy enforces: `assay run` exits 1 when it denies, 3 when something is missing")
     click.echo("next: read both, then `assay run`")
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")

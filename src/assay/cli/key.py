@@ -52,3 +52,4 @@ def show(file: Path) -> None:
     key = public_key(file)
     click.echo(key.text)
     click.echo(f"id {key.id}")
+    click.echo(f"pem {key.hint}")  # by which signatures of models name it

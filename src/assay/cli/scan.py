@@ -78,6 +78,8 @@ def command(
     if database is not None:
         file = database.absolute() if STDIN in paths else database
         parameters["supply.vulnerabilities"] = {"database": str(file)}
+    elif "supply.vulnerabilities" in options["only"]:
+        parameters["supply.vulnerabilities"] = {"required": True}
     pack = None
     if threats is not None:
         from assay.flow.papers import trusted_threats

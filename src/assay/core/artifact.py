@@ -100,9 +100,18 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
         if stat.S_ISREG(mode):
             yield File(self.path, self.uri)
         elif stat.S_ISDIR(mode):
-            yield from _walk(self.path, self.path.resolve(), self.uri, 0, [0])
+            yield from _walk(self.path, _held_by(self.path.resolve()), self.uri, 0, [0])
         else:
             raise InputError("is neither a file nor a folder", where=self.uri, fix="name a file or a folder")
+
+
+def _held_by(folder: Path) -> Path:
+    """The folder that links may not leave: this one, or, of a snapshot in a Hugging Face cache, the repository's, which
+    holds the bytes that the snapshot's names lead to."""
+    above = folder.parent
+    if above.name == "snapshots" and above.parent.name.startswith(("models--", "datasets--", "spaces--")):
+        return above.parent
+    return folder
 
 
 def _walk(folder: Path, root: Path, uri: str, depth: int, count: list[int]) -> Iterator[File]:
@@ -133,7 +142,7 @@ def _problem(entry: os.DirEntry[str], root: Path) -> str:
     """Why this entry, no folder, cannot be read safely; "" when it can."""
     try:
         if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root):
-            return "is a symbolic link that leaves the folder"
+            return "is a symbolic link that leaves the folder (scan one that holds both, or a copy made with cp -RL)"
         if entry.is_file():
             return ""
         return "is a symbolic link to nothing that can be read here" if entry.is_symlink() else "is a special file"

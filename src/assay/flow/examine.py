@@ -103,7 +103,7 @@ def _refuse_addresses(path: str | Path) -> None:
     scheme, colon, _ = str(path).partition(":/")
     if colon and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{1,15}", scheme) and not Path(path).exists():
         fix = "use https://, hf:// or mlflow:, or copy it here and scan the copy"
-        raise UsageError(f"addresses of the kind {scheme}:/ are not read", fix=fix)
+        raise UsageError(f"addresses of the kind {scheme}:// are not read", fix=fix)
 
 
 def _name(path: Path, root: str) -> str:

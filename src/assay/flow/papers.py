@@ -114,6 +114,13 @@ def _document(data: bytes, path: Path) -> tuple[str, int, str]:
     value = parse(data, str(path)).value
     if isinstance(value, dict) and "people" in value:
         roster = roster_from(data, str(path))
+        for person in roster.people:
+            for key in person.keys:
+                try:
+                    PublicKey.from_text(key)
+                except InputError:
+                    fix = "paste what `assay key show FILE.pub` prints"
+                    raise UsageError(f"a key of {visible(person.name, 60)} is none", where=str(path), fix=fix) from None
         return roster.roster, roster.version, st.ROSTER
     if isinstance(value, dict) and "threats" in value:
         pack = read_threats(data, str(path)).ref

@@ -162,7 +162,8 @@ class Source:
                 while block := packed.read(1 << 20):
                     self._write(inner, block)
             except (OSError, ValueError) as error:
-                raise VerificationError(f"refused, not read to the end: {error}", where=self.where) from None
+                fix = "get it again: what is torn can neither be judged nor be written anew"
+                raise VerificationError(f"refused, not read to the end: {error}", where=self.where, fix=fix) from None
             name = name.rpartition(".")[0] or name
             copy, facts = inner, self._judged(inner, name)
         return copy, facts

@@ -35,10 +35,10 @@ def _style() -> str:
 def render_html(dossier: Dossier) -> str:
     """The page about a dossier, complete in itself. Deterministic; nothing in it is computed for show."""
     view = View(dossier)
+    found, looked = ("Findings", "findings", findings(view)), ("", "", evidence_sections(view))
     sections = [
         ("What blocks it", "blocks", blocks(view)),
-        ("", "", evidence_sections(view)),
-        ("Findings", "findings", findings(view)),
+        *((found, looked) if view.decision is None else (looked, found)),
         ("Examined", "files", subjects(view)),
         ("Frameworks", "frameworks", coverage(view)),
         ("Terms", "terms", terms(view)),

@@ -14,6 +14,7 @@ _COLOURS = {
     "critical": "1;31", "high": "31", "medium": "33", "low": "36", "info": "2", "open": "33", "allow": "1;32",
     "deny": "1;31", "indeterminate": "1;33", "dim": "2",
 }  # fmt: skip
+MOST_NAMED = 3
 _MARKS = {Verdict.ALLOW: ("✓", "allow"), Verdict.DENY: ("✗", "deny"), Verdict.INDETERMINATE: ("○", "open")}
 
 
@@ -74,7 +75,8 @@ def _opens(outcomes: tuple[Outcome, ...], paint: Paint) -> list[str]:
             together.setdefault((outcome.subject, outcome.reason), []).append(outcome.check)
     blocks = []
     for (subject, reason), checks in together.items():
-        head = paint("open", f"open[{visible(', '.join(checks))}]")
+        named = checks if len(checks) <= MOST_NAMED else [*checks[: MOST_NAMED - 1], f"and {len(checks) - 2} more"]
+        head = paint("open", f"open[{visible(', '.join(named))}]")
         blocks.append(f"{head}  could not be judged: {visible(reason, 2000)}\n  --> {visible(subject)}")
     return blocks
 

@@ -34,25 +34,33 @@ class Homogeneity(msgspec.Struct, frozen=True, kw_only=True):
 def homogeneity(
     first: Array, second: Array, *, ordered: int = 0, resolution: float = 1e-4, seed: int = 0
 ) -> Homogeneity:
-    """Compare two samples by their counts; the first `ordered` bins have an order, the others none.
+    """Compare two samples by their counts: `p_value`, and the population stability index with its interval."""
+    p, bins = p_value(first, second, ordered=ordered, resolution=resolution, seed=seed)
+    psi, low, high = _psi(np.asarray(first, dtype=np.int64), np.asarray(second, dtype=np.int64), seed)
+    return Homogeneity(p=p, psi=psi, psi_low=low, psi_high=high, bins=bins)
+
+
+def p_value(
+    first: Array, second: Array, *, ordered: int = 0, resolution: float = 1e-4, seed: int = 0
+) -> tuple[float, int]:
+    """(p-value, bins left after merging) of "one population"; the first `ordered` bins have an order, the others none.
 
     The p-value is that of Pearson's statistic and, where bins have an order, of the linear trend too (Mann and Whitney
     on bins), Bonferroni over the two. Both are taken given the margins: where the chi-square approximation could
     mislead, the tail is simulated from the multivariate hypergeometric distribution (as many draws as `resolution`,
     the smallest p-value that matters, needs, at most 200,000) and the larger of both counts. With no rows on one side
-    or one bin there is nothing to tell: p = 1.
+    or one bin there is nothing to tell: p = 1. Raises ValueError for counts that do not fit each other.
     """
     first, second = np.asarray(first, dtype=np.int64), np.asarray(second, dtype=np.int64)
     if first.shape != second.shape or first.ndim != 1 or (first < 0).any() or (second < 0).any():
         raise ValueError("counts do not fit each other")
-    psi, low, high = _psi(first, second, seed)
     a, b = merged(first, second, ordered)
     if len(a) < 2:
-        return Homogeneity(p=1.0, psi=psi, psi_low=low, psi_high=high, bins=len(a))
+        return 1.0, len(a)
     p = _pearson(a, b, resolution, seed)
     if ordered > 1:
         p = min(1.0, 2 * min(p, _trend(first[:ordered], second[:ordered])))
-    return Homogeneity(p=p, psi=psi, psi_low=low, psi_high=high, bins=len(a))
+    return p, len(a)
 
 
 def merged(first: Array, second: Array, ordered: int) -> tuple[Array, Array]:

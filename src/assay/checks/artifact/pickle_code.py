@@ -17,18 +17,7 @@ from assay.formats.survey import survey
 
 FIX = "do not load it; ask for the weights as ONNX, safetensors or skops from a source you trust"
 
-# Names that make functions of bytes in the file (cloudpickle 0.8 to 3, dill 0.3), by module.
-_MAKERS = {
-    "cloudpickle": frozenset(
-        (
-            *("_make_function", "_builtin_type", "_function_setstate", "_make_empty_cell", "_make_cell", "subimport"),
-            *("_fill_function", "_make_skel_func", "cell_set"),
-        )
-    ),
-    "dill._dill": frozenset({"_create_function", "_create_code", "_create_cell", "_shims._create_cell"}),
-    "__builtin__": frozenset({"__main__"}),  # what dill calls the namespace that functions were made in
-}
-_MADE = ("('CodeType')", "('LambdaType')", "('FunctionType')", "('CellType')")
+OWN = "if the class is yours, name it in `allow:` of assay.yaml, or as safe in a threat pack; else do not load the file"
 
 
 @check(
@@ -95,17 +84,6 @@ def _findings(file: File, facts: ArtifactFacts, allow: frozenset[str], strict: b
         yield _finding(file, stream, fact, strict, may_load(fact, allow))
 
 
-def _by_value(fact: GlobalFact) -> bool:
-    """Whether all that a name does is to make a function out of bytes in the file, which loading does not call."""
-    module = fact.module.rpartition("cloudpickle.")[2] or fact.module
-    makes = _MAKERS.get("cloudpickle" if module == "cloudpickle" else fact.module, frozenset())
-    if fact.name not in makes or "patched" in fact.uses:
-        return False
-    if fact.name == "_builtin_type":  # its result is a type, and calling that makes the code object
-        return all(call.endswith(_MADE) for call in fact.calls) and fact.call_count <= len(fact.calls)
-    return "result-called" not in fact.uses
-
-
 def _listed(file: File, stream: PickleFacts, fact: GlobalFact) -> Finding:
     """A name that only the threat pack calls safe: noted, so that everyone sees on whose word it passed."""
     return Finding(
@@ -128,7 +106,7 @@ def _finding(file: File, stream: PickleFacts, fact: GlobalFact, strict: bool, al
     else:
         message = f"imports {what} while loading"
     severity = {"dangerous": Severity.CRITICAL, "unresolvable": Severity.HIGH}.get(fact.tier)
-    if severity is Severity.CRITICAL and _by_value(fact):
+    if severity is Severity.CRITICAL and fact.by_value:
         severity, message = Severity.HIGH, f"carries a function of its own ({what}), which runs once it is used"
     if allowed:
         severity, message = Severity.INFO, f"{message}, which the manifest allows"
@@ -148,5 +126,5 @@ def _finding(file: File, stream: PickleFacts, fact: GlobalFact, strict: bool, al
             "uses": list(fact.uses),
             "calls": list(fact.calls),
         },
-        fix=FIX if severity is not Severity.INFO else "",
+        fix="" if severity is Severity.INFO else OWN if fact.tier == "unknown" else FIX,
     )

@@ -119,17 +119,18 @@ def _row(seen: Seen) -> _Row:
 
 
 def _accounted(files: list[_Row]) -> Table:
-    """Every file that was looked at; of more than a table holds, those first that were not read to their end."""
+    """Every file that was looked at; of more than a table holds, those first that were not read to their end, then
+    those that hold pickles."""
     if len(files) > MAX_POINTS:
-        files = sorted(files, key=lambda row: not row[4])  # stable: each half keeps its order
+        files = sorted(files, key=lambda row: (not row[4], not row[3]))  # stable: each part keeps its order
     more = len(files) - MAX_POINTS
     return Table(
         name="files",
         title="What lies in it",
-        subtitle="every file, the format of its bytes, and what of it could not be read",
+        subtitle="the format of each file's bytes, and what of it could not be read",
         columns=("file", "format", "bytes", "pickles", "not read"),
         rows=tuple(files[:MAX_POINTS]),
-        note=f"{more:,} more files are not listed" if more > 0 else "",
+        note=f"{more:,} more files, read to their end, are not listed; assay bom lists all." if more > 0 else "",
     )
 
 

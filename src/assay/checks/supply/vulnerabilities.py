@@ -38,7 +38,9 @@ Days = Annotated[float, msgspec.Meta(gt=0, le=36_500)]
     cacheable=False,
     tags=("atlas:AML.T0010.001", "atlas:AML.T0011.001", "owasp-llm-2025:LLM03"),
 )
-def vulnerabilities(artifact: Artifact, *, database: str = "", max_age_days: Days = 14.0) -> Iterator[Finding | Table]:
+def vulnerabilities(
+    artifact: Artifact, *, database: str = "", max_age_days: Days = 14.0, required: bool = False
+) -> Iterator[Finding | Table]:
     """Packages with known vulnerabilities among those that a model's files list.
 
     Why: a model is loaded together with the packages that its requirements, lock or environment names, and a hole in
@@ -53,8 +55,8 @@ def vulnerabilities(artifact: Artifact, *, database: str = "", max_age_days: Day
     records on PyPI, or whose newest record is older than `max_age_days` (the file's own date says nothing), and for
     each package whose version nothing fixes, or whose list was not read. Without `database` the question is not asked:
     no database is carried along that would be stale tomorrow, and none is fetched, so that a plain scan says "not
-    applicable" and a policy that requires this check still does not pass; advisories of the threat pack in force are
-    looked up in any case.
+    applicable" (with `required`, or where a scan asks this check by name, it stays open) and a policy that requires
+    this check still does not pass; advisories of the threat pack in force are looked up in any case.
 
     Fix: take a version in which it is mended, or waive the finding with the reason why it cannot be reached here.
 
@@ -62,7 +64,7 @@ def vulnerabilities(artifact: Artifact, *, database: str = "", max_age_days: Day
     """
     pack = current()
     if not database and not pack.advisories:
-        raise NotApplicable(_NOT_NAMED)
+        raise (CouldNotLook if required else NotApplicable)(_NOT_NAMED)
     from assay.formats.dependencies.gathered import gather  # a scan that does not ask need not load these
     from assay.formats.dependencies.osv import open_database, pack_database, stale
 
@@ -90,7 +92,9 @@ def vulnerabilities(artifact: Artifact, *, database: str = "", max_age_days: Day
     if count > MOST_FINDINGS:
         gaps.append(f"{count - MOST_FINDINGS} further findings are not listed")
     if not database:
-        raise NotApplicable(f"{_NOT_NAMED}; only the advisories of {sources[0].name} were looked up")
+        raise (CouldNotLook if required else NotApplicable)(
+            f"{_NOT_NAMED}; only the advisories of {sources[0].name} were looked up"
+        )
     settle(gaps, True, "")
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from assay.formats.pickle import evaluated, exhaust, uses
+from assay.formats.pickle import carried, evaluated, exhaust, uses
 from assay.formats.pickle.joblib_arrays import ARRAY_WRAPPERS, DTYPES
 from assay.formats.pickle.state import State
 from assay.formats.pickle.tier_dangers import DANGEROUS_MODULES, DANGEROUS_NAMES, STDLIB
@@ -76,7 +76,9 @@ def call_ref(m: State, func: Ref, args: Any, offset: int) -> Any:
     if type(args) is not tuple:
         func.unexplained += 1
         return func.made
-    if m.binds:
+    if func.carries != "" and carried.judge_call(func, args):
+        m.binds = True
+    elif m.binds:
         _give_bound(key, args)
     if (use := func.use) is None:
         use = func.use = uses.use_of(func.module, func.name) or False
@@ -189,7 +191,9 @@ def hold(partial: Ref, held: Any) -> bool:
 
 
 def _give_bound(key: tuple[str, str], args: tuple[Any, ...]) -> None:
-    """A method fetched by its name is ordinary in an object's state, not as what a function is given to call."""
+    """A method fetched by its name is ordinary in an object's state, not as what a function is given to call; nor is a
+    function that the file brings."""
+    carried.give(args)
     if key in PARTIALS:
         args = args[1:]
     give_bound_in(args, 4)
@@ -202,6 +206,8 @@ def give_bound_in(items: Iterable[Any], depth: int) -> None:
             item.ref.unexplained += 1
         elif depth and type(item) in (tuple, list):
             give_bound_in(item, depth - 1)
+        elif depth and type(item) is dict:
+            give_bound_in(item.values(), depth - 1)
 
 
 def _give_unknown(func: Ref, args: tuple[Any, ...]) -> None:

@@ -23,7 +23,8 @@ class GlobalFact(msgspec.Struct, frozen=True, kw_only=True):
 
     `uses` is a subset of: imported, called, build (state set on what it made), patched (state set on the object
     itself), result-called (what it returned is called). `calls` holds the first few calls with their constant
-    arguments, cut short and with likely secrets masked. `tier` is safe, unknown, dangerous or unresolvable; `why`
+    arguments, cut short and with likely secrets masked. `by_value`: all it does is to make functions out of bytes of
+    the file, which loading does not call. `tier` is safe, unknown, dangerous or unresolvable; `why`
     says in words what decided it.
     """
 
@@ -36,6 +37,7 @@ class GlobalFact(msgspec.Struct, frozen=True, kw_only=True):
     calls: tuple[str, ...] = ()
     call_count: int = 0
     via: str = ""
+    by_value: bool = False
 
     @property
     def qualified(self) -> str:

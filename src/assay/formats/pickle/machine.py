@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from assay.core.finding import Severity
-from assay.formats.pickle import exhaust, leaks, tiers, uses
+from assay.formats.pickle import carried, exhaust, leaks, tiers, uses
 from assay.formats.pickle.calls import Slice, call_ref
 from assay.formats.pickle.evaluated import watched
 from assay.formats.pickle.facts import Ending, GlobalFact, Held, PickleFacts
@@ -379,5 +379,5 @@ def _global_fact(ref: Ref, nested: list[PickleFacts]) -> GlobalFact:
     tier, why = tiers.judge(ref, nested)
     return GlobalFact(
         module=ref.module, name=ref.name, offset=ref.offset, tier=tier, why=why, uses=tuple(uses),
-        calls=tuple(ref.calls), call_count=ref.called, via=ref.via,
+        calls=tuple(ref.calls), call_count=ref.called, via=ref.via, by_value=carried.by_value(ref),
     )  # fmt: skip

@@ -10,7 +10,7 @@ from __future__ import annotations
 from struct import unpack_from
 from typing import Any
 
-from assay.formats.pickle import evaluated, exhaust, leaks, uses
+from assay.formats.pickle import carried, evaluated, exhaust, leaks, uses
 from assay.formats.pickle.calls import give_bound_in, hold
 from assay.formats.pickle.constants import CONSTANT_OPCODES
 from assay.formats.pickle.source import Torn
@@ -32,6 +32,13 @@ from assay.formats.pickle.values import (
 
 # Attributes of what a pickle makes that the unpickler itself looks up on it and calls.
 _CALLED_BY_LOADERS = ("append", "extend", "add", "__setstate__", "__setitem__", "__reduce__", "__reduce_ex__")
+# What the state of a function holds, cloudpickle's and dill's alike.
+_OF_FUNCTIONS = frozenset(
+    (
+        *("__closure__", "__globals__", "__name__", "__doc__", "__annotations__", "__kwdefaults__", "__defaults__"),
+        *("__module__", "__dict__", "__qualname__", "__package__", "__file__", "__path__", "__type_params__"),
+    )
+)
 
 
 def _bad_opcode(m: State, pos: int) -> int:
@@ -143,9 +150,18 @@ def _look_at(m: State, items: list[Any]) -> None:
     if m.pairs > 0:
         leaks.pairs(m, items)
     if m.binds:
-        give_bound_in([items[at + 1] for at in range(0, len(items) - 1, 2) if items[at] in _CALLED_BY_LOADERS], 1)
+        called = [items[at + 1] for at in range(0, len(items) - 1, 2) if _is_called(items[at])]
+        give_bound_in(called, 1)
+        carried.give(called, 1)
     if m.tupled >= exhaust.DEEP:
         exhaust.hashed(m, items[::2])
+
+
+def _is_called(key: Any) -> bool:
+    """Whether the unpickler, or any object, calls what stands under this key, or it is not known which key it is."""
+    if type(key) is str:
+        return key in _CALLED_BY_LOADERS or (key[:2] == "__" and key[-2:] == "__" and key not in _OF_FUNCTIONS)
+    return type(key) in (Made, Cut)
 
 
 def _frozenset(m: State, pos: int) -> int:
@@ -171,6 +187,8 @@ def _appends(m: State, pos: int) -> int:
 def _extend(m: State, items: list[Any]) -> None:
     target = m.stack[-1]
     if m.binds and not (type(target) is list and len(target) + len(items) <= HEAD_ITEMS):
+        if type(target) is Made:
+            carried.give(items, 1)
         give_bound_in(items, 1)  # what is not kept cannot be seen where the list is given away
     if target is SET and m.tupled >= exhaust.DEEP:
         exhaust.hashed(m, items)
@@ -335,8 +353,11 @@ def _build(m: State, pos: int) -> int:
     if type(inst) is Made:
         ref = inst.ref
         ref.built = True
-        if ref.name == "partial":  # the state replaces the callable that it holds
+        if ref.name == "partial":  # the state replaces the callable that it holds, and what it is called with
             hold(ref, state[0] if type(state) is tuple and state else None)
+            if m.binds and type(state) is tuple:
+                give_bound_in(state[1:], 4)
+                carried.give(state)
         if ref.watch:
             evaluated.judge_state(m, ref, state)
         uses.judge_state(ref, state)

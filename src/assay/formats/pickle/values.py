@@ -61,6 +61,7 @@ class Ref:
         "built",
         "called",
         "calls",
+        "carries",
         "evaluates",
         "given",
         "made",
@@ -89,6 +90,7 @@ class Ref:
         self.told = self.bound = False
         self.given: set[Ref] = set()
         self.watch = self.evaluates = ""
+        self.carries: Any = None  # how it makes functions of the file's bytes, "" for not (see carried.py)
         self.use: Any = None  # how its calls must be looked at, False for no such way (see uses.py)
         self.sizes: Any = None  # the rule for what its calls ask for, False for none (see exhaust_sizes.py)
         self.owners: set[Ref] = set()

@@ -19,7 +19,7 @@ from assay.formats.texts.lexicons import PARTS, WORDS
 from assay.formats.texts.python_dangers import words
 from assay.formats.texts.tongues import KEY_FILE
 
-_SENTENCE = re.compile(r"(?:[^.!?。！？؟।\n;]|[.!?;](?=\S)|\n(?!\s*(?:\n|[-*#>|\d]))){4,600}")
+_SENTENCE = re.compile(r"(?:[^.!?。！？؟।\n;]|[.!?;](?=\S)|\n(?![ \t]{0,80}(?:\n|[-*#>|\d]))){4,600}")
 _WORD = re.compile(r"[^\W_]+")
 _SCRIPTS = {
     "zh": re.compile("[\u4e00-\u9fff]"), "ja": re.compile("[\u3040-\u30ff]"), "hi": re.compile("[\u0900-\u097f]"),

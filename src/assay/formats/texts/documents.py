@@ -171,6 +171,19 @@ def _plain(text: str) -> Any:
     return False if word in ("no", "off") else _PLAIN.get(word, text)
 
 
+def listed_texts(value: Any) -> Iterator[str]:
+    """A text itself, or each text in a list and in the lists that it holds, each list once."""
+    pending, seen, count = [value], set[int](), 0
+    while pending and count < MOST_VALUES:
+        held = pending.pop()
+        count += 1
+        if isinstance(held, str):
+            yield held
+        elif isinstance(held, list) and id(held) not in seen:
+            seen.add(id(held))
+            pending += reversed(held)
+
+
 def beyond(*values: Any) -> bool:
     """Whether `mappings` would not go through all of it."""
     level, count, depth = [value for value in values if isinstance(value, (dict, list))], 0, 0

@@ -19,7 +19,7 @@ from assay.core.finding import Severity
 from assay.core.text import visible
 from assay.formats.reading import Note
 from assay.formats.texts.config_targets import config_note, how_grave
-from assay.formats.texts.documents import Document, mappings
+from assay.formats.texts.documents import Document, listed_texts, mappings
 from assay.formats.texts.python_code import judge_python
 from assay.formats.texts.shell_text import judge_shell
 from assay.formats.texts.templates import read_template
@@ -81,12 +81,8 @@ def _texts(values: tuple[Any, ...]) -> Iterator[tuple[str, str, str]]:
     """Every text that could be an expression or a template: (path of its mapping, key, text)."""
     for path, mapping in mappings(*values):
         for key, value in mapping.items():
-            pending = [value]
-            while pending:
-                held = pending.pop()
-                if isinstance(held, list):
-                    pending += held
-                elif isinstance(held, str) and ("(" in held or "{{" in held or "{%" in held):
+            for held in listed_texts(value):
+                if "(" in held or "{{" in held or "{%" in held:
                     yield path, key, held
 
 

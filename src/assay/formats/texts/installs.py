@@ -9,9 +9,10 @@ from assay.formats.reading import Note
 from assay.formats.texts.requirements import judge_requirements
 
 _INSTALL = re.compile(
-    r"(?:^|[;&|(]|\bsudo\s|\bthen\s|\bdo\s|\"|')[ \t]*"
-    r"(?:[\w./-]*python[\d.]*|\{sys\.executable\}|uv)?[ \t]*(?:-m[ \t]+)?"
-    r"(?:[\w./-]*pip[\d.]*|conda|mamba)\s+(?:-\S+\s+)*install\s+([^;&|\n]*)",
+    r"(?:^|[;&|(]|\bsudo\s|\bthen\s|\bdo\s|\"|')[ \t]{0,40}"
+    r"(?:[\w./-]{0,200}python[\d.]{0,8}|\{sys\.executable\}|uv)?[ \t]{0,40}(?:-m[ \t]{1,40})?"
+    r"(?:[\w./-]{0,200}pip[\d.]{0,8}|conda|mamba)[ \t]{1,40}(?:-\S{1,200}[ \t]{1,40}){0,20}install[ \t]{1,40}"
+    r"([^;&|\n]*)",
     re.MULTILINE,
 )
 _WITH_VALUE = frozenset(

@@ -286,7 +286,7 @@ class _Text:
         self.notes += judge_automation(document, self.name)
         self.notes += (found := judge_evaluated(document, self.base))
         self.asks |= {note.topic for note in found}
-        if (unknown := tag_gap(document.tags)) and not self.notes:
+        if (unknown := tag_gap(document.tags)) and not any(n.severity.rank >= Severity.MEDIUM.rank for n in self.notes):
             self.gaps.append(unknown)
         self._models(document)
         self._templates(document)

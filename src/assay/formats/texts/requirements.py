@@ -192,7 +192,8 @@ def _judged(wanted: list[_Wanted], where: str) -> list[Note]:
             loose.append(item.name)
     if loose:
         notes["unpinned"] = _note(
-            f"leaves open which version of {len(loose)} packages is installed ({visible(', '.join(loose[:3]), 80)}"
+            f"leaves open which version of {len(loose)} {'packages' if loose[1:] else 'package'} is installed "
+            f"({visible(', '.join(loose[:3]), 80)}"
             f"{', …' if len(loose) > 3 else ''})", Severity.INFO, "unpinned", where,
             evidence={"packages": [visible(n, 60) for n in loose[:100]], "count": len(loose)},
         )  # fmt: skip

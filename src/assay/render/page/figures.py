@@ -208,9 +208,8 @@ def _table(exhibit: Table) -> str:
         )
     notes = [esc(exhibit.note)] if exhibit.note else []
     if len(exhibit.rows) > MOST_TABLE_ROWS:
-        notes.append(
-            f"{MOST_TABLE_ROWS} of {len(exhibit.rows)} rows; <code>--format json</code> writes all."
-        )  # fmt: skip
+        rows_ = len(exhibit.rows)
+        notes.append(f"{MOST_TABLE_ROWS} of {rows_} rows; <code>--format json</code> writes these {rows_}.")
     note = f'<p class="note">{" ".join(notes)}</p>' if notes else ""
     return (
         f'<figure class="{"broad" if len(exhibit.columns) > BROAD else "full"}">{caption}{under}{html}{note}</figure>'
