@@ -302,7 +302,7 @@ def test_links_that_leave_the_folder_are_not_followed(store: Path, tmp_path: Pat
     (place / "link").symlink_to(tmp_path / "secret")
     source = open_source(f"mlflow:runs:/{RUN}", Access())
     link = next(file for file in source.files() if file.path.name == "link")
-    assert link.problem == "is a symbolic link that leaves the folder"
+    assert link.problem.startswith("is a symbolic link that leaves the folder")
     with pytest.raises(OSError, match="leaves the folder"):
         source.open(link)
     assert "leaves the folder" in failure(f"mlflow:runs:/{RUN}/link", Access())

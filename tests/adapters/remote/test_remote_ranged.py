@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.adapters.remote import ranged
 from assay.adapters.remote.access import Access, RemoteError
 from assay.adapters.remote.client import Client
 from assay.adapters.remote.ranged import HEAD, LEAST, TAIL, Content, RangedFile
@@ -251,6 +252,15 @@ def test_a_server_without_ranges_is_asked_once(site: Any, length: bool, listed: 
         assert stream.readline()[:1] == DATA[10:11]
     assert len(site.requests) == 1
     assert b"".join(content(site).stream()) == DATA
+
+
+def test_a_body_of_untold_length_never_fills_the_disk(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.routes["/x"] = lambda handler: handler.answer(200, DATA, Content_Length="-", Connection="close")
+    monkeypatch.setattr(ranged, "MOST_UNTOLD", len(DATA) - 1)
+    assert f"longer than {len(DATA) - 1} bytes" in words(content(site))
+    monkeypatch.undo()
+    monkeypatch.setattr(ranged, "LEFT_FREE", 1 << 60)
+    assert "longer than 0 bytes" in words(content(site))
 
 
 def test_a_part_of_an_unknown_whole_is_asked_for_whole(site: Any) -> None:

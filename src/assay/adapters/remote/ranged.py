@@ -23,8 +23,16 @@ HEAD = 64 << 10
 TAIL = 128 << 10
 WINDOW = 4 << 20
 KEPT = 12 << 20
+MOST_UNTOLD = 2 << 30  # kept of a body whose length nobody told
+LEFT_FREE = 1 << 30  # where bodies are kept
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 _NOTHING = re.compile(r"bytes \*/0+")
+
+
+def _free() -> int:
+    import shutil
+
+    return shutil.disk_usage(tempfile.gettempdir()).free
 
 
 class Content:
@@ -113,6 +121,8 @@ class Content:
         """A body kept in a file without a name, as nothing of it can be asked for again."""
         try:
             most = self._client.access.most_bytes
+            untold = reply.length is None and self.size is None
+            most = min(most, MOST_UNTOLD if untold else most, max(0, _free() - LEFT_FREE))
             if reply.length is not None:
                 if reply.length > most:
                     raise RemoteError(f"is longer than {most} bytes, which is the most allowed")
