@@ -9,25 +9,21 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import pickle
 import random
-import subprocess
-import sys
 import tempfile
 import time
 import zipfile
 import zlib
 from pathlib import Path
 
-from common import ASSAY, peer
+from common import ASSAY, middle_run, peer
 
 PEERS = {
     "picklescan 1.0.5": ("picklescan", "1.0.5", ["picklescan", "-p"]),
     "modelscan 0.8.8": ("modelscan", "0.8.8", ["modelscan", "-p"]),
     "modelaudit 0.2.54": ("modelaudit", "0.2.54", ["modelaudit", "scan"]),
 }
-MOST_SECONDS = 600
 
 
 def torch_zip(path: Path) -> None:
@@ -62,34 +58,6 @@ def small(folder: Path, count: int) -> None:
     folder.mkdir()
     for i in range(count):
         (folder / f"m{i}.pkl").write_bytes(pickle.dumps({"weights": [float(i), 2.0, 3.0], "name": f"model {i}"}))
-
-
-def run(command: list[str]) -> tuple[float, float, str]:
-    """(CPU seconds, peak MB, how it ended) of a whole process."""
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    script = """
-import resource, subprocess, sys
-ended = subprocess.run(sys.argv[2:], capture_output=True, timeout=float(sys.argv[1]))
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, ended.returncode)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(MOST_SECONDS), *command],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
-    if done.returncode:
-        return float("nan"), float("nan"), f"more than {MOST_SECONDS} s"
-    cpu, memory, code = done.stdout.split()
-    return float(cpu), float(memory), f"exit {code}"
-
-
-def best(command: list[str], times: int) -> tuple[float, float, str]:
-    """The run with the median CPU time."""
-    runs = sorted(run(command) for _ in range(times))
-    return runs[len(runs) // 2]
 
 
 def bare(path: Path) -> float:
@@ -137,7 +105,7 @@ def main() -> None:
                     if found is not None:
                         tools[title] = [str(found / words[0]), *words[1:], str(path)]
             for title, command in tools.items():
-                cpu, memory, ended = best(command, times if "assay" in title else 1)
+                cpu, memory, ended = middle_run(command, times if "assay" in title else 1)
                 print(f"| {name}{size} | {title} | {cpu:.2f} | {memory:.0f} | {ended} |", flush=True)
             if name == "torch.pt":
                 print(f"| {name}{size} | SHA-256 + CRC-32 alone | {bare(path):.2f} | | |", flush=True)

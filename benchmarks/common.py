@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PEERS = Path(os.environ.get("ASSAY_PEERS", Path(tempfile.gettempdir()) / "assay-peers"))
+MOST_SECONDS = 600
 ASSAY = [str(Path(sys.executable).with_name("assay"))]
 
 
@@ -40,6 +41,34 @@ def peer(name: str, version: str) -> Path | None:
             return None
         (home / ".done").touch()
     return binary
+
+
+def measured_run(command: list[str]) -> tuple[float, float, str]:
+    """(CPU seconds, peak MB, how it ended) of a whole process."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    script = """
+import resource, subprocess, sys
+ended = subprocess.run(sys.argv[2:], capture_output=True, timeout=float(sys.argv[1]))
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, ended.returncode)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(MOST_SECONDS), *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    if done.returncode:
+        return float("nan"), float("nan"), f"more than {MOST_SECONDS} s"
+    cpu, memory, code = done.stdout.split()
+    return float(cpu), float(memory), f"exit {code}"
+
+
+def middle_run(command: list[str], times: int) -> tuple[float, float, str]:
+    """The run with the median CPU time."""
+    runs = sorted(measured_run(command) for _ in range(times))
+    return runs[len(runs) // 2]
 
 
 def row(name: str, values: list[float], bound: str, unit: str = "s") -> str:

@@ -50,14 +50,29 @@ def test_a_shift_is_found_and_its_size_told() -> None:
     counts = [np.bincount(np.searchsorted(edges, side), minlength=20) for side in (one, two)]
     said = homogeneity(*counts, ordered=20)
     assert said.p < 1e-12
-    assert said.psi_low < 0.09 < said.psi_high or said.psi == pytest.approx(0.09, rel=0.25), "PSI of a shift d is d²"
+    assert said.effect == pytest.approx(0.09, rel=0.15), "the index of a shift d is d²"
+    assert said.low < said.effect < said.high
+
+
+@pytest.mark.parametrize(("shift", "n"), [(0.0, 300), (0.1, 1000), (0.5, 300), (1.0, 1000)])
+def test_the_interval_covers(shift: float, n: int) -> None:
+    from scipy.stats import norm
+
+    edges = norm.ppf(np.arange(1, 20) / 20)
+    p, q = (np.diff(np.r_[0, norm.cdf(edges - d), 1]) for d in (0.0, shift))
+    true = 8 * (1 - np.sqrt(p * q).sum())
+    generator = np.random.default_rng(int(100 * shift) + n)
+    said = [homogeneity(generator.multinomial(n, p), generator.multinomial(n, q), resolution=0.05) for _ in range(200)]
+    assert np.mean([h.low <= true <= h.high for h in said]) >= 0.90, (
+        "nominal .95; .90 and less comes by chance 1 in 500"
+    )
 
 
 def test_the_index_is_not_biased_where_nothing_drifted() -> None:
     generator = np.random.default_rng(1)
     share = np.full(20, 0.05)
     raw = [homogeneity(generator.multinomial(200, share), generator.multinomial(200, share)) for _ in range(200)]
-    assert np.mean([h.psi for h in raw]) < 0.05, "the plain index has a mean of 0.19 here"
+    assert np.mean([h.effect for h in raw]) < 0.05, "the plain index has a mean of 0.19 here"
     assert np.mean([h.p <= 0.05 for h in raw]) <= 0.09
 
 
@@ -85,7 +100,7 @@ def test_any_counts_have_an_answer(pairs: list[tuple[int, int]], ordered: int) -
     first, second = zip(*pairs, strict=True)
     said = homogeneity(first, second, ordered=min(ordered, len(first)), resolution=0.01)
     assert 0 <= said.p <= 1
-    assert 0 <= said.psi_low <= said.psi <= said.psi_high
+    assert 0 <= said.low <= said.effect <= said.high <= 8
 
 
 def test_nothing_on_one_side_says_nothing() -> None:

@@ -228,7 +228,7 @@ def _counted(relation: Relation, batch: list[_Column]) -> tuple[int, list[Column
         if nans:  # where histogram() puts a NaN is nowhere written down
             value = f"CASE WHEN isnan({column.value}) THEN NULL ELSE {column.value} END"
             held = relation.one([_bins(column.profile, value)])[0]
-        columns.append(_filled(relation, column, held or {}, int(rows), int(there), int(read), int(nans)))
+        columns.append(_filled(relation, column, held or {}, int(rows), int(there), int(read), int(nans or 0)))
     return int(rows), columns
 
 

@@ -132,6 +132,8 @@ def _connect(path: Path | None, memory: int, threads: int) -> Any:
     connection.execute("SET TimeZone='UTC'")
     connection.execute("SET enable_progress_bar=false")
     connection.execute("SET preserve_insertion_order=false")  # counts have no order, and rows need not wait
+    # A Parquet file's statistics leave out NaN, and DuckDB would conclude from them that there is none.
+    connection.execute("SET disabled_optimizers='statistics_propagation'")
     if path is not None:
         setting = "allowed_directories" if path.is_dir() else "allowed_paths"
         connection.execute(f"SET {setting}=[{literal(str(path))}]")

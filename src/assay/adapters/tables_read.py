@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def check_file(path: Path, where: str, limit: int = MAX_BYTES) -> None:
             raise InputError("is a folder, not a table", where=where, fix="name one CSV, Parquet or Arrow file")
         if not path.is_file():
             what = "does not exist" if not path.exists() else "is not a regular file"
-            raise InputError(what, where=where, fix="check the path in the manifest")
+            raise InputError(what, where=where, fix="check the path")
         size = path.stat().st_size
         with path.open("rb"):
             pass
@@ -166,11 +167,11 @@ def _separator(text: str, whole: bool) -> str:
 
 
 def _numeric(cell: str) -> bool:
+    """Whether a cell is a number; `nan` and `inf` are words as well, and columns are called so."""
     try:
-        float(cell)
+        return math.isfinite(float(cell))
     except ValueError:
         return False
-    return True
 
 
 def connect(path: Path, memory: int = 0) -> Any:

@@ -14,6 +14,7 @@ from assay.core.profile import Profile, Reference
 from assay.core.protocols import Progress, silent
 from assay.core.subject import Subject
 from assay.core.text import visible
+from assay.core.vigil import Vigil
 
 MAX_REFERENCE = 256 << 20
 ROLES = ("label", "prediction", "score", "id", "time", "source")
@@ -22,10 +23,23 @@ NO_FEATURE = ("id", "time")
 
 
 class Traffic:
-    """The current rows and the reference, in the reference's bins. Use it as a context manager."""
+    """The current rows and the reference, in the reference's bins.
 
-    def __init__(self, subject: Subject, reference: Reference, relation: Relation, progress: Progress = silent) -> None:
+    `vigil` is the state of a watch that goes on, None for a single look; `digest` is that of the current table.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        reference: Reference,
+        relation: Relation,
+        progress: Progress = silent,
+        *,
+        vigil: Vigil | None = None,
+        digest: str = "",
+    ) -> None:
         self.subject, self.name, self.reference, self.relation = subject, subject.name, reference, relation
+        self.vigil, self.digest = vigil, digest
         self._progress = progress
         self._current: Profile | None = None
 
@@ -106,3 +120,18 @@ def _saved(path: Path, where: str) -> Reference | None:
 def encode_reference(reference: Reference) -> bytes:
     """A reference as the bytes of its file."""
     return msgspec.json.encode(reference, order="deterministic") + b"\n"
+
+
+def read_vigil(path: Path) -> Vigil | None:
+    """The saved state at `path`; None where there is none yet. Raises InputError for a torn one."""
+    try:
+        data = path.read_bytes()[: MAX_REFERENCE + 1]
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"cannot be read: {os_words(error)}", where=str(path), fix="check its permissions") from None
+    try:
+        return msgspec.json.decode(data, type=Vigil)
+    except (msgspec.ValidationError, msgspec.DecodeError):
+        fix = "name the file that --state wrote; without it the level starts anew"
+        raise InputError("is no state of a watch, or a torn one", where=str(path), fix=fix) from None

@@ -10,6 +10,7 @@ INDEX: dict[str, tuple[Kind, str]] = {
     "artifact.pickle-code": (Kind.ARTIFACT, "assay.checks.artifact.pickle_code:pickle_code"),
     "artifact.unsafe-format": (Kind.ARTIFACT, "assay.checks.artifact.unsafe_format:unsafe_format"),
     "data.drift": (Kind.TRAFFIC, "assay.checks.data.drift:drift"),
+    "data.drift-over-time": (Kind.TRAFFIC, "assay.checks.data.drift_over_time:drift_over_time"),
     "data.duplicates": (Kind.DATASET, "assay.checks.data.duplicates:duplicates"),
     "data.label-flips": (Kind.DATASET, "assay.checks.data.label_flips:label_flips"),
     "data.schema": (Kind.DATASET, "assay.checks.data.schema:schema"),

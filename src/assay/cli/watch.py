@@ -23,8 +23,9 @@ from assay.cli.common import FILE, Finite, emit, output_options, progress_bar, r
 @click.option("--table", help="Which table of a DuckDB database.")
 @click.option("--alpha", type=Finite(1e-12, 0.5), default=0.05, show_default=True, help="Chance of any false alarm.")
 @click.option(
-    "--least-effect", type=Finite(0.0), default=0.001, show_default=True, help="PSI below which drift is no finding."
+    "--least-effect", type=Finite(0.0), default=0.001, show_default=True, help="Effect below which drift is no finding."
 )
+@click.option("--state", type=FILE, help="Keep what was learned here, for a level that holds over all looks for ever.")
 @click.option("--save-reference", type=FILE, help="Write the reference here: a few kilobytes a column, no rows.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything that is random.")
 @click.option("--jobs", "-j", type=click.IntRange(1, 256), help="Threads  [default: one a core].")
@@ -43,6 +44,7 @@ def command(
     table: str | None,
     alpha: float,
     least_effect: float,
+    state: Path | None,
     save_reference: Path | None,
     seed: int,
     jobs: int | None,
@@ -56,6 +58,10 @@ def command(
     that was saved. The chance of any false alarm over all columns is --alpha, for any number of rows.
     Exit code 0: no drift; 1: alarm; 2: wrong use; 3: something could not be compared.
     """
+    from assay.adapters.extras import library
+
+    for needed in ("numpy", "scipy", "duckdb"):
+        library(needed)  # said in one line, with the command that installs it
     from assay.adapters.traffic import encode_reference
     from assay.engine.plan import Settings
     from assay.flow import watch as flow
@@ -76,7 +82,10 @@ def command(
             return
         parameters: dict[str, Any] = {"data.drift": {"alpha": alpha, "least_effect": least_effect}}
         settings = Settings(parameters=parameters, seed=seed)
-        found = flow.watch(before, current, facts, settings, memory=memory << 20, threads=threads, progress=progress)
+        found = flow.watch(
+            before, current, facts, settings, state=state, alpha=alpha, memory=memory << 20, threads=threads,
+            progress=progress,
+        )  # fmt: skip
     _show(found, format_, output)
     raise click.exceptions.Exit(1 if found.alarm else 3 if found.verdict == "open" else 0)
 

@@ -10,8 +10,9 @@ Seen = Literal["compared", "missing", "added", "changed", "not compared"]
 
 
 class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One column. `effect` is the population stability index less what chance alone gives, between `low` and `high`
-    (95%); `p` the chance of such a difference without drift, `p_adjusted` with all columns taken into account (Holm).
+    """One column. `effect` is how far it moved, on the scale of the population stability index (see
+    assay.stats.homogeneity) and less what chance alone gives, between `low` and `high` (95%); `p` the chance of such a
+    difference without drift, `p_adjusted` with all columns taken into account (Holm).
 
     `flagged` says that it drifted: surely, at the watch's level over all columns together, and by more than the least
     effect that counts. `missing_before` and `missing_now` are shares of missing values.

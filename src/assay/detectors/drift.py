@@ -8,11 +8,16 @@ import numpy as np
 
 from assay.core.drift import ColumnDrift, Drift
 from assay.core.profile import ColumnProfile, Profile
+from assay.core.text import visible
 from assay.stats.homogeneity import Homogeneity, homogeneity
 from assay.stats.multiple import holm
 
 COMMON = 20
 """Rows that must share a new value before it is named: what few rows have may be somebody's own."""
+
+
+LEAST_ROWS = 30
+"""Rows on either side below which nothing found is nothing known."""
 
 
 def drift(
@@ -32,8 +37,8 @@ def drift(
     of their own, so that one test covers them. A column that is gone, or holds another kind of values, is flagged
     without a test: that is seen, not inferred.
     """
-    compared = [c for c in reference.columns if current.column(c.name) is not None]
-    pairs = [(c, now) for c in compared if (now := current.column(c.name)) is not None]
+    held = {c.name: c for c in current.columns}
+    pairs = [(c, held[c.name]) for c in reference.columns if c.name in held]
     family = len(pairs) + tests
     least_p = alpha / max(1, family)
     said = [
@@ -101,15 +106,15 @@ def _column(
     changed: str,
     role: str,
 ) -> ColumnDrift:
-    sure = adjusted <= alpha and said.psi >= least
+    sure = adjusted <= alpha and said.effect >= least
     return ColumnDrift(
         name=before.name,
         kind=before.kind,
         seen="changed" if changed else "compared",
         role=role,
-        effect=said.psi,
-        low=said.psi_low,
-        high=said.psi_high,
+        effect=said.effect,
+        low=said.low,
+        high=said.high,
         p=said.p,
         p_adjusted=adjusted,
         flagged=sure or bool(changed),
@@ -133,10 +138,23 @@ def _reason(before: ColumnProfile, now: ColumnProfile) -> str:
         return f"{'more' if here > gone else 'fewer'} values are missing ({gone:.1%} before, {here:.1%} now)"
     if fresh >= max(abs(moved), 0.005):
         return f"{fresh:.1%} of the values were never seen in the reference"
+    if before.kind == "category":
+        return _mover(before, now)
     if abs(moved) >= 0.005:
         where = "higher" if moved > 0 else "lower"
         return f"values are {where} (by {abs(moved):.1%} of the reference's ranks on average)"
     return "values are spread otherwise"
+
+
+def _mover(before: ColumnProfile, now: ColumnProfile) -> str:
+    """The value whose share changed most, by name where enough rows have it."""
+    shares = [(a / max(1, before.rows), b / max(1, now.rows)) for a, b in zip(before.counts, now.counts, strict=True)]
+    place = max(range(len(shares)), key=lambda i: abs(shares[i][1] - shares[i][0]), default=None)
+    if place is None:
+        return "values are spread otherwise"
+    known = before.counts[place] >= COMMON
+    name = repr(visible(before.labels[place], 40)) if known else "a rare value"
+    return f"{name} went from {shares[place][0]:.1%} to {shares[place][1]:.1%} of the rows"
 
 
 def _mean_place(column: ColumnProfile) -> float:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from assay.core.profile import Profile
+from assay.core.profile import ColumnProfile, Profile
 from assay.core.vigil import MAX_LOOKS, Stake, Vigil
 from assay.detectors.drift import counts
 from assay.stats.betting import Capital
 from assay.stats.homogeneity import p_value
+
+MOST_NEW = 200
+"""New values of a column that are told apart in the state."""
 
 
 def begin(reference: Profile, digest: str, alpha: float) -> Vigil:
@@ -47,10 +50,18 @@ def look(vigil: Vigil, current: Profile, digest: str, *, seed: int = 0) -> Vigil
         if not rang and capital.total >= family / vigil.alpha:
             rang = number
         stakes[before.name] = Stake(capital.shares, capital.highest, capital.bets, rang)
-        pooled.append(before.plus(replace(now, counts=now.counts)))
+        pooled.append(_bounded(before.plus(now)))
     rang = vigil.rang or (number if mean_capital(stakes, family) >= 1 / vigil.alpha else 0)
     pool = replace(vigil.pool, rows=vigil.pool.rows + current.rows, columns=tuple(pooled))
     return replace(vigil, pool=pool, looks=looks, stakes=stakes, rang=rang)
+
+
+def _bounded(column: ColumnProfile) -> ColumnProfile:
+    """The column with the commonest of its new values named; the others stay counted together."""
+    if len(column.new) <= MOST_NEW:
+        return column
+    kept = sorted(column.new, key=lambda value: (-column.new[value], value))[:MOST_NEW]
+    return replace(column, new={value: column.new[value] for value in kept})
 
 
 def mean_capital(stakes: dict[str, Stake], family: int) -> float:

@@ -10,23 +10,35 @@ from typing import Any, Literal
 import msgspec
 
 from assay.adapters.relation import open_relation, relation_of
-from assay.adapters.traffic import ROLES, Traffic, frame_reference, open_reference
+from assay.adapters.traffic import (
+    ROLES,
+    Traffic,
+    encode_reference,
+    frame_reference,
+    open_reference,
+    read_vigil,
+)
+from assay.attest.files import digest_path
 from assay.checks.data.drift import roles
-from assay.core.canonical import SCHEMA, Schema
+from assay.core.canonical import SCHEMA, Schema, digest_bytes
 from assay.core.dossier import Dossier
 from assay.core.drift import ColumnDrift
 from assay.core.errors import UsageError
+from assay.core.files import write_whole
 from assay.core.finding import Json, Severity, Status
 from assay.core.profile import Reference
 from assay.core.protocols import Clock, Progress, silent, system_clock
 from assay.core.report import Report
 from assay.core.subject import Contract, Kind, Subject
+from assay.core.vigil import Vigil
 from assay.detectors.drift import drift
+from assay.detectors.vigil import begin, look
 from assay.engine.inline import InlineExecutor
 from assay.engine.plan import Settings, plan
 from assay.engine.run import Ran
 from assay.flow.examine import report_of
 
+_LOOKED = (Status.PASS, Status.FAIL)
 Verdict = Literal["drift", "no drift", "open"]
 
 
@@ -60,12 +72,18 @@ def watch(
     facts: Mapping[str, Json],
     settings: Settings,
     *,
+    state: Path | None = None,
+    alpha: float = 0.05,
     memory: int = 0,
     threads: int = 1,
     clock: Clock = system_clock,
     progress: Progress = silent,
 ) -> Watched:
-    """Compare the current rows (a table or a frame) with a reference. Raises InputError, UsageError or CouldNotLook."""
+    """Compare the current rows (a table or a frame) with a reference.
+
+    With `state` this is one look of many: what was learned so far is read there and written back, whole or not at all,
+    so that a kill loses at most this look. Raises InputError, UsageError or CouldNotLook.
+    """
     start, began = clock(), time.perf_counter()
     told = {**before.facts, **{k: v for k, v in facts.items() if v}}
     path = isinstance(current, (str, Path))
@@ -76,8 +94,10 @@ def watch(
         if path
         else relation_of(current, name, memory=memory, threads=threads)
     )
-    traffic = Traffic(subject, before, relation, progress)
     try:
+        vigil = _vigil(state, before, alpha) if state is not None else None
+        digest = _digest_of(current, name) if state is not None else ""
+        traffic = Traffic(subject, before, relation, progress, vigil=vigil, digest=digest)
         tasks = plan({name: subject}, [(Kind.TRAFFIC, name)], "", Contract(), settings)
         executor = InlineExecutor({name: traffic})
         data = [msgspec.json.encode(task) for task in tasks]
@@ -88,9 +108,33 @@ def watch(
             0,
         )
         report = report_of(ran, (subject,), None, None, settings, start, began)
+        if state is not None and vigil is not None and not any(o.status is Status.OPEN for o in report.body.outcomes):
+            asked = next(o for o in report.body.outcomes if o.check == "data.drift-over-time")
+            write_whole(state, msgspec.json.encode(look(vigil, traffic.current, digest, seed=asked.seed)) + b"\n")
         return Watched(**_verdict(report), columns=_columns(traffic, report), report=report)
     finally:
-        traffic.close()
+        relation.close()
+
+
+def _vigil(state: Path, before: Reference, alpha: float) -> Vigil:
+    """The state so far, or a new one. Raises UsageError where it belongs to another reference or level."""
+    digest = digest_bytes(encode_reference(before))
+    held = read_vigil(state)
+    if held is None:
+        return begin(before.profile, digest, alpha)
+    if held.reference != digest:
+        fix = "give the reference that it began with (save it with --save-reference), or begin another state"
+        raise UsageError("belongs to another reference", where=str(state), fix=fix)
+    if held.alpha != alpha:
+        raise UsageError(f"keeps a level of {held.alpha:g}", where=str(state), fix=f"give --alpha {held.alpha:g}")
+    return held
+
+
+def _digest_of(current: str | Path | Any, name: str) -> str:
+    """What tells one table from another, so that none is counted twice."""
+    if isinstance(current, (str, Path)):
+        return digest_path(Path(current))
+    raise UsageError(f"{name}: a state is kept of files only", fix="write the frame to Parquet first")
 
 
 def _verdict(report: Report) -> dict[str, Any]:
@@ -104,7 +148,7 @@ def _verdict(report: Report) -> dict[str, Any]:
 
 def _columns(traffic: Traffic, report: Report) -> tuple[ColumnDrift, ...]:
     """Every column's figures, by the parameters and the seed that the check was asked with; the worst first."""
-    asked = next((o for o in report.body.outcomes if o.check == "data.drift" and o.status is not Status.OPEN), None)
+    asked = next((o for o in report.body.outcomes if o.check == "data.drift" and o.status in _LOOKED), None)
     if asked is None:
         return ()
     found = drift(

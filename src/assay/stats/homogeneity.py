@@ -20,24 +20,27 @@ _DOUBTFUL, _CERTAIN = 0.02, 1e-9
 
 
 class Homogeneity(msgspec.Struct, frozen=True, kw_only=True):
-    """One comparison. `psi` is the population stability index, its expectation without any drift taken off (never below
-    0), `psi_low` and `psi_high` its 95% interval; `bins` is how many bins were left after the sparse ones were merged.
+    """One comparison: the p-value, the effect with its 95% interval, and how many bins were left after merging.
+
+    The effect is 8 times the squared Hellinger distance of the two distributions over the bins, its expectation without
+    any drift taken off (never below 0). For small differences that is the population stability index, whose marks of .1
+    and .25 it shares; unlike that it stays finite where a bin is empty on one side (at most 8).
     """
 
     p: float
-    psi: float
-    psi_low: float
-    psi_high: float
+    effect: float
+    low: float
+    high: float
     bins: int
 
 
 def homogeneity(
     first: Array, second: Array, *, ordered: int = 0, resolution: float = 1e-4, seed: int = 0
 ) -> Homogeneity:
-    """Compare two samples by their counts: `p_value`, and the population stability index with its interval."""
+    """Compare two samples by their counts: `p_value`, and how far apart they are. Raises ValueError as that does."""
     p, bins = p_value(first, second, ordered=ordered, resolution=resolution, seed=seed)
-    psi, low, high = _psi(np.asarray(first, dtype=np.int64), np.asarray(second, dtype=np.int64), seed)
-    return Homogeneity(p=p, psi=psi, psi_low=low, psi_high=high, bins=bins)
+    effect, low, high = _effect(np.asarray(first, dtype=np.int64), np.asarray(second, dtype=np.int64))
+    return Homogeneity(p=p, effect=effect, low=low, high=high, bins=bins)
 
 
 def p_value(
@@ -139,26 +142,33 @@ def _trend(first: Array, second: Array) -> float:
     return math.erfc(gap / math.sqrt(2 * variance))
 
 
-def _psi(first: Array, second: Array, seed: int) -> tuple[float, float, float]:
-    """The population stability index less its mean without drift, (B − 1)(1/n₁ + 1/n₂), and its 95% interval.
+def _effect(first: Array, second: Array) -> tuple[float, float, float]:
+    """8 times the squared Hellinger distance less its mean without drift, and a 95% interval.
 
-    The interval is that of a parametric bootstrap, shifted so that it is centred on the corrected value.
+    Times the effective number of rows it follows a noncentral chi-square law whose noncentrality is the effect's; the
+    interval inverts that (Freeman and Tukey 1950 for the root). A bin of few rows has less noise than a full one.
     """
+    from scipy.special import chndtr
+
     n1, n2 = int(first.sum()), int(second.sum())
-    used = (first + second) > 0
-    bins = int(used.sum())
-    if not n1 or not n2 or bins < 2:
+    if not n1 or not n2 or len(first) < 2:
         return 0.0, 0.0, 0.0
-    a, b = first[used], second[used]
-    noise = (bins - 1) * (1 / n1 + 1 / n2)
+    each = 1 / n1 + 1 / n2
+    expected = (first + second) * (min(n1, n2) / (n1 + n2))
+    freedom = max(1.0, float(np.minimum(1.0, 4 * expected).sum()) - 1)
+    value = 8 * max(0.0, 1 - float(np.sqrt((first / n1) * (second / n2)).sum()))
+    seen = value / each
 
-    def index(x: Array, y: Array) -> Array:
-        p, q = (x + 0.5) / (n1 + bins / 2), (y + 0.5) / (n2 + bins / 2)
-        return ((p - q) * np.log(p / q)).sum(axis=-1)
+    def noncentrality(level: float) -> float:
+        """The one at which so much or less would be seen with this chance; 0 where even none gives less."""
+        if chndtr(seen, freedom, 0.0) <= level:
+            return 0.0
+        low, high = 0.0, 4 * (seen + 10 + 10 * math.sqrt(seen + freedom))
+        for _ in range(40):
+            middle = (low + high) / 2
+            low, high = (middle, high) if chndtr(seen, freedom, middle) > level else (low, middle)
+        return high
 
-    value = float(index(a, b))
-    generator = np.random.default_rng(seed)
-    draws = index(generator.multinomial(n1, a / n1, 200), generator.multinomial(n2, b / n2, 200)) - noise
-    spread = np.quantile(draws - draws.mean(), (0.025, 0.975))
-    corrected = max(0.0, value - noise)
-    return corrected, max(0.0, value - noise + float(spread[0])), max(corrected, value - noise + float(spread[1]))
+    effect = max(0.0, value - freedom * each)
+    low, high = noncentrality(0.975) * each, noncentrality(0.025) * each
+    return effect, min(low, effect), min(8.0, max(high, effect))

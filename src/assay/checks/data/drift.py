@@ -10,7 +10,7 @@ from msgspec import Meta
 from assay.adapters.traffic import Traffic
 from assay.core.check import check
 from assay.core.drift import ColumnDrift, Drift
-from assay.core.errors import CouldNotLook
+from assay.core.errors import CouldNotLook, NotApplicable
 from assay.core.exhibit import Bars, Histogram, IntervalRow, Intervals
 from assay.core.finding import Confidence, Direction, Finding, Json, Location, Measure, Severity
 from assay.core.subject import Kind, Stage
@@ -54,18 +54,23 @@ def drift(
     that are no number and values that the reference never had are bins of their own. Each column gets Pearson's test
     and, where bins have an order, that of a trend; where the approximation could mislead the tail is simulated. The
     p-values are adjusted over all columns (Holm), so that the chance of any false alarm at all is `alpha`, however many
-    columns and rows there are. The effect is the population stability index with what chance alone gives taken off;
-    less than `least_effect` is no finding, however sure. Rows are taken to be independent draws: rows that come in
-    clusters (many of one customer) differ by more than that. An effect of .25 and more, a column that is gone or holds
-    another kind of values is a high finding, any other flagged column a medium one.
+    columns and rows there are. The effect is 8 times the squared Hellinger distance, which for small differences is the
+    population stability index, with what chance alone gives taken off; less than `least_effect` is no finding, however
+    sure. With fewer than 30 rows on either side what is not found stays open. Rows are taken to be independent draws:
+    rows that come in clusters (many of one customer) differ by more than that. An effect of .25 and more, a column that
+    is gone or holds another kind of values is a high finding, any other flagged column a medium one. Where a state is
+    kept for many looks, `data.drift-over-time` asks instead.
 
     Fix: find out what changed at the source of that column. If the change is real and lasts, train and judge the model
     anew on rows that hold it; if it is a fault, mend it where it arises.
 
     References: Holm 1979; Pearson 1900; Yurdakul 2018 (the index without drift); Rabanser et al. 2019.
     """
+    from assay.detectors.drift import LEAST_ROWS
     from assay.detectors.drift import drift as compare
 
+    if traffic.vigil is not None:
+        raise NotApplicable("a state is kept: data.drift-over-time asks")
     reference, current = traffic.reference.profile, traffic.current
     if not current.rows:
         raise CouldNotLook(f"{traffic.name} has no rows")
@@ -77,6 +82,9 @@ def drift(
         if column.seen == "added":
             yield _added(traffic, column)
     yield from _pictures(traffic, found)
+    least = min(reference.rows, current.rows)
+    if least < LEAST_ROWS:
+        raise CouldNotLook(f"{least} rows on one side are too few to say that nothing drifted; at least {LEAST_ROWS}")
 
 
 def roles(traffic: Traffic) -> dict[str, str]:
@@ -95,13 +103,13 @@ def _measures(found: Drift) -> Iterator[Measure]:
         worst = max(compared, key=lambda c: c.effect)
         yield Measure(
             name="data.drift.effect", value=worst.effect, low=worst.low, high=worst.high, n=found.current_rows,
-            unit="PSI", direction=Direction.LOWER,
+            unit="8 H²", direction=Direction.LOWER,
             method=f"largest, {visible(worst.name, 60)}; less its mean by chance",
         )  # fmt: skip
 
 
 def _finding(traffic: Traffic, column: ColumnDrift, found: Drift) -> Finding:
-    what = {"label": "label ", "prediction": "prediction ", "score": "score "}.get(column.role, "")
+    what = column.role if column.role != "input" else "column"
     grave = column.seen in ("missing", "changed") or column.effect >= LARGE
     if column.seen == "missing":
         said = "is gone"
@@ -109,7 +117,7 @@ def _finding(traffic: Traffic, column: ColumnDrift, found: Drift) -> Finding:
         said = f"changed its kind: {column.reason}"
     else:
         size = "far" if column.effect >= LARGE else "" if column.effect >= MODERATE else "a little"
-        said = f"drifted{f' {size}' if size else ''}: {column.reason} (PSI {column.effect:.3f})"
+        said = f"drifted{f' {size}' if size else ''}: {column.reason} (effect {column.effect:.3f})"
     evidence: dict[str, Json] = {
         "effect": round(column.effect, 6),
         "low": round(column.low, 6),
@@ -120,7 +128,7 @@ def _finding(traffic: Traffic, column: ColumnDrift, found: Drift) -> Finding:
         "reference_rows": found.reference_rows,
     }
     return Finding(
-        message=f"{what}{visible(column.name, 60)} {said}",
+        message=f"{what} {visible(column.name, 60)} {said}",
         location=Location(uri=traffic.subject.uri, column=column.name),
         key="drift",
         severity=Severity.HIGH if grave else Severity.MEDIUM,
@@ -132,7 +140,7 @@ def _finding(traffic: Traffic, column: ColumnDrift, found: Drift) -> Finding:
 
 def _added(traffic: Traffic, column: ColumnDrift) -> Finding:
     return Finding(
-        message=f"{visible(column.name, 60)} is a column that the reference lacks",
+        message=f"column {visible(column.name, 60)} is one that the reference lacks",
         location=Location(uri=traffic.subject.uri, column=column.name),
         key="added",
         severity=Severity.INFO,
@@ -145,15 +153,15 @@ def _pictures(traffic: Traffic, found: Drift) -> Iterator[Intervals | Histogram]
     if not compared:
         return
     rows = tuple(
-        IntervalRow(label=visible(c.name, 40), value=c.effect, low=c.low, high=c.high, better="lower")
+        IntervalRow(label=visible(c.name, 40), value=round(c.effect, 4), low=round(c.low, 4), high=round(c.high, 4))
         for c in compared[:SHOWN]
     )
     left = f"; {len(compared) - SHOWN} more columns have less" if len(compared) > SHOWN else ""
     yield Intervals(
         name="drift-effects",
         title="How far the columns moved",
-        subtitle=f"population stability index less what chance gives, 95% interval{left}",
-        unit="PSI",
+        subtitle=f"on the scale of the population stability index, less what chance gives; 95% interval{left}",
+        unit="8 H²",
         rows=rows,
         reference=0.0,
         note=f"{len(found.flagged)} of {len(found.columns)} columns drifted; family-wise level {found.alpha:g}",
@@ -188,7 +196,7 @@ def _histogram(before: ColumnProfile, now: ColumnProfile, column: ColumnDrift) -
         x_label="bins of the reference",
         labels=labels,
         series=(Bars(name="reference", counts=tuple(sides[0]), role="other"), Bars(name="now", counts=tuple(sides[1]))),
-        note=f"share of rows; PSI {column.effect:.3f} [{column.low:.3f}, {column.high:.3f}]",
+        note=f"share of rows; effect {column.effect:.3f} [{column.low:.3f}, {column.high:.3f}]",
     )
 
 

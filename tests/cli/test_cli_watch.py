@@ -1,0 +1,134 @@
+"""`assay watch`: exit codes, the JSON's contract, saved references, states that go on, and odd tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli_tools import assay, one_line
+
+pytest.importorskip("duckdb")
+
+
+def table(path: Path, n: int = 400, seed: int = 0, move: float = 0.0) -> Path:
+    rng = np.random.default_rng(seed)
+    rows = zip(rng.normal(move, 1, n), rng.choice(list("xyz"), n), rng.integers(0, 6, n), range(n), strict=True)
+    path.write_text("a,b,c,row\n" + "".join(f"{a:.5f},{b},{c},{i}\n" for a, b, c, i in rows))
+    return path
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    return table(tmp_path / "before.csv"), table(tmp_path / "now.csv", seed=1)
+
+
+def watched(*words: Any, code: int, **options: Any) -> dict[str, Any]:
+    done = assay("watch", *words, "-f", "json", **options)
+    assert done.code == code, done.err
+    said: dict[str, Any] = json.loads(done.out)
+    return said
+
+
+def test_no_drift_is_exit_0_and_every_column_has_its_figures(pair: tuple[Path, Path]) -> None:
+    said = watched(*pair, "--id", "row", code=0)
+    assert (said["verdict"], said["alarm"]) == ("no drift", False)
+    assert {c["name"] for c in said["columns"]} == {"a", "b", "c"}
+    for column in said["columns"]:
+        assert {"effect", "low", "high", "p", "p_adjusted", "flagged"} <= column.keys() | {"flagged"}
+        assert column["low"] <= column["effect"] <= column["high"]
+
+
+def test_drift_is_exit_1_and_names_the_column(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    moved = table(tmp_path / "moved.csv", seed=2, move=1.0)
+    said = watched(pair[0], moved, "--id", "row", code=1)
+    assert [c["name"] for c in said["columns"] if c.get("flagged")] == ["a"]
+    assert (said["verdict"], said["alarm"]) == ("drift", True)
+    done = assay("watch", pair[0], moved, "--id", "row")
+    assert (done.code, "column a drifted" in done.out) == (1, True)
+    page = tmp_path / "page.html"
+    assert assay("watch", pair[0], moved, "--id", "row", "-f", "html", "-o", page).code == 1
+    assert len(page.read_bytes()) < 300_000
+
+
+def test_a_saved_reference_says_the_same_without_the_rows(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    saved = tmp_path / "reference.json"
+    assert assay("watch", pair[0], "--save-reference", saved, "--id", "row").code == 0
+    assert saved.stat().st_size < 10_000
+    again, first = (watched(p, pair[1], "--id", "row", code=0) for p in (saved, pair[0]))
+    assert again["columns"] == first["columns"]
+    saved.write_bytes(saved.read_bytes()[:-40])
+    assert one_line(assay("watch", saved, pair[1]), "torn", code=2)
+
+
+def test_what_a_reference_contradicts_is_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    saved = tmp_path / "reference.json"
+    assay("watch", pair[0], "--save-reference", saved)
+    content = json.loads(saved.read_text())
+    content["profile"]["rows"] += 1
+    saved.write_text(json.dumps(content))
+    assert one_line(assay("watch", saved, pair[1]), "contradicts itself", code=2)
+
+
+def test_a_state_goes_on_over_looks(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    words = (pair[0], "--id", "row", "--state", state)
+    for number in range(4):
+        calm = table(tmp_path / f"calm{number}.csv", 150, seed=10 + number)
+        assert assay("watch", words[0], calm, *words[1:]).code == 0
+    before = state.read_bytes()
+    assert assay("watch", words[0], tmp_path / "calm3.csv", *words[1:]).code == 3, "a table counts once"
+    assert state.read_bytes() == before
+    codes = [
+        assay("watch", words[0], table(tmp_path / f"moved{n}.csv", 150, seed=20 + n, move=0.8), *words[1:]).code
+        for n in range(4)
+    ]
+    assert codes[-1] == 1
+    assert assay("watch", words[0], table(tmp_path / "again.csv", 150, seed=40), *words[1:]).code == 1, "it stays rung"
+    assert one_line(assay("watch", pair[1], tmp_path / "calm0.csv", "--state", state), "another reference", code=2)
+    assert one_line(assay("watch", *words[:1], pair[1], *words[1:], "--alpha", "0.1"), "keeps a level", code=2)
+    state.write_bytes(b"{}")
+    assert one_line(assay("watch", *words[:1], pair[1], *words[1:]), "no state of a watch", code=2)
+
+
+ODD = {
+    "empty.csv": "",
+    "head.csv": "a,b,c,row\n",
+    "one.csv": "a,b,c,row\n1,x,2,0\n",
+    "nulls.csv": "a,b,c,row\n" + ",,,\n" * 60,
+    "constant.csv": "a,b,c,row\n" + "1,x,1,1\n" * 60,
+    "mixed.csv": "a,b,c,row\n" + "1,x,1,1\nsoon,2,nan,inf\n" * 40,
+    "twice.csv": "a,a\n1,2\n",
+    "ragged.csv": "a,b,c,row\n1,x,2,0\n1,x\n",
+    "other.csv": "q,r\n" + "1,2\n" * 60,
+    "latin.csv": b"a,b,c,row\n" + b"1,\xe9,2,0\n" * 60,
+    "zones.csv": "a,b,c,row\n" + "2024-01-01T00:00:00+02:00,x,1,1\n2024-01-01T00:00:00Z,x,1,1\n" * 30,
+    "wide.csv": ",".join(f"c{i}" for i in range(1500)) + "\n" + (",".join("1" for _ in range(1500)) + "\n") * 40,
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_tables_end_in_a_line_or_a_finding(pair: tuple[Path, Path], tmp_path: Path, name: str) -> None:
+    content = ODD[name]
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    for words in ((pair[0], path), (path, pair[1])):
+        done = assay("watch", *words)
+        assert done.code in (1, 2, 3)
+        assert "Traceback" not in done.err
+        assert "defect" not in done.err
+
+
+def test_wrong_use_is_one_line(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    assert one_line(assay("watch", pair[0], tmp_path / "gone.csv"), "does not exist", code=2)
+    assert one_line(assay("watch", pair[0], pair[1], "--label", "nothing"), "no column 'nothing'", code=2)
+    assert one_line(assay("watch", pair[0], pair[1], "--label", "a", "--score", "a"), "cannot be both", code=2)
+    assert "Error" in assay("watch", pair[0]).err
+
+
+def test_outputs_never_replace_inputs(pair: tuple[Path, Path]) -> None:
+    before = pair[0].read_bytes()
+    done = assay("watch", pair[0], "--save-reference", pair[0])
+    assert (done.code, pair[0].read_bytes()) == (2, before)
