@@ -132,3 +132,44 @@ def test_outputs_never_replace_inputs(pair: tuple[Path, Path]) -> None:
     before = pair[0].read_bytes()
     done = assay("watch", pair[0], "--save-reference", pair[0])
     assert (done.code, pair[0].read_bytes()) == (2, before)
+
+
+def scores(path: Path, n: int, seed: int, *, move: float = 0.0, bend: float = 0.0, labels: bool = True) -> Path:
+    rng = np.random.default_rng(seed)
+    logit = rng.normal(move - 1, 1.6, n)
+    truth = rng.random(n) < 1 / (1 + np.exp(-(logit + bend)))
+    lines = [
+        f"k{i},{1 / (1 + np.exp(-v)):.5f}" + (f",{int(y)}" if labels else "")
+        for i, (v, y) in enumerate(zip(logit, truth, strict=True))
+    ]
+    path.write_text("key,score" + (",y" if labels else "") + "\n" + "\n".join(lines) + "\n")
+    late = [f"k{i},{int(y)}" for i, y in enumerate(truth) if rng.random() < 0.4]
+    path.with_suffix(".late.csv").write_text("key,y\n" + "\n".join([*late, "stranger,1", "k0,1", "k0,0"]) + "\n")
+    return path
+
+
+def measures(said: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {m["name"]: m for o in said["report"]["body"]["outcomes"] for m in o["measures"]}
+
+
+def test_performance_without_labels_and_with_late_ones(tmp_path: Path) -> None:
+    before = scores(tmp_path / "before.csv", 6000, 0)
+    words = (before, "--label", "y", "--score", "score", "--id", "key")
+    now = scores(tmp_path / "now.csv", 2000, 1, labels=False)
+    found = measures(
+        watched(words[0], now, *words[1:], "--labels", now.with_suffix(".late.csv"), "--key", "key", code=0)
+    )
+    for name in ("recall", "precision"):
+        guess, known = found[f"performance.unlabelled.{name}"], found[f"performance.late_labels.{name}"]
+        assert guess["low"] < known["high"]
+        assert known["low"] < guess["high"]
+    assert "1 labels of no row" in found["performance.late_labels.labelled"]["method"]
+    bent = scores(tmp_path / "bent.csv", 2000, 2, bend=-1.5, labels=False)
+    late = ("--labels", bent.with_suffix(".late.csv"), "--key", "key")
+    done = assay("watch", words[0], bent, *words[1:], *late)
+    assert done.code == 1
+    assert "no longer means the same chance" in done.out
+    done = assay("watch", *words[:1], bent, *words[1:], *late[:2])
+    assert (done.code, "go together" in done.err) == (2, True)
+    done = assay("watch", words[0], bent, *words[1:], "--labels", late[1], "--key", "nokey")
+    assert (done.code, "has no column 'nokey'" in done.out) == (3, True)

@@ -39,22 +39,31 @@ class Relation:
 
     def one(self, expressions: list[str], source: str = "rows") -> tuple[Any, ...]:
         """One row of values over all rows. Raises InputError for a torn file, CouldNotLook without memory for it."""
-        answer = self._run(f"SELECT {', '.join(expressions)} FROM {source}").fetchone()  # noqa: S608 - quoted by ident()
-        return tuple(answer)
+        (answer,) = self.all(f"SELECT {', '.join(expressions)} FROM {source}")  # noqa: S608 - quoted by ident()
+        return answer
 
     def arrays(self, expressions: list[str], tail: str) -> dict[str, Any]:
         """Columns as numpy arrays, masked where null; `tail` follows FROM. Raises as `one` does."""
         found: dict[str, Any] = self._run(f"SELECT {', '.join(expressions)} FROM {tail}").fetchnumpy()  # noqa: S608
         return found
 
+    def arrow(self, query: str) -> Any:
+        """The rows of a whole query as an Arrow table. Raises as `one` does."""
+        library("pyarrow")
+        return self._run(query, "sql").to_arrow_table()
+
+    def register(self, name: str, table: Any) -> None:
+        """Let queries read an Arrow table under a name."""
+        self._connection.register(name, table)
+
     def all(self, query: str) -> list[tuple[Any, ...]]:
         """The rows of a whole query. Raises as `one` does."""
         return list(self._run(query).fetchall())
 
-    def _run(self, query: str) -> Any:
+    def _run(self, query: str, method: str = "execute") -> Any:
         duckdb = library("duckdb")
         try:
-            return self._connection.execute(query)
+            return getattr(self._connection, method)(query)
         except duckdb.OutOfMemoryException:
             raise CouldNotLook(f"{self.where}: does not fit in the memory given; add --memory") from None
         except duckdb.Error as error:  # its words quote cells, and customers' rows stay out of messages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 
 from assay.adapters.profiles import count, reference_profile
 from assay.adapters.relation import Relation, open_relation, relation_of
+from assay.adapters.scored import Late, late, score_counts, scored
 from assay.core.errors import InputError, os_words
 from assay.core.profile import Profile, Reference
 from assay.core.protocols import Progress, silent
@@ -37,9 +39,11 @@ class Traffic:
         *,
         vigil: Vigil | None = None,
         digest: str = "",
+        labels: Relation | None = None,
+        key: str = "",
     ) -> None:
         self.subject, self.name, self.reference, self.relation = subject, subject.name, reference, relation
-        self.vigil, self.digest = vigil, digest
+        self.vigil, self.digest, self._labels, self._key = vigil, digest, labels, key
         self._progress = progress
         self._current: Profile | None = None
 
@@ -51,6 +55,19 @@ class Traffic:
             found = count(self.relation, self.reference.profile, progress=self._progress)
             self._current = msgspec.structs.replace(found, added=tuple(n for n in found.added if n not in skip))
         return self._current
+
+    @cached_property
+    def score_counts(self) -> tuple[int, ...]:
+        """The current rows per bin of the reference's scores. Raises InputError without such a column."""
+        assert self.reference.scored is not None
+        return score_counts(self.relation, str(self.reference.facts["score"]), self.reference.scored.edges)
+
+    @cached_property
+    def late(self) -> Late | None:
+        """The labels that came later, joined and counted; None where none were given. Raises InputError."""
+        if self._labels is None or self.reference.scored is None:
+            return None
+        return late(self.relation, self._labels, self._key, self.reference.facts, self.reference.scored)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -79,7 +96,8 @@ def reference_of(relation: Relation, facts: dict[str, Any], *, progress: Progres
     profile = reference_profile(relation, skip=skip, progress=progress)
     if not profile.rows or not profile.columns:
         raise InputError("has no rows, or no columns to compare", where=relation.where, fix="name a table with rows")
-    return Reference(profile=profile, facts={k: v for k, v in facts.items() if v})
+    kept = {k: v for k, v in facts.items() if v is not None and v != ""}
+    return Reference(profile=profile, facts=kept, scored=scored(relation, kept))
 
 
 def frame_reference(frame: Any, name: str, facts: dict[str, Any]) -> Reference:

@@ -17,6 +17,8 @@ INDEX: dict[str, tuple[Kind, str]] = {
     "data.split-leakage": (Kind.DATASET, "assay.checks.data.split_leakage:split_leakage"),
     "data.target-leakage": (Kind.DATASET, "assay.checks.data.target_leakage:target_leakage"),
     "performance.holdout": (Kind.MODEL, "assay.checks.performance.holdout:holdout"),
+    "performance.late-labels": (Kind.TRAFFIC, "assay.checks.performance.late_labels:late_labels"),
+    "performance.unlabelled": (Kind.TRAFFIC, "assay.checks.performance.unlabelled:unlabelled"),
     "performance.versus-champion": (Kind.MODEL, "assay.checks.performance.versus_champion:versus_champion"),
     "robustness.evasion": (Kind.MODEL, "assay.checks.robustness.evasion:evasion"),
     "supply.agent-tools": (Kind.ARTIFACT, "assay.checks.supply.agent_tools:agent_tools"),

@@ -19,6 +19,12 @@ from assay.cli.common import FILE, Finite, emit, output_options, progress_bar, r
 @click.option("--id", "id_", help="The column that names a row; it is not compared.")
 @click.option("--time", "time_", help="The column of time; it is not compared.")
 @click.option("--source", help="The column of the upload or source.")
+@click.option("--positive", default="1", show_default=True, help="The label's positive value.")
+@click.option(
+    "--threshold", type=Finite(), default=0.5, show_default=True, help="The score from which the model says yes."
+)
+@click.option("--labels", type=FILE, help="A table of labels that came later.")
+@click.option("--key", help="The column by which those labels belong to rows of CUR.")
 @click.option("--drop", multiple=True, help="A column that is not compared (may repeat).")
 @click.option("--table", help="Which table of a DuckDB database.")
 @click.option("--alpha", type=Finite(1e-12, 0.5), default=0.05, show_default=True, help="Chance of any false alarm.")
@@ -37,6 +43,10 @@ def command(
     label: str | None,
     score: str | None,
     prediction: str | None,
+    positive: str,
+    threshold: float,
+    labels: Path | None,
+    key: str | None,
     id_: str | None,
     time_: str | None,
     source: str | None,
@@ -68,8 +78,11 @@ def command(
     from assay.flow.examine import default_jobs
 
     facts = flow.facts_of(
-        label=label, score=score, prediction=prediction, id=id_, time=time_, source=source, drop=drop, table=table
-    )
+        label=label, score=score, prediction=prediction, id=id_, time=time_, source=source, drop=drop, table=table,
+        positive=positive if label else None, threshold=threshold if score else None,
+    )  # fmt: skip
+    if (labels is None) != (key is None):
+        raise click.UsageError("--labels and --key go together")
     threads = jobs or default_jobs()
     with progress_bar() as progress:
         before = flow.reference(reference, facts, threads=threads, progress=progress)
@@ -83,8 +96,8 @@ def command(
         parameters: dict[str, Any] = {"data.drift": {"alpha": alpha, "least_effect": least_effect}}
         settings = Settings(parameters=parameters, seed=seed)
         found = flow.watch(
-            before, current, facts, settings, state=state, alpha=alpha, memory=memory << 20, threads=threads,
-            progress=progress,
+            before, current, facts, settings, labels=labels, key=key or "", state=state, alpha=alpha,
+            memory=memory << 20, threads=threads, progress=progress,
         )  # fmt: skip
     _show(found, format_, output)
     raise click.exceptions.Exit(1 if found.alarm else 3 if found.verdict == "open" else 0)

@@ -101,9 +101,26 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return replace(self, rows=self.rows + other.rows, columns=added, digest="")
 
 
+class Scored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How often a score came with the positive label: bin i holds scores from edges[i − 1] on and below edges[i].
+
+    `rows` and `positives` are counts per bin; `threshold`, one of the edges, is where the model says yes.
+    """
+
+    edges: tuple[float, ...]
+    rows: tuple[int, ...]
+    positives: tuple[int, ...]
+    threshold: float
+
+    def flagged(self) -> int:
+        """The first bin in which the model says yes."""
+        return self.edges.index(self.threshold) + 1
+
+
 class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What later rows are compared with, as it is saved: a profile, and the facts that were told of the table."""
 
     schema: Schema = SCHEMA
     profile: Profile
     facts: dict[str, Json] = {}
+    scored: Scored | None = None

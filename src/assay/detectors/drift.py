@@ -63,7 +63,11 @@ def drift(
     for name in current.missing:
         kept = reference.column(name)
         kind = kept.kind if kept is not None else ""
-        columns.append(ColumnDrift(name=name, kind=kind, seen="missing", flagged=True, reason="the column is gone"))
+        role = roles.get(name, "input")
+        flagged = role != "label"  # labels come later
+        columns.append(
+            ColumnDrift(name=name, kind=kind, seen="missing", role=role, flagged=flagged, reason="the column is gone")
+        )
     columns += [ColumnDrift(name=n, kind="", seen="added", reason="the reference lacks it") for n in current.added]
     return Drift(
         columns=tuple(columns),

@@ -72,6 +72,8 @@ def watch(
     facts: Mapping[str, Json],
     settings: Settings,
     *,
+    labels: Path | None = None,
+    key: str = "",
     state: Path | None = None,
     alpha: float = 0.05,
     memory: int = 0,
@@ -81,8 +83,9 @@ def watch(
 ) -> Watched:
     """Compare the current rows (a table or a frame) with a reference.
 
-    With `state` this is one look of many: what was learned so far is read there and written back, whole or not at all,
-    so that a kill loses at most this look. Raises InputError, UsageError or CouldNotLook.
+    `labels` is a table of labels that came later, joined by the column `key`. With `state` this is one look of many:
+    what was learned so far is read there and written back, whole or not at all, so that a kill loses at most this look.
+    Raises InputError, UsageError or CouldNotLook.
     """
     start, began = clock(), time.perf_counter()
     told = {**before.facts, **{k: v for k, v in facts.items() if v}}
@@ -94,10 +97,11 @@ def watch(
         if path
         else relation_of(current, name, memory=memory, threads=threads)
     )
+    late = open_relation(labels, str(labels), {}, threads=threads) if labels is not None else None
     try:
         vigil = _vigil(state, before, alpha) if state is not None else None
         digest = _digest_of(current, name) if state is not None else ""
-        traffic = Traffic(subject, before, relation, progress, vigil=vigil, digest=digest)
+        traffic = Traffic(subject, before, relation, progress, vigil=vigil, digest=digest, labels=late, key=key)
         tasks = plan({name: subject}, [(Kind.TRAFFIC, name)], "", Contract(), settings)
         executor = InlineExecutor({name: traffic})
         data = [msgspec.json.encode(task) for task in tasks]
@@ -114,6 +118,8 @@ def watch(
         return Watched(**_verdict(report), columns=_columns(traffic, report), report=report)
     finally:
         relation.close()
+        if late is not None:
+            late.close()
 
 
 def _vigil(state: Path, before: Reference, alpha: float) -> Vigil:

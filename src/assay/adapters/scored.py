@@ -1,0 +1,122 @@
+"""Scores with their labels, counted in bins: from one table, or from a table and labels that came later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from assay.adapters.extras import library
+from assay.adapters.relation import Relation
+from assay.adapters.tables_read import ident, literal
+from assay.core.errors import InputError
+from assay.core.finding import Json
+from assay.core.profile import Scored
+from assay.core.text import visible
+
+DEFAULT_THRESHOLD = 0.5
+BINS = 20
+
+
+class Late(msgspec.Struct, frozen=True, kw_only=True):
+    """Labels that came later, joined by key: rows of all scores and of those labelled, positives, all per bin.
+
+    `unknown` labels belong to no row of the table, `twice` keys have more than one label, `unlabelled` rows none.
+    """
+
+    edges: tuple[float, ...]
+    threshold: float
+    all_rows: tuple[int, ...]
+    rows: tuple[int, ...]
+    positives: tuple[int, ...]
+    unknown: int
+    twice: int
+    unlabelled: int
+
+
+def scored(relation: Relation, facts: Mapping[str, Json]) -> Scored | None:
+    """How a reference's scores went with its labels; None where it has not both. Raises InputError."""
+    label, score = facts.get("label"), facts.get("score")
+    if not label or not score:
+        return None
+    value, threshold = _score(relation, str(score)), _threshold(facts)
+    np = library("numpy")
+    sample = relation.arrays([f"{value} AS s"], "rows LIMIT 50000")["s"]
+    sample = np.asarray(sample.compressed() if hasattr(sample, "compressed") else sample, dtype=float)
+    sample = sample[np.isfinite(sample)]
+    cuts = np.quantile(sample, np.arange(1, BINS) / BINS) if len(sample) else np.array([])
+    edges = tuple(sorted({threshold, *(float(c) for c in cuts)}))
+    known = f"{value} IS NOT NULL AND NOT isnan({value}) AND {ident(str(label))} IS NOT NULL"
+    rows = _counts(relation, value, edges, known)
+    positives = _counts(relation, value, edges, f"{known} AND {positive(str(label), facts)}")
+    return Scored(edges=edges, rows=rows, positives=positives, threshold=threshold)
+
+
+def score_counts(relation: Relation, score: str, edges: tuple[float, ...]) -> tuple[int, ...]:
+    """Rows of a table per bin of score."""
+    value = _score(relation, score)
+    return _counts(relation, value, edges, f"{value} IS NOT NULL AND NOT isnan({value})")
+
+
+def late(relation: Relation, labels: Relation, key: str, facts: Mapping[str, Json], bins: Scored) -> Late:
+    """Join labels to the rows of `relation` by `key`. Raises InputError for a column that either lacks."""
+    label = str(facts["label"])
+    for table, name in ((relation, key), (labels, key), (labels, label)):
+        if name not in table.types:
+            what = f"has no column {visible(name, 60)!r}"
+            raise InputError(what, where=table.where, fix="name the column that both tables share with --key")
+    k, mark = ident(key), positive(label, facts)
+    told = labels.arrow(
+        f"SELECT {k}::VARCHAR AS k, {mark} AS y FROM rows "  # noqa: S608 - quoted by ident()
+        f"WHERE {k} IS NOT NULL AND {ident(label)} IS NOT NULL"
+    )
+    relation.register("labels", told)
+    value = _score(relation, str(facts["score"]))
+    one = "(SELECT k, any_value(y) AS y FROM labels GROUP BY k HAVING count(*) = 1)"
+    known = f"{value} IS NOT NULL AND NOT isnan({value})"
+    bin_ = " + ".join(f"({value} >= {edge!r})::INT" for edge in bins.edges) or "0"
+    query = (
+        f"SELECT b, count(*), count(y), coalesce(sum(y::INT), 0) FROM (SELECT {bin_} AS b, l.y FROM rows r "  # noqa: S608
+        f"LEFT JOIN {one} l ON r.{k}::VARCHAR = l.k WHERE {known}) GROUP BY b"
+    )
+    counted = {int(b): (int(n), int(m), int(p)) for b, n, m, p in relation.all(query)}
+    per = [counted.get(i, (0, 0, 0)) for i in range(len(bins.edges) + 1)]
+    unknown, twice = relation.all(
+        f"SELECT (SELECT count(*) FROM {one} l ANTI JOIN rows r ON r.{k}::VARCHAR = l.k), "  # noqa: S608
+        "(SELECT count(*) FROM (SELECT k FROM labels GROUP BY k HAVING count(*) > 1))"
+    )[0]
+    return Late(
+        edges=bins.edges, threshold=bins.threshold, all_rows=tuple(n for n, _, _ in per),
+        rows=tuple(m for _, m, _ in per), positives=tuple(p for _, _, p in per), unknown=int(unknown),
+        twice=int(twice), unlabelled=sum(n - m for n, m, _ in per),
+    )  # fmt: skip
+
+
+def positive(label: str, facts: Mapping[str, Json]) -> str:
+    """What is true in SQL of a row with the positive label: the same value, however it is written."""
+    told = facts.get("positive", 1)
+    text = str(told).strip().lower()
+    spelled = {text}
+    if text in ("1", "1.0", "true", "yes"):
+        spelled = {"1", "1.0", "true", "yes"}
+    return f"lower(trim({ident(label)}::VARCHAR)) IN ({', '.join(map(literal, sorted(spelled)))})"
+
+
+def _threshold(facts: Mapping[str, Json]) -> float:
+    told = facts.get("threshold", DEFAULT_THRESHOLD)
+    return float(told) if isinstance(told, (int, float)) else DEFAULT_THRESHOLD
+
+
+def _score(relation: Relation, name: str) -> str:
+    if name not in relation.types:
+        raise InputError(f"has no column {visible(name, 60)!r} (score)", where=relation.where, fix="check the name")
+    return f"TRY_CAST({ident(name)} AS DOUBLE)"
+
+
+def _counts(relation: Relation, value: str, edges: tuple[float, ...], kept: str) -> tuple[int, ...]:
+    """Rows below the first edge, from each edge on and below the next, and from the last on."""
+    parts = [f"count_if({value} >= {edge!r})" for edge in edges]
+    found: tuple[Any, ...] = relation.one(["count(*)", *parts], f"rows WHERE {kept}")
+    above = [int(v or 0) for v in found]
+    return tuple(a - b for a, b in zip(above, [*above[1:], 0], strict=True))
