@@ -19,8 +19,10 @@ HEAD = 10_000
 """Rows at the start that the first bins are drawn from; where they turn out lopsided, all rows are asked."""
 LABELS = 200
 """Different values up to which a column of text is listed; beyond it is counted in buckets."""
-NEW = 50
+NEW = 200
 """Values that the reference does not have, named at most."""
+ROWS_A_LABEL = 5
+"""Rows that a value must have on average for a column's values to be listed; else they are ids, counted in buckets."""
 COLUMNS, TEXT_COLUMNS = 8, 512
 """Columns that one query counts: more cost memory, fewer cost time. A CSV is read whole by every query."""
 _LOPSIDED, _UNFORESEEN = 3.0, 2.0
@@ -145,7 +147,7 @@ def _drawn(name: str, kind: str, head: Any) -> ColumnProfile:
     np = library("numpy")
     if kind == "text":
         labels = sorted({str(v) for v in np.asarray(head, dtype=object) if v is not None})
-        if len(labels) > LABELS:
+        if len(labels) > LABELS or len(labels) * ROWS_A_LABEL > len(head) > ROWS_A_LABEL:
             return ColumnProfile(name=name, kind="hashed")
         return ColumnProfile(name=name, kind="category", labels=tuple(labels))
     values = np.asarray(head, dtype=float)

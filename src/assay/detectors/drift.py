@@ -16,6 +16,7 @@ COMMON = 20
 """Rows that must share a new value before it is named: what few rows have may be somebody's own."""
 
 
+MOST_UNNAMED = 20_000
 LEAST_ROWS = 30
 """Rows on either side below which nothing found is nothing known."""
 
@@ -81,7 +82,9 @@ def drift(
 def counts(before: ColumnProfile, now: ColumnProfile) -> tuple[Any, Any]:
     """Two int arrays of one shape: the column's bins, then what is missing, no number, unreadable, new by name, other.
 
-    Raises ValueError where the bins differ.
+    New values that were not named are no more frequent than the least of those that were: they are given as so many
+    values of that count, for as one value together they would be a change that nobody saw. Raises ValueError where the
+    bins differ.
     """
     if (before.kind, before.edges, before.labels) != (now.kind, now.edges, now.labels):
         raise ValueError(f"column {before.name!r} was counted in other bins")
@@ -89,11 +92,21 @@ def counts(before: ColumnProfile, now: ColumnProfile) -> tuple[Any, Any]:
     pair = [
         [
             *side.counts, side.nulls, side.nans, side.unread,
-            *(side.new.get(name, 0) for name in named), side.other - sum(side.new.values()),
+            *(side.new.get(name, 0) for name in named),
         ]
         for side in (before, now)
     ]  # fmt: skip
-    return np.array(pair[0], dtype=np.int64), np.array(pair[1], dtype=np.int64)
+    rests = [_rest(side) for side in (before, now)]
+    first = np.concatenate([pair[0], rests[0], np.zeros(len(rests[1]))])
+    second = np.concatenate([pair[1], np.zeros(len(rests[0])), rests[1]])
+    return first.astype(np.int64), second.astype(np.int64)
+
+
+def _rest(side: ColumnProfile) -> Any:
+    """New values that were not named, as so many values of the least count that was."""
+    left = side.other - sum(side.new.values())
+    each = max(min(side.new.values(), default=1), -(-left // MOST_UNNAMED), 1)
+    return np.append(np.full(left // each, each), left % each) if left > 0 else np.zeros(0)
 
 
 def _ordered(column: ColumnProfile) -> int:

@@ -39,7 +39,10 @@ def homogeneity(
 ) -> Homogeneity:
     """Compare two samples by their counts: `p_value`, and how far apart they are. Raises ValueError as that does."""
     p, bins = p_value(first, second, ordered=ordered, resolution=resolution, seed=seed)
-    effect, low, high = _effect(np.asarray(first, dtype=np.int64), np.asarray(second, dtype=np.int64))
+    one, two = np.asarray(first, dtype=np.int64), np.asarray(second, dtype=np.int64)
+    share = min(one.sum(), two.sum()) / max(1, one.sum() + two.sum())
+    rest = _unordered(one[ordered:], two[ordered:], share)
+    effect, low, high = _effect(np.append(one[:ordered], rest[0]), np.append(two[:ordered], rest[1]))
     return Homogeneity(p=p, effect=effect, low=low, high=high, bins=bins)
 
 
@@ -99,6 +102,13 @@ def merged(first: Array, second: Array, ordered: int) -> tuple[Array, Array]:
     b = np.bincount(group, weights=second, minlength=size).astype(np.int64)
     kept = (a + b) > 0
     return a[kept], b[kept]
+
+
+def _unordered(first: Array, second: Array, share: float) -> tuple[Array, Array]:
+    """Bins without an order, the rare ones as one: of values that occur once, all differ by nature."""
+    rare = (first + second) * share < LEAST
+    a, b = (np.append(side[~rare], side[rare].sum()) for side in (first, second))
+    return a, b
 
 
 def _statistic(b: Array, total: Array, drawn: int) -> Array:
