@@ -397,6 +397,15 @@ def test_two_files_of_other_names_are_compared_as_one(tmp_path: Path) -> None:
     assert not [c for c in found.changes if c.area == "component"]
 
 
+def test_a_torn_bom_is_not_taken_for_a_model(repo: Path, tmp_path: Path) -> None:
+    whole, torn = tmp_path / "whole.json", tmp_path / "torn.json"
+    whole.write_bytes(bom_of_paths([repo]).data)
+    torn.write_bytes(whole.read_bytes()[:20])
+    for pair in ((torn, whole), (whole, torn)):
+        with pytest.raises(InputError, match=r"torn\.json"):
+            compare(*pair)
+
+
 def test_a_changed_analysis_is_a_difference(repo: Path, tmp_path: Path) -> None:
     (repo / "requirements.txt").write_text("jinja2==2.4.1\n")
     old = bom_of_paths([repo], Wanted(database=database(tmp_path / "osv.zip"))).document

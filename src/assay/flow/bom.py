@@ -129,6 +129,9 @@ def compare(old: Path, new: Path, *, progress: Progress = silent) -> tuple[Diffe
     Raises InputError.
     """
     both = [read_bom(path) if path.is_file() and is_bom(path) else None for path in (old, new)]
+    for path, known in zip((old, new), both, strict=True):
+        if known is None and any(both) and path.suffix.lower() == ".json" and path.is_file():
+            raise InputError("is no CycloneDX file, or a torn one", where=visible(str(path)), fix="write it again")
     title = _called(new, True)
     made = [
         known if known is not None else _by_path(path, title, progress)
