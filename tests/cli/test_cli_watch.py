@@ -173,3 +173,25 @@ def test_performance_without_labels_and_with_late_ones(tmp_path: Path) -> None:
     assert (done.code, "go together" in done.err) == (2, True)
     done = assay("watch", words[0], bent, *words[1:], "--labels", late[1], "--key", "nokey")
     assert (done.code, "has no column 'nokey'" in done.out) == (3, True)
+
+
+def test_rows_that_are_torn_apart_are_found_together_alone(tmp_path: Path) -> None:
+    pytest.importorskip("lightgbm")
+
+    def tied(name: str, seed: int, tie: bool) -> Path:
+        rng = np.random.default_rng(seed)
+        a = rng.normal(size=1500)
+        b = a + 0.3 * rng.normal(size=1500)
+        b = b if tie else rng.permutation(b)
+        path = tmp_path / name
+        path.write_text("a,b\n" + "".join(f"{x:.4f},{y:.4f}\n" for x, y in zip(a, b, strict=True)))
+        return path
+
+    before, same, torn = tied("before.csv", 0, True), tied("same.csv", 5, True), tied("torn.csv", 2, False)
+    assert assay("watch", before, same, "--joint").code == 0
+    assert assay("watch", before, torn).code == 0, "no column shows it"
+    done = assay("watch", before, torn, "--joint")
+    assert (done.code, "rows can be told from the reference's" in done.out) == (1, True)
+    saved = tmp_path / "saved.json"
+    assay("watch", before, "--save-reference", saved)
+    assert "holds none" in assay("watch", saved, torn, "--joint").err

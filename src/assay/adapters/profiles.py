@@ -85,6 +85,26 @@ def count(relation: Relation, reference: Profile, *, progress: Progress = silent
     )
 
 
+def sample(relation: Relation, columns: tuple[ColumnProfile, ...], rows: int, seed: int) -> Any:
+    """Up to `rows` rows as a float64 matrix (n, columns), drawn with a seed: numbers and times as they are, text by the
+    place of its value among the reference's (or by its bucket), NaN where there is none."""
+    np = library("numpy")
+    parts = []
+    for i, column in enumerate(columns):
+        kind = "text" if column.kind in ("category", "hashed") else column.kind
+        value, _ = _expressions(column.name, kind, relation)
+        if column.kind == "hashed":
+            value = f"('0x' || substr(md5({value}), 1, 2))::INT % {BUCKETS}"
+        elif column.kind == "category":
+            labels = ", ".join(map(literal, column.labels))
+            value = f"coalesce(list_position([{labels}]::VARCHAR[], {value}), 0)" if labels else "0"
+        parts.append(f"({value})::DOUBLE AS c{i}")
+    found = relation.arrays(parts, f"rows USING SAMPLE reservoir({rows} ROWS) REPEATABLE ({seed % 2**31})")
+    columns_ = [found[f"c{i}"] for i in range(len(columns))]
+    filled = [c.filled(np.nan) if hasattr(c, "filled") else c for c in columns_]
+    return np.column_stack(filled).astype(float) if filled else np.zeros((0, 0))
+
+
 def _kinds(relation: Relation, names: list[str]) -> dict[str, str]:
     """number, time or text for each column: by its type, of a CSV by what all its values spell."""
     kinds = {n: _kind_of(relation.types[n]) for n in names}

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from assay.adapters.profiles import count, reference_profile
+from assay.adapters.profiles import count, reference_profile, sample
 from assay.adapters.relation import Relation, open_relation, relation_of
 from assay.adapters.scored import Late, late, score_counts, scored
 from assay.core.errors import InputError, os_words
@@ -20,6 +20,7 @@ from assay.core.vigil import Vigil
 
 MAX_REFERENCE = 256 << 20
 ROLES = ("label", "prediction", "score", "id", "time", "source")
+SAMPLED = 4000
 NO_FEATURE = ("id", "time")
 """Columns of these roles name rows: that they differ from the reference's is no drift."""
 
@@ -41,9 +42,11 @@ class Traffic:
         digest: str = "",
         labels: Relation | None = None,
         key: str = "",
+        rows_before: Relation | None = None,
     ) -> None:
         self.subject, self.name, self.reference, self.relation = subject, subject.name, reference, relation
         self.vigil, self.digest, self._labels, self._key = vigil, digest, labels, key
+        self.rows_before = rows_before
         self._progress = progress
         self._current: Profile | None = None
 
@@ -55,6 +58,18 @@ class Traffic:
             found = count(self.relation, self.reference.profile, progress=self._progress)
             self._current = msgspec.structs.replace(found, added=tuple(n for n in found.added if n not in skip))
         return self._current
+
+    def sampled(self, seed: int) -> tuple[Any, Any, tuple[str, ...], tuple[int, ...]]:
+        """Rows of the reference and current ones as matrices, their columns' names, and which are categories.
+
+        Label and prediction are left out: what is asked is whether the inputs changed together.
+        """
+        assert self.rows_before is not None
+        apart = {str(self.reference.facts[r]) for r in ("label", "prediction", "score") if r in self.reference.facts}
+        held = {c.name for c in self.current.columns}
+        columns = tuple(c for c in self.reference.profile.columns if c.name in held and c.name not in apart)
+        before, now = (sample(side, columns, SAMPLED, seed) for side in (self.rows_before, self.relation))
+        return before, now, tuple(c.name for c in columns), tuple(i for i, c in enumerate(columns) if c.labels)
 
     @cached_property
     def score_counts(self) -> tuple[int, ...]:
@@ -106,16 +121,22 @@ def frame_reference(frame: Any, name: str, facts: dict[str, Any]) -> Reference:
         return reference_of(relation, facts)
 
 
+def is_saved(path: Path) -> bool:
+    """Whether a file is a saved reference, and no table."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).lstrip().startswith(b"{")
+    except OSError:
+        return False
+
+
 def _saved(path: Path, where: str) -> Reference | None:
     """The saved reference at `path`; None for anything that does not begin as one."""
-    if not path.is_file():
+    if not path.is_file() or not is_saved(path):
         return None
     try:
         with path.open("rb") as file:
-            head = file.read(64)
-            if not head.lstrip().startswith(b"{"):
-                return None
-            data = head + file.read(MAX_REFERENCE)
+            data = file.read(MAX_REFERENCE + 1)
     except OSError as error:
         raise InputError(f"cannot be read: {os_words(error)}", where=where, fix="check its permissions") from None
     try:

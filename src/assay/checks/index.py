@@ -12,6 +12,7 @@ INDEX: dict[str, tuple[Kind, str]] = {
     "data.drift": (Kind.TRAFFIC, "assay.checks.data.drift:drift"),
     "data.drift-over-time": (Kind.TRAFFIC, "assay.checks.data.drift_over_time:drift_over_time"),
     "data.duplicates": (Kind.DATASET, "assay.checks.data.duplicates:duplicates"),
+    "data.joint-drift": (Kind.TRAFFIC, "assay.checks.data.joint_drift:joint_drift"),
     "data.label-flips": (Kind.DATASET, "assay.checks.data.label_flips:label_flips"),
     "data.schema": (Kind.DATASET, "assay.checks.data.schema:schema"),
     "data.split-leakage": (Kind.DATASET, "assay.checks.data.split_leakage:split_leakage"),

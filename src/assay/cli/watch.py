@@ -23,6 +23,9 @@ from assay.cli.common import FILE, Finite, emit, output_options, progress_bar, r
 @click.option(
     "--threshold", type=Finite(), default=0.5, show_default=True, help="The score from which the model says yes."
 )
+@click.option(
+    "--joint", is_flag=True, help="Also ask whether rows of REF and CUR can be told apart by all columns together."
+)
 @click.option("--labels", type=FILE, help="A table of labels that came later.")
 @click.option("--key", help="The column by which those labels belong to rows of CUR.")
 @click.option("--drop", multiple=True, help="A column that is not compared (may repeat).")
@@ -45,6 +48,7 @@ def command(
     prediction: str | None,
     positive: str,
     threshold: float,
+    joint: bool,
     labels: Path | None,
     key: str | None,
     id_: str | None,
@@ -72,7 +76,7 @@ def command(
 
     for needed in ("numpy", "scipy", "duckdb"):
         library(needed)  # said in one line, with the command that installs it
-    from assay.adapters.traffic import encode_reference
+    from assay.adapters.traffic import encode_reference, is_saved
     from assay.engine.plan import Settings
     from assay.flow import watch as flow
     from assay.flow.examine import default_jobs
@@ -81,6 +85,8 @@ def command(
         label=label, score=score, prediction=prediction, id=id_, time=time_, source=source, drop=drop, table=table,
         positive=positive if label else None, threshold=threshold if score else None,
     )  # fmt: skip
+    if joint and is_saved(reference):
+        raise click.UsageError("--joint asks rows, and a saved reference holds none: name its table")
     if (labels is None) != (key is None):
         raise click.UsageError("--labels and --key go together")
     threads = jobs or default_jobs()
@@ -96,8 +102,8 @@ def command(
         parameters: dict[str, Any] = {"data.drift": {"alpha": alpha, "least_effect": least_effect}}
         settings = Settings(parameters=parameters, seed=seed)
         found = flow.watch(
-            before, current, facts, settings, labels=labels, key=key or "", state=state, alpha=alpha,
-            memory=memory << 20, threads=threads, progress=progress,
+            before, current, facts, settings, joint=reference if joint else None, labels=labels, key=key or "",
+            state=state, alpha=alpha, memory=memory << 20, threads=threads, progress=progress,
         )  # fmt: skip
     _show(found, format_, output)
     raise click.exceptions.Exit(1 if found.alarm else 3 if found.verdict == "open" else 0)

@@ -72,6 +72,7 @@ def watch(
     facts: Mapping[str, Json],
     settings: Settings,
     *,
+    joint: Path | None = None,
     labels: Path | None = None,
     key: str = "",
     state: Path | None = None,
@@ -83,9 +84,10 @@ def watch(
 ) -> Watched:
     """Compare the current rows (a table or a frame) with a reference.
 
-    `labels` is a table of labels that came later, joined by the column `key`. With `state` this is one look of many:
-    what was learned so far is read there and written back, whole or not at all, so that a kill loses at most this look.
-    Raises InputError, UsageError or CouldNotLook.
+    `joint` is the reference's own table, to ask whether its rows can be told from the current ones. `labels` is a table
+    of labels that came later, joined by the column `key`. With `state` this is one look of many: what was learned so
+    far is read there and written back, whole or not at all, so that a kill loses at most this look. Raises InputError,
+    UsageError or CouldNotLook.
     """
     start, began = clock(), time.perf_counter()
     told = {**before.facts, **{k: v for k, v in facts.items() if v}}
@@ -98,10 +100,13 @@ def watch(
         else relation_of(current, name, memory=memory, threads=threads)
     )
     late = open_relation(labels, str(labels), {}, threads=threads) if labels is not None else None
+    rows = open_relation(joint, str(joint), dict(told), memory=memory) if joint is not None else None
     try:
         vigil = _vigil(state, before, alpha) if state is not None else None
         digest = _digest_of(current, name) if state is not None else ""
-        traffic = Traffic(subject, before, relation, progress, vigil=vigil, digest=digest, labels=late, key=key)
+        traffic = Traffic(
+            subject, before, relation, progress, vigil=vigil, digest=digest, labels=late, key=key, rows_before=rows
+        )
         tasks = plan({name: subject}, [(Kind.TRAFFIC, name)], "", Contract(), settings)
         executor = InlineExecutor({name: traffic})
         data = [msgspec.json.encode(task) for task in tasks]
@@ -118,8 +123,9 @@ def watch(
         return Watched(**_verdict(report), columns=_columns(traffic, report), report=report)
     finally:
         relation.close()
-        if late is not None:
-            late.close()
+        for other in (late, rows):
+            if other is not None:
+                other.close()
 
 
 def _vigil(state: Path, before: Reference, alpha: float) -> Vigil:
