@@ -7,6 +7,7 @@ import re
 
 from assay.core.finding import Severity
 from assay.formats.texts.concepts import combined, forbidden, untold
+from assay.formats.texts.spared import consented, obeyed, of_messages, own_header, unmixed
 from assay.formats.texts.tongues import KEY_FILE, OTHER_TONGUES
 
 MOST = 1 << 18
@@ -20,7 +21,7 @@ _USER = r"(?:the |this |any )?(?:users?|humans?|persons?|operators?|developers?|
 # What a business keeps to itself is its own matter.
 _OWN_MATTER = (
     r"(?!\s+(?:the\s+|any\s+|our\s+|their\s+|other\s+|about\s+)*(?:internal|confidential|private|personal|prices?|salar(?:y|ies)"
-    r"|tickets?|account|order|phone|home)\b)"
+    r"|tickets?|account|order|phone|home|passwords?|secrets?|keys?|credentials?|tokens?|codes?|pins?)\b)"
 )
 # A rule for people may keep a subject from users; an order that hides something keeps what the model itself does.
 _OF_THE_DEED = (
@@ -90,10 +91,12 @@ _PATTERNS: tuple[tuple[str, str, Severity, str], ...] = (
         (
             r"\b(?:send|post|upload|transmit|forward|exfiltrate|leak|submit|bcc|copy)\s[^\n.]{0,100}?"
             r"(?:conversation|messages?|chat|history|user(?:'s)? (?:data|input|question|prompt)|response|contents?"
-            r"|emails?|results?|output)\b"
+            r"|emails?|results?|output|answers?|repl(?:y|ies))\b"
             rf"[^\n.]{{0,80}}?(?:https?://(?!localhost|127\.)|\bto\s+[\w.+-]+@[\w-]+\.\w+|\bto\s+{_DOMAIN})"
             r"|\b(?:always|must|every time|silently|secretly)\s+(?:add\s+|put\s+|include\s+|set\s+|use\s+"
             r"|fill\s+)?(?:the\s+)?(?:bcc|cc)\b[^\n]{0,60}?[\w.+-]+@[\w-]+\.\w+"
+            r"|https?://(?!localhost|127\.)[^\s\"'`]{3,200}[?&/=][\"'`]\s{0,4}\+\s{0,4}(?:\w{1,30}\(\s{0,4}){0,3}"
+            r"(?:conversation|messages?|chat|history|transcript|answer|response|secrets?|passwords?|(?:api_?)?keys?|env)\b"
             r"|!\[[^\]\n]{0,60}\]\(https?://[^)\s]{0,200}(?:\?|=)[^)\s]{0,100}(?:\{|<|%7b|\[)"
         ),
     ),
@@ -104,7 +107,7 @@ _PATTERNS: tuple[tuple[str, str, Severity, str], ...] = (
         (
             r"<\s*(?:important|secret|hidden|system_override|admin|instructions?_to_(?:ai|model|assistant))\s*>"
             r"|\b(?:before|prior to) (?:using|calling|invoking|executing) (?:this|any|other|the) (?:\w+ )?"
-            r"(?:tool|function)s?\b[^\n.]{0,60}(?:must|always|first|read|call)\b[^\n]{0,80}(?:file|\.\w{2,4}\b|~/)"
+            r"(?:tool|function)s?\b(?![^\n~]{0,60}\b(?:docs?/|README|CONTRIBUTING|documentation\b|guide(?:s|lines)?\b))[^\n.]{0,60}(?:must|always|first|read|call)\b[^\n]{0,80}(?:file|\.\w{2,4}\b|~/)"
             r"|\b(?:this (?:tool|function|server)|you|it) (?:must|has to|should|needs to) (?:always )?be "
             r"(?:called|used|invoked|run) (?:first|before (?:any|all|every|using|calling|each))"
             r"|\bbefore (?:using|calling|invoking|executing|running|responding|answering|doing)[^\n.]{0,60}"
@@ -255,7 +258,7 @@ def instructions(text: str) -> list[tuple[str, str, Severity, int]]:
     What stands in quotation marks after words that speak about attacks is left out. Text in base64 or hexadecimal is
     read too.
     """
-    text = text[:MOST]
+    text = unmixed(text[:MOST])
     found = _once([*_found(text, _EVERY_TONGUE), *combined(text)])
     kinds = {kind for kind, *_ in found}
     for inner, line in _decoded(text):
@@ -314,7 +317,13 @@ def _found(
     for kind, said, severity, pattern in patterns:
         for match in pattern.finditer(text):
             before = text[max(0, match.start() - 60) : match.start()]
-            if _ABOUT.search(before) and before.rstrip()[-1:] in "\"'“‘`*":
+            if (
+                _ABOUT.search(before)
+                and before.rstrip()[-1:] in "\"'“‘`*"
+                and not (kind == "override" and obeyed(text, *match.span()))
+            ):
+                continue
+            if _spared(kind, text, match):
                 continue
             if kind == "override" and _WARNED.search(text[max(0, match.start() - 160) : match.start()]):
                 continue
@@ -325,6 +334,15 @@ def _found(
             found.append((kind, said, severity, text.count("\n", 0, match.start()) + 1))
             break
     return found
+
+
+def _spared(kind: str, text: str, match: re.Match[str]) -> bool:
+    """Whether an order is about what is its giver's own, or about messages that are no rules."""
+    if kind == "override":
+        return of_messages(text, *match.span())
+    if kind == "take-keys":
+        return own_header(text[match.start() : match.end() + 80])
+    return kind == "send-away" and "://" not in match.group() and consented(text, match.end())
 
 
 def comment_instructions(text: str) -> list[tuple[str, str, Severity, int]]:

@@ -27,7 +27,7 @@ WORDS: dict[str, dict[str, str]] = {
         "Q": "attack* inject* jailbreak* malicious adversar* exploit* example* such like phrase* detect* classif* e.g", "H": "silently secretly covertly quietly discreetly stealthily invisibly unnoticed",
         "F": "follow following obey obeying heed heeding applying", "G": "stop cease quit", "P": "add attach include append embed put insert",
         "J": "password* credential* conversation secret* dotenv",
-        "X": "knowing knowledge noticing awareness consent realizing realising noticed learn learns know knows notice",
+        "X": "knowing knowledge noticing awareness consent realizing realising noticed learn learns know knows notice aware",
     },
     "de": {
         "V": "ignorier* missacht* vergiss vergesst vergessen uberschreib* verwirf verwerfe* umgeh* hinweg",

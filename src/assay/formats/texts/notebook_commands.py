@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 from assay.formats.texts.python_dangers import SENSITIVE
 from assay.formats.texts.python_names import Names
-from assay.formats.texts.shell_flow import Flow, Found, Stuff
+from assay.formats.texts.shell_blocks import Stuff
+from assay.formats.texts.shell_flow import Flow, Found
 from assay.formats.texts.shell_words import GATE
 
 MOST_COMMANDS = 2_000

@@ -10,6 +10,7 @@ from typing import Protocol
 from assay.formats.texts.python_dangers import is_dangerous_module, matters
 from assay.formats.texts.python_flow import Flow, parameters
 
+_MOST_RAISED = 100
 _NO_CALL = ast.Call(func=ast.Name("<none>", ast.Load()), args=[], keywords=[])
 
 
@@ -40,8 +41,22 @@ def bindings(node: ast.AST) -> Iterator[tuple[str, ast.expr, bool]]:
     elif isinstance(node, (ast.For, ast.comprehension)) and isinstance(node.iter, (ast.List, ast.Tuple)):
         for item in node.iter.elts[:100]:
             yield from _pairs(node.target, item)
+    elif isinstance(node, ast.Try):
+        yield from _caught(node)
     elif isinstance(node, ast.withitem) and node.optional_vars is not None:
         yield from _pairs(node.optional_vars, node.context_expr)
+
+
+def _caught(node: ast.Try) -> Iterator[tuple[str, ast.expr, bool]]:
+    """The names of what is caught, as what the body of its `try` raises itself."""
+    named = [handler.name for handler in node.handlers if handler.name]
+    if not named:
+        return
+    for statement in node.body[:_MOST_RAISED]:
+        raised = statement.exc if isinstance(statement, ast.Raise) else None
+        if isinstance(raised, ast.Call):
+            for name in named:
+                yield name, raised, False
 
 
 def _pairs(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr, bool]]:

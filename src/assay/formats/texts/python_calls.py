@@ -22,6 +22,7 @@ from assay.formats.texts.python_dangers import (
     what_it_does,
     words,
 )
+from assay.formats.texts.python_given import Given
 from assay.formats.texts.python_handed import AT, COMPUTED_IMPORTS, Handed
 from assay.formats.texts.python_names import Names, is_plain
 from assay.formats.texts.python_places import Places
@@ -76,6 +77,7 @@ class Judge:
         self.taints = Taints(names)
         self.places = Places(names, self.taints, self.say)
         self.handed = Handed(names, self.say)
+        self.given = Given(names, self.say, inside)
         self.program = False  # whether the module is run by a person or a server, and imported by no loader
         self.native = any(name.startswith(("ctypes", "cffi", "_ctypes")) for name in names.aliases.values())
 
@@ -90,6 +92,8 @@ class Judge:
                 reads = reads or self._is_key_file(node.right)
             elif isinstance(node, (ast.Assign, ast.Delete)):
                 self._patched(node, when)
+                if isinstance(node, ast.Assign):
+                    self.given.assigned(node, when)
                 self.handed.judge(node, when)
             elif isinstance(node, (ast.Tuple, ast.Return, ast.Dict, ast.List, ast.Set, ast.Yield)):
                 self.handed.judge(node, when)
@@ -140,6 +144,7 @@ class Judge:
             grave = Severity.CRITICAL if when is When.IMPORT else Severity.HIGH if when else Severity.MEDIUM
             self.say("calls what it fetches by a name that is computed", "computed", when, grave, node, "")
         self.handed.judge(node, when)
+        self.given.call(node, name, when)
         if not name:
             self.places.judge(node, "", when)
             return ""
@@ -241,7 +246,7 @@ class Judge:
         if name.startswith(_FROM_FILES):
             text, severity = None, Severity.HIGH if when is When.IMPORT else Severity.MEDIUM if when else Severity.LOW
         if isinstance(text, str):
-            for note in self.inside(text).notes:
+            for note in self.inside(self.given.known(text)).notes:
                 moment = When.IMPORT if note.evidence.get("when") == "import" else When.LATER
                 lowered = note.severity if moment is When.IMPORT and when is When.IMPORT else _less(note.severity)
                 inner = {str(n) for n in found} if isinstance(found := note.evidence.get("names"), list) else set()

@@ -68,7 +68,7 @@ _TABLE: dict[str, Does] = {
         asyncio.create_subprocess_shell asyncio.subprocess.create_subprocess_exec
         asyncio.subprocess.create_subprocess_shell distutils.spawn.spawn setuptools._distutils.spawn.spawn
         distutils.util.execute webbrowser.get webbrowser.open webbrowser.open_new webbrowser.open_new_tab
-        pydoc.pipepager pydoc.tempfilepager pydoc.pager imaplib.IMAP4_stream uuid._popen
+        pydoc.pipepager pydoc.tempfilepager imaplib.IMAP4_stream uuid._popen
         ctypes.util._findLib_gcc multiprocessing.util.spawnv_passfds test.support.script_helper.* pexpect.* plumbum.*
         sh.Command fabric.* invoke.run psutil.Popen torch.utils.collect_env.run
         numpy.distutils.exec_command.exec_command numpy.testing.runstring numpy.testing.measure
@@ -76,7 +76,9 @@ _TABLE: dict[str, Does] = {
     ),
     **_rows(
         Does.COMMAND,
-        """ctypes.windll.shell32.* ctypes.CDLL().system ctypes.CDLL().popen ctypes.CDLL().execve
+        """ctypes.windll.shell32.ShellExecuteA ctypes.windll.shell32.ShellExecuteW ctypes.windll.shell32.ShellExecuteExA
+        ctypes.windll.shell32.ShellExecuteExW ctypes.windll.kernel32.WinExec ctypes.windll.kernel32.CreateProcessA
+        ctypes.windll.kernel32.CreateProcessW ctypes.CDLL().system ctypes.CDLL().popen ctypes.CDLL().execve
         ctypes.cdll.msvcrt.system ctypes.PyDLL().system IPython.get_ipython().system IPython.get_ipython().getoutput
         IPython.get_ipython().run_cell cffi.FFI().dlopen().system cffi.FFI().dlopen().popen cffi.FFI().dlopen().execve
         cffi.FFI().verify().system asyncio.new_event_loop().subprocess_shell asyncio.new_event_loop().subprocess_exec
@@ -163,7 +165,7 @@ _HARMLESS = words(
     aiohttp.web code.co_code smtplib.SMTPException ftplib.Error importlib.util.find_spec websockets.exceptions
     subprocess.list2cmdline discord.Embed socketserver.BaseServer fabric.version invoke.version posix.stat
     urllib.request.parse_http_list urllib.request.proxy_bypass codeop.PyCF_DONT_IMPLY_DEDENT pexpect.EOF
-    pexpect.TIMEOUT runpy.__name__"""
+    pexpect.TIMEOUT runpy.__name__ multiprocessing.connection.wait multiprocessing.connection.Pipe"""
 )
 _MOST_PARTS = 8
 # Modules that others hold as their own attribute: `torch.os`, `shutil.os`.

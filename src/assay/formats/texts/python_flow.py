@@ -314,6 +314,10 @@ class Flow:
         elif isinstance(node, ast.NamedExpr):
             yield node.value
         elif isinstance(node, ast.Attribute):
+            if node.attr == "args" and isinstance(node.value, ast.Name):  # of an exception, or a partial
+                for source in self.names.sources.get(node.value.id, [])[:4]:
+                    if isinstance(source, ast.Call):
+                        yield ast.Tuple(elts=source.args, ctx=ast.Load())
             yield from self.attributes.get(node.attr, [])
         else:
             yield node

@@ -76,8 +76,9 @@ class Handed:
     def _targets(self, node: ast.Dict, when: When) -> None:
         """`{"_target_": "os.system"}`: what a configuration's maker of objects would call."""
         for key, value in zip(node.keys[:_MOST], node.values[:_MOST], strict=True):
-            if isinstance(key, ast.Constant) and key.value == "_target_":
+            if isinstance(key, ast.Constant) and key.value in ("_target_", "()"):  # of Hydra, of logging.config
                 name = self.names.constant(value)
+                name = name.removeprefix("ext://") if isinstance(name, str) else name
                 does = what_it_does(name) if isinstance(name, str) else None
                 if does in (Does.COMMAND, Does.EVALUATE, Does.CODE_OBJECT):
                     grave = GRAVITY[does][AT[when]]

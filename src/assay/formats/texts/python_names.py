@@ -136,8 +136,13 @@ class Names:
         same = name == target and isinstance(value, ast.Name)  # `x = x` says nothing; `os = __import__("os")` does
         if name and not same and (target not in self.aliases or not matters(self.aliases[target])):
             self.aliases[target] = name
-            if not is_plain(value):
+            if not is_plain(value) and not self._prepared(value):
                 self.indirect.add(target)
+
+    def _prepared(self, value: ast.expr) -> bool:
+        """`partial(subprocess.check_call, shell=True)`: a function by its plain name, with arguments put in before."""
+        first = value.args[0] if isinstance(value, ast.Call) and value.args else None
+        return isinstance(value, ast.Call) and first is not None and is_plain(first) and is_plain(value.func)
 
     @property
     def exhausted(self) -> bool:
@@ -174,6 +179,8 @@ class Names:
             if node.attr in _INNER or (node.attr == "__self__" and self._is_builtin(node.value)):
                 return "builtins"
             base = self.of(node.value, depth + 1)
+            if node.attr == "__self__" and is_dangerous_module(base.rpartition(".")[0]):
+                return base.rpartition(".")[0]  # a built-in function's own module
             if node.attr == "__call__":
                 return base
             return f"{base}.{node.attr}" if base and len(base) < 200 else ""
@@ -337,6 +344,8 @@ class Names:
             for key, value in zip(node.value.keys, node.value.values, strict=True):
                 if key is not None and self.constant(key, depth) == index:
                     return self.of(value, depth)
+        if (owner := self._members_of(node.value)) is not None:
+            return self._fetched(self.of(owner, depth), node.slice, depth)
         base = self.of(node.value, depth)
         if not base and getattr(node.value, "attr", "") in ("__globals__", "f_globals"):
             base = "__globals__"
@@ -355,6 +364,15 @@ class Names:
         if isinstance(node.value, ast.Name) and not base and (name := self._name(index)) and matters(name):
             return name  # the namespace that a text was run in
         return ""
+
+    def _members_of(self, node: ast.expr) -> ast.expr | None:
+        """The object whose attributes a mapping holds: `dict(inspect.getmembers(os))`."""
+        for held in self.sources.get(node.id, [])[:4] if isinstance(node, ast.Name) else (node,):
+            if isinstance(held, ast.Call) and getattr(held.func, "id", "") == "dict" and held.args:
+                inner = held.args[0]
+                if isinstance(inner, ast.Call) and inner.args and self.of(inner.func).startswith("inspect.getmembers"):
+                    return inner.args[0]
+        return None
 
     def constant(self, node: ast.AST | None, depth: int = 0) -> Constant | None:
         """The text, bytes, number or tuple of them that `node` is always of; None where it is not known."""

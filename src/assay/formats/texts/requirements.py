@@ -71,7 +71,7 @@ def judge_requirements(text: str, where: str = "") -> list[Note]:
         for note in _options(line, where, number):
             notes.setdefault(note.key, note)
         if line.startswith(("-e ", "-e=", "--editable")):
-            target = re.split(r"[\s=]+", line, maxsplit=1)[1]
+            target = [*re.split(r"[\s=]+", line, maxsplit=1), ""][1]
             wanted.append(_Wanted("", target, number))
         elif not line.startswith("-"):
             wanted.append(_requirement(line, number))

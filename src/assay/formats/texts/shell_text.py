@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST_LINES = 200_000
 MOST_LINE = 20_000
+_SHORTEST = 6  # of lines that do anything alone
 
 _FETCH = r"(?:curl|wget|fetch|aria2c|lynx|Invoke-WebRequest|iwr|irm|Invoke-RestMethod)\b"
 _RUNNER = (
@@ -131,10 +132,9 @@ def judge_shell(text: str, where: str = "", *, topic: Topic = _TOPIC) -> list[No
     notes: dict[str, Note] = {}
     flow = _flow() if GATE.search(text) else None
     for number, line in _lines(text):
-        if len(line) < 6:
-            continue
-        found = _by_line(line)
-        found += flow.line(line) if flow else []
+        found = flow.line(line) if flow else []
+        if len(line) >= _SHORTEST:
+            found = _by_line(line) + found
         for kind, said, severity in _settled(found, line) if found else ():
             notes.setdefault(
                 kind,

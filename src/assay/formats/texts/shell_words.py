@@ -9,16 +9,18 @@ import msgspec
 from assay.formats.texts.python_dangers import words
 
 _MOST_COMMANDS = 2_000
+_MOST_IN_ARRAY = 20
+_NO_PARAMETERS = re.compile(r"[ \t]*\)")
 # Without one of these nothing is sent, fetched or decoded.
 GATE = re.compile(
     r"(?i)curl|wget|fetch|\bn(?:et)?c(?:at)?\b|socat|telnet|s_client|base64|base32|xxd|\brev\b|\btr\b|printf|\\x|gunzip|zcat|gzip"
     r"|\bscp\b|rsync|\bs?ftp\b|\bssh\b|\bdig\b|nslookup|\bhost\b|/dev/(?:tcp|udp)|aria2c|https?\b|xh\b|\bs3\b|rclone|mail\b|gist\b|socket"
-    r"|\bgsutil\b|\bgcloud\b|\bperl\b|\bruby\b|\bphp\b|\bftp\b|\$\{?IFS"
+    r"|\bgsutil\b|\bgcloud\b|\bgit\b[^\n]{0,80}\bclone\b|\bperl\b|\bruby\b|\bphp\b|\bftp\b|\$\{?IFS"
 )
 # What opens a quotation, a substitution or an escape, what ends a word or a command, or a run of plain signs.
 _PART = re.compile(
     r"(?P<single>\$?'(?:[^']*)')|(?P<escape>\\.)|(?P<open>[$<>]\()|(?P<tick>`)|(?P<double>\$?\")"
-    r"|(?P<here><<<|<<-?)|(?P<redirect>\d?&?>{1,2}(?:&\d?)?\|?|<)|(?P<pipe>\|&?(?!\|))|(?P<end>\|\||&&|;{1,2}|[\n&])"
+    r"|(?P<here><<<|<<-?)|(?P<redirect>\d?&?>{1,2}(?:&\d?)?\|?|\d?<&?)|(?P<pipe>\|&?(?!\|))|(?P<end>\|\||&&|;{1,2}|[\n&])"
     r"|(?P<blank>[ \t\r]+)|(?P<group>[()])|(?P<plain>[^\s'\"\\$`|&;()<>]+|.)",
     re.DOTALL,
 )
@@ -32,6 +34,7 @@ class Word(msgspec.Struct, frozen=True):
     text: str
     inner: tuple[str, ...] = ()
     quoted: bool = False
+    sign: bool = False  # a redirection, a parenthesis or a function's name, and not what is given to a command
 
 
 Command = tuple[Word, ...]
@@ -40,7 +43,8 @@ Pipe = tuple[Command, ...]
 
 def pipes(text: str) -> list[Pipe]:
     """The commands of a line or script in their order, each with what it is piped into. Redirections are words of
-    their own (`>`, `>>`, `<`, `<<<`)."""
+    their own (`>`, `>>`, `<`, `<<<`), and so are the parentheses of a subshell; `f()` is one word, an array's items
+    (`a=(…)`) belong to its assignment."""
     return _Cutter(text).whole()
 
 
@@ -87,13 +91,15 @@ class _Cutter:
     def _part(self, kind: str, said: str) -> None:
         if kind == "blank":
             self.end_word()
-        elif kind in ("end", "group"):
+        elif kind == "end":
             self.end_pipe()
+        elif kind == "group":
+            self._group(said)
         elif kind == "pipe":
             self.end_command()
         elif kind in ("redirect", "here"):
             self.end_word()
-            self.command.append(Word(said.lstrip("0123456789&") if kind == "redirect" else said))
+            self.command.append(Word(said.lstrip("0123456789&") if kind == "redirect" else said, sign=True))
         else:
             self.begun = True
             if kind == "single":
@@ -115,6 +121,29 @@ class _Cutter:
                 self.begun = False
             else:
                 self.word.append(said)
+
+    def _group(self, said: str) -> None:
+        """A parenthesis: of an array, of a function's name, or of a subshell."""
+        if said == "(" and self.word and self.word[-1].endswith("=") and not self.quoted:
+            end = closing(self.text, self.at)
+            held = self.text[self.at : end]
+            self.word.append(held)
+            self.inner += [held[m.end() : closing(held, m.end())] for m in re.finditer(r"\$\(", held)][:_MOST_IN_ARRAY]
+            self.at = end + 1
+            return
+        if said == "(" and (called := _NO_PARAMETERS.match(self.text, self.at)):
+            name = "".join(self.word) if self.begun else self.command[-1].text if self.command else ""
+            if name and not self.begun:
+                self.command.pop()
+            self.clear()
+            self.command.append(Word(f"{name}()", sign=True))
+            self.at = called.end()
+            return
+        if said == "(":
+            self.end_word()
+        else:
+            self.end_pipe()
+        self.command.append(Word(said, sign=True))
 
     def _inner(self, said: str) -> None:
         self.inner.append(said)

@@ -13,6 +13,7 @@ from assay.formats.texts.instructions import instructions, unseen_orders
 from assay.formats.texts.jinja_lexer import MOST_TEMPLATE, Piece, Token, pieces
 from assay.formats.texts.jinja_values import HUGE, Values
 from assay.formats.texts.python_dangers import words
+from assay.formats.texts.template_bombs import Bombs
 from assay.formats.texts.template_calls import own_calls, written
 
 _DUNDER = re.compile(r"__\w+__")
@@ -93,6 +94,7 @@ class _Judge:
         self.output: list[str] = []  # what is written, with marks for what is not literal
         self.mappings: dict[str, str] = {}
         self.system: _Branch | None = None
+        self.bombs = Bombs()
 
     def note(
         self, kind: str, said: str, severity: Severity, line: int | None = None, sure: Confidence = Confidence.HIGH
@@ -106,6 +108,8 @@ class _Judge:
             )  # fmt: skip
 
     def piece(self, piece: Piece) -> None:
+        for said in self.bombs.piece(piece):
+            self.note("bomb", said, Severity.MEDIUM, piece.line)
         if piece.kind == "words":
             self.written.append(piece.text)
             self.output.append(piece.text)

@@ -151,7 +151,7 @@ def _patterns() -> tuple[tuple[str, str, str], ...]:
     for verb, earlier, orders, hide, before, after in _SPACED:
         # What came before may stand on either side of the orders.
         override.append(
-            rf"\b{verb}\b[^\n.]{{0,30}}?(?:\b{earlier}[^\n.]{{0,20}}?\b{orders}|\b{orders}[^\n.]{{0,20}}?\b{earlier})"
+            rf"\b{verb}\b[^\n.]{{0,30}}?(?:\b{earlier}\b[^\n.]{{0,20}}?\b{orders}|\b{orders}[^\n.]{{0,20}}?\b{earlier})"
         )
         conceal.append(rf"(?<!\w)(?:{hide})")
         if before:
