@@ -22,18 +22,21 @@ BENCHES = (
     "bench_gate.py",
     "bench_house.py",
     "bench_detectors.py",
+    "bench_watch.py",
 )
 
 
 def main() -> int:
-    """Run them; the example only where its data is given."""
+    """Run them; the example, and what asks the tables beside it, only where its data is given."""
     failed = 0
     for name in BENCHES:
         print(f"\n## {name}\n", flush=True)
         failed |= subprocess.run([sys.executable, str(HERE / name)], check=False).returncode
     if len(sys.argv) > 1:
-        print("\n## bench_example.py\n", flush=True)
-        failed |= subprocess.run([sys.executable, str(HERE / "bench_example.py"), sys.argv[1]], check=False).returncode
+        table = Path(sys.argv[1])
+        for name, words in (("bench_example.py", [str(table)]), ("bench_data.py", ["--data", str(table.parent)])):
+            print(f"\n## {name}\n", flush=True)
+            failed |= subprocess.run([sys.executable, str(HERE / name), *words], check=False).returncode
     return failed
 
 

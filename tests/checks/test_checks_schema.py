@@ -108,7 +108,7 @@ def test_without_a_contract_it_still_sees_what_is_odd(bench: Bench) -> None:
     )
     outcome = bench.ask(CHECK, "t")
     assert sorted(said(outcome)) == [
-        ("high", "far holds 2 infinite numbers"),
+        ("high", "far holds 2 infinite numbers (rows 38, 39)"),
         ("low", "same has the same value in every row"),
         ("medium", "few holds 1 word among 39 numbers"),
         ("medium", "none is empty in every row"),

@@ -235,8 +235,12 @@ def test_tables_that_cannot_be_judged_are_open(tmp_path: Path) -> None:
     asked = [(Kind.DATASET, name) for name in subjects]
     report = examine_loose(subjects, asked, Contract(), Settings(jobs=2))
     for o in report.body.outcomes:
-        if o.check == "data.split-leakage":
+        if o.check in ("data.split-leakage", "data.annotators", "data.provenance", "data.representation"):
             assert str(o.status) in ("open", "not-applicable")
+        elif o.subject == "one_class.csv" and o.check == "data.personal-data":
+            assert (str(o.status), o.measures[0].value) == ("pass", 0.0), "it reads cells and needs no label"
+        elif o.subject == "one_class.csv" and o.check == "data.odd-values":
+            assert str(o.status) == "pass", "of one value everywhere none is odd"
         elif o.subject == "one_class.csv" and o.check == "data.duplicates":
             assert o.measures[0].value == pytest.approx(49 / 50)
         else:

@@ -44,8 +44,10 @@ class Dataset:
         contract: Contract,
         columns: tuple[Column, ...],
         rows: int,
+        root: Path,
     ) -> None:
         self._connection = connection
+        self.root = root
         self._tables: dict[tuple[str, ...] | None, ArrowTable] = {}
         self.name, self.path, self.digest, self.contract, self.subject = subject.name, path, digest, contract, subject
         options = subject.options
@@ -53,22 +55,34 @@ class Dataset:
         where = subject.uri
         self.label, self.id = _name(options, "label", where), _name(options, "id", where)
         self.time, self.entity = _name(options, "time", where), _name(options, "entity", where)
+        self.source, self.annotator = _name(options, "source", where), _name(options, "annotator", where)
+        self.weight, self.split = _name(options, "weight", where), _name(options, "split", where)
+        self.label_delay = _name(options, "label_delay", where)
         self.protected, self.drop = _names(options, "protected", where), _names(options, "drop", where)
+        self.provenance = _name(options, "provenance", where)
         positive = options.get("positive")
         if isinstance(positive, list | dict):
             raise InputError("`positive` is not one value", where=where, fix="write `positive: VALUE`")
         self.positive: Scalar = positive
-        named = [self.id, self.time, self.entity, *self.protected, *self.drop]
-        for name in filter(None, named):
+        for name in filter(None, [*self._about_rows, *self.protected, *self.drop]):
             self.column(name)
 
     def __repr__(self) -> str:
         return f"Dataset({self.name!r}, {self.rows} rows, {len(self.columns)} columns)"
 
     @property
+    def _about_rows(self) -> tuple[str, ...]:
+        roles = (self.id, self.time, self.entity, self.source, self.annotator, self.weight, self.split)
+        return (*roles, self.label_delay)
+
+    @property
     def features(self) -> tuple[str, ...]:
-        """The columns that a model may read: all but label, id, time, entity and `drop`."""
-        out = {self.label, self.id, self.time, self.entity, *self.drop}
+        """The columns that a model may read: all but `drop`, the label, and those that say something of the row.
+
+        These are id, time, entity, source, annotator, weight, split and label_delay: who brought a row, who labelled it
+        and when is not known of the rows that a model is to judge.
+        """
+        out = {self.label, *self._about_rows, *self.drop}
         return tuple(c.name for c in self.columns if c.name not in out)
 
     def column(self, name: str) -> Column:
@@ -171,7 +185,8 @@ class Dataset:
         """In words: which columns there are, and why none of them is a feature to look at."""
         if prose:
             return f"has no features but text, lists or bytes, which are not encoded: {_listing(list(prose))}"
-        return f"has no feature columns beside label, id, time and `drop`: {_listing([c.name for c in self.columns])}"
+        names = _listing([c.name for c in self.columns])
+        return f"has no feature columns beside the label, `drop` and what names rows: {names}"
 
     def close(self) -> None:
         """Let go of the memory."""
@@ -210,7 +225,7 @@ def open_dataset(
         load_raw(connection, path, layout, where, subject.options, memory or MAX_MEMORY)
         contract = contract or Contract()
         columns, rows = build(connection, contract, where, sniff=layout.format == "csv")
-        return Dataset(connection, subject, path, digest, contract, columns, rows)
+        return Dataset(connection, subject, path, digest, contract, columns, rows, root)
     except BaseException:
         connection.close()
         raise

@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from assay.cli.common import FILE, asking_options, emit, output_options, progress_bar, report_code, settings_from
+from assay.core.subject import Contract
 
 
 @click.group("data")
 def command() -> None:
-    """Ask about a table: schema, duplicates, leakage, labels."""
+    """Ask about a table, draft its contract, write down what it was made of."""
 
 
 @command.command("check")
@@ -22,11 +23,18 @@ def command() -> None:
 @click.option("--id", "id_", help="The column that names a row.")
 @click.option("--time", "time_", help="The column of time (labels that come in a batch).")
 @click.option("--source", help="The column of the upload or source.")
+@click.option("--entity", help="The column that says whom or what a row is about, where one has several rows.")
+@click.option("--annotator", help="The column that says who labelled.")
+@click.option("--weight", help="The column of how much a row counts.")
+@click.option("--split", help="The column that says which part a row was dealt to.")
+@click.option("--label-delay", help="The column of how long after the row its label came.")
+@click.option("--protected", multiple=True, help="A column of a protected attribute (may repeat).")
+@click.option("--provenance", type=FILE, help="The dataset manifest (`assay data manifest` writes one).")
 @click.option("--drop", multiple=True, help="A column that is no feature (may repeat).")
 @click.option("--holdout-of", type=FILE, help="The training table that this one was split from.")
 @click.option("--trusted", type=FILE, help="A table of rows that are known to be good, with the same columns.")
 @click.option("--suspects", type=FILE, help="Write the rows that checks point at to this Parquet file.")
-@click.option("--threat", type=FILE, help="A YAML file with `features:` and `constraints:` to check the rows against.")
+@click.option("--threat", type=FILE, help="A YAML file with `features:` and `constraints:`, or an assay.yaml.")
 @asking_options
 @output_options
 def check(
@@ -36,6 +44,13 @@ def check(
     id_: str | None,
     time_: str | None,
     source: str | None,
+    entity: str | None,
+    annotator: str | None,
+    weight: str | None,
+    split: str | None,
+    label_delay: str | None,
+    protected: tuple[str, ...],
+    provenance: Path | None,
     drop: tuple[str, ...],
     holdout_of: Path | None,
     trusted: Path | None,
@@ -46,24 +61,30 @@ def check(
     fail_level: str,
     **options: Any,
 ) -> None:
-    """Check FILE (CSV, Parquet or Arrow)."""
-    from assay.config.manifest import load_threat
-    from assay.core.dossier import Dossier
-    from assay.flow.data import check_table
+    """Check FILE (CSV, Parquet or Arrow).
 
-    given = {"label": label, "positive": positive, "id": id_, "time": time_, "source": source, "drop": list(drop)}
-    facts: dict[str, Any] = {k: v for k, v in given.items() if v}
-    if label and "positive" not in facts:
+    Where --threat is an assay.yaml that names FILE, what it says of its columns is taken too; options go before.
+    """
+    from assay.core.dossier import Dossier
+    from assay.flow.data import Told, check_table, told_by
+
+    told = told_by(threat, file) if threat is not None else Told(contract=Contract())
+    given = {
+        "label": label, "positive": positive, "id": id_, "time": time_, "source": source, "entity": entity,
+        "annotator": annotator, "weight": weight, "split": split, "label_delay": label_delay,
+        "protected": list(protected), "provenance": str(provenance) if provenance else None, "drop": list(drop),
+    }  # fmt: skip
+    facts: dict[str, Any] = {**told.facts, **{k: v for k, v in given.items() if v}}
+    if facts.get("label") and "positive" not in facts:
         facts["positive"] = 1
     others = {role: path for role, path in (("holdout_of", holdout_of), ("trusted", trusted)) if path is not None}
-    contract = load_threat(threat) if threat is not None else None
     with progress_bar() as progress:
         report = check_table(
             file,
             facts,
-            settings_from(**options),
+            settings_from(**options, parameters=told.parameters),
             others=others,
-            contract=contract,
+            contract=told.contract,
             suspects=suspects,
             progress=progress,
         )
@@ -71,3 +92,60 @@ def check(
     if suspects is not None:
         click.echo(f"wrote {suspects}", err=True)
     raise click.exceptions.Exit(report_code(report, fail_level))
+
+
+@command.command("infer")
+@click.argument("file", type=FILE)
+@click.option("--label", help="The label column.")
+@click.option("--drop", multiple=True, help="A column that is no feature (may repeat).")
+@click.option("--output", "-o", type=FILE, help="Write the draft here, where nothing lies yet  [default: stdout].")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything that is random.")
+def infer(file: Path, label: str | None, drop: tuple[str, ...], output: Path | None, seed: int) -> None:
+    """Draft assay.yaml from FILE: types, ranges, categories, relations, personal data, roles of columns.
+
+    Nothing is overwritten. `assay data check FILE --threat DRAFT` then enforces the draft.
+    """
+    from assay.flow.infer import infer as drafted
+    from assay.flow.infer import write_new_draft
+
+    facts: dict[str, Any] = {**({"label": label} if label else {}), **({"drop": list(drop)} if drop else {})}
+    if output is not None and output.exists():
+        write_new_draft("", output)  # says so before the work, not after it
+    with progress_bar() as progress:
+        text = drafted(file, facts, output, seed=seed, progress=progress)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    write_new_draft(text, output)
+    click.echo(f"wrote {output}; read every line, then: assay data check {file} --threat {output}")
+
+
+@command.command("manifest")
+@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.option("--source", default="", help="Where the data are from.")
+@click.option("--licence", default="", help="Under which licence or contract they are used.")
+@click.option("--consent", default="", help="On what ground people's data are used, or that none are people's.")
+@click.option("--collected", nargs=2, metavar="FROM TO", help="The first and the last day (2024-01-01 2024-12-31).")
+@click.option("--collected-by", default="", help="Who collected them.")
+@click.option("--output", "-o", type=FILE, default="data.provenance.yaml", show_default=True, help="Where to write it.")
+def manifest(
+    files: tuple[Path, ...],
+    source: str,
+    licence: str,
+    consent: str,
+    collected: tuple[str, str] | None,
+    collected_by: str,
+    output: Path,
+) -> None:
+    """Write the manifest of a dataset: the SHA-256 of each of FILES, and where they are from.
+
+    Name it as `provenance:` of the dataset in assay.yaml. Nothing is overwritten: what changed must be looked at first.
+    """
+    from assay.flow.infer import write_new_draft
+    from assay.flow.provenance import draft_dataset_manifest
+
+    facts = {"source": source, "licence": licence, "consent": consent, "collected_by": collected_by}
+    with progress_bar() as progress:
+        text = draft_dataset_manifest(files, output, facts, collected, progress)
+    write_new_draft(text, output)
+    click.echo(f"wrote {output}; name it in assay.yaml: provenance: {output.name}")

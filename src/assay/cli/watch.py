@@ -16,8 +16,8 @@ from assay.cli.common import FILE, Finite, emit, output_options, progress_bar, r
 @click.option("--label", help="The label column.")
 @click.option("--score", help="The column of the model's scores.")
 @click.option("--prediction", help="The column of the model's answers.")
-@click.option("--id", "id_", help="The column that names a row; it is not compared.")
-@click.option("--time", "time_", help="The column of time; it is not compared.")
+@click.option("--id", help="The column that names a row; it is not compared.")
+@click.option("--time", help="The column of time; it is not compared.")
 @click.option("--source", help="The column of the upload or source.")
 @click.option("--positive", default="1", show_default=True, help="The label's positive value.")
 @click.option(
@@ -43,19 +43,9 @@ from assay.cli.common import FILE, Finite, emit, output_options, progress_bar, r
 def command(
     reference: Path,
     current: Path | None,
-    label: str | None,
-    score: str | None,
-    prediction: str | None,
-    positive: str,
-    threshold: float,
     joint: bool,
     labels: Path | None,
     key: str | None,
-    id_: str | None,
-    time_: str | None,
-    source: str | None,
-    drop: tuple[str, ...],
-    table: str | None,
     alpha: float,
     least_effect: float,
     state: Path | None,
@@ -65,6 +55,7 @@ def command(
     memory: int,
     format_: str,
     output: Path | None,
+    **told: Any,
 ) -> None:
     """Compare CUR with REF: drift of every column, its size and whether it is surely no chance.
 
@@ -81,10 +72,7 @@ def command(
     from assay.flow import watch as flow
     from assay.flow.examine import default_jobs
 
-    facts = flow.facts_of(
-        label=label, score=score, prediction=prediction, id=id_, time=time_, source=source, drop=drop, table=table,
-        positive=positive if label else None, threshold=threshold if score else None,
-    )  # fmt: skip
+    facts = flow.facts_of(**told)
     if joint and is_saved(reference):
         raise click.UsageError("--joint asks rows, and a saved reference holds none: name its table")
     if (labels is None) != (key is None):

@@ -27,7 +27,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class DatasetEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A table: a CSV, Parquet or Arrow file. `holdout_of` names the data it was split from."""
+    """A table: a CSV, Parquet or Arrow file. `holdout_of` names the data it was split from.
+
+    `id` … `label_delay` are columns that say something of the row and are no features: its name, its time, whom it is
+    about, who brought it, who labelled it, how much it counts, which part it was dealt to, and how long after the row
+    its label came. `provenance` is a file: the dataset manifest, with the digests of what the data was made of.
+    """
 
     dataset: str
     label: str | None = None
@@ -36,6 +41,11 @@ class DatasetEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True,
     time: str | None = None
     entity: str | None = None
     source: str | None = None
+    annotator: str | None = None
+    weight: str | None = None
+    split: str | None = None
+    label_delay: str | None = None
+    provenance: str | None = None
     protected: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     separator: str | None = None
@@ -203,7 +213,7 @@ def _subject(
         fields.setdefault("threshold", DEFAULT_THRESHOLD)  # what the Release says is what the predictors use
     uri = fields.pop(kind.value)
     _inside(document, f"{at}.{kind.value}", uri)
-    for key in ("preprocessing", "guard_rules", "modules"):
+    for key in ("preprocessing", "guard_rules", "modules", "provenance"):
         if key in fields:
             _inside(document, f"{at}.{key}", fields[key])
     reads = {role: fields.pop(role) for role in _ROLES if fields.get(role) is not None}

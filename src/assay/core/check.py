@@ -24,7 +24,8 @@ class CheckSpec(msgspec.Struct, frozen=True, kw_only=True):
     `needs` is the extra to install; `cost` "instant" may run in the caller's process (its parser bounds itself), others
     run in a worker that is killed at its limits; `version` rises when the same input may get another answer.
     `reads` are the roles (data, holdout, champion, reference) whose subjects it looks at besides its own, `may_read`
-    those that it takes where they are declared (else it is given None); `measures`
+    those that it takes where they are declared (else it is given None); `wants` are facts that its subject must declare
+    for the question to make sense at all, so that others are not opened for it; `measures`
     are the keys (see `Measure.key`) of every measure that it may give, so that a missing one can be told from a typo.
     """
 
@@ -39,6 +40,7 @@ class CheckSpec(msgspec.Struct, frozen=True, kw_only=True):
     cacheable: bool = True
     reads: tuple[str, ...] = ()
     may_read: tuple[str, ...] = ()
+    wants: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
 
@@ -56,6 +58,7 @@ def check(
     cacheable: bool = True,
     reads: tuple[str, ...] = (),
     may_read: tuple[str, ...] = (),
+    wants: tuple[str, ...] = (),
     libraries: tuple[str, ...] = (),
     measures: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
@@ -76,6 +79,7 @@ def check(
         cacheable=cacheable,
         reads=reads,
         may_read=may_read,
+        wants=wants,
         libraries=libraries,
         measures=measures,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,16 +12,36 @@ from assay.core.protocols import Progress, silent
 from assay.core.text import visible
 
 Array = Any
+Learner = Literal["plain", "slow", "random"]
+_COMMON: dict[str, Any] = {
+    "objective": "binary", "bagging_freq": 1, "verbose": -1, "deterministic": True, "force_row_wise": True,
+    "num_threads": 1, "cat_smooth": 20.0, "min_data_per_group": 50,
+}  # fmt: skip
+_LEARNERS: dict[str, dict[str, Any]] = {
+    "plain": {
+        "learning_rate": 0.08, "num_leaves": 31, "min_data_in_leaf": 20, "max_depth": 6, "feature_fraction": 0.8,
+        "bagging_fraction": 0.8, "lambda_l2": 1.0, "max_bin": 255,
+    },
+    "slow": {
+        "learning_rate": 0.05, "num_leaves": 15, "min_data_in_leaf": 20, "feature_fraction": 0.4,
+        "bagging_fraction": 0.7, "lambda_l2": 5.0, "max_bin": 63,
+    },
+    "random": {  # thresholds drawn at random: Geurts et al. 2006
+        "learning_rate": 0.08, "num_leaves": 31, "min_data_in_leaf": 10, "feature_fraction": 0.6,
+        "bagging_fraction": 0.8, "lambda_l2": 2.0, "extra_trees": True, "max_bin": 63,
+    },
+}  # fmt: skip
 
 
 def out_of_fold(
     encoded: Encoded, target: Array, seed: int, *, entities: Array | None = None, folds: int = 5, rounds: int = 150,
-    progress: Progress = silent,
+    learner: Learner = "plain", progress: Progress = silent,
 ) -> Array:  # fmt: skip
     """P(positive) of each row from gradient-boosted trees that never saw it; shape (n,), float64.
 
     Folds are stratified and seeded; identical rows share a fold, so that a copy cannot vouch for its twin, and so do
-    rows of one number in `entities` (n,), which resemble each other. Raises
+    rows of one number in `entities` (n,), which resemble each other. `learner` is how the trees are grown: "plain",
+    "slow" (small, strongly held back) or "random" (random thresholds); they err in different rows. Raises
     CouldNotLook where no row has another to be judged by, or LightGBM refuses the columns.
     """
     import lightgbm as lgb
@@ -33,14 +53,15 @@ def out_of_fold(
         why = f"as doubles, too few rows differ in {shown}" if encoded.names else "there are no feature columns"
         raise CouldNotLook(f"{why}: no row can be judged by the others")
     try:
-        return _judged(encoded, target, fold_of, seed, folds, rounds, progress)
+        return _judged(encoded, target, fold_of, seed, folds, rounds, _LEARNERS[learner], progress)
     except lgb.basic.LightGBMError:  # its words name a line of its own source
         raise CouldNotLook(f"LightGBM cannot learn from the columns {shown}") from None
 
 
 def _judged(
-    encoded: Encoded, target: Array, fold_of: Array, seed: int, folds: int, rounds: int, progress: Progress
-) -> Array:
+    encoded: Encoded, target: Array, fold_of: Array, seed: int, folds: int, rounds: int, grown: dict[str, Any],
+    progress: Progress,
+) -> Array:  # fmt: skip
     import lightgbm as lgb
 
     result = np.zeros(len(target))
@@ -54,14 +75,9 @@ def _judged(
             label=target[~test].astype(float),
             categorical_feature=list(encoded.categorical),
             free_raw_data=True,
-            params={"verbose": -1, "max_bin": 255},
+            params={"verbose": -1, "max_bin": grown["max_bin"]},
         )
-        parameters = {
-            "objective": "binary", "learning_rate": 0.08, "num_leaves": 31, "min_data_in_leaf": 20, "max_depth": 6,
-            "feature_fraction": 0.8, "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 1.0, "verbose": -1,
-            "seed": seed % 2**31, "deterministic": True, "force_row_wise": True, "num_threads": 1,
-            "cat_smooth": 20.0, "min_data_per_group": 50,
-        }  # fmt: skip
+        parameters = {**_COMMON, **grown, "seed": seed % 2**31}
         model = lgb.train(parameters, train, num_boost_round=rounds)
         result[test] = model.predict(encoded.matrix[test], num_threads=1)
     return result

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from assay.core.artifact import Artifact, Source
-from assay.core.check import Yielded
+from assay.core.check import CheckSpec, Yielded
 from assay.core.errors import AssayError, CouldNotLook, NotApplicable
 from assay.core.files import write_whole
 from assay.core.finding import Finding, Measure, Outcome, Severity, Status, fingerprint
@@ -78,6 +78,8 @@ def _asked(
     task: Task, check: LoadedCheck, emit: Emit, progress: Progress, handles: Handles, opened: Mapping[str, Any]
 ) -> End:
     try:
+        if missing := unmet(task, check.spec):
+            raise NotApplicable(f"{task.subject} declares no {missing}")
         subject = opened[task.subject] if task.subject in opened else open_handle(task, task.subject, handles)
         roles = {r: open_handle(task, n, handles) for r, n in _roles(task, check).items()}
         keywords = dict(task.parameters)
@@ -107,6 +109,11 @@ def _asked(
     except Exception as error:
         return End(Status.OPEN, False, broken(error))
     return End(Status.PASS, True)
+
+
+def unmet(task: Task, spec: CheckSpec) -> str:
+    """The first fact that a check wants and its subject does not declare; "" where it declares all."""
+    return next((fact for fact in spec.wants if not task.target.options.get(fact)), "")
 
 
 def _keep(item: Suspects, task: Task) -> None:

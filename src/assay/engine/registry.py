@@ -102,7 +102,7 @@ def resolve_parameters(check: LoadedCheck, given: dict[str, Json], where: str = 
     values: dict[str, Json] = {}
     for name, parameter in known.items():
         if name not in given:
-            values[name] = parameter.default
+            values[name] = msgspec.to_builtins(parameter.default)
             continue
         try:
             values[name] = msgspec.to_builtins(msgspec.convert(given[name], parameter.type))

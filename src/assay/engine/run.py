@@ -8,6 +8,7 @@ import msgspec
 
 from assay.core.finding import Outcome
 from assay.core.protocols import Cache, Executor, Progress
+from assay.engine.ask import unmet
 from assay.engine.inline import InlineExecutor
 from assay.engine.registry import load
 from assay.engine.task import Limits, Task, cache_key
@@ -67,7 +68,9 @@ def run(tasks: list[Task], cache: Cache | None, pool: Callable[[], Executor], pr
 
 
 def _bounds_itself(task: Task) -> bool:
-    """Whether the check may run in this process: its parsers keep to the default limits. Tighter ones need a worker."""
+    """Whether the check may run in this process: its parsers keep to the default limits (tighter ones need a worker),
+    or it does not get as far as to open anything."""
     default = Limits()
     tighter = task.limits.seconds < default.seconds or task.limits.bytes < default.bytes
-    return load(task.check).spec.cost == "instant" and not tighter
+    spec = load(task.check).spec
+    return bool(unmet(task, spec)) or (spec.cost == "instant" and not tighter)

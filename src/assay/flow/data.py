@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,8 @@ import msgspec
 from msgspec.structs import replace
 
 from assay.adapters.suspects import write_suspects
+from assay.config.manifest import load_threat, project_from
+from assay.config.strict_yaml import parse, read_text
 from assay.core.finding import Json
 from assay.core.protocols import Progress, silent
 from assay.core.report import Report
@@ -17,6 +20,36 @@ from assay.core.subject import Contract, Kind, Subject
 from assay.core.suspects import Suspects
 from assay.engine.plan import Settings
 from assay.flow.examine import examine_loose
+
+OWN = ("annotator", "label_delay", "provenance", "split", "weight")
+"""Facts of the table that is asked about alone: rows known to be good need no annotator, and have another manifest."""
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file says of a table: the contract, facts of the subject, and parameters of checks."""
+
+    contract: Contract
+    facts: dict[str, Json] = {}
+    parameters: dict[str, dict[str, Json]] = {}
+
+
+def told_by(where: Path, file: Path) -> Told:
+    """What a threat file, or a manifest that names the table at `file`, says of it. Raises InputError or UsageError."""
+    contract = load_threat(where)
+    document = parse(read_text(where), str(where))
+    if not isinstance(document.value, dict) or "subjects" not in document.value:
+        return Told(contract=contract)
+    project = project_from(document, where.parent)
+    parameters = {k: v for k, v in project.manifest.checks.items() if k.startswith("data.")}
+    for subject in project.subjects.values():
+        if subject.kind is Kind.DATASET and os.path.realpath(project.path(subject.uri)) == os.path.realpath(file):
+            facts = dict(subject.options)
+            if "label" not in facts:
+                facts.pop("positive", None)
+            if "provenance" in facts:
+                facts["provenance"] = os.path.relpath(project.path(str(facts["provenance"])))
+            return Told(contract=contract, facts=facts, parameters=parameters)
+    return Told(contract=contract, parameters=parameters)
 
 
 def check_table(
@@ -37,9 +70,10 @@ def check_table(
     facts = dict(facts)
     subjects: dict[str, Subject] = {}
     reads: dict[str, str] = {}
+    shared = {k: v for k, v in facts.items() if k not in OWN}
     for role, path in (others or {}).items():
         name = path.name if path.name != file.name and path.name not in subjects else f"{path.name} ({role})"
-        subjects[name] = Subject(name=name, kind=Kind.DATASET, uri=str(path), options=facts)
+        subjects[name] = Subject(name=name, kind=Kind.DATASET, uri=str(path), options=shared)
         reads[role] = name
     subjects[file.name] = Subject(name=file.name, kind=Kind.DATASET, uri=str(file), options=facts, reads=reads)
     asked = [(Kind.DATASET, file.name)]

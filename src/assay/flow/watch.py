@@ -175,7 +175,10 @@ def _given(parameters: dict[str, Json]) -> dict[str, Any]:
 
 def facts_of(**given: Any) -> dict[str, Json]:
     """What was told of the columns, without what was not. Raises UsageError for two roles on one column."""
-    told = {k: list(v) if isinstance(v, tuple) else v for k, v in given.items() if v}
+    told = {k: list(v) if isinstance(v, tuple) else v for k, v in given.items() if v or v == 0}
+    for fact, of in (("positive", "label"), ("threshold", "score")):
+        if of not in told:
+            told.pop(fact, None)
     seen: dict[str, str] = {}
     for role in ROLES:
         name = told.get(role)

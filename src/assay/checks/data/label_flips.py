@@ -17,9 +17,11 @@ from assay.core.finding import Confidence, Finding, Location, Measure, Severity
 from assay.core.finding import Direction as Better
 from assay.core.protocols import Progress, silent
 from assay.core.subject import Kind, Stage
+from assay.core.suspects import MAX_SUSPECTS, Suspects
 
 if TYPE_CHECKING:
     from assay.detectors.label_errors import Batch, Direction
+    from assay.detectors.label_suspicion import Count, Rates
 
 BATCHES = 40
 _CODE = re.compile(r"[A-Za-z]{0,4}[-_]?[0-9]{1,4}([-_/][A-Za-z]?[0-9]{1,4}){0,2}")
@@ -35,19 +37,26 @@ SHOWN = 8
     severity=Severity.HIGH,
     needs="ml",
     cost="minutes",
-    version=4,
+    version=5,
     tags=("atlas:AML.T0020", "owasp-ml-2023:ML02"),
     libraries=("numpy", "scipy", "lightgbm", "duckdb"),
-    measures=("data.label_flips.missed_share", "data.label_flips.invented_share"),
+    may_read=("trusted",),
+    measures=(
+        "data.label_flips.missed_share",
+        "data.label_flips.invented_share",
+        "data.label_flips.missed_count",
+        "data.label_flips.invented_count",
+    ),
 )
 def label_flips(
     data: Dataset,
     *,
+    trusted: Dataset | None = None,
     rate: Annotated[float, Meta(ge=0, le=1)] = 0.01,
     alpha: Annotated[float, Meta(gt=0, lt=1)] = 0.01,
     seed: int = 0,
     progress: Progress = silent,
-) -> Iterator[Finding | Measure | Table | Histogram]:
+) -> Iterator[Finding | Measure | Table | Histogram | Suspects]:
     """Labels that contradict what the rest of the data says.
 
     Why: whoever can relabel a few hundred rows can teach a model to look away, and no accuracy figure shows it, because
@@ -70,10 +79,26 @@ def label_flips(
     scores look mislabelled (see docs/benchmarks.md). The interval of the shares is that of what looks mislabelled;
     how much of it is wrong may be anything from none.
 
+    Every row gets a suspicion (`assay data check --suspects`), in one ranking of all rows. Trees grown in three ways
+    vote. Where labels are flipped both ways at one rate, the probability of the given label is the best ranking there
+    is; where only one class is touched, the other class's rows only stand in the way. Which it is, the floors tell:
+    flips of one class keep its contradiction from falling below a floor, however sure the trees are, and leave the
+    other class's floor where it was. With fewer than 500 rows of a class, or floors that do not tell, it ranks both
+    ways. Flips of 1 or 2% in rows that are hard by nature lift no floor that could be told from hardness.
+
+    It counts too, with an interval. Without rows known to be right the interval begins at 0, unless the classes are as
+    far apart as a low finding asks for: how many of the contradicted labels are wrong cannot be told otherwise. With
+    `trusted`, rows whose labels are known, it can: at equal scores, what the data contradicts more often than those
+    rows do are wrong labels. That count has an interval of profile likelihood, and where its lower end is above `rate`
+    of the class the finding is medium. Trusted rows must be drawn like the others, at least 200 of them with 20 of each
+    class. Flagged are as many of the strongest rows as are surely wrong, none where that may be 0, and in a batch
+    unlike the rest its excess.
+
     Fix: have the listed rows labelled again by someone who did not label them first; take out an upload that is unlike
     the rest until it is explained. Then train again.
 
-    References: Northcutt et al. 2021 (confident learning); Blanchard et al. 2010 (mixture proportions); OWASP ML02.
+    References: Northcutt et al. 2021 (confident learning); Blanchard et al. 2010 (mixture proportions); Scott et al.
+    2013 (class-conditional noise); Natarajan et al. 2013 (learning with noisy labels); OWASP ML02.
     """
     import numpy as np
 
@@ -84,6 +109,7 @@ def label_flips(
         direction,
         separation,
     )
+    from assay.detectors.label_suspicion import committee, leaning, suspicion
     from assay.detectors.out_of_fold import out_of_fold, row_groups
     from assay.detectors.rows import entities_of
     from assay.stats.classifier import roc_area
@@ -93,18 +119,53 @@ def label_flips(
     if data.rows < LEAST_ROWS or min(int(target.sum()), int((~target).sum())) < LEAST_CLASS:
         raise CouldNotLook(f"{data.rows} rows are too few to learn from: {LEAST_ROWS}, {LEAST_CLASS} of each class")
     encoded = data.encoded()
-    probability = out_of_fold(encoded, target, seed, entities=entities_of(data), progress=progress)
+    entities = entities_of(data)
+    probability = out_of_fold(encoded, target, seed, entities=entities, progress=progress)
     directions = [direction(probability, target, is_, seed) for is_ in (False, True)]
     yield from (_share(d, int((target == d.is_).sum()), seed) for d in directions)
     groups = row_groups(encoded.matrix)
     batches = list(_unlike(data, probability, target, groups, alpha))
     yield from batches
     worst = max(directions, key=lambda d: d.low)
-    if not batches and worst.low > rate:
-        aside = np.concatenate([d.rows for d in directions])
-        apart = min(roc_area(probability, target), separation(probability, target, aside))
-        yield _share_finding(data, worst, told=apart >= SEPARABLE and effective_n(groups) >= LEAST_TOLD)
+    aside = np.concatenate([d.rows for d in directions])
+    apart = min(roc_area(probability, target), separation(probability, target, aside))
+    told = apart >= SEPARABLE and effective_n(groups) >= LEAST_TOLD
+    if trusted is None:
+        votes, rates = committee(encoded, target, probability, seed, entities=entities, progress=progress), None
+        counts = tuple(_untold(d, int((target == d.is_).sum()), told and d.low > rate) for d in directions)
+    else:
+        votes, rates = _with_trusted(encoded, target, trusted, entities, seed, progress)
+        counts = rates.counts
+    yield from (_count(c, int((target == c.is_).sum()), seed, rates is not None) for c in counts)
+    if rates is not None:
+        yield from _trusted_findings(data, target, counts, rate)
+    elif not batches and worst.low > rate:
+        yield _share_finding(data, worst, told=told)
     yield from _table(target, probability, contradiction(probability, target), worst)
+    score = suspicion(votes, target, leaning(votes, target), rates)
+    yield _suspects(data, target, score, counts, [b for b in batches if isinstance(b, Finding)])
+
+
+def _with_trusted(
+    encoded: Any, target: Any, trusted: Dataset, entities: Any, seed: int, progress: Progress
+) -> tuple[Any, Rates]:
+    """(the votes on the data's rows, the noise rates): trusted rows are judged in the same folds as the data's."""
+    import numpy as np
+
+    from assay.detectors.label_errors import LEAST_CLASS, LEAST_ROWS
+    from assay.detectors.label_suspicion import committee, stacked, trusted_rates
+    from assay.detectors.out_of_fold import out_of_fold
+
+    truth = trusted.target()
+    if len(truth) < LEAST_ROWS or min(int(truth.sum()), int((~truth).sum())) < LEAST_CLASS:
+        why = f"the {len(truth)} trusted rows are too few to compare with"
+        raise CouldNotLook(f"{why}: {LEAST_ROWS}, {LEAST_CLASS} of each class")
+    both, of = stacked(encoded, trusted.encoded(like=encoded), entities)
+    said = np.concatenate([target, truth])
+    first = out_of_fold(both, said, seed, entities=of, progress=progress)
+    votes = committee(both, said, first, seed, entities=of, progress=progress)
+    rows = len(target)
+    return votes[:rows], trusted_rates(votes[:rows], target, votes[rows:], truth)
 
 
 def _share(found: Direction, n: int, seed: int) -> Measure:
@@ -113,6 +174,71 @@ def _share(found: Direction, n: int, seed: int) -> Measure:
         value=found.share, low=found.low, high=found.high, n=n, seed=seed, unit="share",
         direction=Better.LOWER, method="mixture proportion: what looks mislabelled, wrong or hard by nature",
     )  # fmt: skip
+
+
+def _untold(found: Direction, n: int, told: bool) -> Count:
+    """The count that a mixture proportion allows: from none, unless the classes are far enough apart to tell."""
+    from assay.detectors.label_suspicion import Count
+
+    return Count(found.is_, found.share * n, found.low * n if told else 0.0, found.high * n)
+
+
+def _count(count: Count, n: int, seed: int, trusted: bool) -> Measure:
+    how = (
+        "excess over trusted rows at equal scores"
+        if trusted
+        else "mixture proportion; from 0 where hard rows explain it"
+    )
+    return Measure(
+        name=f"data.label_flips.{'missed' if not count.is_ else 'invented'}_count",
+        value=count.value, low=count.low, high=count.high, n=n, seed=seed, unit="rows",
+        direction=Better.LOWER, method=how,
+    )  # fmt: skip
+
+
+def _trusted_findings(data: Dataset, target: Any, counts: tuple[Count, ...], rate: float) -> Iterator[Finding]:
+    for count in counts:
+        n = int((target == count.is_).sum())
+        if count.low > rate * n:
+            said = "positive" if count.is_ else "negative"
+            yield Finding(
+                message=(
+                    f"some {count.value:.0f} of the {n} {said} labels are wrong (95%: {count.low:.0f} to "
+                    f"{count.high:.0f}): trusted rows with the same scores contradict theirs less"
+                ),
+                location=Location(uri=data.subject.uri, column=data.label or ""),
+                key=f"trusted:{said}",
+                severity=Severity.MEDIUM,
+                confidence=Confidence.MEDIUM,
+                evidence={"said": said, "count": count.value, "low": count.low, "high": count.high},
+                fix="have the strongest rows labelled again (`assay data check --suspects` lists them)",
+            )
+
+
+def _suspects(data: Dataset, target: Any, score: Any, counts: tuple[Count, ...], found: list[Finding]) -> Suspects:
+    """Every row's suspicion; flagged are as many of each direction as are surely wrong, and a batch's excess."""
+    import numpy as np
+
+    reasons = np.full(len(target), "", dtype=object)
+    order = np.argsort(-score, kind="stable")
+    for count in counts:
+        mine = order[target[order] == count.is_][: int(count.low)]
+        reasons[mine] = f"among the {'positive' if count.is_ else 'negative'} labels that the rest contradicts most"
+    for finding in found:
+        column, name = str(finding.evidence["column"]), str(finding.evidence["batch"])
+        batches, names = _batches(data, column)
+        rows, share = finding.evidence["rows"], finding.evidence["expected"]
+        excess = float(finding.evidence["suspicious"]) - float(rows) * float(share)  # type: ignore[arg-type]
+        inside = order[batches[order] == names.index(name)][: max(1, round(excess))]
+        reasons[inside] = f"contradicted label in a batch of {column} unlike the rest"
+    order = order[:MAX_SUSPECTS]
+    return Suspects(
+        check="data.label-flips",
+        rows=tuple(order.tolist()),
+        scores=tuple(score[order].tolist()),
+        flagged=tuple(bool(reasons[i]) for i in order),
+        reasons=tuple(reasons[order].tolist()),
+    )
 
 
 def _unlike(data: Dataset, probability: Any, target: Any, groups: Any, alpha: float) -> Iterator[Finding | Histogram]:
@@ -197,7 +323,7 @@ def _batch_finding(data: Dataset, column: str, batch: Batch, families: int) -> F
         confidence=Confidence.HIGH if p < 0.001 else Confidence.MEDIUM,
         evidence={
             "column": column, "batch": batch.name, "rows": batch.rows, "suspicious": batch.suspicious,
-            "p_corrected": p,
+            "expected": batch.elsewhere, "p_corrected": p,
         },
         fix=f"find out where {column} {shown} is from and who labelled it; leave it out or label it again",
     )  # fmt: skip

@@ -13,6 +13,8 @@ from assay.core.finding import Finding, Location, Severity
 from assay.core.subject import Feature, Kind, Stage
 from assay.core.text import visible
 
+SHOWN = 5
+
 
 @check(
     "data.schema",
@@ -21,10 +23,10 @@ from assay.core.text import visible
     severity=Severity.HIGH,
     needs="ml",
     tags=("eu-ai-act:Art.10", "nist-ai-rmf:MEASURE 2.5"),
-    version=2,
+    version=3,
     libraries=("duckdb", "pyarrow", "numpy"),
 )
-def schema(data: Dataset) -> Iterator[Finding]:
+def schema(data: Dataset, *, unique: tuple[str, ...] | None = None) -> Iterator[Finding]:
     """Whether the table is what the feature contract says: columns, types, ranges, categories, nulls, relations.
 
     Why: a column that changed its unit, its type or its meaning is the commonest way that training goes wrong in
@@ -32,8 +34,10 @@ def schema(data: Dataset) -> Iterator[Finding]:
 
     How it decides: every column named in `features:` must be there, of its type, inside `min` and `max` and on `step`,
     among `order` or `categories`, and without nulls if `nullable: false`. Every row must satisfy `constraints:`; a row
-    with a missing value in a relation is not counted against it. Without any contract it still reports numbers with a
-    few words among them, infinite numbers and columns that never vary.
+    with a missing value in a relation is not counted against it. The columns of `unique` must be there and hold no
+    value twice; missing values do not count as the same. Each finding says how many rows break the rule and
+    names the first of them, counted from 0. Without any contract it still reports numbers with a few words among
+    them, infinite numbers and columns that never vary.
 
     Fix: mend the rows that are named, or the contract if the world changed; a changed contract is another Release.
 
@@ -51,12 +55,19 @@ def schema(data: Dataset) -> Iterator[Finding]:
             yield _finding(data, name, "missing", "is in the contract and not in the data", Severity.HIGH, {})
         else:
             yield from _contract(data, name, feature)
+    for name in unique or ():
+        yield from _unique(data, name, names)
     for text in data.contract.constraints:
         yield from _relation(data, Constraint(text), names)
 
 
 def _rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count} rows"
+
+
+def _named(first: list[int], count: int) -> str:
+    """The first rows that break a rule, where there are several: the location names only one."""
+    return f" (rows {', '.join(map(str, first))}{', …' if count > len(first) else ''})" if count > 1 else ""
 
 
 def _finding(
@@ -66,11 +77,15 @@ def _finding(
     message: str,
     severity: Severity,
     evidence: dict[str, Any],
-    row: int | None = None,
+    rows: list[int] | None = None,
 ) -> Finding:
+    first = rows or []
+    if "rows" in evidence:
+        message += _named(first, evidence["rows"])
+        evidence = {**evidence, "first": list(first)}
     return Finding(
         message=f"{column} {message}" if column else message,
-        location=Location(uri=data.subject.uri, column=column, row=row),
+        location=Location(uri=data.subject.uri, column=column, row=first[0] if first else None),
         key=key,
         severity=severity,
         evidence=evidence,
@@ -134,9 +149,25 @@ def _literal(value: Any) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _count(data: Dataset, condition: str) -> tuple[int, int | None]:
-    found = data.sql(f"SELECT count(*), min(rowid) FROM data WHERE {condition}")  # noqa: S608 - built from ident()
-    return found.column(0)[0].as_py(), found.column(1)[0].as_py()
+def _count(data: Dataset, condition: str) -> tuple[int, list[int]]:
+    """How many rows meet a condition, and the first of them."""
+    bad = data.sql(f"SELECT count(*) FROM data WHERE {condition}").column(0)[0].as_py()  # noqa: S608 - built from ident()
+    if not bad:
+        return 0, []
+    first = data.sql(f"SELECT rowid FROM data WHERE {condition} ORDER BY rowid LIMIT {SHOWN}")  # noqa: S608
+    return bad, [int(row) for row in first.column(0).to_pylist()]
+
+
+def _unique(data: Dataset, name: str, names: set[str]) -> Iterator[Finding]:
+    if name not in names:
+        yield _finding(data, name, "missing", "should be unique and is not in the data", Severity.HIGH, {})
+        return
+    c = ident(name)
+    again = f"rowid NOT IN (SELECT min(rowid) FROM data WHERE {c} IS NOT NULL GROUP BY {c}) AND {c} IS NOT NULL"  # noqa: S608
+    bad, first = _count(data, again)
+    if bad:
+        message = f"should be unique and repeats a value in {_rows(bad)}"
+        yield _finding(data, name, "unique", message, Severity.HIGH, {"rows": bad}, first)
 
 
 def _relation(data: Dataset, constraint: Constraint, names: set[str]) -> Iterator[Finding]:
@@ -163,7 +194,7 @@ def _relation(data: Dataset, constraint: Constraint, names: set[str]) -> Iterato
         return
     bad = int((~holds).sum())
     if bad:
-        first = int(np.argmin(holds))
+        first = [int(row) for row in np.flatnonzero(~holds)[:SHOWN]]
         breaks = "breaks" if bad == 1 else "break"
         message = f"{_rows(bad)} {breaks} the constraint {visible(constraint.text)!r}"
         yield _finding(data, "", f"constraint:{constraint.text}", message, Severity.HIGH, {"rows": bad}, first)

@@ -420,11 +420,9 @@ class Flow:
             self._run(into)
         if name.endswith("sh"):
             return self._pipes(said, 3, into)
-        if name.startswith(("python", "pypy")):
-            from assay.formats.texts.shell_python import python_told  # which judges shell lines in its turn
-
-            self.found += python_told(said)
-        elif known.FETCHING_CODE.search(said) and known.RUNNING_CODE.search(said):
+        if known.SENDING_CODE.search(said):
+            self.found.append(_SENT)
+        if known.FETCHING_CODE.search(said) and known.RUNNING_CODE.search(said):
             self.found.append(_RUN)
         return into
 

@@ -142,11 +142,16 @@ SHELL_CODE = re.compile(
 READS_CODE = re.compile(r"(?i)\b(?:exec|eval|system|popen)\b[^\n]{0,80}(?:stdin|<>|\$_|ARGF|fs\.readFileSync\(0)")
 KEYS_HOME = re.compile(r"(?:~|\$\{?HOME\}?|/root|/home/[\w$]+)/\.(?:ssh|aws|gnupg|config/gcloud|azure)/?$")
 
-# Of a text that perl, ruby, node and their kin are given: that it fetches, and that it runs what it has.
+# Of a text that perl, ruby, node, Python and their kin are given: that it fetches, that it runs what it has, and that
+# it hands on the whole environment.
 FETCHING_CODE = re.compile(
-    r"(?i)\bLWP|HTTP::Tiny|\bNet::HTTP|open-uri|URI\.open|\bfetch\s*\(|https?\.get|file_get_contents|\bget\s*\(?\s*[\"']https?:"
+    r"(?i)\bLWP|HTTP::Tiny|\bNet::HTTP|open-uri|URI\.open|\bfetch\s*\(|https?\.get|file_get_contents|\burlopen\b|\burlretrieve\b"
+    r"|\brequests\.(?:get|post|request)|\bget\s*\(?\s*[\"']https?:"
 )
-RUNNING_CODE = re.compile(r"(?i)\b(?:eval|exec|instance_eval|system|Function|runInThisContext|include)\b")
+RUNNING_CODE = re.compile(r"(?i)\b(?:eval|exec|instance_eval|system|Function|runInThisContext|include|popen)\b")
+SENDING_CODE = re.compile(
+    r"(?i)\b(?:post|put|urlopen|sendall|send)\b[^\n]{0,200}(?:os\.environ(?![.\[]\w)|process\.env(?!\.)|\bENV\b)"
+)
 # Run what stands in a file that an option names.
 RUN_FILES = {
     "make": "-f", "gmake": "-f", "awk": "-f", "gawk": "-f", "sed": "-f", "gdb": "-x", "vim": "-S", "nvim": "-S", "ex": "-S",

@@ -1,0 +1,281 @@
+"""Flipped labels and injected rows in public tables: what is found, beside cleanlab, and what clean tables raise.
+
+python benchmarks/bench_data.py --data DIR [--seeds N] [--sets NAME ...] [--only flips trusted rows clean]
+
+DIR holds the CSV files named below. Thresholds were chosen on the develop sets; the others were kept for the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+from common import peer
+
+from assay.adapters.encode import Encoded
+from assay.core.subject import Contract, Kind, Subject
+from assay.core.suspects import Suspects
+from assay.detectors.injected_rows import injected
+from assay.detectors.label_suspicion import committee, leaning, stacked, suspicion, trusted_rates
+from assay.detectors.odd_values import oddness
+from assay.detectors.out_of_fold import out_of_fold
+from assay.engine.inline import InlineExecutor
+from assay.engine.task import Task
+
+Array = Any
+DEVELOP = ("german_credit", "spambase", "fraud_oracle", "uci_credit, first half")
+UNSEEN = ("uci_credit, second half", "adult", "nsl_kdd", "phishing")
+CLEANLAB = "2.9.0"
+PEER = """
+import sys, numpy as np, lightgbm as lgb
+from cleanlab.rank import get_label_quality_scores
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+for path in sys.argv[1:]:
+    held = np.load(path)
+    model = lgb.LGBMClassifier(n_jobs=1, verbose=-1)
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    p = cross_val_predict(model, held["x"], held["y"], cv=folds, method="predict_proba",
+                          params={"categorical_feature": held["c"].tolist()})
+    np.save(path + ".npy", get_label_quality_scores(held["y"], p))
+"""
+
+
+def table(name: str, folder: Path) -> pd.DataFrame:
+    """A public table with its label, 0 or 1, in the column y."""
+    if name == "german_credit":
+        frame = pd.read_csv(folder / "german_credit.csv", header=None)
+        return frame.assign(y=(frame.pop(frame.columns[-1]) == 2).astype(int)).rename(columns=str)
+    if name == "spambase":
+        frame = pd.read_csv(folder / "spambase.csv")
+        return frame.rename(columns={frame.columns[-1]: "y"})
+    if name == "fraud_oracle":
+        frame = pd.read_csv(folder / "fraud_oracle.csv", sep=";").drop(columns=["PolicyNumber"])
+        return frame.rename(columns={"FraudFound_P": "y"})
+    if name.startswith("uci_credit"):
+        frame = pd.read_csv(folder / "uci_credit_card.csv").drop(columns=["ID"])
+        frame = frame.rename(columns={"default.payment.next.month": "y"})
+        half = len(frame) // 2
+        return frame[:half] if "first" in name else frame[half:].reset_index(drop=True) if "second" in name else frame
+    if name == "adult":
+        frame = pd.read_csv(folder / "adult_train.csv", header=None, skipinitialspace=True)
+        return frame.assign(y=frame.pop(frame.columns[-1]).str.contains(">").astype(int)).rename(columns=str)
+    if name == "nsl_kdd":
+        frame = pd.read_csv(folder / "nsl_kdd_train20.csv", header=None).iloc[:, :-1]  # the last is its difficulty
+        return frame.assign(y=(frame.pop(frame.columns[-1]) != "normal").astype(int)).rename(columns=str)
+    return pd.read_csv(folder / "phishing_urls.csv").drop(columns=["id"]).rename(columns={"CLASS_LABEL": "y"})
+
+
+def encoded(frame: pd.DataFrame) -> tuple[Encoded, Array]:
+    """(features, label)."""
+    features = frame.drop(columns=["y"])
+    matrix, coded = np.empty(features.shape), []
+    for place, name in enumerate(features.columns):
+        if features[name].dtype.kind in "ifb":
+            matrix[:, place] = features[name].to_numpy(float)
+        else:
+            codes, _ = pd.factorize(features[name], sort=True)
+            matrix[:, place] = np.where(codes < 0, np.nan, codes)
+            coded.append(place)
+    names = tuple(map(str, features.columns))
+    return Encoded(matrix=matrix, names=names, categorical=tuple(coded)), frame["y"].to_numpy() == 1
+
+
+def flipped(y: Array, kind: str, seed: int) -> tuple[Array, Array]:
+    """(labels, rows flipped): a fifth of the positives to negative, as many negatives to positive, or 5% of all."""
+    rng = np.random.default_rng([seed, 17])
+    of, many = {
+        "positives": (np.flatnonzero(y), 0.2 * y.sum()),
+        "negatives": (np.flatnonzero(~y), 0.2 * min(y.sum(), (~y).sum())),
+        "uniform": (np.arange(len(y)), 0.05 * len(y)),
+    }[kind]
+    rows = rng.choice(of, round(many), replace=False)
+    said = y.copy()
+    said[rows] = ~said[rows]
+    return said, rows
+
+
+def mixed(matrix: Array, kind: str, seed: int) -> tuple[Array, Array]:
+    """(rows with 1% more among them, which those are): all or half of their values from other rows, each value from a
+    row of its own; half of them from one other row (splice); or one value far outside its column's range (odd)."""
+    rng = np.random.default_rng([seed, 5])
+    n, width = matrix.shape
+    many = max(1, round(0.01 * n))
+    new, other = matrix[rng.integers(0, n, many)].copy(), matrix[rng.integers(0, n, many)]
+    for i in range(many):
+        at = np.arange(width) if kind == "all" else rng.permutation(width)[: 1 if kind == "odd" else width // 2]
+        if kind == "odd":
+            column = matrix[:, at[0]]
+            new[i, at] = np.nanmax(column) + 0.5 * (np.nanmax(column) - np.nanmin(column)) + 1
+        else:
+            new[i, at] = other[i, at] if kind == "splice" else matrix[rng.integers(0, n, len(at)), at]
+    planted = np.zeros(n + many, dtype=bool)
+    planted[rng.choice(n + many, many, replace=False)] = True
+    out = np.empty((n + many, width))
+    out[planted], out[~planted] = new, matrix
+    return out, np.flatnonzero(planted)
+
+
+def recall(score: Array, rows: Array) -> float:
+    """The share of `rows` among as many of the highest scores."""
+    return float(np.isin(np.argsort(-score, kind="stable")[: len(rows)], rows).mean())
+
+
+def mean(values: list[float]) -> str:
+    """Mean ± standard error."""
+    spread = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+    return f"{np.mean(values):.3f} ± {spread:.3f}"
+
+
+def show(title: str, head: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> None:
+    """Print one table, row by row as it is measured."""
+    print(f"\n### {title}\n\n| {' | '.join(head)} |\n|{' --- |' * len(head)}", flush=True)
+    for row in rows:
+        print(f"| {' | '.join(map(str, row))} |", flush=True)
+
+
+def flip_rows(sets: list[str], folder: Path, seeds: int) -> Iterator[tuple[Any, ...]]:
+    """Recall at as many rows as were flipped."""
+    binary = peer("cleanlab", CLEANLAB)
+    if binary is not None:
+        subprocess.run([str(binary / "python"), "-m", "pip", "install", "-q", "lightgbm", "scikit-learn"], check=True)
+    for name in sets:
+        features, y = encoded(table(name, folder))
+        for kind in ("positives", "uniform", "negatives"):
+            ours, theirs, spent, leans = [], [], [], []
+            for seed in range(min(seeds, 3) if kind == "negatives" else seeds):
+                said, rows = flipped(y, kind, seed)
+                started = time.process_time()
+                votes = committee(features, said, out_of_fold(features, said, seed), seed)
+                leans.append(leaning(votes, said))
+                score = suspicion(votes, said, leans[-1])
+                spent.append(time.process_time() - started)
+                ours.append(recall(score, rows))
+                if binary is not None:
+                    theirs.append(recall(-cleanlab(binary, features, said), rows))
+            told = ", ".join(f"{w} {leans.count(w)}" for w in dict.fromkeys(leans))
+            yield name, kind, mean(ours), mean(theirs) if theirs else "not installed", told, f"{np.mean(spent):.1f}"
+
+
+def cleanlab(binary: Path, features: Encoded, said: Array) -> Array:
+    """The label quality of each row by cleanlab on five folds of LightGBM, both as they come; higher is better."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/rows.npz"
+        np.savez(path, x=features.matrix, y=said.astype(int), c=np.array(features.categorical, dtype=int))
+        subprocess.run([str(binary / "python"), "-W", "ignore", "-c", PEER, path], check=True, capture_output=True)
+        return np.load(path + ".npy")
+
+
+def trusted_rows(sets: list[str], folder: Path, seeds: int) -> Iterator[tuple[Any, ...]]:
+    """The same with a tenth of the rows, 2,000 at most, set apart as known to be right; and whether the count holds."""
+    for name in sets:
+        features, y = encoded(table(name, folder))
+        for kind in ("positives", "uniform", "none"):
+            ours, covered, lows, wide = [], 0, 0, []
+            for seed in range(seeds):
+                known = np.zeros(len(y), dtype=bool)
+                known[np.random.default_rng([seed, 8]).permutation(len(y))[: min(2000, len(y) // 10)]] = True
+                some, kept = (
+                    msgspec.structs.replace(features, matrix=features.matrix[part]) for part in (known, ~known)
+                )
+                truth = y[~known]
+                said, rows = flipped(truth, kind, seed) if kind != "none" else (truth, np.empty(0, dtype=int))
+                both, _ = stacked(kept, some, None)
+                labels = np.concatenate([said, y[known]])
+                votes = committee(both, labels, out_of_fold(both, labels, seed), seed)
+                rates = trusted_rates(votes[: len(said)], said, votes[len(said) :], y[known])
+                if len(rows):
+                    score = suspicion(votes[: len(said)], said, leaning(votes[: len(said)], said), rates)
+                    ours.append(recall(score, rows))
+                for count in rates.counts:
+                    truly = int(((said != truth) & (said == count.is_)).sum())
+                    covered += count.low <= truly <= count.high
+                    lows += count.low > 0.01 * (said == count.is_).sum() and not truly
+                    wide.append((count.high - count.low) / len(said))
+            holds = f"{covered} of {2 * seeds}"
+            yield name, kind, mean(ours) if ours else "", holds, f"{np.mean(wide):.3f}", lows
+
+
+def row_rows(sets: list[str], folder: Path, seeds: int) -> Iterator[tuple[Any, ...]]:
+    """Recall at as many rows as were injected, by both scores, and CPU seconds per 10,000 rows."""
+    for name in sets:
+        features, _ = encoded(table(name, folder))
+        for kind in ("all", "half", "splice", "odd"):
+            ours, odd, share, spent = [], [], [], []
+            for seed in range(seeds if kind == "all" else min(seeds, 2)):
+                matrix, rows = mixed(features.matrix, kind, seed)
+                one = msgspec.structs.replace(features, matrix=matrix)
+                started = time.process_time()
+                found = injected(one, seed)
+                spent.append((time.process_time() - started) / len(matrix) * 1e4)
+                ours.append(recall(found.score, rows))
+                share.append(found.share)
+                odd.append(recall(oddness(one).score, rows))
+            yield name, kind, mean(ours), mean(odd), mean(share), f"{np.mean(spent):.1f}"
+
+
+def clean_rows(sets: list[str], folder: Path, seeds: int) -> Iterator[tuple[Any, ...]]:
+    """What the checks say of clean tables, four fifths of the rows drawn anew for each seed."""
+    for name in sets:
+        frame = table(name, folder)
+        for check in ("data.label-flips", "data.injected-rows", "data.odd-values"):
+            loud, flagged, rows = 0, 0, 0
+            for seed in range(seeds):
+                part = frame.sample(frac=0.8, random_state=seed)
+                outcome, suspects = ask(check, part, seed)
+                loud += any(str(f.severity) != "info" for f in outcome.findings)
+                flagged += sum(suspects.flagged) if suspects is not None else 0
+                rows += len(part)
+            yield name, check, f"{loud} of {seeds}", f"{flagged} of {rows}"
+
+
+def ask(check: str, frame: pd.DataFrame, seed: int) -> tuple[Any, Suspects | None]:
+    """(outcome, suspects) of one check of one table."""
+    with tempfile.TemporaryDirectory() as folder:
+        frame.to_csv(f"{folder}/t.csv", index=False)
+        (Path(folder) / "suspects").mkdir()
+        subject = Subject(name="t", kind=Kind.DATASET, uri="t.csv", options={"label": "y", "positive": 1})
+        task = Task(
+            check=check, subject="t", root=folder, subjects={"t": subject}, contract=Contract(), parameters={},
+            seed=seed, suspects=f"{folder}/suspects",
+        )  # fmt: skip
+        ((_, outcome, _),) = InlineExecutor().run([msgspec.json.encode(task)])
+        files = list((Path(folder) / "suspects").iterdir())
+        return outcome, msgspec.msgpack.decode(files[0].read_bytes(), type=Suspects) if files else None
+
+
+def main() -> int:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--sets", nargs="+", default=[*DEVELOP, *UNSEEN])
+    parser.add_argument("--only", nargs="+", default=["flips", "trusted", "rows", "clean"])
+    asked = parser.parse_args()
+    given = asked.sets, asked.data, asked.seeds
+    print(f"Develop: {'; '.join(DEVELOP)}. Unseen until the end: {'; '.join(UNSEEN)}. Seeds: {asked.seeds}.")
+    if "flips" in asked.only:
+        head = ("table", "flipped", "recall", "cleanlab", "direction told", "CPU s")
+        show("Flipped labels: recall at k", head, flip_rows(*given))
+    if "trusted" in asked.only:
+        head = ("table", "flipped", "recall", "count in its interval", "mean width / rows", "false lows above 1%")
+        show("Flipped labels with trusted rows", head, trusted_rows(*given))
+    if "rows" in asked.only:
+        head = ("table", "values from", "recall, dependency", "recall, odd values", "share told", "CPU s / 10,000 rows")
+        show("Injected rows: recall at k (1%)", head, row_rows(*given))
+    if "clean" in asked.only:
+        head = ("table", "check", "tables with a finding above info", "rows flagged")
+        show("Clean tables", head, clean_rows(*given))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
