@@ -76,8 +76,7 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A table: its rows and columns. `missing` are columns of the reference that it lacks, `added` those it has beside.
 
-    `changed` says of a column what it holds now instead of what it held, such as text for numbers. `sampled` says which
-    rows were counted, where it was not all.
+    `changed` says of a column what it holds now instead of what it held, such as text for numbers.
     """
 
     schema: Schema = SCHEMA
@@ -86,8 +85,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     missing: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
     changed: dict[str, str] = {}
-    sampled: str = ""
-    digest: str = ""
 
     def column(self, name: str) -> ColumnProfile | None:
         """The column of that name."""
@@ -98,7 +95,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if tuple(c.name for c in self.columns) != tuple(c.name for c in other.columns):
             raise ValueError("the tables have other columns")
         added = tuple(a.plus(b) for a, b in zip(self.columns, other.columns, strict=True))
-        return replace(self, rows=self.rows + other.rows, columns=added, digest="")
+        return replace(self, rows=self.rows + other.rows, columns=added)
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

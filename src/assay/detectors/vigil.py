@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from assay.core.profile import ColumnProfile, Profile
 from assay.core.vigil import MAX_LOOKS, Stake, Vigil
 from assay.detectors.drift import counts
-from assay.stats.betting import Capital
+from assay.stats.betting import Capital, average
 from assay.stats.homogeneity import p_value
 
 MOST_NEW = 200
@@ -21,7 +21,7 @@ MOST_NEW = 200
 
 def begin(reference: Profile, digest: str, alpha: float) -> Vigil:
     """A vigil before its first look."""
-    return Vigil(reference=digest, alpha=alpha, pool=replace(reference, missing=(), added=(), changed={}, digest=""))
+    return Vigil(reference=digest, alpha=alpha, pool=replace(reference, missing=(), added=(), changed={}))
 
 
 def look(vigil: Vigil, current: Profile, digest: str, *, seed: int = 0) -> Vigil:
@@ -66,5 +66,5 @@ def _bounded(column: ColumnProfile) -> ColumnProfile:
 
 def mean_capital(stakes: dict[str, Stake], family: int) -> float:
     """The mean capital over all columns; one without a bet holds what it began with."""
-    held = sum(Capital(s.shares, s.highest, s.bets).total for s in stakes.values())
-    return (held + family - len(stakes)) / family if family else 1.0
+    held = [Capital(s.shares, s.highest, s.bets) for s in stakes.values()]
+    return average([*held, *[Capital()] * (family - len(held))])
