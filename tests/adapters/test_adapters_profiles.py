@@ -163,6 +163,17 @@ def test_what_is_no_table_is_one_clear_line(tmp_path: Path, content: bytes) -> N
     assert "t.csv" in str(caught.value)
 
 
+@pytest.mark.parametrize("kept", [60, 300, 5000])
+def test_a_torn_arrow_file_is_one_clear_line(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "t.arrow"
+    pytest.importorskip("pyarrow.feather").write_feather(table(300), path)
+    with open_relation(path, "t.arrow", {}) as relation:
+        assert reference_profile(relation).rows == 300
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(InputError, match=r"t\.arrow"):
+        open_relation(path, "t.arrow", {})
+
+
 def test_a_database_needs_one_table(tmp_path: Path) -> None:
     import duckdb
 

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from assay.adapters.extras import library
-from assay.adapters.tables_read import NULLS, Layout, check_file, check_names, detect, ident, literal
+from assay.adapters.tables_read import MAX_MEMORY, NULLS, Layout, check_file, check_names, detect, ident, literal
+from assay.adapters.tables_size import arrow_size, refuse_bomb
 from assay.core.errors import CouldNotLook, InputError
 from assay.core.text import visible
 
@@ -216,12 +217,14 @@ def _arrow(path: Path, where: str, memory: int, threads: int) -> Relation:
         source = pa.memory_map(str(path), "r")
         magic = source.read(4)
         source.seek(0)
+        if magic != b"FEA1":
+            refuse_bomb(arrow_size(path), where, memory or MAX_MEMORY)
         if magic == b"FEA1":
             table = feather.read_table(str(path), memory_map=False)
         else:
             table = (ipc.open_file if magic == b"ARRO" else ipc.open_stream)(source).read_all()
         table.validate(full=True)  # offsets in a hostile file can point anywhere
-    except (pa.ArrowException, OSError, EOFError):
+    except (pa.ArrowException, OSError, EOFError, ValueError):
         raise InputError("is a torn or damaged Arrow file", where=where, fix="write it again") from None
     connection = _locked(_connect(None, memory, threads))
     connection.register("source", table)
