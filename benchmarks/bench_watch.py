@@ -125,7 +125,7 @@ def shifts(folder: Path, rows: int) -> None:
     flagged = {c["name"] for c in json.loads(done.stdout)["columns"] if c.get("flagged")}
     print("| tool | shifted columns found, of 7 | others flagged, of 23 |\n| --- | --- | --- |")
     print(f"| assay watch | {len(flagged & SHIFTED)} | {len(flagged - SHIFTED)} |", flush=True)
-    home = peer("evidently", "0.7.23")
+    home = peer("evidently", "0.7.23", "pandas<3")
     if home is not None:
         script = folder / "peer.py"
         script.write_text(PEER)
@@ -152,7 +152,7 @@ def cost(folder: Path, rows: int) -> None:
     before, now = write(folder, rows)
     print("| rows | tool | CPU s | peak MB | ended |\n| --- | --- | --- | --- | --- |")
     tools = {"assay watch": [*ASSAY, "watch", str(before), str(now)]}
-    home = peer("evidently", "0.7.23")
+    home = peer("evidently", "0.7.23", "pandas<3")
     if home is not None:
         script = folder / "peer.py"
         script.write_text(PEER)

@@ -30,13 +30,14 @@ def cpu_seconds(command: list[str], times: int, warm: int = 2, cwd: Path | None 
     return taken
 
 
-def peer(name: str, version: str) -> Path | None:
-    """The bin folder of an environment that holds one peer, made on first use; None if it cannot be installed."""
+def peer(name: str, version: str, *also: str) -> Path | None:
+    """The bin folder of an environment that holds one peer (and what it needs `also`), made on first use; None if it
+    cannot be installed."""
     home = PEERS / f"{name}-{version}"
     binary = home / "bin"
     if not (home / ".done").exists():
         venv.create(home, with_pip=True)
-        done = subprocess.run([str(binary / "python"), "-m", "pip", "install", "-q", f"{name}=={version}"], check=False)
+        done = subprocess.run([str(binary / "python"), "-m", "pip", "install", "-q", f"{name}=={version}", *also], check=False)
         if done.returncode:
             return None
         (home / ".done").touch()
