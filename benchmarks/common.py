@@ -37,7 +37,8 @@ def peer(name: str, version: str, *also: str) -> Path | None:
     binary = home / "bin"
     if not (home / ".done").exists():
         venv.create(home, with_pip=True)
-        done = subprocess.run([str(binary / "python"), "-m", "pip", "install", "-q", f"{name}=={version}", *also], check=False)
+        install = [str(binary / "python"), "-m", "pip", "install", "-q", f"{name}=={version}", *also]
+        done = subprocess.run(install, check=False)
         if done.returncode:
             return None
         (home / ".done").touch()
