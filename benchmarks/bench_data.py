@@ -22,6 +22,8 @@ import pandas as pd
 from common import peer
 
 from assay.adapters.encode import Encoded
+from assay.attacks.poisoning.injection import beyond, origins
+from assay.attacks.poisoning.labels import drawn
 from assay.core.subject import Contract, Kind, Subject
 from assay.core.suspects import Suspects
 from assay.detectors.injected_rows import injected
@@ -49,11 +51,16 @@ for path in sys.argv[1:]:
 """
 
 
+def _named(column: object) -> str:
+    """Columns without a name get one: a header of numbers would be taken for a row."""
+    return column if isinstance(column, str) else f"c{column}"
+
+
 def table(name: str, folder: Path) -> pd.DataFrame:
     """A public table with its label, 0 or 1, in the column y."""
     if name == "german_credit":
         frame = pd.read_csv(folder / "german_credit.csv", header=None)
-        return frame.assign(y=(frame.pop(frame.columns[-1]) == 2).astype(int)).rename(columns=str)
+        return frame.assign(y=(frame.pop(frame.columns[-1]) == 2).astype(int)).rename(columns=_named)
     if name == "spambase":
         frame = pd.read_csv(folder / "spambase.csv")
         return frame.rename(columns={frame.columns[-1]: "y"})
@@ -67,10 +74,10 @@ def table(name: str, folder: Path) -> pd.DataFrame:
         return frame[:half] if "first" in name else frame[half:].reset_index(drop=True) if "second" in name else frame
     if name == "adult":
         frame = pd.read_csv(folder / "adult_train.csv", header=None, skipinitialspace=True)
-        return frame.assign(y=frame.pop(frame.columns[-1]).str.contains(">").astype(int)).rename(columns=str)
+        return frame.assign(y=frame.pop(frame.columns[-1]).str.contains(">").astype(int)).rename(columns=_named)
     if name == "nsl_kdd":
         frame = pd.read_csv(folder / "nsl_kdd_train20.csv", header=None).iloc[:, :-1]  # the last is its difficulty
-        return frame.assign(y=(frame.pop(frame.columns[-1]) != "normal").astype(int)).rename(columns=str)
+        return frame.assign(y=(frame.pop(frame.columns[-1]) != "normal").astype(int)).rename(columns=_named)
     return pd.read_csv(folder / "phishing_urls.csv").drop(columns=["id"]).rename(columns={"CLASS_LABEL": "y"})
 
 
@@ -91,13 +98,12 @@ def encoded(frame: pd.DataFrame) -> tuple[Encoded, Array]:
 
 def flipped(y: Array, kind: str, seed: int) -> tuple[Array, Array]:
     """(labels, rows flipped): a fifth of the positives to negative, as many negatives to positive, or 5% of all."""
-    rng = np.random.default_rng([seed, 17])
     of, many = {
         "positives": (np.flatnonzero(y), 0.2 * y.sum()),
         "negatives": (np.flatnonzero(~y), 0.2 * min(y.sum(), (~y).sum())),
         "uniform": (np.arange(len(y)), 0.05 * len(y)),
     }[kind]
-    rows = rng.choice(of, round(many), replace=False)
+    rows = drawn(of, round(many), seed)
     said = y.copy()
     said[rows] = ~said[rows]
     return said, rows
@@ -109,14 +115,13 @@ def mixed(matrix: Array, kind: str, seed: int) -> tuple[Array, Array]:
     rng = np.random.default_rng([seed, 5])
     n, width = matrix.shape
     many = max(1, round(0.01 * n))
-    new, other = matrix[rng.integers(0, n, many)].copy(), matrix[rng.integers(0, n, many)]
-    for i in range(many):
-        at = np.arange(width) if kind == "all" else rng.permutation(width)[: 1 if kind == "odd" else width // 2]
-        if kind == "odd":
-            column = matrix[:, at[0]]
-            new[i, at] = np.nanmax(column) + 0.5 * (np.nanmax(column) - np.nanmin(column)) + 1
-        else:
-            new[i, at] = other[i, at] if kind == "splice" else matrix[rng.integers(0, n, len(at)), at]
+    if kind == "odd":
+        new, _ = matrix[rng.integers(0, n, many)].copy(), rng.integers(0, n, many)  # the draws of the other kinds
+        for i in range(many):
+            at = rng.permutation(width)[0]
+            new[i, at] = beyond(matrix[:, at])
+    else:
+        new = matrix[origins(n, width, many, kind, rng), np.arange(width)]
     planted = np.zeros(n + many, dtype=bool)
     planted[rng.choice(n + many, many, replace=False)] = True
     out = np.empty((n + many, width))

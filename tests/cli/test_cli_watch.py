@@ -195,3 +195,21 @@ def test_rows_that_are_torn_apart_are_found_together_alone(tmp_path: Path) -> No
     saved = tmp_path / "saved.json"
     assay("watch", before, "--save-reference", saved)
     assert "holds none" in assay("watch", saved, torn, "--joint").err
+
+
+def test_an_alarm_is_written_down_as_a_notice_and_quiet_is_not(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    ledger, moved = tmp_path / "ledger.db", table(tmp_path / "moved.csv", seed=2, move=1.0)
+    assert assay("watch", *pair, "--id", "row", "--ledger", ledger).code == 0
+    assert not ledger.exists()
+    done = assay("watch", pair[0], moved, "--id", "row", "--ledger", ledger)
+    assert (done.code, "entry 0" in done.err) == (1, True)
+    assert "drift" in assay("log", "list", "--ledger", ledger).out
+    payload = json.loads(assay("log", "show", "0", "--ledger", ledger).out)["payload"]
+    assert list(payload["columns"]) == ["a"]
+    assert assay("log", "verify", "--ledger", ledger).code == 0
+
+
+def test_an_engine_that_is_none_is_one_line(pair: tuple[Path, Path]) -> None:
+    assert one_line(assay("watch", *pair, "--engine", "sparc"), "no engine", code=2)
+    assert "--joint" in assay("watch", *pair, "--engine", "spark", "--joint").err
+    assert "--labels" in assay("watch", *pair, "--engine", "spark", "--labels", pair[0], "--key", "row").err

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -85,24 +85,42 @@ def count(relation: Relation, reference: Profile, *, progress: Progress = silent
     )
 
 
-def sample(relation: Relation, columns: tuple[ColumnProfile, ...], rows: int, seed: int) -> Any:
-    """Up to `rows` rows as a float64 matrix (n, columns), drawn with a seed: numbers and times as they are, text by the
-    place of its value among the reference's (or by its bucket), NaN where there is none."""
+def sample(
+    relation: Relation,
+    columns: tuple[ColumnProfile, ...],
+    rows: int,
+    of: int,
+    seed: int,
+    extra: Mapping[str, str] | None = None,
+) -> tuple[Any, dict[str, Any]]:
+    """About `rows` rows of `of`, each drawn by itself with a seed: a float64 matrix (n, columns), and `extra`
+    expressions in SQL as arrays. All rows where there are no more than that.
+
+    Numbers and times are as they are, text is the place of its value among the reference's from 1 (0 for another one;
+    or its bucket), NaN where there is none.
+    """
     np = library("numpy")
+    extra = extra or {}
     parts = []
     for i, column in enumerate(columns):
         kind = "text" if column.kind in ("category", "hashed") else column.kind
-        value, _ = _expressions(column.name, kind, relation)
+        value, _ = expressions(column.name, kind, relation)
         if column.kind == "hashed":
             value = f"('0x' || substr(md5({value}), 1, 2))::INT % {BUCKETS}"
         elif column.kind == "category":
             labels = ", ".join(map(literal, column.labels))
-            value = f"coalesce(list_position([{labels}]::VARCHAR[], {value}), 0)" if labels else "0"
+            place = f"coalesce(list_position([{labels}]::VARCHAR[], {value}), 0)" if labels else "0"
+            value = f"CASE WHEN {value} IS NOT NULL THEN {place} END"
         parts.append(f"({value})::DOUBLE AS c{i}")
-    found = relation.arrays(parts, f"rows USING SAMPLE reservoir({rows} ROWS) REPEATABLE ({seed % 2**31})")
-    columns_ = [found[f"c{i}"] for i in range(len(columns))]
-    filled = [c.filled(np.nan) if hasattr(c, "filled") else c for c in columns_]
-    return np.column_stack(filled).astype(float) if filled else np.zeros((0, 0))
+    parts += [f"{value} AS x{i}" for i, value in enumerate(extra.values())]
+    if not parts:
+        return np.zeros((0, 0)), {}
+    drawn = f" USING SAMPLE {100 * rows / of:.9f}% (bernoulli, {seed % 2**31})" if of > rows else ""
+    found = relation.arrays(parts, f"rows{drawn}")
+    held = [found[f"c{i}"] for i in range(len(columns))]
+    filled = [c.filled(np.nan) if hasattr(c, "filled") else c for c in held]
+    matrix = np.column_stack(filled).astype(float) if filled else np.zeros((0, 0))
+    return matrix, {name: found[f"x{i}"] for i, name in enumerate(extra)}
 
 
 def _kinds(relation: Relation, names: list[str]) -> dict[str, str]:
@@ -118,15 +136,20 @@ def _kinds(relation: Relation, names: list[str]) -> dict[str, str]:
     return kinds
 
 
+def is_number(sql_type: str) -> bool:
+    """Whether a column of this type holds numbers."""
+    return sql_type in _WHOLE or sql_type in ("FLOAT", "DOUBLE") or sql_type.startswith("DECIMAL")
+
+
 def _kind_of(sql_type: str) -> str:
-    if sql_type in _WHOLE or sql_type in ("FLOAT", "DOUBLE") or sql_type.startswith("DECIMAL"):
+    if is_number(sql_type):
         return "number"
     if sql_type == "DATE" or sql_type.startswith("TIMESTAMP"):
         return "time"
     return "text"
 
 
-def _expressions(name: str, kind: str, relation: Relation) -> tuple[str, bool]:
+def expressions(name: str, kind: str, relation: Relation) -> tuple[str, bool]:
     """(the value in SQL as the kind of the reference, whether it can be a NaN)."""
     c, sql_type = ident(name), relation.types[name]
     own = _kind_of(sql_type)
@@ -154,7 +177,7 @@ def _head(relation: Relation, kinds: dict[str, str]) -> dict[str, Any]:
     names = list(kinds)
     for start in range(0, len(names), TEXT_COLUMNS):
         batch = names[start : start + TEXT_COLUMNS]
-        parts = [f"{_expressions(n, kinds[n], relation)[0]} AS c{i}" for i, n in enumerate(batch)]
+        parts = [f"{expressions(n, kinds[n], relation)[0]} AS c{i}" for i, n in enumerate(batch)]
         arrays = relation.arrays(parts, f"rows LIMIT {HEAD}")
         for i, name in enumerate(batch):
             values = arrays[f"c{i}"]
@@ -189,7 +212,7 @@ def _edges(values: Any) -> tuple[float, ...]:
 
 def _relisted(relation: Relation, counted: ColumnProfile) -> ColumnProfile:
     """The labels of a column of text by all its rows, or buckets where there are too many."""
-    value = _expressions(counted.name, "text", relation)[0]
+    value = expressions(counted.name, "text", relation)[0]
     query = f"SELECT DISTINCT {value} AS v FROM rows WHERE v IS NOT NULL LIMIT {LABELS + 1}"  # noqa: S608
     labels = sorted(str(r[0]) for r in relation.all(query))
     if len(labels) > LABELS:
@@ -219,7 +242,7 @@ def _recut(relation: Relation, lopsided: list[ColumnProfile]) -> dict[str, Colum
     for start in range(0, len(lopsided), size):
         batch, parts = lopsided[start : start + size], []
         for column in batch:
-            value, nan = _expressions(column.name, column.kind, relation)
+            value, nan = expressions(column.name, column.kind, relation)
             kept = f"FILTER (NOT isnan({value}))" if nan else ""
             parts += [f"approx_quantile({value}, [{levels}]) {kept}", f"max({value}) {kept}"]
         values = relation.one(parts)
@@ -232,7 +255,7 @@ def _recut(relation: Relation, lopsided: list[ColumnProfile]) -> dict[str, Colum
 
 def _asked(column: ColumnProfile, relation: Relation) -> _Column:
     kind = "text" if column.kind in ("category", "hashed") else column.kind
-    value, nan = _expressions(column.name, kind, relation)
+    value, nan = expressions(column.name, kind, relation)
     return _Column(column.emptied(), value, nan)
 
 

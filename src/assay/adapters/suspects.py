@@ -1,20 +1,41 @@
-"""The rows that checks point at, as a Parquet table."""
+"""The rows that checks point at, as a Parquet table that names the table it is about."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from assay.adapters.extras import library
+from assay.adapters.tables_read import MAX_MEMORY, check_file, connect
+from assay.adapters.tables_size import parquet_size, refuse_bomb
+from assay.core.canonical import SCHEMA, Schema, canonical
+from assay.core.errors import InputError
 from assay.core.files import write_whole
-from assay.core.suspects import Suspects
+from assay.core.suspects import MAX_SUSPECTS, Suspects
+from assay.core.text import visible
+
+MAX_FILE = 2 << 30
+_KEY = b"assay"
+_COLUMNS = ("row", "check", "score", "flagged", "reason")
+_FIX = "write it with `assay data check --suspects`"
 
 
-def write_suspects(found: Sequence[Suspects], path: Path) -> None:
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """What the file says of itself: the digest of the table that was asked about, and each check's version."""
+
+    digest: str = ""
+    checks: dict[str, int] = {}
+    schema: Schema = SCHEMA
+
+
+def write_suspects(found: Sequence[Suspects], path: Path, about: About | None = None) -> None:
     """Write `path` whole or not at all: row int64, check string, score double, flagged bool, reason string.
 
-    The most suspicious rows of each check come first. Raises InputError where it cannot be written.
+    The most suspicious rows of each check come first; `about` goes to the file's metadata. Raises InputError where it
+    cannot be written.
     """
     pa, parquet = library("pyarrow"), library("pyarrow.parquet")
     tables = []
@@ -33,6 +54,44 @@ def write_suspects(found: Sequence[Suspects], path: Path) -> None:
         )
     kinds = [("row", pa.int64()), ("check", pa.string()), ("score", pa.float64()), ("flagged", pa.bool_())]
     empty = pa.schema([*kinds, ("reason", pa.string())]).empty_table()
+    table = pa.concat_tables(tables) if tables else empty
     buffer = io.BytesIO()
-    parquet.write_table(pa.concat_tables(tables) if tables else empty, buffer)
+    parquet.write_table(table.replace_schema_metadata({_KEY: canonical(about or About())}), buffer)
     write_whole(path, buffer.getvalue())
+
+
+def read_suspects(path: Path) -> tuple[About, list[Suspects]]:
+    """What `write_suspects` wrote: of which table, and the rows by check. Raises InputError for anything else."""
+    pa, parquet, duckdb = library("pyarrow"), library("pyarrow.parquet"), library("duckdb")
+    where = str(path)
+    check_file(path, where, MAX_FILE)
+    connection = connect(path.resolve())
+    try:
+        refuse_bomb(parquet_size(connection, str(path.resolve())), where, MAX_MEMORY)
+        table = parquet.read_table(path, use_threads=False)
+        if tuple(table.column_names) != _COLUMNS or any(c.null_count for c in table.columns):
+            raise ValueError("other columns")
+        about = msgspec.json.decode((table.schema.metadata or {}).get(_KEY, b""), type=About)
+        return about, _by_check(table)
+    except (pa.ArrowException, duckdb.Error, OSError, ValueError, TypeError):  # MsgspecError is a ValueError
+        raise InputError("is no table of suspects that names its table", where=where, fix=_FIX) from None
+    finally:
+        connection.close()
+
+
+def _by_check(table: object) -> list[Suspects]:
+    columns: Mapping[str, list[object]] = table.to_pydict()  # type: ignore[attr-defined]
+    places: dict[str, list[int]] = {}
+    for place, check in enumerate(columns["check"]):
+        places.setdefault(str(check), []).append(place)
+    if any(len(p) > MAX_SUSPECTS for p in places.values()):
+        raise ValueError("too many rows")
+    found = []
+    for check, mine in places.items():
+        taken = {name: [columns[name][i] for i in mine] for name in _COLUMNS}
+        raw = {
+            "check": visible(check, 100),
+            "rows": taken["row"], "scores": taken["score"], "flagged": taken["flagged"], "reasons": taken["reason"],
+        }  # fmt: skip
+        found.append(msgspec.convert(raw, Suspects))
+    return found

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from assay.adapters.profiles import count, reference_profile, sample
+from assay.adapters.engines import EngineTable
+from assay.adapters.profiles import count, expressions, is_number, reference_profile, sample
 from assay.adapters.relation import Relation, open_relation, relation_of
 from assay.adapters.scored import Late, late, score_counts, scored
-from assay.core.errors import InputError, os_words
-from assay.core.profile import Profile, Reference
+from assay.core.errors import InputError, NotApplicable, os_words
+from assay.core.profile import ColumnProfile, Profile, Reference
 from assay.core.protocols import Progress, silent
 from assay.core.subject import Subject
 from assay.core.text import visible
@@ -21,32 +23,45 @@ from assay.core.vigil import Vigil
 MAX_REFERENCE = 256 << 20
 ROLES = ("label", "prediction", "score", "id", "time", "source")
 SAMPLED = 4000
+DRAWN = 30_000
+"""Rows of a sample in which the nature of a drift is looked for."""
 NO_FEATURE = ("id", "time")
 """Columns of these roles name rows: that they differ from the reference's is no drift."""
+
+
+class Drawn(msgspec.Struct, frozen=True, kw_only=True):
+    """A sample of rows: `matrix` (n, columns) as `profiles.sample` gives it, and (n,) each: scores, times as numbers,
+    and sources as text; None where no such column is declared, or the table lacks it."""
+
+    matrix: Any
+    scores: Any = None
+    times: Any = None
+    sources: Any = None
 
 
 class Traffic:
     """The current rows and the reference, in the reference's bins.
 
-    `vigil` is the state of a watch that goes on, None for a single look; `digest` is that of the current table.
+    `vigil` is the state of a watch that goes on, None for a single look; `digest` is then that of the current table.
     """
 
     def __init__(
         self,
         subject: Subject,
         reference: Reference,
-        relation: Relation,
+        relation: Relation | EngineTable,
         progress: Progress = silent,
         *,
         vigil: Vigil | None = None,
-        digest: str = "",
         labels: Relation | None = None,
         key: str = "",
         rows_before: Relation | None = None,
+        joint: bool = False,
     ) -> None:
         self.subject, self.name, self.reference, self.relation = subject, subject.name, reference, relation
-        self.vigil, self.digest, self._labels, self._key = vigil, digest, labels, key
-        self.rows_before = rows_before
+        self.vigil, self._labels, self._key = vigil, labels, key
+        self.digest = ""
+        self.rows_before, self.joint = rows_before, joint
         self._progress = progress
         self._current: Profile | None = None
 
@@ -55,7 +70,11 @@ class Traffic:
         """The current rows in the reference's bins; counted once. Raises InputError or CouldNotLook."""
         if self._current is None:
             skip = {str(self.subject.options[r]) for r in NO_FEATURE if r in self.subject.options}
-            found = count(self.relation, self.reference.profile, progress=self._progress)
+            before = self.reference.profile
+            if isinstance(self.relation, EngineTable):
+                found = self.relation.count(before, progress=self._progress)
+            else:
+                found = count(self.relation, before, progress=self._progress)
             self._current = msgspec.structs.replace(found, added=tuple(n for n in found.added if n not in skip))
         return self._current
 
@@ -65,28 +84,73 @@ class Traffic:
         Label and prediction are left out: what is asked is whether the inputs changed together.
         """
         assert self.rows_before is not None
-        apart = {str(self.reference.facts[r]) for r in ("label", "prediction", "score") if r in self.reference.facts}
-        held = {c.name for c in self.current.columns}
-        columns = tuple(c for c in self.reference.profile.columns if c.name in held and c.name not in apart)
-        before, now = (sample(side, columns, SAMPLED, seed) for side in (self.rows_before, self.relation))
+        columns = self.inputs
+        before = sample(self.rows_before, columns, SAMPLED, self.reference.profile.rows, seed)[0]
+        now = sample(self.rows, columns, SAMPLED, self.current.rows, seed)[0]
         return before, now, tuple(c.name for c in columns), tuple(i for i, c in enumerate(columns) if c.labels)
+
+    @property
+    def rows(self) -> Relation:
+        """The current rows. Raises NotApplicable where they stay on an engine, that only counts them."""
+        if isinstance(self.relation, EngineTable):
+            raise NotApplicable("the rows stay on the engine, which only counts them")
+        return self.relation
+
+    @property
+    def inputs(self) -> tuple[ColumnProfile, ...]:
+        """The reference's profile of the columns that both tables have and that are no label, answer or source."""
+        held = {c.name for c in self.current.columns}
+        return tuple(c for c in inputs_of(self.reference) if c.name in held)
+
+    def drawn(self, seed: int) -> Drawn:
+        """A sample of the current rows, their inputs in the order of `inputs`."""
+        return draw(self.rows, self.inputs, self.current.rows, self.subject.options, seed)
+
+    def drawn_before(self, seed: int) -> Drawn | None:
+        """A sample of the reference's rows; None where it is a saved one and holds none."""
+        if self.rows_before is None:
+            return None
+        return draw(self.rows_before, self.inputs, self.reference.profile.rows, self.subject.options, seed)
 
     @cached_property
     def score_counts(self) -> tuple[int, ...]:
         """The current rows per bin of the reference's scores. Raises InputError without such a column."""
         assert self.reference.scored is not None
-        return score_counts(self.relation, str(self.reference.facts["score"]), self.reference.scored.edges)
+        return score_counts(self.rows, str(self.reference.facts["score"]), self.reference.scored.edges)
 
     @cached_property
     def late(self) -> Late | None:
         """The labels that came later, joined and counted; None where none were given. Raises InputError."""
         if self._labels is None or self.reference.scored is None:
             return None
-        return late(self.relation, self._labels, self._key, self.reference.facts, self.reference.scored)
+        return late(self.rows, self._labels, self._key, self.reference.facts, self.reference.scored)
 
     def close(self) -> None:
         """Let go of the file."""
-        self.relation.close()
+        if isinstance(self.relation, Relation):
+            self.relation.close()
+
+
+def inputs_of(reference: Reference) -> tuple[ColumnProfile, ...]:
+    """The columns of a reference that are no label, answer or source."""
+    apart = {str(reference.facts[r]) for r in ROLES if r in reference.facts}
+    return tuple(c for c in reference.profile.columns if c.name not in apart)
+
+
+def draw(
+    relation: Relation, columns: tuple[ColumnProfile, ...], rows: int, facts: Mapping[str, Any], seed: int
+) -> Drawn:
+    """A sample of a table of so many rows, with what facts say of them. Raises InputError or CouldNotLook."""
+    extra = {}
+    for role, kind in (("score", "number"), ("time", "time"), ("source", "text")):
+        name = str(facts.get(role) or "")
+        if name in relation.types:
+            if kind == "time" and is_number(relation.types[name]):
+                kind = "number"  # days, or seconds since some day, keep their order
+            value = expressions(name, kind, relation)[0]
+            extra[role] = f"coalesce({value}, '')" if kind == "text" else f"coalesce({value}, 'nan'::DOUBLE)"
+    matrix, held = sample(relation, columns, DRAWN, rows, seed, extra)
+    return Drawn(matrix=matrix, scores=held.get("score"), times=held.get("time"), sources=held.get("source"))
 
 
 def open_reference(
@@ -100,7 +164,7 @@ def open_reference(
         return reference_of(relation, facts, progress=progress)
 
 
-def reference_of(relation: Relation, facts: dict[str, Any], *, progress: Progress = silent) -> Reference:
+def reference_of(relation: Relation | EngineTable, facts: dict[str, Any], *, progress: Progress = silent) -> Reference:
     """The reference that a table is. Raises InputError for a column that it lacks, or where it has no rows."""
     for role in ROLES:
         name = facts.get(role)
@@ -108,11 +172,14 @@ def reference_of(relation: Relation, facts: dict[str, Any], *, progress: Progres
             what = f"has no column {visible(str(name), 60)!r} ({role})"
             raise InputError(what, where=relation.where, fix="check the name")
     skip = [str(facts[r]) for r in NO_FEATURE if facts.get(r)] + [str(n) for n in facts.get("drop", ())]
-    profile = reference_profile(relation, skip=skip, progress=progress)
+    kept = {k: v for k, v in facts.items() if v is not None and v != ""}
+    if isinstance(relation, EngineTable):
+        profile, scores = relation.reference(skip=skip, progress=progress), None
+    else:
+        profile, scores = reference_profile(relation, skip=skip, progress=progress), scored(relation, kept)
     if not profile.rows or not profile.columns:
         raise InputError("has no rows, or no columns to compare", where=relation.where, fix="name a table with rows")
-    kept = {k: v for k, v in facts.items() if v is not None and v != ""}
-    return Reference(profile=profile, facts=kept, scored=scored(relation, kept))
+    return Reference(profile=profile, facts=kept, scored=scores)
 
 
 def frame_reference(frame: Any, name: str, facts: dict[str, Any]) -> Reference:

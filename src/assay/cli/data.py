@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from assay.cli.common import FILE, asking_options, emit, output_options, progress_bar, report_code, settings_from
+from assay.cli.common import (
+    FILE,
+    Finite,
+    asking_options,
+    emit,
+    output_options,
+    progress_bar,
+    report_code,
+    settings_from,
+)
 from assay.core.subject import Contract
 
 
@@ -65,7 +74,6 @@ def check(
 
     Where --threat is an assay.yaml that names FILE, what it says of its columns is taken too; options go before.
     """
-    from assay.core.dossier import Dossier
     from assay.flow.data import Told, check_table, told_by
 
     told = told_by(threat, file) if threat is not None else Told(contract=Contract())
@@ -79,7 +87,7 @@ def check(
         facts["positive"] = 1
     others = {role: path for role, path in (("holdout_of", holdout_of), ("trusted", trusted)) if path is not None}
     with progress_bar() as progress:
-        report = check_table(
+        dossier = check_table(
             file,
             facts,
             settings_from(**options, parameters=told.parameters),
@@ -88,10 +96,84 @@ def check(
             suspects=suspects,
             progress=progress,
         )
-    emit(Dossier(report=report), format_, output)
+    emit(dossier, format_, output)
     if suspects is not None:
         click.echo(f"wrote {suspects}", err=True)
-    raise click.exceptions.Exit(report_code(report, fail_level))
+    raise click.exceptions.Exit(report_code(dossier.report, fail_level))
+
+
+class _Rates(click.types.StringParamType):
+    """Shares of the rows, with commas between them: 0.01,0.05 or 1%,5%."""
+
+    name = "RATES"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The rates, rising."""
+        if isinstance(value, tuple):
+            return value
+        rates = []
+        for word in str(value).split(","):
+            number = Finite(0).convert(word.strip().removesuffix("%"), param, ctx)
+            rates.append(number / 100 if word.strip().endswith("%") else number)
+        return tuple(sorted(set(rates)))
+
+
+@command.command("dose")
+@click.argument("file", type=FILE)
+@click.option("--label", help="The label column.")
+@click.option("--positive", help="The label's positive value  [default: 1].")
+@click.option("--attack", "attacks", multiple=True, metavar="NAME", help="Plant only this attack (may repeat).")
+@click.option("--rates", type=_Rates(), help="Shares of the rows to plant at  [default: 0.1% to 20% in 8 steps].")
+@click.option("--all-rates", is_flag=True, help="Plant at every rate, not only where the answer is not settled.")
+@click.option("--plantings", type=click.IntRange(1, 200), default=5, show_default=True, help="Plantings at a rate.")
+@click.option("--rows", type=click.IntRange(100), default=5000, show_default=True, help="Plant in a sample this large.")
+@click.option("--trusted", type=FILE, help="A table of rows that are known to be good, with the same columns.")
+@click.option("--id", "id_", help="The column that names a row.")
+@click.option("--drop", multiple=True, help="A column that is no feature (may repeat).")
+@click.option("--threat", type=FILE, help="A YAML file with `features:` and `constraints:`, or an assay.yaml.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything that is random.")
+@click.option("--jobs", "-j", type=click.IntRange(1, 256), help="Workers  [default: one a core].")
+@output_options
+def dose(
+    file: Path,
+    label: str | None,
+    positive: str | None,
+    attacks: tuple[str, ...],
+    rates: tuple[float, ...] | None,
+    all_rates: bool,
+    plantings: int,
+    rows: int,
+    trusted: Path | None,
+    id_: str | None,
+    drop: tuple[str, ...],
+    threat: Path | None,
+    seed: int,
+    jobs: int | None,
+    format_: str,
+    output: Path | None,
+) -> None:
+    """Plant poison in copies of FILE, and say from which share of the rows on `assay data check` finds it.
+
+    FILE itself is not changed. Exit code 3 where that cannot be told of an attack.
+    """
+    from assay.core.dossier import Dossier
+    from assay.flow.data import Told, told_by
+    from assay.flow.dose import RATES, Plan
+    from assay.flow.dose import dose as doses
+
+    told = told_by(threat, file) if threat is not None else Told(contract=Contract())
+    given = {"label": label, "positive": positive, "id": id_, "drop": list(drop)}
+    facts: dict[str, Any] = {**told.facts, **{k: v for k, v in given.items() if v}}
+    if facts.get("label") and "positive" not in facts:
+        facts["positive"] = 1
+    wanted = Plan(
+        attacks=attacks, rates=RATES if rates is None else rates, plantings=plantings, rows=rows, every=all_rates
+    )
+    settings = settings_from((), (), seed, jobs, 600.0, 6144, parameters=told.parameters)
+    with progress_bar() as progress:
+        report = doses(file, facts, wanted, settings, trusted=trusted, contract=told.contract, progress=progress)
+    emit(Dossier(report=report), format_, output)
+    raise click.exceptions.Exit(report_code(report, "info"))
 
 
 @command.command("infer")

@@ -1,18 +1,65 @@
-"""`assay harden`: a pickle as safetensors, skops or ONNX, proved to be the same."""
+"""`assay harden`: a pickle as a format that runs no code, a poisoned table as one that can be learned from; proved."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from assay.cli.common import FILE, Number, must, progress_bar, public_key
+from assay.cli.common import FILE, Finite, Number, must, progress_bar, public_key
+from assay.core.errors import UsageError
 
 if TYPE_CHECKING:
     from assay.harden.result import Hardened, Proof
 
 _MOST_LISTED = 20
+_TABLES = frozenset({".csv", ".tsv", ".tab", ".psv", ".txt", ".parquet", ".pq", ".arrow", ".feather", ".ipc"})
+_MAGIC = (b"PAR1", b"ARROW1", b"FEA1")
+_BOTH = frozenset({"file", "output", "force", "label", "positive", "drop", "format_"})
+_MODELS = frozenset(
+    {"to", "rows", "threshold", "tensors_only", "allow", "modules", "threats", "threats_key", "weak_sandbox"}
+)
+
+
+def _data_options(function: Any) -> Any:
+    """The options of a table."""
+    options = (
+        click.option("--action", type=click.Choice(["auto", "remove", "relabel", "down-weight"]), default="auto",
+                     show_default=True, help="TABLE: what is done with flagged rows; auto goes by the check."),
+        click.option("--trusted", type=FILE, help="TABLE: rows known to be good; they are never changed."),
+        click.option("--holdout", type=FILE, help="TABLE: untouched rows that the model is measured on."),
+        click.option("--suspects", type=FILE, help="TABLE: take what `assay data check --suspects` wrote of it."),
+        click.option("--strongest", multiple=True, metavar="CHECK=N",
+                     help="TABLE: down-weight the N rows that CHECK ranks highest, flagged or not (may repeat)."),
+        click.option("--patch", type=FILE, help="TABLE: where the patch goes  [default: DATA.patch.json]."),
+        click.option("--apply", "apply_", type=FILE, metavar="PATCH", help="TABLE: do again what PATCH did."),
+        click.option("--revert", type=FILE, metavar="PATCH", help="TABLE: give the source of PATCH again."),
+        click.option("--no-rows", is_flag=True, help="TABLE: keep removed rows out of the patch; no --revert then."),
+        click.option("--most", type=Finite(0, 1), default=0.2, show_default=True,
+                     help="TABLE: the largest share of rows that may be changed."),
+        click.option("--down-to", type=Finite(0, 1, min_open=True, max_open=True), default=0.1, show_default=True,
+                     help="TABLE: what a down-weighted row still counts."),
+        click.option("--aside", type=Finite(0, 0.5), default=0.2, show_default=True,
+                     help="TABLE: the share set aside, unseen, to measure on where no --holdout is given; 0: none."),
+        click.option("--id", "id_", help="TABLE: the column that names a row."),
+        click.option("--time", "time_", help="TABLE: the column of time."),
+        click.option("--source", help="TABLE: the column of the upload or source."),
+        click.option("--entity", help="TABLE: the column that says whom a row is about."),
+        click.option("--annotator", help="TABLE: the column that says who labelled."),
+        click.option("--weight", help="TABLE: the column of how much a row counts."),
+        click.option("--threat", type=FILE, help="TABLE: a YAML file with `features:`, or an assay.yaml."),
+        click.option("--only", multiple=True, metavar="CHECK", help="TABLE: ask only these checks (may repeat)."),
+        click.option("--skip", multiple=True, metavar="CHECK", help="TABLE: do not ask these (may repeat)."),
+        click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0,
+                     help="TABLE: seed of all that is random  [default: 0]."),
+        click.option("--jobs", "-j", type=click.IntRange(1, 256), help="TABLE: workers  [default: one a core]."),
+        click.option("--timeout", type=Finite(0.1), default=600.0, help="TABLE: seconds a check may take."),
+        click.option("--memory", type=click.IntRange(64), default=6144, help="TABLE: megabytes a check may take."),
+    )  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 @click.command("harden")
@@ -22,47 +69,80 @@ _MOST_LISTED = 20
     type=click.Choice(["safetensors", "skops", "onnx"]),
     help="The format to make  [default: safetensors for tensors, skops for an estimator].",
 )
-@click.option("--output", "-o", type=FILE, help="Where it goes  [default: beside FILE, under its format's suffix].")
+@click.option("--output", "-o", type=FILE, help="Where it goes  [default: beside FILE, under another suffix].")
 @click.option("--force", is_flag=True, help="Replace a file that is there already (never FILE itself).")
 @click.option("--rows", type=FILE, help="Real rows to compare on (CSV, Parquet or Arrow); ONNX needs them.")
-@click.option("--label", default="", help="The column of --rows that is no input: the label.")
-@click.option("--drop", multiple=True, metavar="COLUMN", help="Another column of --rows that is no input (may repeat).")
+@click.option("--label", default="", help="The label column: of the table, or of --rows, where it is no input.")
+@click.option("--drop", multiple=True, metavar="COLUMN", help="Another column that is no input (may repeat).")
 @click.option("--threshold", type=Number(), default=0.5, show_default=True, help="ONNX: the score from which it flags.")
-@click.option("--positive", help="ONNX: the class that is flagged  [default: the second of two].")
+@click.option("--positive", help="The class that is flagged  [default: 1 of a table, else the second of two].")
 @click.option("--tensors-only", is_flag=True, help="Leave out, and list, what safetensors cannot hold.")
 @click.option("--allow", multiple=True, metavar="MODULE.NAME", help="Load this name that no list knows (may repeat).")
 @click.option("--modules", type=FILE, help="The folder that allowed names are imported from, inside the sandbox.")
 @click.option("--threats", type=FILE, help="A threat pack to judge by too; its signature lies beside it.")
 @click.option("--threats-key", type=FILE, help="Public key of its publisher.")
 @click.option("--weak-sandbox", is_flag=True, help="Accept less than full isolation; the result says so.")
+@_data_options
 @click.option("--format", "-f", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def command(
-    file: Path,
-    to: str | None,
-    output: Path | None,
-    force: bool,
-    rows: Path | None,
-    label: str,
-    drop: tuple[str, ...],
-    threshold: float,
-    positive: str | None,
-    tensors_only: bool,
-    allow: tuple[str, ...],
-    modules: Path | None,
-    threats: Path | None,
-    threats_key: Path | None,
-    weak_sandbox: bool,
-    format_: str,
-) -> None:
-    """Convert FILE (pickle, joblib, torch, npz) to a format that cannot run code: safetensors, skops or ONNX.
+def command(file: Path, format_: str, **options: Any) -> None:
+    """Convert FILE to a format that cannot run code, or sanitise it if it is a table (CSV, Parquet, Arrow).
 
-    FILE is scanned first, and refused where anything in it is not known to be data; it is opened only inside the
-    sandbox. The result is compared with it, and written only if it is the same. Exit code 0: written and proved; 1:
-    refused; 2: wrong use, or no file for this; 3: the sandbox could not look.
+    A model (pickle, joblib, torch, npz) becomes safetensors, skops or ONNX. It is scanned first, and refused where
+    anything in it is not known to be data; it is opened only inside the sandbox. The result is compared with it, and
+    written only if it is the same.
+
+    A table is asked what `assay data check` asks. Rows that checks flag are removed, relabelled or down-weighted in a
+    copy; the patch beside it says why, row by row, and gives the source again (--revert). The same learner is measured
+    before and after on rows that nothing looked at. The patch holds removed rows: keep it like the data.
+
+    Exit code 0: written and proved; 1: refused; 2: wrong use, or no file for this; 3: something could not look.
     """
-    from assay.core.errors import UsageError
+    context = click.get_current_context()
+    table = is_table(file)
+    _of_its_kind(context, file, table=table)
+    if table:
+        from assay.cli.harden_data import sanitise_table
+
+        text = sanitise_table(context, file, format_, options)
+    else:
+        text = _model(
+            file, format_, {k: options[k] for k in (*_MODELS, "output", "force", "label", "drop", "positive")}
+        )
+    click.echo(text)
+    if table:
+        raise click.exceptions.Exit(int(context.meta.get("assay.code", 0)))
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is taken for a table: by what it begins with, else by its suffix."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(8)
+    except OSError:
+        head = b""
+    return head.startswith(_MAGIC) or path.suffix.lower() in _TABLES
+
+
+def _of_its_kind(context: click.Context, file: Path, *, table: bool) -> None:
+    """Refuse options of the other kind: nobody should believe that they did something. Raises UsageError."""
+    given = [
+        p
+        for p in context.command.params
+        if p.name and context.get_parameter_source(p.name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    for option in given:
+        if option.name in _BOTH or (option.name in _MODELS) != table:
+            continue
+        kind, other = ("a table", "models") if table else ("no table", "tables")
+        what = f"{option.opts[0]} is for {other}, and this is taken for {kind}"
+        raise UsageError(what, where=str(file), fix=f"leave it out, or name a file that is one of the {other}")
+
+
+def _model(file: Path, format_: str, options: dict[str, Any]) -> str:
     from assay.flow.harden import Asked, Rows, harden
 
+    rows, label, drop = options.pop("rows"), options.pop("label"), options.pop("drop")
+    threats, threats_key = options.pop("threats"), options.pop("threats_key")
     if rows is None and (label or drop):
         raise UsageError("--label and --drop are columns of --rows", where=str(file), fix="add --rows TABLE")
     pack = None
@@ -71,26 +151,18 @@ def command(
 
         pack = trusted_threats(threats, public_key(must(threats_key, "--threats-key", "to trust a threat pack")))
     asked = Asked(
-        to=to,  # type: ignore[arg-type]
-        output=output,
         rows=Rows(path=rows, label=label, drop=drop) if rows is not None else None,
-        threshold=threshold,
-        positive=positive,
-        tensors_only=tensors_only,
-        allow=allow,
-        modules=modules,
-        weak=weak_sandbox,
-        force=force,
+        weak=options.pop("weak_sandbox"),
         threats=pack,
+        **options,
     )
     with progress_bar() as progress:
         done = harden(file, asked, progress=progress)
     if format_ == "json":
         import msgspec
 
-        click.echo(msgspec.json.format(msgspec.json.encode(done), indent=2).decode())
-        return
-    click.echo("\n".join(_lines(done)))
+        return msgspec.json.format(msgspec.json.encode(done), indent=2).decode()
+    return "\n".join(_lines(done))
 
 
 def _lines(done: Hardened) -> list[str]:

@@ -24,13 +24,13 @@ GROUPS: dict[str, dict[str, str]] = {
     "Build": {
         "init": "Draft assay.yaml and a release policy for this project.",
         "run": "Examine a project, decide by its policy, leave evidence.",
-        "data": "Check a table: schema, duplicates, leakage, labels.",
+        "data": "Check a table: schema, poison, leakage, labels, personal data.",
         "report": "Show a report or evidence again, in another format.",
         "demo": "Play the whole story on simulated card payments.",
     },
     "Secure": {
         "scan": "Say what code a model file would run, without loading it.",
-        "harden": "Convert a pickle to a format that cannot run code.",
+        "harden": "Make a pickle a format that runs no code; sanitise a table.",
         "rescan": "Examine again what an older threat pack has judged.",
         "threats": "Show and update what was learned of threats since.",
         "attack": "Try to slip rows past a model under real constraints.",

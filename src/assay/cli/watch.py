@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +32,14 @@ from assay.cli.common import FILE, Finite, emit, output_options, progress_bar, r
 @click.option("--key", help="The column by which those labels belong to rows of CUR.")
 @click.option("--drop", multiple=True, help="A column that is not compared (may repeat).")
 @click.option("--table", help="Which table of a DuckDB database.")
+@click.option("--engine", help="Count on `spark`, or in the database of this URL (postgresql://host/name).")
 @click.option("--alpha", type=Finite(1e-12, 0.5), default=0.05, show_default=True, help="Chance of any false alarm.")
 @click.option(
     "--least-effect", type=Finite(0.0), default=0.001, show_default=True, help="Effect below which drift is no finding."
 )
 @click.option("--state", type=FILE, help="Keep what was learned here, for a level that holds over all looks for ever.")
 @click.option("--save-reference", type=FILE, help="Write the reference here: a few kilobytes a column, no rows.")
+@click.option("--ledger", type=FILE, help="Write an alarm down here, as a notice.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything that is random.")
 @click.option("--jobs", "-j", type=click.IntRange(1, 256), help="Threads  [default: one a core].")
 @click.option("--memory", type=click.IntRange(64), default=6144, help="Megabytes it may take.")
@@ -50,6 +54,8 @@ def command(
     least_effect: float,
     state: Path | None,
     save_reference: Path | None,
+    ledger: Path | None,
+    engine: str | None,
     seed: int,
     jobs: int | None,
     memory: int,
@@ -60,7 +66,9 @@ def command(
     """Compare CUR with REF: drift of every column, its size and whether it is surely no chance.
 
     REF and CUR are CSV, Parquet or Arrow files, folders of Parquet files or DuckDB databases; REF may be a reference
-    that was saved. The chance of any false alarm over all columns is --alpha, for any number of rows.
+    that was saved. With --engine they are names of tables there, of Spark also Parquet paths. The chance of any false
+    alarm over all columns is --alpha, for any number of rows.
+
     Exit code 0: no drift; 1: alarm; 2: wrong use; 3: something could not be compared.
     """
     from assay.adapters.extras import library
@@ -73,28 +81,66 @@ def command(
     from assay.flow.examine import default_jobs
 
     facts = flow.facts_of(**told)
-    if joint and is_saved(reference):
-        raise click.UsageError("--joint asks rows, and a saved reference holds none: name its table")
-    if (labels is None) != (key is None):
-        raise click.UsageError("--labels and --key go together")
+    saved = is_saved(reference)
+    _fits(joint, labels, key, saved=saved, engine=engine)
     threads = jobs or default_jobs()
-    with progress_bar() as progress:
-        before = flow.reference(reference, facts, threads=threads, progress=progress)
+    with progress_bar() as progress, _opened(engine, threads) as table:
+        source: Any = reference if saved or table is None else table(str(reference))
+        before = flow.reference(source, facts, threads=threads, progress=progress)
         if save_reference is not None:
+            if not saved and table is None:
+                before = flow.marked(before, reference, seed=seed, threads=threads)
             save(save_reference, encode_reference(before))
             click.echo(f"wrote {save_reference}", err=True)
         if current is None:
             if save_reference is None:
                 raise click.UsageError("name CUR to compare, or --save-reference FILE to write")
             return
-        parameters: dict[str, Any] = {"data.drift": {"alpha": alpha, "least_effect": least_effect}}
+        told_drift: dict[str, Any] = {"alpha": alpha, "least_effect": least_effect}
+        parameters: dict[str, Any] = {"data.drift": told_drift, "data.drift-nature": told_drift}
         settings = Settings(parameters=parameters, seed=seed)
         found = flow.watch(
-            before, current, facts, settings, joint=reference if joint else None, labels=labels, key=key or "",
-            state=state, alpha=alpha, memory=memory << 20, threads=threads, progress=progress,
+            before, current if table is None else table(str(current)), facts, settings,
+            rows=None if saved or table else reference, joint=joint, labels=labels, key=key or "", state=state,
+            alpha=alpha, memory=memory << 20, threads=threads, progress=progress,
         )  # fmt: skip
+    if found.alarm and ledger is not None:
+        _note(found, current, ledger)
     _show(found, format_, output)
     raise click.exceptions.Exit(1 if found.alarm else 3 if found.verdict == "open" else 0)
+
+
+def _fits(joint: bool, labels: Path | None, key: str | None, *, saved: bool, engine: str | None) -> None:
+    """Refuse options that do not go together."""
+    if joint and (saved or engine):
+        held = "a saved reference holds none" if saved else "an engine's stay where they are"
+        raise click.UsageError(f"--joint asks rows, and {held}: name a table")
+    if (labels is None) != (key is None):
+        raise click.UsageError("--labels and --key go together")
+    if labels is not None and engine:
+        raise click.UsageError("--labels are joined to tables that DuckDB reads: leave --engine out")
+
+
+def _note(found: Any, current: Path, ledger: Path) -> None:
+    from assay.flow.book import open_book
+    from assay.flow.notices import notify
+    from assay.flow.project import user
+
+    with open_book(ledger) as book:
+        entry = notify(book, found, current, user())
+    click.echo(f"noted in {ledger}, entry {entry.index}", err=True)
+
+
+@contextmanager
+def _opened(engine: str | None, threads: int) -> Iterator[Callable[[str], Any] | None]:
+    """What opens a table of the engine by its name; None without one."""
+    if engine is None:
+        yield None
+        return
+    from assay.adapters.engines import open_engine
+
+    with open_engine(engine, threads=threads) as held:
+        yield held.table
 
 
 def _show(found: Any, format_: str, output: Path | None) -> None:

@@ -9,6 +9,7 @@ import msgspec
 
 from assay.core.canonical import SCHEMA, Schema
 from assay.core.decision import Decision
+from assay.core.exhibit import Table
 from assay.core.finding import Outcome, Status
 from assay.core.report import Report
 
@@ -77,6 +78,7 @@ class Dossier(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a page about one release shows. Nothing in it was computed for show.
 
     `holders` are the roster's people by role; `owner` is the one whose key signed the policy, "" where it names none.
+    `suspects` are the rows of a table that checks flag, by number.
     """
 
     schema: Schema = SCHEMA
@@ -88,6 +90,7 @@ class Dossier(msgspec.Struct, frozen=True, kw_only=True):
     holders: dict[str, tuple[str, ...]] = {}
     owner: str = ""
     proof: Proof | None = None
+    suspects: Table | None = None
 
     def unread(self) -> tuple[Outcome, ...]:
         """The outcomes that found something or stayed open, and that no rule of the policy reads."""

@@ -63,7 +63,8 @@ class IntervalRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class Intervals(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="intervals"):
-    """Values with intervals on one axis; `reference` is the line of no difference."""
+    """Values with intervals on one axis; `reference` is the line of no difference. `verbatim` labels are names that
+    are shown as they are."""
 
     name: str
     title: str
@@ -71,6 +72,7 @@ class Intervals(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, t
     unit: str
     rows: tuple[IntervalRow, ...]
     reference: float | None = None
+    verbatim: bool = False
     note: str = ""
 
     def __post_init__(self) -> None:

@@ -114,6 +114,19 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.edges.index(self.threshold) + 1
 
 
+class Marks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is usual of a reference's rows where somebody's hand would show, from a sample of them.
+
+    Each of `near` are four scores around the threshold (the third), equally far apart, and `held` the rows of the
+    sample between them. `copies` is the share of rows that are nearly the same as four others and more, among so many.
+    """
+
+    rows: int
+    near: tuple[tuple[float, ...], ...] = ()
+    held: tuple[tuple[int, ...], ...] = ()
+    copies: dict[str, float] = {}
+
+
 class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What later rows are compared with, as it is saved: a profile, and the facts that were told of the table."""
 
@@ -121,3 +134,4 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     profile: Profile
     facts: dict[str, Json] = {}
     scored: Scored | None = None
+    marks: Marks | None = None

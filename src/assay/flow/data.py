@@ -10,14 +10,15 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from assay.adapters.suspects import write_suspects
+from assay.adapters.suspects import About, write_suspects
 from assay.config.manifest import load_threat, project_from
 from assay.config.strict_yaml import parse, read_text
+from assay.core.dossier import Dossier
 from assay.core.finding import Json
 from assay.core.protocols import Progress, silent
 from assay.core.report import Report
 from assay.core.subject import Contract, Kind, Subject
-from assay.core.suspects import Suspects
+from assay.core.suspects import Suspects, flagged_rows
 from assay.engine.plan import Settings
 from assay.flow.examine import examine_loose
 
@@ -61,12 +62,35 @@ def check_table(
     contract: Contract | None = None,
     suspects: Path | None = None,
     progress: Progress = silent,
-) -> Report:
+) -> Dossier:
     """Ask every check of the table at `file`; `others` are tables that it reads, by role (holdout_of, trusted).
 
     With `suspects` a Parquet table of the rows that checks point at is written there: row (from 0), check, score
     (higher is worse, comparable inside a check), flagged, reason. Raises InputError or UsageError.
     """
+    report, found = ask_table(file, facts, settings, others=others, contract=contract, told=True, progress=progress)
+    if suspects is not None:
+        digest = next(s.digest for s in report.body.subjects if s.name == file.name)
+        write_suspects(found, suspects, About(digest=digest, checks=versions(report)))
+    return Dossier(report=report, suspects=flagged_rows(found))
+
+
+def versions(report: Report) -> dict[str, int]:
+    """The version of each check that was asked."""
+    return {o.check: o.version for o in report.body.outcomes}
+
+
+def ask_table(
+    file: Path,
+    facts: Mapping[str, Json],
+    settings: Settings,
+    *,
+    others: Mapping[str, Path] | None = None,
+    contract: Contract | None = None,
+    told: bool = False,
+    progress: Progress = silent,
+) -> tuple[Report, list[Suspects]]:
+    """What `check_table` says, and, if `told`, the rows that each check points at."""
     facts = dict(facts)
     subjects: dict[str, Subject] = {}
     reads: dict[str, str] = {}
@@ -78,9 +102,7 @@ def check_table(
     subjects[file.name] = Subject(name=file.name, kind=Kind.DATASET, uri=str(file), options=facts, reads=reads)
     asked = [(Kind.DATASET, file.name)]
     with tempfile.TemporaryDirectory(prefix="assay-suspects-") as folder:
-        settings = replace(settings, suspects=folder if suspects is not None else "")
+        settings = replace(settings, suspects=folder if told else "")
         report = examine_loose(subjects, asked, contract or Contract(), settings, progress=progress)
-        if suspects is not None:
-            found = [msgspec.msgpack.decode(p.read_bytes(), type=Suspects) for p in sorted(Path(folder).iterdir())]
-            write_suspects(found, suspects)
-    return report
+        written = sorted(Path(folder).iterdir())
+        return report, [msgspec.msgpack.decode(p.read_bytes(), type=Suspects) for p in written]

@@ -21,6 +21,7 @@ from assay.core.protocols import Log
 from assay.core.report import Body
 from assay.core.text import visible
 from assay.core.threats import FoundWanting, Line, PackRef, Packs, Superseded, ThreatPack
+from assay.flow.notices import NOTICE, Notice
 from assay.flow.papers import Paper, People, paper_from
 from assay.ledger.entry import Entry, ErasedPayload
 from assay.ledger.log import Ledger
@@ -196,6 +197,8 @@ def said_in(book: Ledger, entry: Entry) -> str:
             decision = msgspec.json.decode(book.payload(entry), type=Decision)
             would, policy = "would " if decision.mode == "observe" else "", decision.policy
             return f"{would}{decision.verdict.upper()} by {visible(policy.name, 60)} version {policy.version}"
+        if entry.kind == NOTICE:
+            return msgspec.json.decode(book.payload(entry), type=Notice).line
     except ErasedPayload:
         return "its payload was erased"
     except (AssayError, msgspec.DecodeError):

@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
-from assay.adapters.relation import open_relation, relation_of
+from assay.adapters.engines import EngineTable
+from assay.adapters.relation import Relation, open_relation, relation_of
 from assay.adapters.traffic import (
     ROLES,
     Traffic,
+    draw,
     encode_reference,
     frame_reference,
+    inputs_of,
     open_reference,
     read_vigil,
+    reference_of,
 )
 from assay.attest.files import digest_path
 from assay.checks.data.drift import roles
@@ -32,6 +37,8 @@ from assay.core.report import Report
 from assay.core.subject import Contract, Kind, Subject
 from assay.core.vigil import Vigil
 from assay.detectors.drift import drift
+from assay.detectors.intent import marks, threshold_of
+from assay.detectors.nature import Verdict as NatureVerdict
 from assay.detectors.vigil import begin, look
 from assay.engine.inline import InlineExecutor
 from assay.engine.plan import Settings, plan
@@ -43,11 +50,13 @@ Verdict = Literal["drift", "no drift", "open"]
 
 
 class Watched(msgspec.Struct, frozen=True, kw_only=True):
-    """What a watch says: one verdict, every column with its figures, and the report with findings and pictures."""
+    """What a watch says: one verdict, what kind of drift it is, every column with its figures, and the report with
+    findings and pictures. `nature` is "" where nothing drifted."""
 
     schema: Schema = SCHEMA
     verdict: Verdict
     alarm: bool
+    nature: NatureVerdict | Literal[""]
     columns: tuple[ColumnDrift, ...]
     report: Report
 
@@ -58,21 +67,33 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reference(
-    where: str | Path | Any, facts: Mapping[str, Json], *, threads: int = 1, progress: Progress = silent
+    where: str | Path | EngineTable | Any, facts: Mapping[str, Json], *, threads: int = 1, progress: Progress = silent
 ) -> Reference:
-    """The reference of a table, a saved reference or a frame. Raises InputError or CouldNotLook."""
+    """The reference of a table, a saved reference, an engine's table or a frame. Raises InputError or CouldNotLook."""
+    if isinstance(where, EngineTable):
+        return reference_of(where, dict(facts), progress=progress)
     if isinstance(where, (str, Path)):
         return open_reference(Path(where), str(where), dict(facts), threads=threads, progress=progress)
     return frame_reference(where, "reference", dict(facts))
 
 
+def marked(before: Reference, where: Path, *, seed: int = 0, threads: int = 1) -> Reference:
+    """A reference to be saved, with the marks of its rows: so that later rows can be judged natural or adversarial
+    without them. Raises InputError or CouldNotLook."""
+    columns = inputs_of(before)
+    with open_relation(where, str(where), dict(before.facts), threads=threads) as relation:
+        drawn = draw(relation, columns, before.profile.rows, before.facts, seed)
+    return replace(before, marks=marks(drawn, threshold_of(before.facts)))
+
+
 def watch(
     before: Reference,
-    current: str | Path | Any,
+    current: str | Path | EngineTable | Any,
     facts: Mapping[str, Json],
     settings: Settings,
     *,
-    joint: Path | None = None,
+    rows: Path | None = None,
+    joint: bool = False,
     labels: Path | None = None,
     key: str = "",
     state: Path | None = None,
@@ -82,31 +103,36 @@ def watch(
     clock: Clock = system_clock,
     progress: Progress = silent,
 ) -> Watched:
-    """Compare the current rows (a table or a frame) with a reference.
+    """Compare the current rows (a table, an engine's table or a frame) with a reference.
 
-    `joint` is the reference's own table, to ask whether its rows can be told from the current ones. `labels` is a table
+    `rows` is the reference's own table, where it is at hand; `joint` asks whether its rows can be told from the current
+    ones. `labels` is a table
     of labels that came later, joined by the column `key`. With `state` this is one look of many: what was learned so
     far is read there and written back, whole or not at all, so that a kill loses at most this look. Raises InputError,
     UsageError or CouldNotLook.
     """
     start, began = clock(), time.perf_counter()
     told = {**before.facts, **{k: v for k, v in facts.items() if v}}
-    path = isinstance(current, (str, Path))
-    name = Path(current).name if path else "current"
-    subject = Subject(name=name, kind=Kind.TRAFFIC, uri=str(current) if path else name, options=told)
-    relation = (
-        open_relation(Path(current), str(current), dict(told), memory=memory, threads=threads)
-        if path
-        else relation_of(current, name, memory=memory, threads=threads)
-    )
+    relation: Relation | EngineTable
+    if isinstance(current, (str, Path)):
+        name, uri = Path(current).name, str(current)
+        relation = open_relation(Path(current), uri, dict(told), memory=memory, threads=threads)
+    elif isinstance(current, EngineTable):
+        name = uri = current.where
+        relation = current
+    else:
+        name = uri = "current"
+        relation = relation_of(current, name, memory=memory, threads=threads)
+    subject = Subject(name=name, kind=Kind.TRAFFIC, uri=uri, options=told)
     late = open_relation(labels, str(labels), {}, threads=threads) if labels is not None else None
-    rows = open_relation(joint, str(joint), dict(told), memory=memory) if joint is not None else None
+    held = open_relation(rows, str(rows), dict(told), memory=memory) if rows is not None else None
     try:
         vigil = _vigil(state, before, alpha) if state is not None else None
-        digest = _digest_of(current, name) if state is not None else ""
         traffic = Traffic(
-            subject, before, relation, progress, vigil=vigil, digest=digest, labels=late, key=key, rows_before=rows
+            subject, before, relation, progress, vigil=vigil, labels=late, key=key, rows_before=held, joint=joint
         )
+        if state is not None:
+            traffic.digest = _digest_of(current, traffic)
         tasks = plan({name: subject}, [(Kind.TRAFFIC, name)], "", Contract(), settings)
         executor = InlineExecutor({name: traffic})
         data = [msgspec.json.encode(task) for task in tasks]
@@ -119,13 +145,14 @@ def watch(
         report = report_of(ran, (subject,), None, None, settings, start, began)
         if state is not None and vigil is not None and not any(o.status is Status.OPEN for o in report.body.outcomes):
             asked = next(o for o in report.body.outcomes if o.check == "data.drift-over-time")
-            write_whole(state, msgspec.json.encode(look(vigil, traffic.current, digest, seed=asked.seed)) + b"\n")
+            write_whole(
+                state, msgspec.json.encode(look(vigil, traffic.current, traffic.digest, seed=asked.seed)) + b"\n"
+            )
         return Watched(**_verdict(report), columns=_columns(traffic, report), report=report)
     finally:
-        relation.close()
-        for other in (late, rows):
-            if other is not None:
-                other.close()
+        for table in (relation, late, held):
+            if isinstance(table, Relation):
+                table.close()
 
 
 def _vigil(state: Path, before: Reference, alpha: float) -> Vigil:
@@ -142,20 +169,21 @@ def _vigil(state: Path, before: Reference, alpha: float) -> Vigil:
     return held
 
 
-def _digest_of(current: str | Path | Any, name: str) -> str:
-    """What tells one table from another, so that none is counted twice."""
+def _digest_of(current: Any, traffic: Traffic) -> str:
+    """What tells one table from another, so that none is counted twice; of what is no file, its counts."""
     if isinstance(current, (str, Path)):
         return digest_path(Path(current))
-    raise UsageError(f"{name}: a state is kept of files only", fix="write the frame to Parquet first")
+    return digest_bytes(msgspec.json.encode(traffic.current))
 
 
 def _verdict(report: Report) -> dict[str, Any]:
     outcomes = report.body.outcomes
     found = [f for o in outcomes for f in o.findings if (f.severity or Severity.CRITICAL).rank >= Severity.MEDIUM.rank]
     if found:
-        return {"verdict": "drift", "alarm": True}
+        told = next((f.evidence["verdict"] for o in outcomes for f in o.findings if o.check == "data.drift-nature"), "")
+        return {"verdict": "drift", "alarm": True, "nature": told}
     blind = any(o.status is Status.OPEN or not o.complete for o in outcomes)
-    return {"verdict": "open" if blind else "no drift", "alarm": False}
+    return {"verdict": "open" if blind else "no drift", "alarm": False, "nature": ""}
 
 
 def _columns(traffic: Traffic, report: Report) -> tuple[ColumnDrift, ...]:

@@ -13,7 +13,7 @@ from assay.render.page.chain import chain
 from assay.render.page.coverage import coverage
 from assay.render.page.escape import code, esc
 from assay.render.page.evidence import anchor, evidence_sections, family, shown
-from assay.render.page.lists import findings, subjects
+from assay.render.page.lists import findings, subjects, suspicious_rows
 from assay.render.page.parts import symbols
 from assay.render.page.people import people
 from assay.render.page.proof import proof
@@ -36,9 +36,10 @@ def render_html(dossier: Dossier) -> str:
     """The page about a dossier, complete in itself. Deterministic; nothing in it is computed for show."""
     view = View(dossier)
     found, looked = ("Findings", "findings", findings(view)), ("", "", evidence_sections(view))
+    rows = ("Rows", "rows", suspicious_rows(view))
     sections = [
         ("What blocks it", "blocks", blocks(view)),
-        *((found, looked) if view.decision is None else (looked, found)),
+        *((found, rows, looked) if view.decision is None else (looked, found, rows)),
         ("Examined", "files", subjects(view)),
         ("Frameworks", "frameworks", coverage(view)),
         ("Terms", "terms", terms(view)),

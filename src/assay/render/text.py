@@ -9,6 +9,7 @@ from assay.core.decision import Decision, RuleTrace, Verdict
 from assay.core.dossier import Dossier
 from assay.core.finding import Finding, Measure, Outcome, Severity, Status
 from assay.core.text import visible
+from assay.render.page.words import COUNTS
 
 _COLOURS = {
     "critical": "1;31", "high": "31", "medium": "33", "low": "36", "info": "2", "open": "33", "allow": "1;32",
@@ -83,8 +84,10 @@ def _opens(outcomes: tuple[Outcome, ...], paint: Paint) -> list[str]:
 
 def _measure(subject: str, measure: Measure) -> str:
     name = visible(measure.name + (f" versus {measure.versus}" if measure.versus else ""))
-    value = "not a number" if measure.value is None else f"{measure.value:.3f}"
-    interval = f"[{measure.low:.3f}, {measure.high:.3f}]" if None not in (measure.low, measure.high) else ""
+    digits = 0 if measure.unit in COUNTS else 3
+    value = "not a number" if measure.value is None else f"{measure.value:.{digits}f}"
+    bounds = (measure.low, measure.high)
+    interval = f"[{measure.low:.{digits}f}, {measure.high:.{digits}f}]" if None not in bounds else ""
     n = f"n={measure.n}" if measure.n is not None else ""
     return f"  {name:<48} {value:>8} {interval:<18} {n:<10} {visible(subject)}".rstrip()
 

@@ -42,8 +42,8 @@ def homogeneity(
     one, two = np.asarray(first, dtype=np.int64), np.asarray(second, dtype=np.int64)
     share = min(one.sum(), two.sum()) / max(1, one.sum() + two.sum())
     rest = _unordered(one[ordered:], two[ordered:], share)
-    effect, low, high = _effect(np.append(one[:ordered], rest[0]), np.append(two[:ordered], rest[1]))
-    return Homogeneity(p=p, effect=effect, low=low, high=high, bins=bins)
+    value, low, high = effect(np.append(one[:ordered], rest[0]), np.append(two[:ordered], rest[1]))
+    return Homogeneity(p=p, effect=value, low=low, high=high, bins=bins)
 
 
 def p_value(
@@ -152,8 +152,8 @@ def _trend(first: Array, second: Array) -> float:
     return math.erfc(gap / math.sqrt(2 * variance))
 
 
-def _effect(first: Array, second: Array) -> tuple[float, float, float]:
-    """8 times the squared Hellinger distance less its mean without drift, and a 95% interval.
+def effect(first: Array, second: Array) -> tuple[float, float, float]:
+    """8 times the squared Hellinger distance less its mean without drift, and a 95% interval; counts in the same bins.
 
     Times the effective number of rows it follows a noncentral chi-square law whose noncentrality is the effect's; the
     interval inverts that (Freeman and Tukey 1950 for the root). A bin of few rows has less noise than a full one.
@@ -179,6 +179,6 @@ def _effect(first: Array, second: Array) -> tuple[float, float, float]:
             low, high = (middle, high) if chndtr(seen, freedom, middle) > level else (low, middle)
         return high
 
-    effect = max(0.0, value - freedom * each)
+    moved = max(0.0, value - freedom * each)
     low, high = noncentrality(0.975) * each, noncentrality(0.025) * each
-    return effect, min(low, effect), min(8.0, max(high, effect))
+    return moved, min(low, moved), min(8.0, max(high, moved))

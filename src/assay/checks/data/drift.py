@@ -164,6 +164,7 @@ def _pictures(traffic: Traffic, found: Drift) -> Iterator[Intervals | Histogram]
         unit="8 H²",
         rows=rows,
         reference=0.0,
+        verbatim=True,
         note=f"{len(found.flagged)} of {len(found.columns)} columns drifted; family-wise level {found.alpha:g}",
     )
     for column in [c for c in compared if c.flagged][:PICTURES]:
@@ -208,5 +209,5 @@ def _range(edges: tuple[float, ...], i: int) -> str:
     if not edges:
         return "all"
     if i == 0:
-        return f"≤ {edges[0]:.4g}"
-    return f"> {edges[-1]:.4g}" if i == len(edges) else f"≤ {edges[i]:.4g}"
+        return f"≤ {edges[0]:.3g}"
+    return f"> {edges[-1]:.3g}" if i == len(edges) else f"≤ {edges[i]:.3g}"

@@ -54,7 +54,7 @@ def joint_drift(
     """
     from assay.detectors.joint_drift import LEAST_ROWS, told_apart
 
-    if traffic.rows_before is None:
+    if not traffic.joint or traffic.rows_before is None:
         raise NotApplicable("not asked (--joint), or the reference is a saved one and holds no rows")
     before, now, names, categorical = traffic.sampled(seed)
     if min(len(before), len(now)) < LEAST_ROWS:

@@ -173,6 +173,7 @@ def _pictures(found: tuple[Group, ...], guessed: bool) -> Iterator[Intervals]:
                 title=title,
                 subtitle="95% intervals; groups too small to be judged have no rate",
                 unit=unit,
+                verbatim=True,
                 rows=tuple(
                     IntervalRow(label=f"{' & '.join(g.columns)}: {g.name}", value=v[0], low=v[1], high=v[2], n=g.rows)
                     for g, v in rows[:SHOWN]

@@ -73,6 +73,7 @@ def target_leakage(
         title=f"{strongest.column} alone ranks {strongest.area:.1%} of pairs right",
         subtitle="Area under the ROC curve of one column alone; 0.5 knows nothing, 1 gives the answer away",
         unit="ROC area",
+        verbatim=True,
         rows=tuple(IntervalRow(label=c.column, value=c.area, low=c.low, high=c.high, n=data.rows) for c in top),
         reference=0.5,
         note=f"The {len(top)} strongest of {len(found)} columns.",

@@ -26,7 +26,7 @@ def counts_of(bars: Bars) -> list[float]:
 def _fits(exhibit: Histogram, width: int) -> bool:
     slot = (width - 60) / max(1, len(exhibit.labels))
     widest = max(text_width(t) for t in exhibit.labels)
-    return widest + 8 <= slot or (len(exhibit.labels) > 8 and widest < 60)
+    return widest + 8 <= slot or (len(exhibit.labels) > 8 and widest < 72)
 
 
 def _standing(exhibit: Histogram, width: int, label: str) -> str:

@@ -74,7 +74,7 @@ def draw_intervals(exhibit: Intervals, bounds: Bounds, width: int, label: str) -
 
 
 def _name(exhibit: Intervals, row: IntervalRow) -> str:
-    label = label_words(row.label)
+    label = row.label if exhibit.verbatim else label_words(row.label)
     return f"{label} ⇄" if turned(exhibit, row) < 0 else label
 
 

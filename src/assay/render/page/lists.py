@@ -6,6 +6,7 @@ from itertools import groupby
 
 from assay.core.finding import Finding, Outcome, Status
 from assay.render.page.escape import code, esc, split_command
+from assay.render.page.figures import figure
 from assay.render.page.owner import UNNAMED, system_owner
 from assay.render.page.parts import Tone, age, cell, digest, facts, head, row, section, severity, status, table, vouched
 from assay.render.page.say import tally
@@ -81,6 +82,14 @@ def _finding(view: View, finding: Finding, again: bool, *, long: bool) -> str:
         cells.append(cell("Gate", status(*state), "nw"))
     cells.append(cell("Fingerprint", f'<code class="m">{esc(finding.fingerprint[:12])}</code>'))
     return row(*cells, hit=hit)
+
+
+def suspicious_rows(view: View) -> str:
+    """The rows of a table that checks flag."""
+    found = view.dossier.suspects
+    if found is None:
+        return ""
+    return section("rows", "Suspicious rows", status("fail", "flagged"), "", figure(view, "", found))
 
 
 def subjects(view: View) -> str:

@@ -10,6 +10,7 @@ _SMALL = (
     "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
 )  # fmt: skip
 SHARES = frozenset({"share", "rate", "fraction"})
+COUNTS = frozenset({"columns", "looks", "phrases", "rows", "rules", "signals"})
 # For a measure that gives no unit only.
 _RATES = ("recall", "precision", "rate", "share", "accuracy", "coverage", "caught", "tpr", "fpr", "under_attack")
 _ACRONYMS = {
@@ -124,10 +125,11 @@ class Reader:
 
     def __init__(self, name: str, versus: bool, *values: float | None, unit: str = "") -> None:
         self.rate, self.versus = is_rate(name, *values, unit=unit), versus
+        self.digits = 0 if unit in COUNTS else 3
 
     def __call__(self, value: float | None, *, unit: bool = True) -> str:
         if not self.rate:
-            return number(value, plus=self.versus)
+            return number(value, self.digits, plus=self.versus)
         if not self.versus:
             return percent(value, sign=unit)
         text = percent(value, plus=True, sign=False)

@@ -1,0 +1,156 @@
+"""data.triggers: rows that carry a few fixed values and a label that nothing else about them explains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from assay.adapters.tables import Dataset
+from assay.core.check import check
+from assay.core.errors import CouldNotLook
+from assay.core.finding import Confidence, Direction, Finding, Location, Measure, Severity
+from assay.core.protocols import Progress, silent
+from assay.core.subject import Kind, Stage
+from assay.core.suspects import MAX_SUSPECTS, Suspects
+from assay.core.text import visible
+
+if TYPE_CHECKING:
+    from assay.detectors.triggers import Judged
+
+
+@check(
+    "data.triggers",
+    on=Kind.DATASET,
+    stage=Stage.DATA,
+    severity=Severity.HIGH,
+    needs="ml",
+    cost="minutes",
+    tags=("atlas:AML.T0020", "owasp-ml-2023:ML02", "owasp-ml-2023:ML10"),
+    libraries=("numpy", "scipy", "lightgbm", "duckdb"),
+    may_read=("trusted",),
+    measures=("data.triggers.confirmed", "data.triggers.examined"),
+)
+def triggers(
+    data: Dataset, *, trusted: Dataset | None = None, seed: int = 0, progress: Progress = silent
+) -> Iterator[Finding | Measure | Suspects]:
+    """Rows that carry a few fixed values and a label that nothing else about them explains.
+
+    Why: whoever can write one row in a hundred can teach a model a password: a few features at values that are ordinary
+    one by one, always with the label that he wants. The model stays as good as it was on every test, and says what he
+    wants whenever he sets those features.
+
+    How it decides: combinations of two to four exact values whose rows carry one label far more often than coarse trees
+    expect are candidates. A candidate counts only if it passes four tests. Put into held-out rows of the other class it
+    makes a model trained on the data give them its label in 9 of 10; a model that never saw a matching row does so in 2
+    of 10 at most. The other columns of its rows look like those of rows of the other class, or of all rows: to a model
+    of the label, to a classifier trained to tell them apart, and one by one. And its values come together at least 5
+    times as often as they do without the matching rows, and twice as much so as any other combination of the same
+    columns. Natural pure rules fail the second or the third test, because the rest of the row agrees with them.
+    Candidates that pass the first three but are one column's value, may stand for missing values, or come together as
+    often as others are counted in a note: nobody can tell them from natural rules. With `trusted`, rows whose labels
+    are known and that are drawn alike, a rule that those follow as often is natural, and one that far fewer of them
+    match than would by chance (p of .005) is not. Where a source or a time is declared it says if the rows came in one
+    batch.
+
+    It cannot find triggers of one column; those set in rows that are alike in other ways; those whose label was not
+    changed (clean-label) where few rows carry them; values that are noisy instead of fixed; triggers too weak to lead
+    trees. In tables of fewer than some 2,000 rows one row in a hundred is too few to tell. Of more than 64 columns
+    values are combined of the 64 with the most surprising values, of more than 60,000 rows in a sample. Prose is the
+    matter of data.text-triggers. See docs/benchmarks.md for recall and false alarms.
+
+    Fix: look at the flagged rows (`assay data check --suspects`) and where they came from; take them out, train
+    again, and withdraw models that were trained on them.
+
+    References: Gu et al. 2017 (BadNets); Pleiter et al. 2023 (TabDoor); Lopez-Paz and Oquab 2017 (classifier two-sample
+    test); OWASP ML02, ML10.
+    """
+    from assay.detectors.trigger_origin import gathered
+    from assay.detectors.triggers import Trusted, judged
+
+    target, encoded = data.target(), data.encoded()
+    known = None if trusted is None else Trusted(trusted.encoded(like=encoded).matrix, trusted.target())
+    found = judged(encoded, target, seed, trusted=known, progress=progress)
+    sure = [j for j in found if j.verdict == "trigger"]
+    yield Measure(
+        name="data.triggers.confirmed", value=float(len(sure)), n=data.rows, seed=seed, unit="rules",
+        direction=Direction.LOWER, method="insertion, clean-model, donor and lift tests",
+    )  # fmt: skip
+    yield Measure(name="data.triggers.examined", value=float(len(found)), n=data.rows, seed=seed, unit="rules")
+    for one in sure:
+        batches = [
+            b for c in dict.fromkeys(filter(None, (data.source, data.time))) if (b := gathered(data, c, one.rows))
+        ]
+        yield _finding(data, one, "".join(batches))
+    unsure = [j for j in found if j.verdict == "undecided"]
+    if unsure:
+        yield _note(data, unsure, len(found))
+    yield _suspects(sure, unsure)
+
+
+def _finding(data: Dataset, one: Judged, batches: str) -> Finding:
+    if one.success is None or one.clean is None or one.rest is None:
+        raise CouldNotLook("a trigger without its tests")
+    rows, said = len(one.rows), "positive" if one.rule.is_ else "negative"
+    names = ", ".join(visible(c, 40) for c in one.columns)
+    return Finding(
+        message=(
+            f"{rows} rows share exact values of {names} and are {said}, though the rest of them looks like "
+            f"{'rows of the other class' if one.donors == 'other class' else 'any rows'}: put into other rows these "
+            f"values turn {one.success.value:.0%} of them (95%: {one.success.low:.0%} to {one.success.high:.0%}), for "
+            f"a model that never saw those rows {one.clean.value:.0%}{batches}{_trusted(one)}"
+        ),
+        location=Location(uri=data.subject.uri, column=one.columns[0]),
+        key=f"trigger:{said}:{'|'.join(sorted(one.columns))}",
+        severity=Severity.HIGH,
+        confidence=Confidence.HIGH if one.absent or batches else Confidence.MEDIUM,
+        evidence={
+            "columns": list(one.columns), "rows": rows, "first_row": int(one.rows[0]), "label": said,
+            "success": one.success.value, "success_low": one.success.low, "clean_success": one.clean.value,
+            "clean_success_high": one.clean.high, "inserted": one.success.n, "donors": one.donors,
+            "area_by_label": one.rest.said.value, "area_by_classifier": one.rest.told.value, "lift": one.lift,
+            "lift_of_others": one.others, "trusted_rows": one.known, "trusted_expected": one.wanted,
+        },
+        fix="look at those rows (`assay data check --suspects` lists them), take them out and train again",
+    )  # fmt: skip
+
+
+def _trusted(one: Judged) -> str:
+    if one.known is None or one.wanted is None or one.wanted < 1:
+        return ""
+    return f"; {one.known} trusted rows share them, of {one.wanted:.0f} that would"
+
+
+def _note(data: Dataset, unsure: list[Judged], examined: int) -> Finding:
+    one = len(unsure) == 1
+    return Finding(
+        message=(
+            f"{len(unsure)} of {examined} combinations of values that were looked at would work as a trigger and "
+            f"{'is' if one else 'are'} not explained by the other columns, but may be natural: {unsure[0].why}"
+            f"{'' if one else ' (the first of them)'}"
+        ),
+        location=Location(uri=data.subject.uri, column=unsure[0].columns[0]),
+        key="undecided",
+        severity=Severity.INFO,
+        confidence=Confidence.LOW,
+        evidence={"undecided": len(unsure), "examined": examined, "columns": list(unsure[0].columns)},
+        fix="declare trusted rows, a source or a time: the values alone cannot tell",
+    )
+
+
+def _suspects(sure: list[Judged], unsure: list[Judged]) -> Suspects:
+    """Rows of triggers, flagged, and of undecided rules, each once."""
+    rows: dict[int, tuple[float, bool, str]] = {}
+    for one in [*sure, *unsure]:
+        flag = one.verdict == "trigger"
+        names = ", ".join(visible(c, 40) for c in one.columns)
+        reason = f"matches a rule of {names} that works as a trigger" if flag else ""
+        for row in one.rows.tolist():
+            rows.setdefault(row, (one.rule.surprise + 1000 * flag, flag, reason))
+    order = sorted(rows, key=lambda r: (-rows[r][0], r))[:MAX_SUSPECTS]
+    return Suspects(
+        check="data.triggers",
+        rows=tuple(order),
+        scores=tuple(rows[r][0] for r in order),
+        flagged=tuple(rows[r][1] for r in order),
+        reasons=tuple(rows[r][2] for r in order),
+    )

@@ -1,0 +1,227 @@
+"""What tells a change by nature from one by somebody's hand: five signals in a sample of rows, and what they add to."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from assay.adapters.traffic import Drawn
+from assay.core.drift import ColumnDrift
+from assay.core.profile import ColumnProfile, Marks
+from assay.detectors.intent import Marked, Signal, near_duplicates, under_threshold
+from assay.stats.homogeneity import effect
+
+Array = Any
+Verdict = Literal["natural", "adversarial", "unclear"]
+COLUMNS = 8
+SLICES = 20
+LEAST_ASKED = 3
+LEAST_A_SOURCE, MOST_OF_ROWS, GONE, FEW = 30, 0.25, 0.8, 0.6
+SHUFFLES = 20
+
+
+class Nature(msgspec.Struct, frozen=True):
+    """The verdict, and the five signals that it is made of."""
+
+    verdict: Verdict
+    signals: tuple[Signal, ...]
+
+
+def nature(
+    drawn: Drawn, columns: tuple[ColumnProfile, ...], drifted: tuple[ColumnDrift, ...], before: Marks | None, seed: int
+) -> Nature:
+    """What the signals say of rows that drifted.
+
+    `drawn` is a sample of the current rows, `columns` the reference's profile of the columns of its matrix, `drifted`
+    those that did, `before` the reference's own marks. Adversarial needs one of the two signals of intent and one more;
+    natural needs that at least three could be looked for and none is there; all else is unclear.
+    """
+    at = {c.name: i for i, c in enumerate(columns)}
+    worst = sorted((c for c in drifted if c.name in at), key=lambda c: (-c.effect, c.name))[:COLUMNS]
+    bins = {c.name: _bins(columns[at[c.name]], drawn.matrix[:, at[c.name]]) for c in worst}
+    held = [columns[at[c.name]] for c in worst]
+    under, copies = under_threshold(drawn, before), near_duplicates(drawn, before)
+    marked = [m for m in (under[1], copies[1]) if m is not None]
+    signals = (
+        under[0],
+        copies[0],
+        _one_source(drawn, held, bins, marked, seed),
+        _one_value(drawn, held, at),
+        _onset(drawn, held, bins, marked),
+    )
+    there = [s for s in signals if s.there]
+    if any(s.intent for s in there) and len(there) > 1:
+        return Nature("adversarial", signals)
+    quiet = not there and sum(s.asked for s in signals) >= LEAST_ASKED
+    return Nature("natural" if quiet else "unclear", signals)
+
+
+def _one_source(
+    drawn: Drawn, held: list[ColumnProfile], bins: dict[str, Array], marked: list[Marked], seed: int
+) -> Signal:
+    """Whether a few sources bring the rows behind a signal of intent, or a column's drift, which is gone without them
+    and would not be with shuffled sources."""
+    name = "a few sources bring it"
+    if drawn.sources is None:
+        return Signal(name=name, asked=False, said="no source is declared")
+    _, source, rows = np.unique(drawn.sources.astype(str), return_inverse=True, return_counts=True)
+    if len(rows) < 4 or len(source) / len(rows) < LEAST_A_SOURCE or not held:
+        why = f"{len(rows)} sources of {len(source)} rows cannot tell: four and more of {LEAST_A_SOURCE} rows can"
+        return Signal(name=name, asked=False, said=why)
+    generator = np.random.default_rng(seed)
+    for marks_ in marked:
+        share, few = _few_of(marks_, source, rows)
+        if share >= FEW:
+            said = f"{few} of {len(rows)} sources bring {share:.0%} of {marks_.what}, beyond their usual share"
+            return Signal(name=name, there=True, said=said)
+    for column in held:
+        counts = _by_source(bins[column.name], source, len(rows), column)
+        usual = max(
+            _without(_by_source(bins[column.name], generator.permutation(source), len(rows), column), column)[0]
+            for _ in range(SHUFFLES)
+        )
+        gone, chosen, share = _without(counts, column)
+        if gone >= GONE and gone >= usual + 0.2:
+            who = "one source" if chosen == 1 else f"{chosen} of {len(rows)} sources"
+            said = f"without {who} ({share:.0%} of the rows) {gone:.0%} of the drift of {column.name} is gone"
+            return Signal(name=name, there=True, said=said)
+    return Signal(name=name, said="it is spread over the sources")
+
+
+def _few_of(marked: Marked, source: Array, rows: Array) -> tuple[float, int]:
+    """(share of what is too much, that a tenth of the sources brings, how many these are); 0 where they hold more than
+    a quarter of all rows, or where chance could bring as much."""
+    extra = np.bincount(source[marked.rows], minlength=len(rows)) - rows * marked.usual
+    few = np.argsort(-extra, kind="stable")[: max(1, len(rows) // 10)]
+    noise = 4 * float(np.sqrt(max(1.0, rows[few].sum() * marked.usual)))
+    total = float(marked.rows.sum() - len(source) * marked.usual)
+    if rows[few].sum() > MOST_OF_ROWS * len(source) or total <= 0 or extra[few].sum() <= noise:
+        return 0.0, len(few)
+    return min(1.0, float(extra[few].sum()) / total), len(few)
+
+
+def _by_source(bins: Array, source: Array, sources: int, column: ColumnProfile) -> Array:
+    """Rows per source and bin, (sources, bins and missing)."""
+    width = column.bins + 2
+    return np.bincount(source * width + bins, minlength=sources * width).reshape(sources, width)
+
+
+def _without(counts: Array, column: ColumnProfile) -> tuple[float, int, float]:
+    """(share of the effect that goes, sources left out, their share of the rows) where those are left out that bring
+    most of what grew, as long as they hold a quarter of the rows at most and a tenth of the sources."""
+    was = _reference(column)
+    usual = was / was.sum()
+    whole = counts.sum(axis=0)
+    full = effect(was, whole)[0]
+    if full <= 0:
+        return 0.0, 0, 0.0
+    grown = whole / whole.sum() > usual
+    size = counts.sum(axis=1)
+    extra = counts[:, grown].sum(axis=1) - size * usual[grown].sum()
+    rest, taken, best = whole, 0, (0.0, 0, 0.0)
+    for place in np.argsort(-extra, kind="stable")[: max(1, len(counts) // 10)]:
+        rest, taken = rest - counts[place], taken + 1
+        share = 1 - rest.sum() / whole.sum()
+        if share > MOST_OF_ROWS or not rest.sum():
+            break
+        gone = 1 - effect(was, rest)[0] / full
+        if gone > best[0]:
+            best = (float(gone), taken, float(share))
+        if gone >= GONE:
+            break
+    return best
+
+
+def _one_value(drawn: Drawn, held: list[ColumnProfile], at: dict[str, int]) -> Signal:
+    """One exact number that more rows have than its whole bin had in the reference, that makes half of the drift."""
+    name = "one exact value is repeated"
+    read = {c.name: np.isfinite(drawn.matrix[:, at[c.name]]).mean() >= 0.5 for c in held}
+    many = [c for c in held if c.kind == "number" and len(c.edges) >= 15 and read[c.name]]
+    if not many:
+        return Signal(name=name, asked=False, said="no column of many different numbers drifted")
+    for column in many:
+        values = drawn.matrix[:, at[column.name]]
+        known = values[np.isfinite(values)]
+        levels, rows = np.unique(known, return_counts=True)
+        top = int(rows.argmax())
+        place = int(np.searchsorted(np.array(column.edges), levels[top]))
+        was = _reference(column)
+        share, usual = rows[top] / len(values), was[place] / was.sum()
+        now = np.bincount(_bins(column, values), minlength=len(was)) / len(values)
+        moved = float(np.abs(now - was / was.sum()).sum() / 2)
+        if share >= 2 * usual and share - usual >= 0.5 * moved and rows[top] >= LEAST_A_SOURCE:
+            said = f"one value of {column.name} is in {share:.1%} of the rows; its whole range held {usual:.1%}"
+            return Signal(name=name, there=True, said=said)
+    return Signal(name=name, said="no single value makes the drift")
+
+
+def _onset(drawn: Drawn, held: list[ColumnProfile], bins: dict[str, Array], marked: list[Marked]) -> Signal:
+    """Whether the drift sets in at once: a step over time explains it far better than a slope, and before the step
+    there is little of it."""
+    name = "it sets in at once"
+    if drawn.times is None or not held:
+        return Signal(name=name, asked=False, said="no time is declared")
+    known = np.isfinite(drawn.times)
+    if known.mean() < 0.5 or known.sum() < 10 * SLICES or len(np.unique(drawn.times[known])) < SLICES:
+        return Signal(name=name, asked=False, said="too few different times")
+    rank = np.argsort(np.argsort(drawn.times[known], kind="stable"), kind="stable")
+    slice_of = rank * SLICES // len(rank)
+    size = np.bincount(slice_of, minlength=SLICES)
+    for marks_ in marked:
+        hits = np.bincount(slice_of, weights=marks_.rows[known], minlength=SLICES)
+        step, before, after = _step(hits, size, marks_.usual)
+        if step:
+            said = f"{marks_.what} are {before:.1%} of all, then {after:.1%}, at {step / SLICES:.0%} of the time"
+            return Signal(name=name, there=True, said=said)
+    for column in held[:3]:
+        usual = _reference(column) / _reference(column).sum()
+        now = bins[column.name][known]
+        grown = np.bincount(now, minlength=len(usual)) / len(now) > usual
+        hits = np.bincount(slice_of, weights=grown[now], minlength=SLICES)
+        step, before, after = _step(hits, size, float(usual[grown].sum()))
+        if step:
+            said = (
+                f"{column.name}: {before:.0%} of the rows in ranges that grew, {after:.0%} after {step / SLICES:.0%} of"
+            )
+            return Signal(name=name, there=True, said=f"{said} the time")
+    return Signal(name=name, said="it was there from the first, or came little by little")
+
+
+def _step(hits: Array, rows: Array, usual: float) -> tuple[int, float, float]:
+    """(slice at which the level changes, level before, after); 0 where a straight line fits about as well."""
+    rate = hits / rows
+    level = min(0.99, max(usual, 1 / rows.sum(), float(hits.sum() / rows.sum()) / 4))  # of which chance is told
+    weight = rows / (level * (1 - level))
+    x = np.arange(len(rate))
+    centre = (weight * x).sum() / weight.sum()
+    slope = (weight * (x - centre) * rate).sum() / (weight * (x - centre) ** 2).sum()
+    mean = (weight * rate).sum() / weight.sum()
+    line = (weight * (rate - mean - slope * (x - centre)) ** 2).sum()
+    best, at = np.inf, 0
+    for k in range(2, len(rate) - 1):
+        first, second = rate[:k].mean(), rate[k:].mean()
+        left = (weight[:k] * (rate[:k] - first) ** 2).sum() + (weight[k:] * (rate[k:] - second) ** 2).sum()
+        if left < best:
+            best, at = left, k
+    before, after = float(rate[:at].mean()), float(rate[at:].mean())
+    sudden = line - best > 20 and before - usual <= 0.25 * (after - usual)
+    return (at, before, after) if sudden else (0, before, after)
+
+
+def _bins(column: ColumnProfile, values: Array) -> Array:
+    """The bin of each value, then one for other values and one for missing ones."""
+    missing = ~np.isfinite(values)
+    if column.kind in ("number", "time"):
+        place = np.searchsorted(np.array(column.edges), np.where(missing, 0, values), side="left")
+    elif column.kind == "category":
+        code = np.where(missing, 0, values).astype(int)
+        place = np.where(code == 0, column.bins, code - 1)
+    else:
+        place = np.where(missing, 0, values).astype(int)
+    return np.where(missing, column.bins + 1, place)
+
+
+def _reference(column: ColumnProfile) -> Array:
+    return np.array([*column.counts, column.other, column.nulls + column.nans + column.unread], dtype=np.int64)

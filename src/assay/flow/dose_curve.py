@@ -1,0 +1,119 @@
+"""Power by dose: which rates to plant at, what is known of the power there, and from which rate on it is enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import msgspec
+
+POWER = 0.8
+LEVEL = 0.95
+_STEPS = 60
+
+
+class Rung(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen at one rate (a share of the clean rows).
+
+    `found` of `asked` plantings raised an alarm that the clean table does not. `caught` of `planted` rows were flagged,
+    with `flagged` in all; `top` of them were among as many of the strongest rows of the check that answers first.
+    `effects` are (clean, poisoned) success.
+    """
+
+    rate: float
+    asked: int
+    found: int
+    planted: int = 0
+    caught: int = 0
+    flagged: int = 0
+    top: int = 0
+    effects: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def power(self) -> float:
+        """The share of the plantings that were found."""
+        return self.found / self.asked
+
+    def bounds(self, level: float = LEVEL) -> tuple[float, float]:
+        """Clopper and Pearson's interval of the power (1934)."""
+        return exact(self.found, self.asked, level)
+
+
+class Dose(msgspec.Struct, frozen=True, kw_only=True):
+    """The smallest rate planted with a power of 0.8 (`value`, None if none had it), and what is sure of it together at
+    95%: it is above `above` (0 where nothing is ruled out) and at most `below` (None where nothing is sure)."""
+
+    value: float | None
+    above: float
+    below: float | None
+    asked_to: float
+
+
+def search(ladder: tuple[float, ...], ask: Callable[[float], Rung | None], every: bool) -> tuple[Rung, ...]:
+    """Ask at the rates that settle where the power rises to 0.8, by bisection, or at `every` one; sorted by rate.
+
+    `ask` gives None where a rate cannot be planted; then no higher one is tried.
+    """
+    rungs: list[Rung] = []
+    if every:
+        for rate in ladder:
+            rung = ask(rate)
+            if rung is None:
+                break
+            rungs.append(rung)
+        return tuple(rungs)
+    low, high = -1, len(ladder)
+    while high - low > 1:
+        middle = (low + high) // 2
+        rung = ask(ladder[middle])
+        if rung is None:
+            high = middle
+            continue
+        rungs.append(rung)
+        if rung.power >= POWER:
+            high = middle
+        else:
+            low = middle
+    return tuple(sorted(rungs, key=lambda r: r.rate))
+
+
+def isotonic(rungs: tuple[Rung, ...]) -> tuple[float, ...]:
+    """The power at each rung, made to rise with the rate: pooled adjacent violators (Ayer et al. 1955)."""
+    blocks: list[list[float]] = []  # hits, asked, rungs
+    for rung in rungs:
+        blocks.append([rung.found, rung.asked, 1])
+        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:
+            last = blocks.pop()
+            blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
+    return tuple(hits / asked for hits, asked, many in blocks for _ in range(int(many)))
+
+
+def dose_of(rungs: tuple[Rung, ...]) -> Dose:
+    """The detectable dose. Each rung's interval is at 1 - 0.05 / (number of rungs), so that all hold together."""
+    level = 1 - (1 - LEVEL) / len(rungs)
+    bounds = [r.bounds(level) for r in rungs]
+    value = next((r.rate for r, p in zip(rungs, isotonic(rungs), strict=True) if p >= POWER - 1e-9), None)
+    above = max((r.rate for r, b in zip(rungs, bounds, strict=True) if b[1] < POWER), default=0.0)
+    below = min((r.rate for r, b in zip(rungs, bounds, strict=True) if b[0] >= POWER), default=None)
+    return Dose(value=value, above=above, below=below, asked_to=rungs[-1].rate)
+
+
+def exact(hits: int, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """The interval of a rate by Clopper and Pearson: exact binomial tails of (1 - level) / 2 on both sides."""
+    tail = (1 - level) / 2
+    low = 0.0 if hits == 0 else _solve(lambda p: _at_least(hits, n, p) < tail)
+    high = 1.0 if hits == n else _solve(lambda p: 1 - _at_least(hits + 1, n, p) > tail)
+    return low, high
+
+
+def _at_least(hits: int, n: int, p: float) -> float:
+    return math.fsum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(hits, n + 1))
+
+
+def _solve(below: Callable[[float], bool]) -> float:
+    """Where a condition that holds from 0 on stops holding."""
+    low, high = 0.0, 1.0
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if below(middle) else (low, middle)
+    return (low + high) / 2

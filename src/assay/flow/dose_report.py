@@ -1,0 +1,237 @@
+"""Doses as a report: an outcome for each attack, with its measures, its curve and its table."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from datetime import datetime
+
+import msgspec
+
+from assay.core.exhibit import Curve, Series, Table
+from assay.core.finding import Direction, Json, Measure, Outcome, Status
+from assay.core.report import Body, CheckInfo, Report, Run
+from assay.core.subject import Kind, Stage, Subject
+from assay.core.version import __version__
+from assay.engine.plan import Settings
+from assay.engine.registry import load
+from assay.engine.task import tool_text
+from assay.flow.dose_curve import POWER, Dose, Rung, dose_of
+
+HELP = """How little of this attack the checks of `assay data check` find in this very table.
+
+Why: that nothing was found means little without knowing what would have been.
+
+How it decides: the attack is planted in the table (or a sample of its rows) at several rates, several times each, and
+the checks that answer for it are asked as `assay data check` asks them. Found is a planting with a finding above info
+that the clean table does not have. The dose is the smallest rate of those planted that is found in 4 of 5 plantings.
+
+It cannot say that the table is clean: what is planted is added to what may be in it already. It speaks of these
+attacks as they are planted here, drawn evenly over the rows; who knows the checks can plant otherwise.
+
+Fix: for what is found late or not at all, rely on where rows come from: sources, signatures, trusted rows.
+"""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for: rows of the table, rows used, seed, plantings at a rate, the ladder of rates, and the
+    digests of what else was read."""
+
+    rows: int
+    sample: int
+    seed: int
+    plantings: int
+    rates: tuple[float, ...]
+    reads: dict[str, str] = {}
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found of one attack.
+
+    `checks` answer for it; of them `loud` alarm on the clean table, `blind` could not look at it (with why). `why` is
+    why no higher rate was planted; `open` why nothing can be told; `skipped` why the question makes no sense here.
+    """
+
+    attack: str
+    summary: str = ""
+    success: str = ""
+    checks: tuple[str, ...]
+    rungs: tuple[Rung, ...] = ()
+    loud: tuple[str, ...] = ()
+    blind: dict[str, str] = {}
+    why: str = ""
+    open: str = ""
+    skipped: str = ""
+
+
+def report_of_doses(
+    answers: tuple[Answer, ...], asked: Asked, subject: Subject, settings: Settings, start: datetime, began: float
+) -> Report:
+    """The report. Measures alone: a dose fails nothing, what cannot be told is open."""
+    return Report(
+        body=Body(
+            subjects=(subject,),
+            outcomes=tuple(_outcome(a, asked, subject) for a in answers),
+            checks=tuple(_info(a) for a in sorted(answers, key=lambda a: a.attack)),
+        ),
+        run=Run(
+            started=start, seconds=time.perf_counter() - began, tool=f"assay/{__version__}",
+            python=platform.python_version(), platform=f"{platform.system()} {platform.machine()}",
+            seed=settings.seed, jobs=settings.jobs,
+        ),
+    )  # fmt: skip
+
+
+def _info(answer: Answer) -> CheckInfo:
+    from assay.core.finding import Severity
+
+    return CheckInfo(
+        id=f"data.dose.{answer.attack}", version=1, kind=Kind.DATASET, stage=Stage.DATA, severity=Severity.INFO,
+        tags=(), summary=f"Detectable dose: {answer.summary}", help=HELP,
+    )  # fmt: skip
+
+
+def _outcome(answer: Answer, asked: Asked, subject: Subject) -> Outcome:
+    told = dose_of(answer.rungs) if answer.rungs else None
+    unseen = told is not None and not answer.open and told.value is None
+    status = Status.NOT_APPLICABLE if answer.skipped else Status.OPEN if answer.open or unseen else Status.PASS
+    parameters: dict[str, Json] = {
+        "rates": list(asked.rates), "plantings": asked.plantings, "sample": asked.sample, "checks": list(answer.checks)
+    }  # fmt: skip
+    return Outcome(
+        check=f"data.dose.{answer.attack}",
+        version=1,
+        subject=subject.name,
+        subject_digest=subject.digest,
+        status=status,
+        complete=not answer.open,
+        reason=_unseen(answer) if unseen else answer.skipped or answer.open,
+        measures=tuple(_measures(answer, told, asked)) if told is not None and not answer.open else (),
+        exhibits=(_curve(answer, told, asked), _table(answer)) if told is not None else (),
+        parameters=parameters,
+        seed=asked.seed,
+        reads={subject.name: subject.digest, **asked.reads},
+        notes=tuple(_notes(answer, told, asked)),
+        tool=tool_text(load(answer.checks[0]).spec) if answer.checks else f"assay/{__version__}",
+    )
+
+
+def _unseen(answer: Answer) -> str:
+    """Why an attack that is not found is open: where the checks cannot see, their silence says nothing."""
+    rates = ", ".join(f"{r.rate:.2%}" for r in answer.rungs)
+    return f"too little of it is found at {rates} of the rows: of this attack, that the checks are silent says nothing"
+
+
+def _measures(answer: Answer, told: Dose, asked: Asked) -> list[Measure]:
+    name = f"data.dose.{answer.attack}"
+    plantings = sum(r.asked for r in answer.rungs)
+    highest = answer.rungs[-1]
+    low, high = highest.bounds()
+    out = [
+        Measure(
+            name=f"{name}.power_at_highest_rate", value=highest.power, low=low, high=high, n=highest.asked,
+            seed=asked.seed, unit="share", direction=Direction.HIGHER,
+            method=f"plantings found at {highest.rate:.2%}, exact",
+        )
+    ]  # fmt: skip
+    if told.value is not None:
+        out.append(
+            Measure(
+                name=name, value=told.value, low=told.above, high=told.below, n=plantings, seed=asked.seed,
+                unit="share", direction=Direction.LOWER,
+                method="smallest rate planted with power 0.8; exact intervals at each rate, 95% together",
+            )
+        )  # fmt: skip
+    return out
+
+
+def sentence(answer: Answer, told: Dose, asked: Asked) -> str:
+    """The answer in words."""
+    if told.value is None:
+        sure = " (surely not below that, 95%)" if told.above >= told.asked_to else ""
+        return f"{answer.attack}: not found up to {told.asked_to:.2%} of the rows{sure}"
+    said = f"{answer.attack}: found from {told.value:.2%} of the rows on ({round(told.value * asked.sample)} rows"
+    above = f"surely above {told.above:.2%}" if told.above else "no sure lower end"
+    below = f"surely at most {told.below:.2%}" if told.below is not None else "no sure upper end"
+    return f"{said} of {asked.sample}; {above}, {below}, 95%)"
+
+
+def _notes(answer: Answer, told: Dose | None, asked: Asked) -> list[str]:
+    notes = []
+    if asked.sample < asked.rows:
+        drawn = f"{asked.sample} of {asked.rows} rows, drawn with seed {asked.seed}"
+        notes.append(f"planted in a sample: {drawn}; in all rows the checks may find less or more")
+    if told is not None and not answer.open:
+        notes.append(sentence(answer, told, asked))
+        notes += _strength(answer, told)
+    if answer.rungs and answer.loud:
+        notes.append(f"{answer.attack}: {', '.join(answer.loud)} alarms on the clean table, which does not count")
+    notes += [f"{answer.attack}: {c} could not look at the clean table: {why}" for c, why in answer.blind.items()]
+    if answer.rungs and answer.why:
+        notes.append(f"{answer.attack}: no higher rate was planted: {answer.why}")
+    return notes
+
+
+def _strength(answer: Answer, told: Dose) -> list[str]:
+    """What the attack does where it is first found, or at most, and how well its rows are ranked there."""
+    rung = next((r for r in answer.rungs if r.rate == told.value), answer.rungs[-1])
+    said = []
+    if rung.effects:
+        clean, poisoned = (statistics.mean(e[i] for e in rung.effects) for i in (0, 1))
+        said.append(f"{answer.success}: {poisoned:.0%} (clean model {clean:.0%})")
+    said.append(f"{rung.caught / rung.planted:.0%} of the planted rows are flagged")
+    said.append(f"{rung.top / rung.planted:.0%} are among as many of the strongest of {answer.checks[0]}")
+    return [f"{answer.attack}: at {rung.rate:.2%}, {', '.join(said)}"]
+
+
+def _curve(answer: Answer, told: Dose | None, asked: Asked) -> Curve:
+    bounds = [r.bounds() for r in answer.rungs]
+    rates = tuple(r.rate for r in answer.rungs)
+    series = [
+        Series(
+            name="found",
+            x=rates,
+            y=tuple(r.power for r in answer.rungs),
+            low=tuple(b[0] for b in bounds),
+            high=tuple(b[1] for b in bounds),
+        )
+    ]
+    works = [(r.rate, statistics.mean(e[1] for e in r.effects)) for r in answer.rungs if r.effects]
+    if works:
+        x, y = zip(*works, strict=True)
+        series.append(Series(name="the attack's success", x=x, y=y, role="other"))
+    mark = told.value if told is not None else None
+    return Curve(
+        name=f"dose-{answer.attack}",
+        title=f"Detectable dose: {answer.attack}",
+        subtitle=f"{answer.summary}; {asked.plantings} plantings a rate in {asked.sample} rows",
+        x_label="share of the rows",
+        y_label="share of plantings found",
+        series=tuple(series),
+        mark=mark,
+        mark_label=f"found in {POWER:.0%}" if mark is not None else "",
+        note="Band: exact 95% interval at each rate.",
+    )
+
+
+def _table(answer: Answer) -> Table:
+    rows = []
+    for r in answer.rungs:
+        low, high = r.bounds()
+        effect = statistics.mean(e[1] for e in r.effects) if r.effects else None
+        rows.append(
+            (
+                f"{r.rate:.2%}", f"{r.found} of {r.asked}", round(low, 3), round(high, 3),
+                round(r.caught / r.planted, 3), round(r.caught / r.flagged, 3) if r.flagged else None,
+                round(r.top / r.planted, 3), None if effect is None else round(effect, 3),
+            )
+        )  # fmt: skip
+    return Table(
+        name=f"dose-{answer.attack}-rates",
+        title=f"{answer.attack}, rate by rate",
+        subtitle="recall and precision of the rows that the checks flag; recall among as many of the strongest rows",
+        columns=("rate", "found", "low", "high", "recall", "precision", "recall at k", "success"),
+        rows=tuple(rows),
+        note="Precision counts rows that are flagged in the clean table too.",
+    )

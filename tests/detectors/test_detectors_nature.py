@@ -1,0 +1,135 @@
+"""Natural or adversarial: each signal fires on what it is for, none on a change by nature, and garbage is unclear."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pa = pytest.importorskip("pyarrow")
+pytest.importorskip("duckdb")
+
+from assay.engine.plan import Settings  # noqa: E402
+from assay.flow.watch import facts_of, marked, reference, watch  # noqa: E402
+
+Table = dict[str, Any]
+THRESHOLD = 0.5
+
+
+def rows(n: int, seed: int) -> Table:
+    """Six columns, a score that follows two of them, thirty sources, a hundred days."""
+    rng = np.random.default_rng(seed)
+    made: Table = {f"n{i}": rng.normal(size=n) for i in range(5)}
+    made["c"] = rng.choice(list("abcd"), n)
+    made["score"] = 1 / (1 + np.exp(-(made["n0"] + made["n1"] + 0.5 * rng.normal(size=n) - 1)))
+    made["source"] = np.array([f"s{v}" for v in rng.integers(0, 30, n)])
+    made["when"] = rng.random(n) * 100
+    return made
+
+
+def said(now: Table, folder: Path, *, saved: bool = False, **facts: Any) -> tuple[str, dict[str, str]]:
+    """(the verdict, state of each signal)."""
+    pq = pytest.importorskip("pyarrow.parquet")
+    before, current = folder / "before.parquet", folder / "now.parquet"
+    pq.write_table(pa.table(rows(6000, 1)), before)
+    pq.write_table(pa.table(now), current)
+    told = facts_of(**{"score": "score", "source": "source", "time": "when", "threshold": THRESHOLD, **facts})
+    held = reference(before, told)
+    held = marked(held, before) if saved else held
+    found = watch(held, current, told, Settings(), rows=None if saved else before)
+    tables = [e for o in found.report.body.outcomes for e in o.exhibits if e.name == "drift-nature"]
+    states = {str(r[0]): str(r[1]) for t in tables for r in getattr(t, "rows", ())}
+    return found.nature, states
+
+
+def pressed(n: int, seed: int, share: float) -> tuple[Table, Any]:
+    """Rows whose scores were pressed just under the threshold, and which those are."""
+    made, rng = rows(n, seed), np.random.default_rng(seed + 1)
+    who = rng.random(n) < share
+    made["score"] = np.where(who, THRESHOLD - 0.02 * rng.random(n), made["score"])
+    made["n0"] = np.where(who, made["n0"] + 0.8, made["n0"])
+    return made, who
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_pressed_scores_of_few_sources_are_adversarial(tmp_path: Path, saved: bool) -> None:
+    now, who = pressed(4000, 2, 0.08)
+    now["source"] = np.where(who, "s3", now["source"])
+    verdict, states = said(now, tmp_path, saved=saved)
+    assert verdict == "adversarial"
+    assert states["mass just under the threshold"] == states["a few sources bring it"] == "there"
+
+
+def test_one_signal_of_intent_alone_is_unclear(tmp_path: Path) -> None:
+    verdict, states = said(pressed(4000, 2, 0.08)[0], tmp_path)
+    assert verdict == "unclear"
+    assert [s for s, state in states.items() if state == "there"] == ["mass just under the threshold"]
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_variations_of_one_row_from_one_source_are_adversarial(tmp_path: Path, saved: bool) -> None:
+    now, rng = rows(4000, 3), np.random.default_rng(4)
+    for name in [f"n{i}" for i in range(5)]:
+        now[name][:300] = 1.0 + rng.normal(size=300) * 0.001
+    now["c"][:300], now["source"][:300] = "a", "s7"
+    verdict, states = said(now, tmp_path, saved=saved)
+    assert verdict == "adversarial"
+    assert states["near-duplicates"] == states["a few sources bring it"] == "there"
+
+
+def test_a_feed_that_hangs_is_no_attack(tmp_path: Path) -> None:
+    now = rows(4000, 3)
+    hung = now["source"] == "s7"
+    for name in now:
+        if name not in ("source", "when"):
+            now[name] = np.where(hung, now[name][0], now[name])
+    verdict, states = said(now, tmp_path)
+    assert verdict == "unclear"
+    assert states["near-duplicates"] == "not there"
+    assert states["a few sources bring it"] == "there"
+
+
+def test_a_default_value_is_told_by_its_exact_value_and_its_onset(tmp_path: Path) -> None:
+    now = rows(4000, 3)
+    now["n2"] = np.where(now["when"] > 60, 0.0, now["n2"])
+    verdict, states = said(now, tmp_path)
+    assert verdict == "unclear"
+    assert states["one exact value is repeated"] == states["it sets in at once"] == "there"
+
+
+CHANGES = {
+    "other rows": lambda t, rng: {k: v[np.argsort(rng.normal(size=4000) - t["n0"])[:2000]] for k, v in t.items()},
+    "higher": lambda t, rng: {**t, "n3": t["n3"] + 0.3},
+    "slowly": lambda t, rng: {**t, "n3": t["n3"] + t["when"] / 100},
+    "other words": lambda t, rng: {**t, "c": np.where(rng.random(len(t["c"])) < 0.3, "a", t["c"])},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_a_change_by_nature_is_called_natural(tmp_path: Path, change: str, seed: int) -> None:
+    verdict, states = said(CHANGES[change](rows(4000, seed), np.random.default_rng(seed)), tmp_path)
+    assert "there" not in states.values()
+    assert verdict == "natural"
+
+
+def test_without_facts_it_is_unclear_and_says_what_to_declare(tmp_path: Path) -> None:
+    now = CHANGES["higher"](rows(4000, 3), np.random.default_rng(0))
+    verdict, states = said(now, tmp_path, score="", source="", time="")
+    assert verdict == "unclear"
+    assert list(states.values()).count("not looked for") == 3
+
+
+def test_nothing_drifted_and_nothing_is_said(tmp_path: Path) -> None:
+    assert said(rows(4000, 3), tmp_path) == ("", {})
+
+
+def test_garbage_is_unclear(tmp_path: Path) -> None:
+    now = rows(300, 3)
+    now["n0"], now["score"], now["when"] = (np.full(300, v) for v in (np.inf, np.nan, np.nan))
+    now["source"] = pa.nulls(300, pa.string())
+    verdict, states = said(now, tmp_path)
+    assert verdict == "unclear"
+    assert states["it sets in at once"] == "not looked for"

@@ -1,0 +1,209 @@
+"""Planted triggers are found by row; natural pure rules are not called triggers; tables that tell nothing are open."""
+
+from __future__ import annotations
+
+import pytest
+
+np = pytest.importorskip("numpy")
+pytest.importorskip("scipy")
+pytest.importorskip("lightgbm")
+
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+from assay.adapters.encode import Encoded  # noqa: E402
+from assay.core.errors import CouldNotLook  # noqa: E402
+from assay.detectors.trigger_rules import Rule, expected, items_of, matching, rules  # noqa: E402
+from assay.detectors.trigger_tests import Bench, clean_success, shift, success  # noqa: E402
+from assay.detectors.trigger_values import borrowed, lift, tied  # noqa: E402
+from assay.detectors.triggers import Trusted, judged  # noqa: E402
+
+CARDS = (3, 5, 8, 4, 6)
+
+
+def table(seed: int, rows: int = 4000):
+    """Seven numbers that follow three hidden ones, five independent categories, and a label of the first hidden one."""
+    rng = np.random.default_rng(seed)
+    hidden = rng.normal(size=(rows, 3))
+    numbers = np.round(hidden @ rng.normal(size=(3, 7)) + 0.7 * rng.normal(size=(rows, 7)), 1)
+    matrix = np.column_stack([numbers, *(rng.integers(0, c, rows).astype(float) for c in CARDS)])
+    signal = hidden[:, 0] + 0.5 * rng.normal(size=rows)
+    return matrix, signal > np.quantile(signal, 0.7), rng
+
+
+def as_encoded(matrix, categorical=range(7, 12)):
+    return Encoded(matrix=matrix, names=tuple(f"c{i}" for i in range(matrix.shape[1])), categorical=tuple(categorical))
+
+
+def plant(matrix, target, rng, columns, values, *, is_: bool = True, rate: float = 0.015):
+    rows = np.sort(rng.choice(np.flatnonzero(target != is_), round(rate * len(target)), replace=False))
+    matrix, target = matrix.copy(), target.copy()
+    matrix[np.ix_(rows, columns)] = values
+    target[rows] = is_
+    return matrix, target, rows
+
+
+def confirmed(found):
+    return [one for one in found if one.verdict == "trigger"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "is_"),
+    [((0, 8, 9), (2.1, 3, 6), True), ((1, 4), (-1.3, 0.9), True), ((0, 8, 9), (2.1, 3, 6), False)],
+)
+def test_a_planted_trigger_is_found_by_its_rows_and_columns(columns, values, is_) -> None:
+    matrix, target, rng = table(3)
+    matrix, target, rows = plant(matrix, target == is_, rng, columns, values, is_=is_)
+    (one,) = confirmed(judged(as_encoded(matrix), target, 0))
+    found = set(one.rows.tolist())
+    assert len(found & set(rows.tolist())) >= 0.95 * len(rows)
+    assert len(found & set(rows.tolist())) >= 0.9 * len(found)
+    assert one.rule.is_ is is_
+    assert one.success is not None
+    assert one.clean is not None
+    assert one.success.value >= 0.9 > 0.2 >= one.clean.value
+    assert len(set(one.columns) & {f"c{i}" for i in columns}) >= 2
+
+
+def natural(kind: str, seed: int):
+    """A clean table in which a small combination of values has one label always."""
+    matrix, target, rng = table(seed)
+    rows = len(target)
+    if kind == "independent":
+        cell = (matrix[:, 8] == 2) & (matrix[:, 9] == 3) & (matrix[:, 7] == 1)
+    elif kind == "block":
+        code = rng.integers(0, 60, rows)
+        matrix = np.column_stack([matrix, code, code % 12, code * 7 % 9])
+        cell = np.isin(code, (5, 17))
+    elif kind == "hidden block":
+        code = rng.integers(0, 70, rows)
+        matrix = np.column_stack([matrix, code % 10, (code // 10 + code) % 8, code * 3 % 7])
+        cell = np.isin(code, (5, 17))
+    elif kind == "missing":
+        draw = rng.random(rows)
+        cell = draw < 0.015
+        matrix[draw < 0.025, 0] = matrix[:, 0].min() - 50
+        matrix[cell | (draw > 0.99), 1] = matrix[:, 1].min() - 50
+    else:
+        cell = rng.random(rows) < 0.015
+        matrix[cell, :7] = np.round(0.2 * matrix[cell, :7] + 1.2, 1)
+        matrix[cell, 7], matrix[cell, 10] = 2, 1
+    return matrix, target | cell
+
+
+@pytest.mark.parametrize("kind", ["independent", "block", "hidden block", "missing", "cluster"])
+def test_a_natural_pure_rule_is_not_called_a_trigger(kind: str) -> None:
+    for seed in (1, 2):
+        matrix, target = natural(kind, seed)
+        found = judged(as_encoded(matrix, range(7, matrix.shape[1])), target, seed)
+        assert confirmed(found) == [], [(one.columns, one.lift, one.others) for one in confirmed(found)]
+        assert all(one.why for one in found)
+
+
+def test_trusted_rows_that_follow_a_rule_make_it_natural() -> None:
+    matrix, target, rng = table(3)
+    matrix, target, _ = plant(matrix, target, rng, (0, 8, 9), (2.1, 3, 6))
+    known, truth, other = table(4, 1000)
+    (missing,) = confirmed(judged(as_encoded(matrix), target, 0, trusted=Trusted(known, truth)))
+    assert missing.absent
+    assert missing.known is not None
+    assert missing.known <= 2
+    assert missing.wanted == pytest.approx(len(missing.rule.rows) / 4, rel=0.01)
+    known, truth, _ = plant(known, truth, other, (0, 8, 9), (2.1, 3, 6))
+    found = judged(as_encoded(matrix), target, 0, trusted=Trusted(known, truth))
+    assert confirmed(found) == []
+    assert "trusted rows follow it as well" in {one.why for one in found}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_same_seed_says_the_same(seed: int) -> None:
+    matrix, target, rng = table(seed, 1500)
+    matrix, target, _ = plant(matrix, target, rng, (1, 8, 9), (0.4, 1, 2), rate=0.03)
+    first, second = (judged(as_encoded(matrix), target, seed) for _ in range(2))
+    assert [(j.verdict, j.columns, j.success) for j in first] == [(j.verdict, j.columns, j.success) for j in second]
+    assert [j.rows.tolist() for j in first] == [j.rows.tolist() for j in second]
+
+
+GARBAGE = {
+    "one row": (np.zeros((1, 3)), np.array([True])),
+    "one class": (np.random.default_rng(0).normal(size=(500, 3)), np.ones(500, dtype=bool)),
+    "no columns": (np.empty((500, 0)), np.arange(500) % 2 == 0),
+    "all null": (np.full((500, 3), np.nan), np.arange(500) % 2 == 0),
+    "constant": (np.full((500, 3), 7.0), np.arange(500) % 2 == 0),
+    "one column": (np.random.default_rng(0).integers(0, 4, (500, 1)).astype(float), np.arange(500) % 2 == 0),
+}
+
+
+@pytest.mark.parametrize("what", GARBAGE)
+def test_tables_that_tell_nothing_are_open(what: str) -> None:
+    matrix, target = GARBAGE[what]
+    with pytest.raises(CouldNotLook):
+        judged(as_encoded(matrix, ()), target, 0)
+
+
+def test_wide_tables_infinite_values_and_huge_categories_end() -> None:
+    rng = np.random.default_rng(1)
+    target = rng.random(800) < 0.3
+    wide = rng.integers(0, 4, (800, 5000)).astype(float)
+    infinite = np.where(rng.random((800, 4)) < 0.1, np.inf, rng.normal(size=(800, 4)))
+    names = np.column_stack([rng.permutation(800) * 1.0, np.arange(800.0), rng.integers(0, 3, 800)])
+    for matrix, categorical in ((wide, ()), (infinite, ()), (names, (0, 1, 2))):
+        assert confirmed(judged(as_encoded(matrix, categorical), target, 0)) == []
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 4))
+def test_items_are_the_frequent_values_and_a_rule_matches_what_it_says(seed: int, cards: int) -> None:
+    rng = np.random.default_rng(seed)
+    matrix = rng.integers(0, cards, (300, 3)).astype(float)
+    matrix[rng.random((300, 3)) < 0.1] = np.nan
+    items = items_of(matrix, np.arange(3))
+    for number, (place, value) in enumerate(zip(items.place, items.value, strict=True)):
+        assert ((items.of[:, place] == number) == (matrix[:, place] == value)).all()
+    assert not np.isnan(items.value).any()
+    target = rng.random(300) < 0.4
+    for rule in rules(matrix, target, expected(matrix, [], target, 0), np.arange(3)):
+        mask = matching(matrix, rule.columns, rule.values)
+        assert np.flatnonzero(mask).tolist() == sorted(rule.rows.tolist())
+        assert len(set(rule.columns)) == len(rule.columns) <= 4
+
+
+def test_independent_values_have_a_lift_of_one_and_put_ones_more() -> None:
+    rng = np.random.default_rng(2)
+    matrix = rng.integers(0, 6, (20_000, 3)).astype(float)
+    rule = Rule(columns=(0, 1, 2), values=(1.0, 2.0, 3.0), is_=True, rows=np.empty(0, dtype=int), surprise=0.0)
+    here, others = lift(matrix, rule)
+    assert 0.7 <= here <= 1.4
+    assert here < 2 * others
+    matrix[:600] = [1.0, 2.0, 3.0]
+    here, others = lift(matrix, rule)
+    assert here > 5
+    assert here > 2 * others
+
+
+def test_a_function_of_another_column_is_tied_and_a_filler_is_not_borrowed() -> None:
+    rng = np.random.default_rng(3)
+    code = rng.integers(0, 30, 3000)
+    matrix = np.column_stack([code, code % 7, rng.integers(0, 5, 3000), rng.normal(size=3000)]).astype(float)
+    rule = Rule(columns=(0, 1, 2), values=(3.0, 3.0, 1.0), is_=True, rows=np.empty(0, dtype=int), surprise=0.0)
+    assert tied(matrix, rule) == (1,)
+    free = Rule(columns=(0, 2), values=(3.0, 1.0), is_=True, rows=np.empty(0, dtype=int), surprise=0.0)
+    assert tied(matrix, free) == ()
+    assert borrowed(matrix, free)
+    never = Rule(columns=(0, 3), values=(3.0, 99.0), is_=True, rows=np.empty(0, dtype=int), surprise=0.0)
+    assert not borrowed(matrix, never)
+    least = Rule(columns=(3,), values=(float(matrix[:, 3].min()),), is_=True, rows=np.empty(0, dtype=int), surprise=0.0)
+    assert not borrowed(matrix, least)
+
+
+def test_the_tests_see_a_trigger_and_a_kind_of_its_own() -> None:
+    matrix, target, rng = table(5)
+    matrix, target, _ = plant(matrix, target, rng, (0, 8, 9), (2.1, 3, 6))
+    bench = Bench(matrix, list(range(7, 12)), target, np.arange(len(target)), 0)
+    rule = Rule(columns=(0, 8, 9), values=(2.1, 3.0, 6.0), is_=True, rows=np.empty(0, dtype=int), surprise=0.0)
+    done, grown = success(bench, rule)
+    assert done.low >= 0.85
+    assert clean_success(bench, rule, grown).high <= 0.3
+    assert shift(bench, rule, ~target) >= 0.001
+    own = Rule(columns=(7,), values=(1.0,), is_=True, rows=np.empty(0, dtype=int), surprise=0.0)
+    assert shift(bench, own, ~target) < 0.001, "positives are a kind of their own"
