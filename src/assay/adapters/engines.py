@@ -13,9 +13,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from assay.adapters.extras import library
+from assay.adapters.layout import check_names
 from assay.adapters.profiles import HEAD, LABELS, NEW, reference_profile
 from assay.adapters.relation import relation_of
-from assay.adapters.tables_read import check_names
 from assay.core.errors import CouldNotLook, InputError, UsageError
 from assay.core.profile import BUCKETS, ColumnProfile, Profile
 from assay.core.protocols import Progress, silent

@@ -6,9 +6,9 @@ import hashlib
 import os
 from pathlib import Path
 
+from assay.adapters.layout import check_file
 from assay.adapters.predictor_base import BasePredictor
 from assay.adapters.tables import Dataset
-from assay.adapters.tables_read import check_file
 from assay.core.errors import CouldNotLook, InputError
 from assay.core.subject import Subject
 

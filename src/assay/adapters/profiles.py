@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from assay.adapters.duck import ident, literal
 from assay.adapters.extras import library
 from assay.adapters.relation import Relation, number, spelled
-from assay.adapters.tables_read import ident, literal
 from assay.core.profile import BUCKETS, ColumnProfile, Profile
 from assay.core.protocols import Progress, silent
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
+from assay.adapters.duck import arrow_table, connect, csv_source, ident, literal, lock, parquet_names, plain
 from assay.adapters.extras import library
-from assay.adapters.tables_read import MAX_MEMORY, NULLS, Layout, check_file, check_names, detect, ident, literal
-from assay.adapters.tables_size import arrow_size, refuse_bomb
+from assay.adapters.layout import check_file, check_names, detect
+from assay.adapters.tables_size import MAX_MEMORY
 from assay.core.errors import CouldNotLook, InputError
 from assay.core.text import visible
 
@@ -89,9 +90,9 @@ def open_relation(path: Path, where: str, options: dict[str, Any], *, memory: in
         return _database(real, where, options, memory, threads)
     layout = detect(real, where, options)
     if layout.format == "parquet":
-        return _opened(real, where, f"read_parquet({literal(_plain(real, where))})", memory, threads)
+        return _parquet(real, where, memory, threads)
     if layout.format == "csv":
-        return _opened(real, where, _csv(real, where, layout, options), memory, threads, text=True)
+        return _opened(real, where, csv_source(real, layout, where, options), memory, threads, text=True)
     return _arrow(real, where, memory, threads)
 
 
@@ -113,52 +114,33 @@ def relation_of(frame: Any, name: str, *, memory: int = 0, threads: int = 1) -> 
     return _viewed(connection, "source", name)
 
 
-def _plain(path: Path, where: str) -> str:
-    if any(sign in str(path) for sign in "*?["):
-        raise InputError("has *, ? or [ in its path", where=where, fix="rename it")
-    return str(path)
-
-
 def _is_database(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(12)[8:] == b"DUCK"
 
 
 def _connect(path: Path | None, memory: int, threads: int) -> Any:
-    """An in-memory DuckDB that reads this one place and nothing else: no extensions, no network, no spill to disk."""
-    duckdb = library("duckdb")
-    config: dict[str, Any] = {
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-        "allow_community_extensions": False,
-        "allow_persistent_secrets": False,
-        "python_enable_replacements": False,
-        "temp_directory": "",
-        "threads": max(1, threads),
-    }
-    if memory:
-        config["memory_limit"] = f"{memory * 9 // 10}B"
-    connection = duckdb.connect(":memory:", config=config)
-    connection.execute("SET TimeZone='UTC'")
-    connection.execute("SET enable_progress_bar=false")
+    connection = connect(path, memory, threads)
     connection.execute("SET preserve_insertion_order=false")  # counts have no order, and rows need not wait
-    # A Parquet file's statistics leave out NaN, and DuckDB would conclude from them that there is none.
-    connection.execute("SET disabled_optimizers='statistics_propagation'")
-    if path is not None:
-        setting = "allowed_directories" if path.is_dir() else "allowed_paths"
-        connection.execute(f"SET {setting}=[{literal(str(path))}]")
-    return connection
-
-
-def _locked(connection: Any) -> Any:
-    connection.execute("SET enable_external_access=false")
-    connection.execute("SET lock_configuration=true")
     return connection
 
 
 def _opened(path: Path, where: str, source: str, memory: int, threads: int, *, text: bool = False) -> Relation:
-    connection = _locked(_connect(path, memory, threads))
+    connection = lock(_connect(path, memory, threads))
     return _viewed(connection, source, where, text=text)
+
+
+def _parquet(path: Path, where: str, memory: int, threads: int) -> Relation:
+    name, connection = plain(path, where), lock(_connect(path, memory, threads))
+    try:
+        check_names(parquet_names(connection, name, where), where)  # DuckDB would rename the second of two
+        return _viewed(connection, f"read_parquet({literal(name)})", where)
+    except (ValueError, library("duckdb").Error):
+        connection.close()
+        raise InputError("is a torn or damaged Parquet file", where=where, fix="write it again") from None
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _viewed(connection: Any, source: str, where: str, *, text: bool = False) -> Relation:
@@ -177,24 +159,12 @@ def _viewed(connection: Any, source: str, where: str, *, text: bool = False) -> 
         raise
 
 
-def _csv(path: Path, where: str, layout: Layout, options: dict[str, Any]) -> str:
-    nulls = options.get("nan")
-    words = NULLS if nulls is None else tuple(str(w) for w in ([nulls] if isinstance(nulls, str) else nulls))
-    types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in layout.columns)
-    return (
-        f"read_csv({literal(_plain(path, where))}, auto_detect=false, columns={{{types}}}, "
-        f"delim={literal(layout.separator)}, quote='\"', escape='\"', header={str(layout.header).lower()}, "
-        f"nullstr=[{', '.join(map(literal, words))}], null_padding=false, ignore_errors=false, "
-        f"strict_mode=true, compression='none')"
-    )
-
-
 def _database(path: Path, where: str, options: dict[str, Any], memory: int, threads: int) -> Relation:
     duckdb = library("duckdb")
     connection = _connect(path, memory, threads)
     try:
         connection.execute(f"ATTACH {literal(str(path))} AS held (READ_ONLY)")
-        _locked(connection)
+        lock(connection)
         query = "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'held' ORDER BY ALL"
         tables = [(str(s), str(t)) for s, t in connection.execute(query).fetchall()]
     except duckdb.Error as error:
@@ -212,22 +182,15 @@ def _database(path: Path, where: str, options: dict[str, Any], memory: int, thre
 
 
 def _arrow(path: Path, where: str, memory: int, threads: int) -> Relation:
-    pa, ipc, feather = library("pyarrow"), library("pyarrow.ipc"), library("pyarrow.feather")
+    connection = lock(_connect(None, memory, threads))
     try:
-        source = pa.memory_map(str(path), "r")
-        magic = source.read(4)
-        source.seek(0)
-        if magic != b"FEA1":
-            refuse_bomb(arrow_size(path), where, memory or MAX_MEMORY)
-        if magic == b"FEA1":
-            table = feather.read_table(str(path), memory_map=False)
-        else:
-            table = (ipc.open_file if magic == b"ARRO" else ipc.open_stream)(source).read_all()
-        table.validate(full=True)  # offsets in a hostile file can point anywhere
-    except (pa.ArrowException, OSError, EOFError, ValueError):
+        connection.register("source", arrow_table(connection, path, where, memory or MAX_MEMORY))
+    except ValueError:
+        connection.close()
         raise InputError("is a torn or damaged Arrow file", where=where, fix="write it again") from None
-    connection = _locked(_connect(None, memory, threads))
-    connection.register("source", table)
+    except BaseException:
+        connection.close()
+        raise
     return _viewed(connection, "source", where)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from assay.adapters.duck import ident, literal
 from assay.adapters.extras import library
 from assay.adapters.relation import Relation
-from assay.adapters.tables_read import ident, literal
 from assay.core.errors import InputError
 from assay.core.finding import Json
 from assay.core.profile import Scored

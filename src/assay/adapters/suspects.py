@@ -8,9 +8,10 @@ from pathlib import Path
 
 import msgspec
 
+from assay.adapters.duck import connect, lock
 from assay.adapters.extras import library
-from assay.adapters.tables_read import MAX_MEMORY, check_file, connect
-from assay.adapters.tables_size import parquet_size, refuse_bomb
+from assay.adapters.layout import check_file
+from assay.adapters.tables_size import MAX_MEMORY, parquet_size, refuse_bomb
 from assay.core.canonical import SCHEMA, Schema, canonical
 from assay.core.errors import InputError
 from assay.core.files import write_whole
@@ -65,7 +66,7 @@ def read_suspects(path: Path) -> tuple[About, list[Suspects]]:
     pa, parquet, duckdb = library("pyarrow"), library("pyarrow.parquet"), library("duckdb")
     where = str(path)
     check_file(path, where, MAX_FILE)
-    connection = connect(path.resolve())
+    connection = lock(connect(path.resolve()))
     try:
         refuse_bomb(parquet_size(connection, str(path.resolve())), where, MAX_MEMORY)
         table = parquet.read_table(path, use_threads=False)

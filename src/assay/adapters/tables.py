@@ -6,17 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from assay.adapters.duck import connect, ident, lock
 from assay.adapters.encode import Encoded, encode
 from assay.adapters.extras import library
-from assay.adapters.tables_read import (
-    MAX_BYTES,
-    MAX_MEMORY,
-    check_file,
-    connect,
-    detect,
-    ident,
-    load_raw,
-)
+from assay.adapters.layout import MAX_BYTES, check_file, detect
+from assay.adapters.tables_read import load_raw
+from assay.adapters.tables_size import MAX_MEMORY
 from assay.adapters.tables_type import Column, build
 from assay.adapters.values import canonical_text, listed, same_value
 from assay.core.canonical import digest_file
@@ -220,7 +215,7 @@ def open_dataset(
     if subject.digest and subject.digest != digest:
         raise InputError("changed since it was planned", where=where, fix="run again")
     layout = detect(path, where, subject.options)
-    connection = connect(path, memory)
+    connection = lock(connect(path, memory))
     try:
         load_raw(connection, path, layout, where, subject.options, memory or MAX_MEMORY)
         contract = contract or Contract()

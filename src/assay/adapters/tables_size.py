@@ -17,6 +17,9 @@ import msgspec
 from assay.core.errors import InputError
 
 MAX_FOOTER = 256 << 20
+# Of memory for one table, as much as a worker has. IEEE-CIS fraud (590,540 × 434), KDD Cup 1999 (4.9 million × 42) and
+# HIGGS (11 million × 29, 320 million values) stay below it.
+MAX_MEMORY = 6 << 30
 MAX_CELL = 1_000_000
 # Bytes of a cell as it is read, and beside it as its column is typed (8, or 16 for a text's pointer).
 _PARQUET_CELL = {"BOOLEAN": 1 + 1, "INT32": 1 + 8, "FLOAT": 4 + 8, "BYTE_ARRAY": 16 + 16}

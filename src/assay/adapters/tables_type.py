@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from assay.adapters.duck import ident
 from assay.adapters.extras import library
-from assay.adapters.tables_read import check_names, ident
+from assay.adapters.layout import check_names
 from assay.adapters.tables_size import MAX_CELL
 from assay.core.errors import InputError
 from assay.core.subject import Contract, Feature

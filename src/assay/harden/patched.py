@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from assay.adapters.extras import library
-from assay.adapters.tables_read import Layout, detect
+from assay.adapters.layout import Layout, detect
 from assay.core.canonical import digest_bytes
 from assay.core.errors import InputError, VerificationError
 from assay.harden.columns import (

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from assay.adapters.tables_read import Layout
+from assay.adapters.layout import Layout
 from assay.core.errors import InputError
 
 _QUOTED = re.compile(rb'"[^"]*(?:""[^"]*)*"')
