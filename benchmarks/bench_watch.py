@@ -1,9 +1,10 @@
 """Drift: false alarms where nothing changed, shifted columns found, and what a look costs, beside Evidently.
 
-python benchmarks/bench_watch.py [--runs N] [--rows N] [--only PART]
+python benchmarks/bench_watch.py [--runs N] [--rows N] [--only PART] [--most N]
 
 Parts: quiet (false alarms of one look), forever (of looks without end), shifts (seven shifted columns of 30), cost (1
-million rows of 30 columns against 200,000, from Parquet). Evidently runs in an environment of its own.
+million rows of 30 columns against 200,000, from Parquet), large (up to 100 million rows of five columns: about 2 GB of
+disk for a while). Evidently runs in an environment of its own.
 """
 
 from __future__ import annotations
@@ -162,12 +163,41 @@ def cost(folder: Path, rows: int) -> None:
         print(f"| {rows:,} | {title} | {cpu:.2f} | {memory:.0f} | {ended} |", flush=True)
 
 
+def large(folder: Path, most: int) -> None:
+    """Time and memory over tables of more and more rows, against a saved reference: five columns, one Parquet file."""
+    import duckdb
+
+    print("| rows | file MB | CPU s | CPU s / million rows | peak MB | ended |\n| --- | --- | --- | --- | --- | --- |")
+    before = folder / "reference.json"
+    for rows in (1_000_000, 10_000_000, 30_000_000, 100_000_000):
+        if rows > most:
+            break
+        path = folder / f"rows{rows}.parquet"
+        query = (
+            "SELECT (random() * 100)::FLOAT AS amount, (-ln(1 - random()))::FLOAT AS wait, "
+            "(random() * 40)::INT AS age, 'shop' || (random() * 30)::INT AS shop, "
+            "CASE WHEN random() < .01 THEN NULL ELSE random() END AS score"
+        )
+        with duckdb.connect() as connection:
+            connection.execute("SELECT setseed(.5)")
+            connection.execute(f"COPY ({query} FROM range({rows})) TO '{path}' (FORMAT parquet)")
+        if not before.exists():
+            subprocess.run(
+                [*ASSAY, "watch", str(path), "--save-reference", str(before)], check=True, capture_output=True
+            )
+        cpu, memory, ended = middle_run([*ASSAY, "watch", str(before), str(path)], 1)
+        size = path.stat().st_size / 1e6
+        print(f"| {rows:,} | {size:,.0f} | {cpu:.2f} | {cpu / rows * 1e6:.3f} | {memory:.0f} | {ended} |", flush=True)
+        path.unlink()
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--only", default="", choices=["", "quiet", "forever", "shifts", "cost"])
+    parser.add_argument("--only", default="", choices=["", "quiet", "forever", "shifts", "cost", "large"])
+    parser.add_argument("--most", type=int, default=100_000_000, help="rows of the largest table")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -177,6 +207,8 @@ def main() -> None:
             shifts(folder, options.rows)
         if options.only in ("", "forever"):
             forever(options.runs)
+        if options.only in ("", "large"):
+            large(folder, options.most)
         if options.only in ("", "quiet"):
             quiet(options.runs)
 
