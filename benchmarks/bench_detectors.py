@@ -19,12 +19,11 @@ import pyarrow as pa
 
 from assay.adapters.encode import Encoded
 from assay.checks.data.label_flips import LEAST_TOLD, SEPARABLE
-from assay.checks.data.split_leakage import judge
 from assay.core.subject import Contract, Kind, Subject
 from assay.detectors.giveaway import giveaways
 from assay.detectors.label_errors import direction, separation, unlike_batches
 from assay.detectors.out_of_fold import out_of_fold, row_groups
-from assay.detectors.overlap import overlap
+from assay.detectors.overlap import judge, overlap
 from assay.engine.inline import InlineExecutor
 from assay.engine.task import Task
 from assay.stats import classifier as c

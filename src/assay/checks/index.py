@@ -23,6 +23,7 @@ INDEX: dict[str, tuple[Kind, str]] = {
     "data.provenance": (Kind.DATASET, "assay.checks.data.provenance:provenance"),
     "data.representation": (Kind.DATASET, "assay.checks.data.representation:representation"),
     "data.schema": (Kind.DATASET, "assay.checks.data.schema:schema"),
+    "data.split-column": (Kind.DATASET, "assay.checks.data.split_column:split_column"),
     "data.split-leakage": (Kind.DATASET, "assay.checks.data.split_leakage:split_leakage"),
     "data.target-leakage": (Kind.DATASET, "assay.checks.data.target_leakage:target_leakage"),
     "data.text-triggers": (Kind.DATASET, "assay.checks.data.text_triggers:text_triggers"),

@@ -7,10 +7,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from assay.core.finding import Severity
 from assay.detectors.rows import codes, grouped, times_copied
 from assay.stats.intervals import wilson
 
 Array = Any
+# Rows that repeat by nature share up to 7% (spambase); copying the rarer class for balance shares 15% and more.
+REPEATED = 0.1
+# Of the rows that honest splits of coarse tables share, chance (`likely`) explains .6 to .75 (Adult .72).
+CERTAIN, EXPLAINED = 1 / 3, 1 / 2
 SPECIFIC, LIKELY = 3, 5
 ENRICHED = 4  # copies drawn from doubled rows make 2; rows that come again by nature 7 to 37 (spambase 10, Adult 9)
 BARE = 0.1
@@ -189,3 +194,20 @@ def _chance(codes: list[Array], group: Array, size: int) -> tuple[float, float]:
         max(0.0, float(-np.expm1(-len(train) * np.exp(rarest[:n].sum(axis=0))).sum())) for n in (SPECIFIC, LIKELY)
     )
     return three, five
+
+
+def beyond(found: Overlap, tolerance: float) -> bool:
+    """Whether more is shared than repeats inside the two tables explain."""
+    return wilson(found.shared, found.rows)[0] > found.most + tolerance
+
+
+def judge(found: Overlap, tolerance: float = 0.002) -> Severity | None:
+    """How bad what two tables share is: high, medium, or None where nature or chance explain it."""
+    low, _ = wilson(found.shared, found.rows)
+    if beyond(found, tolerance):
+        if not found.repeated and found.specific and found.likely < CERTAIN * found.shared:
+            return Severity.HIGH
+        return Severity.MEDIUM if found.likely < EXPLAINED * found.shared else None
+    if low > found.least + tolerance:
+        return Severity.MEDIUM if found.likely < EXPLAINED * found.shared else None
+    return Severity.MEDIUM if low > REPEATED + found.chance / found.rows / REPEATED else None

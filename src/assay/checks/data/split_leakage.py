@@ -19,10 +19,6 @@ from assay.stats.intervals import wilson
 if TYPE_CHECKING:
     from assay.detectors.overlap import Overlap
 
-# Rows that repeat by nature share up to 7% (spambase); copying the rarer class for balance shares 15% and more.
-REPEATED = 0.1
-# Of the rows that honest splits of coarse tables share, chance (`likely`) explains .6 to .75 (Adult .72).
-CERTAIN, EXPLAINED = 1 / 3, 1 / 2
 NAMED = 4
 
 
@@ -82,7 +78,7 @@ def split_leakage(
 
     References: Kapoor and Narayanan 2023 (leakage and the reproducibility crisis); Good 1953 (coverage of a sample).
     """
-    from assay.detectors.overlap import overlap
+    from assay.detectors.overlap import judge, overlap
     from assay.detectors.rows import undeclared_ids
 
     common = [c for c in data.features if c in holdout_of.features]
@@ -123,23 +119,6 @@ def _measures(found: Overlap, tolerance: float, aside: str) -> Iterator[Measure]
     )  # fmt: skip
 
 
-def _beyond(found: Overlap, tolerance: float) -> bool:
-    """Whether more is shared than repeats inside the two tables explain."""
-    return wilson(found.shared, found.rows)[0] > found.most + tolerance
-
-
-def judge(found: Overlap, tolerance: float = 0.002) -> Severity | None:
-    """How bad what two tables share is: high, medium, or None where nature or chance explain it."""
-    low, _ = wilson(found.shared, found.rows)
-    if _beyond(found, tolerance):
-        if not found.repeated and found.specific and found.likely < CERTAIN * found.shared:
-            return Severity.HIGH
-        return Severity.MEDIUM if found.likely < EXPLAINED * found.shared else None
-    if low > found.least + tolerance:
-        return Severity.MEDIUM if found.likely < EXPLAINED * found.shared else None
-    return Severity.MEDIUM if low > REPEATED + found.chance / found.rows / REPEATED else None
-
-
 def _leaked(data: Dataset, other: Dataset, found: Overlap, aside: str) -> Finding:
     bare = "; neither side repeats rows: if both were rid of repeats after the split, rows may come again by nature"
     return Finding(
@@ -157,7 +136,9 @@ def _leaked(data: Dataset, other: Dataset, found: Overlap, aside: str) -> Findin
 
 
 def _doubt(other: Dataset, found: Overlap, tolerance: float) -> str:
-    if not _beyond(found, tolerance):
+    from assay.detectors.overlap import CERTAIN, beyond
+
+    if not beyond(found, tolerance):
         only = wilson(found.shared, found.rows)[0] > found.least + tolerance
         return "which only the holdout repeats" if only else "too specific for chance, and both sides repeat rows"
     if found.repeated:

@@ -10,7 +10,7 @@ _SMALL = (
     "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
 )  # fmt: skip
 SHARES = frozenset({"share", "rate", "fraction"})
-COUNTS = frozenset({"columns", "looks", "phrases", "rows", "rules", "signals"})
+COUNTS = frozenset({"columns", "entities", "looks", "phrases", "rows", "rules", "signals"})
 # For a measure that gives no unit only.
 _RATES = ("recall", "precision", "rate", "share", "accuracy", "coverage", "caught", "tpr", "fpr", "under_attack")
 _ACRONYMS = {
