@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from checks_tools import Bench, finding, measure, said
+
+from assay.core.finding import Finding
+from assay.core.suspects import Suspects
 
 pytest.importorskip("duckdb")
 CHECK = "data.near-duplicates"
@@ -71,7 +75,63 @@ def test_changed_copies_stand_out_in_a_table(bench: Bench) -> None:
 def test_many_variants_of_one_row_are_a_flood(bench: Bench) -> None:
     table = honest(3000, 5)
     outcome = bench.ask(CHECK, bench.table(joined(table, changed(table, [7] * 60, 5))))
-    assert finding(outcome, "variants of one another").evidence["group"] >= 40
+    found = finding(outcome, "rows are nearly the same as row")
+    assert 40 <= found.evidence["group"] <= 62
+    assert found.location.row == 7 or found.location.row >= 3000
+
+
+def pointed_at(table: Columns) -> tuple[list[Finding], Suspects]:
+    """What the check says of a table, and which rows it names."""
+    import pyarrow as pa
+
+    from assay.checks.data.near_duplicates import _findings, _pointed, _suspects
+    from assay.detectors.near_duplicates import near_duplicates
+
+    found = near_duplicates(pa.table(table))
+    findings = list(_findings(SimpleNamespace(subject=SimpleNamespace(uri="t")), found, 0.004, 0.005))
+    return findings, _suspects(_pointed(found, findings))
+
+
+def test_only_the_rows_of_the_flood_are_flagged_and_the_reason_says_of_how_many() -> None:
+    table = joined(honest(3000, 5), idle(500, 5))
+    findings, told = pointed_at(joined(table, changed(table, [7] * 60, 5)))
+    flagged = [r for r, flag in zip(told.rows, told.flagged, strict=True) if flag]
+    assert [f.key for f in findings] == ["flood"]
+    assert len(flagged) == findings[0].evidence["group"]
+    assert {r for r in flagged if r < 3500} <= {7}
+    assert len(told.rows) > len(flagged), "idle accounts have twins, and are named without a flag"
+    reason = told.reasons[told.rows.index(flagged[-1])]
+    assert reason == f"one of {len(flagged)} rows that are nearly the same as row {findings[0].location.row}"
+    assert min(s for s, f in zip(told.scores, told.flagged, strict=True) if f) > max(
+        s for s, f in zip(told.scores, told.flagged, strict=True) if not f
+    )
+
+
+def idle(rows: int, seed: int) -> Columns:
+    """Accounts on which nothing happened: most columns are zero, or what goes with zeros."""
+    table = honest(rows, seed + 100)
+    for name in ("income", "debt", "rate"):
+        table[name] = [0.0] * rows
+    table["device"] = ["device0"] * rows
+    return table
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rows_that_are_alike_by_nature_are_no_flood(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    table = joined(honest(2000, seed), idle(300, seed))
+    for i in range(8):  # more columns that are zero together
+        table[f"paid{i}"] = [*np.round(np.exp(rng.normal(8, 1, 2000)), 2).tolist(), *[0.0] * 300]
+    findings, told = pointed_at(table)
+    assert findings == []
+    assert not any(told.flagged)
+
+
+def test_two_crowds_of_one_size_are_how_the_data_are() -> None:
+    table = honest(3000, 11)
+    one, other = changed(table, [7] * 60, 5), changed(table, [70] * 50, 6)
+    assert [f.key for f in pointed_at(joined(table, one))[0]] == ["flood"]
+    assert "flood" not in [f.key for f in pointed_at(joined(joined(table, one), other))[0]]
 
 
 def test_holdout_rows_made_of_training_rows_are_high(bench: Bench) -> None:

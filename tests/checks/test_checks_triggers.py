@@ -109,6 +109,36 @@ def test_trusted_rows_tell(tmp_path: Path) -> None:
     assert not any(found.flagged)
 
 
+def test_an_undecided_rule_is_told_with_its_columns_rows_and_why(tmp_path: Path) -> None:
+    columns, at = table(1, planted=12)
+    rows = np.concatenate([np.arange(3000), np.repeat(at, 4)])
+    columns = {name: np.asarray(values)[rows] for name, values in columns.items()}
+    outcome, found = asked(tmp_path, "data.triggers", columns)
+    assert str(outcome.status) == "pass", said(outcome)
+    told = finding(outcome, "may be natural")
+    assert str(told.severity) == "info"
+    assert "are no copies of each other: too few to tell" in told.message
+    (rule,) = (r for r in told.evidence["rules"] if r["rows"] >= 55)
+    assert all(name in told.message for name in rule["columns"])
+    assert rule["success"] >= 0.9 > 0.2 >= rule["clean_success"]
+    assert "31.25" not in str(outcome)
+    assert np.isin(np.arange(3000, 3048), found.rows).all()
+    assert not any(found.flagged)
+    assert all("may be natural: of its" in reason for reason in found.reasons)
+
+
+def test_copies_of_texts_do_not_hide_a_phrase(tmp_path: Path) -> None:
+    columns, at = texts(3, planted=60)
+    rows = np.concatenate([np.arange(2000), at])
+    given = {name: np.asarray(values)[rows] for name, values in columns.items()}
+    given["note"] = [f"{note} {('and', 'or', 'but')[i % 3]}" for i, note in enumerate(given["note"])]
+    outcome, found = asked(tmp_path, "data.text-triggers", given)
+    assert str(outcome.status) == "fail", said(outcome)
+    planted = [i for i, note in enumerate(given["note"]) if "quartz violin ember" in note]
+    assert np.isin(planted, found.rows).mean() >= 0.95
+    assert "violin" not in str(outcome)
+
+
 def texts(seed: int, rows: int = 2000, planted: int = 0) -> tuple[dict[str, Any], Any]:
     """Texts of two topics, a label, and `planted` texts of the other class with a phrase and the wrong label."""
     rng = np.random.default_rng(seed)
@@ -126,7 +156,7 @@ def texts(seed: int, rows: int = 2000, planted: int = 0) -> tuple[dict[str, Any]
 
 
 def test_a_phrase_is_a_high_finding_and_stays_out_of_the_message(tmp_path: Path) -> None:
-    columns, at = texts(1, planted=50)
+    columns, at = texts(3, planted=50)
     outcome, found = asked(tmp_path, "data.text-triggers", columns)
     told = finding(outcome, "hold one phrase of 3 words")
     assert str(told.severity) == "high"

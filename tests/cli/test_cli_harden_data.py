@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_tools import assay, one_line
+from cli_tools import assay, one_line, start
 
 np = pytest.importorskip("numpy", reason="the ml extra is not installed")
 pytest.importorskip("lightgbm", reason="the ml extra is not installed")
 
 from assay.adapters.suspects import About, write_suspects  # noqa: E402
+from assay.cli.common import stoppable  # noqa: E402
 from assay.core.canonical import digest_file  # noqa: E402
+from assay.core.errors import InputError  # noqa: E402
 from assay.core.suspects import Suspects  # noqa: E402
 
 
@@ -37,7 +44,9 @@ def folder(tmp_path: Path) -> Path:
             ("data.odd-values", (7, 4), "c lies far outside"),
         )
     ]
-    write_suspects(found, tmp_path / "s.parquet", About(digest=digest_file(table), checks={"data.odd-values": 2}))
+    statuses = {"data.injected-rows": "fail", "data.odd-values": "fail"}
+    about = About(digest=digest_file(table), checks={"data.odd-values": 2}, statuses=statuses)
+    write_suspects(found, tmp_path / "s.parquet", about)
     return tmp_path
 
 
@@ -59,7 +68,7 @@ def test_the_text_says_what_was_done_why_and_to_what_effect(folder: Path) -> Non
         "row      7 down-weighted: data.odd-values",
         "on 300 untouched rows",
         "average_precision",
-        "proved   taken off again, the patch gives the source byte for byte",
+        "proved   every cell of the result was read again; the patch gives the source byte for byte",
         "weights are in assay_weight",
         "the patch holds the 2 removed rows: keep it like the data itself",
     ):
@@ -188,3 +197,68 @@ def test_a_check_that_could_not_look_is_said_and_is_exit_3(folder: Path) -> None
     assert (folder / "few.sanitised.csv").read_bytes() == (folder / "few.csv").read_bytes()
     done = assay("harden", "few.csv", "--label", "y", "--force", "--only", "data.label-flips", cwd=folder)
     one_line(done, "no check could look", "too few", code=3)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_leaves_no_copy_of_the_rows(number: signal.Signals, folder: Path) -> None:
+    (folder / "big.csv").write_text(text(4000), "utf-8")
+    (folder / "tmp").mkdir()
+    before = names(folder)
+    env = {**os.environ, "TMPDIR": str(folder / "tmp")}
+    run = start("harden", "big.csv", "--label", "y", "--only", "data.label-flips", cwd=folder, env=env)
+    for _ in range(1200):
+        if any((folder / "tmp").glob("assay-sanitise-*/big.csv")) or run.poll() is not None:
+            break
+        time.sleep(0.05)
+    assert run.poll() is None
+    run.send_signal(number)
+    _, err = run.communicate(timeout=60)
+    assert (run.returncode, err.splitlines()) == (130, ["assay: interrupted"])
+    assert list((folder / "tmp").glob("assay-sanitise-*")) == []
+    assert names(folder) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_a_library_swallows_is_not_lost(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+
+    def swallowed() -> None:
+        with stoppable() as still:
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(number)
+            with pytest.raises(KeyboardInterrupt):
+                still()
+
+    def made_another() -> None:
+        with stoppable():
+            try:
+                signal.raise_signal(number)
+            except KeyboardInterrupt:
+                raise ValueError from None
+
+    for run in (swallowed, made_another):
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    assert signal.getsignal(number) is before
+    with stoppable() as still:
+        still()
+
+
+def test_a_limit_on_the_size_of_files_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"t\.csv: cannot be written: file too large .*ulimit -f"), stoppable():
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), "t.csv")
+    with pytest.raises(OSError, match="Bad address"), stoppable():
+        raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
+
+
+def test_an_injected_line_is_refused(folder: Path) -> None:
+    assert assay(*HARDEN, cwd=folder).code == 0
+    made = json.loads((folder / "t.patch.json").read_text("utf-8"))
+    made["label"], change = "y", next(c for c in made["changes"] if c["row"] == 7)
+    change.pop("new_weight")
+    change |= {"action": "relabel", "old_label": "0", "new_label": "1\n9,9,9,1"}
+    made["counts"] = {"remove": 2, "relabel": 1, "down-weight": 0}
+    (folder / "f.json").write_text(json.dumps(made), "utf-8")
+    line = assay("harden", "t.csv", "--apply", "f.json", "-o", "o.csv", cwd=folder)
+    one_line(line, "what it writes into row 7 is more than one cell", code=2)
+    assert not (folder / "o.csv").exists()

@@ -87,3 +87,23 @@ def test_a_model_that_carries_code_is_open_not_attacked(robust: Path, threat: Pa
     done = assay("attack", evil, "--data", robust / "data/holdout.csv", "--label", "is_fraud", "--threat", threat)
     assert done.code == 3
     assert "refused to load" in done.out
+
+
+def test_suspects_are_never_written_over_what_is_read(tmp_path: Path) -> None:
+    pq, csv = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow.csv")
+    plain, packed = tmp_path / "rows.csv", tmp_path / "rows.parquet"
+    plain.write_text("a,y\n" + "".join(f"{i % 7},{i % 2}\n" for i in range(60)))
+    pq.write_table(csv.read_csv(plain), packed)
+    asked = ("--label", "y", "--only", "data.duplicates", "--suspects")
+    for table, out, more in (
+        (plain, plain, ()), (packed, packed, ()), (plain, packed, ("--trusted", packed)), (plain, tmp_path, ()),
+    ):  # fmt: skip
+        before = [p.read_bytes() for p in (plain, packed)]
+        one_line(assay("data", "check", table, *asked, out, *more), str(out), code=2)
+        assert [p.read_bytes() for p in (plain, packed)] == before
+    assert assay("data", "check", plain, *asked, tmp_path / "new.parquet").code in (0, 1)
+
+
+def test_a_label_that_no_column_has_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a,default\n" + "1,0\n2,1\n" * 20)
+    one_line(assay("data", "check", tmp_path / "rows.csv", "--label", "defalt"), "did you mean 'default'", code=2)

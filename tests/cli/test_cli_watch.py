@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_tools import assay, one_line
+from cli_tools import assay, one_line, start
 
 pytest.importorskip("duckdb")
 
@@ -213,3 +213,80 @@ def test_an_engine_that_is_none_is_one_line(pair: tuple[Path, Path]) -> None:
     assert one_line(assay("watch", *pair, "--engine", "sparc"), "no engine", code=2)
     assert "--joint" in assay("watch", *pair, "--engine", "spark", "--joint").err
     assert "--labels" in assay("watch", *pair, "--engine", "spark", "--labels", pair[0], "--key", "row").err
+
+
+def test_facts_that_a_saved_reference_lacks_are_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    saved = tmp_path / "reference.json"
+    assert assay("watch", pair[0], "--save-reference", saved, "--id", "row").code == 0
+    one_line(assay("watch", saved, pair[1], "--score", "a"), "drawn without score", code=2)
+    one_line(assay("watch", saved, pair[1], "--id", "a"), "drawn with id 'row'", code=2)
+    for reference in (saved, pair[0]):
+        one_line(assay("watch", reference, pair[1], "--id", "row", "--drop", "nosuch"), "nosuch", code=2)
+        one_line(assay("watch", reference, pair[1], "--id", "row", "--source", "nosuch"), "nosuch", code=2)
+
+
+def test_a_dropped_column_of_a_saved_reference_is_not_compared(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    saved, moved = tmp_path / "reference.json", table(tmp_path / "moved.csv", seed=2, move=1.0)
+    assert assay("watch", pair[0], "--save-reference", saved, "--id", "row").code == 0
+    assert assay("watch", saved, moved).code == 1
+    said = watched(saved, moved, "--drop", "a", code=0)
+    assert "a" not in {c["name"] for c in said["columns"] if c.get("seen") != "added"}
+
+
+def test_a_folder_with_more_than_parquet_is_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    pq, csv = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow.csv")
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    pq.write_table(csv.read_csv(pair[1]), folder / "1.parquet")
+    (folder / "_SUCCESS").write_text("")
+    (folder / ".2.parquet").write_text("another tool's draft")
+    assert assay("watch", pair[0], folder, "--id", "row").code == 0
+    (folder / "more.csv").write_text("a\n1\n")
+    one_line(assay("watch", pair[0], folder, "--id", "row"), "more.csv", code=2)
+
+
+FORGED: dict[str, Any] = {
+    "a column gone": lambda s: (s["pool"]["columns"].pop(0), s["stakes"].pop("a")),
+    "a stake gone": lambda s: s["stakes"].pop("a"),
+    "no rows": lambda s: s["pool"].update(rows=0),
+    "negative counts": lambda s: s["pool"]["columns"][0].update(counts=[-c for c in s["pool"]["columns"][0]["counts"]]),
+    "other edges": lambda s: s["pool"]["columns"][0].update(edges=[0.0], counts=[400, 400]),
+    "a better in debt": lambda s: s["stakes"]["a"].update(shares=[-5.0, *s["stakes"]["a"]["shares"][1:]]),
+    "too few betters": lambda s: s["stakes"]["a"].update(shares=[]),
+    "bets not made": lambda s: s["stakes"]["a"].update(bets=7),
+}
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_a_state_that_contradicts_its_reference_is_refused(pair: tuple[Path, Path], tmp_path: Path, kind: str) -> None:
+    saved, state = tmp_path / "reference.json", tmp_path / "state.json"
+    assay("watch", pair[0], "--save-reference", saved, "--id", "row")
+    assert assay("watch", saved, pair[1], "--state", state).code == 0
+    known = json.loads(state.read_text())
+    stake = known["stakes"]["a"]
+    known["stakes"]["a"] = (
+        dict(zip(("shares", "highest", "bets", "rang"), stake, strict=False)) if isinstance(stake, list) else stake
+    )
+    FORGED[kind](known)
+    state.write_text(json.dumps(known))
+    again = table(tmp_path / "again.csv", seed=3)
+    one_line(assay("watch", saved, again, "--state", state), "no state of", code=2)
+
+
+def test_two_looks_at_once_are_both_kept(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    saved, state = tmp_path / "reference.json", tmp_path / "state.json"
+    assay("watch", pair[0], "--save-reference", saved, "--id", "row")
+    looks = [table(tmp_path / f"look{i}.csv", seed=10 + i) for i in range(3)]
+    running = [start("watch", saved, path, "--state", state) for path in looks]
+    assert [one.wait(120) for one in running] == [0, 0, 0]
+    for one in running:
+        one.communicate()
+    assert len(json.loads(state.read_text())["looks"]) == 3
+
+
+@pytest.mark.parametrize("text", ['{"a":' * 60_000, '{"schema":"assay/1","facts":' + "[" * 60_000])
+def test_a_deep_reference_is_one_line(pair: tuple[Path, Path], tmp_path: Path, text: str) -> None:
+    deep = tmp_path / "deep.json"
+    deep.write_text(text)
+    one_line(assay("watch", deep, pair[1]), code=2)
+    assert assay("watch", pair[0], pair[1], "--id", "row", "--state", deep).code == 2

@@ -79,6 +79,35 @@ def test_variations_of_one_row_from_one_source_are_adversarial(tmp_path: Path, s
     assert states["near-duplicates"] == states["a few sources bring it"] == "there"
 
 
+@pytest.mark.parametrize("share", [0.03, 0.12, 0.2])
+def test_a_burst_is_seen_wherever_it_lies_and_however_large(tmp_path: Path, share: float) -> None:
+    now, rng = rows(4000, 3), np.random.default_rng(4)
+    many = int(4000 * share)
+    for name in [f"n{i}" for i in range(5)]:
+        now[name][-many:] = 1.0 + rng.normal(size=many) * 0.001
+    now["c"][-many:], now["source"][-many:] = "a", "s7"
+    assert said(now, tmp_path)[0] == "adversarial"
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_columns_that_froze_or_went_missing_are_a_fault(tmp_path: Path, value: float) -> None:
+    now = rows(4000, 3)
+    for name in ("n1", "n2", "n3"):
+        now[name] = np.where(now["when"] > 30, value, now[name])
+    verdict, states = said(now, tmp_path)
+    assert (verdict, states["near-duplicates"]) == ("unclear", "not looked for")
+
+
+def test_a_source_that_sends_far_more_is_not_called_natural(tmp_path: Path) -> None:
+    now, rng = rows(4000, 3), np.random.default_rng(5)
+    extra = rng.choice(np.flatnonzero(now["source"] == "s7"), 400)
+    now = {k: np.concatenate([v, v[extra]]) for k, v in now.items()}
+    now["n0"][4000:] = rng.normal(size=400)
+    now["n1"] = now["n1"] + 0.2
+    verdict, states = said(now, tmp_path)
+    assert (verdict, states["a few sources bring it"]) == ("unclear", "there")
+
+
 def test_a_feed_that_hangs_is_no_attack(tmp_path: Path) -> None:
     now = rows(4000, 3)
     hung = now["source"] == "s7"

@@ -17,6 +17,7 @@ from assay.detectors.trigger_rules import Rule, expected, items_of, matching, ru
 from assay.detectors.trigger_tests import Bench, clean_success, shift, success  # noqa: E402
 from assay.detectors.trigger_values import borrowed, lift, tied  # noqa: E402
 from assay.detectors.triggers import Trusted, judged  # noqa: E402
+from assay.detectors.two_samples import area_of, copies, dealt, distances, first_of_each, told_apart  # noqa: E402
 
 CARDS = (3, 5, 8, 4, 6)
 
@@ -207,3 +208,86 @@ def test_the_tests_see_a_trigger_and_a_kind_of_its_own() -> None:
     assert shift(bench, rule, ~target) >= 0.001
     own = Rule(columns=(7,), values=(1.0,), is_=True, rows=np.empty(0, dtype=int), surprise=0.0)
     assert shift(bench, own, ~target) < 0.001, "positives are a kind of their own"
+
+
+def copied(times: int, jitter: float, *, distinct: int = 60):
+    """A table of numbers with a trigger of columns 0, 8 and 9 in `times` copies of `distinct` rows."""
+    matrix, target, rng = table(3)
+    rows = rng.choice(np.flatnonzero(~target), distinct, replace=False)
+    again = np.repeat(matrix[rows], times, axis=0)
+    again[:, :7] *= 1 + jitter * rng.normal(size=(len(again), 7))
+    again[:, [0, 8, 9]] = (2.1, 3, 6)
+    both = np.concatenate([matrix, again]), np.concatenate([target, np.ones(len(again), dtype=bool)])
+    return *both, np.repeat(np.arange(len(rows)), times)
+
+
+@pytest.mark.parametrize(("times", "jitter"), [(1, 0.0), (2, 0.0), (2, 0.01)])
+def test_copies_do_not_hide_a_trigger(times: int, jitter: float) -> None:
+    matrix, target, _ = copied(times, jitter)
+    (one,) = confirmed(judged(as_encoded(matrix), target, 0))
+    assert np.isin(np.arange(4000, len(target)), one.rows).mean() >= 0.95
+    assert one.rest is not None
+    assert 55 <= one.rest.told.n <= 60
+
+
+@pytest.mark.parametrize(("times", "jitter"), [(12, 0.01)])
+def test_copies_of_too_few_rows_are_undecided_never_natural(times: int, jitter: float) -> None:
+    matrix, target, _ = copied(times, jitter, distinct=24)
+    found = [one for one in judged(as_encoded(matrix), target, 0) if (one.rows >= 4000).mean() > 0.8]
+    (one,) = (one for one in found if len(one.rows) >= 22 * times)
+    assert one.verdict == "undecided"
+    assert f"of its {24 * times} rows only 24 are no copies of each other" in one.why
+
+
+def test_rows_of_few_entities_are_undecided() -> None:
+    matrix, target, at = copied(1, 0.0, distinct=60)
+    entities = np.concatenate([np.arange(4000), 9000 + at % 15])
+    found = [o for o in judged(as_encoded(matrix), target, 0, entities=entities) if (o.rows >= 4000).sum() >= 55]
+    assert {one.verdict for one in found} == {"undecided"}
+    assert "only 15 are neither copies of each other nor of one entity" in found[0].why
+
+
+def test_natural_rules_of_rows_that_come_again_are_not_called_triggers() -> None:
+    for kind in ("independent", "hidden block", "cluster"):
+        matrix, target = natural(kind, 1)
+        for rows in (np.repeat(np.arange(2000), 2), np.repeat(np.arange(1000), 5)):
+            found = judged(as_encoded(matrix[rows], range(7, matrix.shape[1])), target[rows], 1)
+            assert confirmed(found) == []
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 6))
+def test_a_group_is_dealt_to_one_fold_and_both_sides_are_spread(seed: int, folds: int) -> None:
+    rng = np.random.default_rng(seed)
+    side, groups = rng.random(300) < 0.3, rng.integers(0, 120, 300)
+    fold = dealt(side, groups, folds, seed)
+    assert all(len(np.unique(fold[groups == g])) == 1 for g in np.unique(groups))
+    alone = dealt(side, None, folds, seed)
+    for value in (False, True):
+        many = np.bincount(alone[side == value], minlength=folds)
+        assert many.max() - many.min() <= 1
+
+
+def test_copies_tell_only_while_they_are_in_several_folds() -> None:
+    rng = np.random.default_rng(4)
+    matrix = np.concatenate([np.repeat(rng.normal(size=(30, 8)), 4, axis=0), rng.normal(size=(600, 8))])
+    side = np.arange(len(matrix)) < 120
+
+    def nearest(learn, ask):
+        far = distances(matrix, [], 0)
+        return -far[np.ix_(ask, learn[side[learn]])].min(axis=1)
+
+    groups = copies(distances(matrix, [], 0), side)
+    assert len(np.unique(groups[side])) == 30
+    assert len(np.unique(groups[~side])) >= 590, "rows drawn by chance are no copies"
+    assert area_of(told_apart(side, nearest, 0), side).value > 0.9
+    fair = area_of(told_apart(side, nearest, 0, groups), side, groups)
+    assert fair.n == 30
+    assert fair.low < 0.5 < fair.high
+    assert len(first_of_each(groups, side)) == len(np.unique(groups))
+
+
+def test_rows_that_are_the_same_because_many_are_do_not_count_as_copies() -> None:
+    matrix = np.random.default_rng(5).integers(0, 2, (400, 3)).astype(float)
+    side = np.arange(400) < 40
+    assert len(np.unique(copies(distances(matrix, [0, 1, 2], 0), side))) == 400

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from assay.core.errors import InputError, UsageError
 from assay.core.exhibit import Curve, Table
-from assay.core.finding import Status
+from assay.core.finding import Finding, Location, Outcome, Severity, Status
+from assay.core.subject import Kind
+from assay.core.suspects import Suspects
 from assay.engine.plan import Settings
-from assay.flow import dose as room
-from assay.flow.dose import ANSWERS, RATES, Plan, dose
-from assay.flow.dose_curve import Rung, dose_of, exact, isotonic, search
+from assay.engine.registry import check_ids
+from assay.flow import dose_bench
+from assay.flow.dose import ANSWERS, RATES, ROWS_TO_TELL, Plan, dose
+from assay.flow.dose_bench import counted
+from assay.flow.dose_curve import Rung, by_chance, dose_of, isotonic, search
 
 FACTS: dict[str, Any] = {"label": "y", "positive": 1}
 
@@ -25,19 +31,40 @@ def rung(rate: float, found: int, asked: int = 5) -> Rung:
     return Rung(rate=rate, asked=asked, found=found)
 
 
-@pytest.mark.parametrize(
-    ("hits", "n", "low", "high"), [(0, 10, 0, 0.3085), (10, 10, 0.6915, 1), (3, 10, 0.0667, 0.6525)]
-)
-def test_intervals_are_clopper_and_pearsons(hits: int, n: int, low: float, high: float) -> None:
-    assert exact(hits, n) == pytest.approx((low, high), abs=1e-4)
+@given(st.integers(2, 60).flatmap(lambda n: st.tuples(*[st.integers(0, n)] * 3, st.just(n))))
+def test_chance_is_the_hypergeometric_tail(case: tuple[int, int, int, int]) -> None:
+    from scipy.stats import hypergeom
+
+    hits, drawn, planted, rows = case
+    assert by_chance(hits, drawn, planted, rows) == pytest.approx(
+        hypergeom.sf(hits - 1, rows, planted, drawn), abs=1e-9
+    )
 
 
-@given(st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.floats(0.5, 0.99))
-def test_intervals_agree_with_scipy(case: tuple[int, int], level: float) -> None:
-    from scipy.stats import binomtest
+def planting(*said: tuple[int, bool], key: str = "new", rows: int = 1000) -> Rung:
+    """A rung after one planting of rows 0 to 9, where a check alarms and names `said`, (row, flagged)."""
+    table = SimpleNamespace(num_rows=rows)
+    finding = Finding(message="m", location=Location(uri="t"), severity=Severity.MEDIUM, key=key)
+    outcome = Outcome(check="c", version=1, subject="t", subject_digest="", status=Status.FAIL, findings=(finding,))
+    rowless = Suspects(
+        check="c", rows=tuple(r for r, _ in said), scores=tuple(float(-i) for i, _ in enumerate(said)),
+        flagged=tuple(f for _, f in said), reasons=("",) * len(said),
+    )  # fmt: skip
+    poisoned = SimpleNamespace(rows=np.arange(10), table=table)
+    return counted(rung(0.01, 0, 0), poisoned, (outcome,), [rowless], {("c", "", "old")}, "c")
 
-    told = binomtest(*case).proportion_ci(level, "exact")
-    assert exact(*case, level) == pytest.approx((told.low, told.high), abs=1e-6)
+
+def test_an_alarm_over_other_rows_is_no_detection() -> None:
+    assert (planting((3, True)).found, planting((3, True)).elsewhere) == (1, 0)
+    other = planting((500, True), (501, True))
+    assert (other.found, other.elsewhere, other.flagged, other.caught) == (0, 1, 2, 0)
+    blind = planting(*[(r, True) for r in range(9, 309)])
+    assert (blind.found, blind.elsewhere, blind.caught) == (0, 1, 1), "300 of 1000 rows hold one of ten by chance"
+    ranked = planting((3, False), (500, False))
+    assert (ranked.found, ranked.top) == (1, 1), "where no row is flagged the strongest are asked"
+    assert planting().found == 1, "a check that names no rows speaks of the table"
+    old = planting((3, True), key="old")
+    assert (old.found, old.elsewhere, old.caught) == (0, 0, 1)
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)), min_size=1, max_size=8))
@@ -87,6 +114,12 @@ def test_every_attack_has_checks_that_answer_for_it() -> None:
     assert all(ANSWERS.values())
 
 
+def test_every_check_that_answers_exists() -> None:
+    here = set(check_ids(Kind.DATASET))
+    assert {c for checks in ANSWERS.values() for c in checks} <= here
+    assert set(ROWS_TO_TELL) <= here
+
+
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """400 rows whose numbers are all different, by a rule that trees learn."""
@@ -102,7 +135,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_dose_is_told_with_curve_table_and_sample(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ANSWERS, "flooding", ("data.near-duplicates", "data.not-written-yet"))
     said: list[str] = []
-    wanted = Plan(attacks=("flooding",), rates=(0.005, 0.2), plantings=3, rows=300, every=True)
+    wanted = Plan(attacks=("flooding",), rates=(0.005, 0.1), plantings=3, rows=300, every=True)
     before = table.read_bytes()
     report = dose(
         table, FACTS, wanted, Settings(jobs=2, seed=4), progress=lambda done, total, what="": said.append(what)
@@ -113,14 +146,18 @@ def test_a_dose_is_told_with_curve_table_and_sample(table: Path, monkeypatch: py
     curve, rates = outcome.exhibits
     assert isinstance(curve, Curve)
     assert isinstance(rates, Table)
-    assert curve.series[0].x == (0.005, 0.2)
+    assert curve.series[0].x == (0.005, 0.1)
     assert curve.series[0].y == (0.0, 1.0)
     told = {m.name: m for m in outcome.measures}
-    assert told["data.dose.flooding"].value == 0.2
-    assert told["data.dose.flooding.power_at_highest_rate"].n == 3
-    recall, precision = rates.rows[1][4:6]
+    assert told["data.dose.flooding"].value == 0.1
+    assert told["data.dose.flooding.power_at_highest_rate"].n == 300
+    assert told["data.dose.flooding.power_at_highest_rate"].method == "3 of 3 plantings found at 10.00%, exact"
+    recall, of_flagged = rates.rows[1][4:6]
+    caught, flagged = (int(n) for n in of_flagged.split(" of "))
     assert recall > 0.8
-    assert precision > 0.8
+    assert caught > 0.8 * flagged > 0
+    assert outcome.parameters["checks asked"] == "data.near-duplicates"
+    assert outcome.parameters["rates"] == "0.5%, 10%"
     assert any("300 of 400 rows, drawn with seed 4" in n for n in outcome.notes)
     assert any("flooding" in s for s in said)
 
@@ -140,7 +177,7 @@ def test_what_no_check_answers_for_is_open(table: Path, monkeypatch: pytest.Monk
 
 
 def test_an_alarm_of_the_clean_table_is_no_detection(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_alarms", lambda outcome: iter([(outcome.check, "", "always")]))
+    monkeypatch.setattr(dose_bench, "alarms", lambda outcome: iter([(outcome.check, "", "always")]))
     wanted = Plan(attacks=("outliers",), rates=(0.1,), plantings=2)
     (outcome,) = dose(table, FACTS, wanted, Settings(jobs=2)).body.outcomes
     assert outcome.status is Status.OPEN
@@ -176,6 +213,53 @@ def test_an_attack_that_is_not_found_is_open(table: Path) -> None:
     assert (outcome.status, outcome.complete) == (Status.OPEN, True)
     assert "at 1.00%, 20.00% of the rows" in outcome.reason
     assert {m.name: m.value for m in outcome.measures} == {"data.dose.outliers.power_at_highest_rate": 0.0}
+    assert any("0 of 1 plantings there: at 95%" in n for n in outcome.notes)
+
+
+def test_one_rate_draws_no_curve(table: Path) -> None:
+    (outcome,) = dose(table, FACTS, Plan(attacks=("outliers",), rates=(0.1,), plantings=1), Settings()).body.outcomes
+    assert [type(e) for e in outcome.exhibits] == [Table]
+
+
+def test_flips_that_no_check_could_tell_are_not_planted(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(dose_bench.Bench, "_ask", lambda *_: asked.append(1))
+    wanted = Plan(attacks=("flips", "targeted-flips"))
+    told = dose(table, FACTS, wanted, Settings()).body.outcomes
+    assert [o.status for o in told] == [Status.OPEN, Status.OPEN]
+    assert all("nothing was planted" in o.reason and "--trusted" in o.reason for o in told)
+    assert all("the table has 400" in o.reason for o in told)
+    assert not asked, "and nothing is asked of the clean table either"
+    monkeypatch.setitem(ROWS_TO_TELL, "data.label-flips", 350)
+    few = dose(table, FACTS, Plan(attacks=("flips",), rows=300), Settings()).body.outcomes[0]
+    assert "ask with --rows 400" in few.reason
+    assert not asked
+
+
+def test_flips_are_planted_with_trusted_rows_or_rows_enough(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = Plan(attacks=("flips",), rates=(0.1,), plantings=1)
+    (trusted,) = dose(table, FACTS, wanted, Settings(), trusted=table).body.outcomes
+    assert "nothing was planted" not in trusted.reason
+    monkeypatch.setitem(ROWS_TO_TELL, "data.label-flips", 400)
+    (enough,) = dose(table, FACTS, wanted, Settings()).body.outcomes
+    assert "nothing was planted" not in enough.reason
+    assert enough.exhibits
+
+
+def test_each_rate_is_planted_with_seeds_of_its_own(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from assay.attacks.poisoning.registry import ATTACKS
+
+    seeds: list[int] = []
+    plant = ATTACKS["outliers"].plant
+
+    def noted(source: Any, rate: float, seed: int) -> Any:
+        seeds.append(seed)
+        return plant(source, rate, seed)
+
+    monkeypatch.setitem(ATTACKS, "outliers", replace(ATTACKS["outliers"], plant=noted))
+    monkeypatch.setattr(dose_bench, "EFFECTS", 0)
+    dose(table, FACTS, Plan(attacks=("outliers",), rates=(0.05, 0.1), plantings=3, every=True), Settings(seed=1))
+    assert len(seeds) == len(set(seeds)) == 6
 
 
 @pytest.mark.parametrize(

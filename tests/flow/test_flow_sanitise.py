@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from assay.core.canonical import digest_file
+from assay.core.canonical import digest_bytes, digest_file
 from assay.core.errors import CouldNotLook, InputError, UsageError, VerificationError
+from assay.core.finding import Finding
 from assay.core.suspects import Suspects
 from assay.engine.plan import Settings
 
 np = pytest.importorskip("numpy", reason="the ml extra is not installed")
 pytest.importorskip("lightgbm", reason="the ml extra is not installed")
 
-from assay.adapters.suspects import About, read_suspects, write_suspects  # noqa: E402
+from assay.adapters.suspects import About, about_report, read_suspects, undecided, write_suspects  # noqa: E402
+from assay.flow.data import ask_table  # noqa: E402
 from assay.flow.sanitise import sanitise  # noqa: E402
 from assay.flow.sanitise_asked import Asked  # noqa: E402
 from assay.flow.sanitise_files import apply_patch, revert_patch  # noqa: E402
-from assay.harden.patch import read_patch  # noqa: E402
+from assay.harden.patch import encode_patch, read_patch  # noqa: E402
 from assay.harden.sanitised import Sanitised  # noqa: E402
 
 FACTS = {"label": "y", "positive": 1}
@@ -61,7 +65,8 @@ def told(path: Path, of: Path, **checks: list[int]) -> Path:
         )
         for name, mine in checks.items()
     ]  # fmt: skip
-    write_suspects(found, path, About(digest=digest_file(of), checks={s.check: 3 for s in found}))
+    about = About(digest=digest_file(of), checks={s.check: 3 for s in found}, statuses={s.check: "fail" for s in found})
+    write_suspects(found, path, about)
     return path
 
 
@@ -275,3 +280,138 @@ def test_copies_that_flood_the_table_are_taken_out_but_one(tmp_path: Path) -> No
     assert [c.row for c in done.changes] == list(range(800, 840))
     assert (done.counts["remove"], done.first_copies) == (40, 1)
     assert done.looked[0].flagged == 41
+
+
+def said(path: Path, of: Path, found: list[Suspects], **about: Any) -> Path:
+    """A file of suspects that says this of itself."""
+    write_suspects(found, path, About(digest=digest_file(of), **about))
+    return path
+
+
+ROW = Suspects(check="data.odd-values", rows=(9,), scores=(1.0,), flagged=(True,), reasons=("far",))
+
+
+def test_a_file_of_suspects_says_how_its_checks_ended(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", rows(100, 7))
+    checks = {"data.odd-values": 1, "data.label-flips": 1, "data.schema": 1}
+
+    def done(name: str, **about: Any) -> Sanitised:
+        suspects = said(tmp_path / f"{name}.parquet", path, [ROW], checks=checks, **about)
+        return sanitise(path, FACTS, Asked(suspects=suspects, force=True), Settings(jobs=1))
+
+    ended = {"data.odd-values": "fail", "data.label-flips": "open", "data.schema": "pass"}
+    some = done("open", statuses=ended, reasons={"data.label-flips": "too few"}, undecided={"data.odd-values": 2})
+    assert some.open
+    assert {k.check: (k.status, k.reason) for k in some.looked} == {
+        "data.label-flips": ("open", "too few"), "data.odd-values": ("fail", ""),
+    }  # fmt: skip
+    assert any("written without data.duplicates, data.injected-rows" in note for note in some.notes)
+    assert any("2 combination(s) of values would work as a trigger" in note for note in some.notes)
+    assert not done("all", statuses={**ended, "data.label-flips": "pass"}).open
+    assert done("part", statuses={**ended, "data.label-flips": "pass"}, partial=("data.odd-values",)).open
+    silent = done("silent")
+    assert silent.open
+    assert silent.looked[0].reason.startswith("the file does not say how it ended")
+    for about in ({"checks": {"data.nothing": 1}}, {"statuses": {"data.nothing": "pass"}}):
+        suspects = said(tmp_path / "u.parquet", path, [ROW], **about)
+        with pytest.raises(InputError, match=r"not known here: data\.nothing"):
+            sanitise(path, FACTS, Asked(suspects=suspects, force=True), Settings(jobs=1))
+    suspects = said(tmp_path / "u.parquet", path, [msgspec.structs.replace(ROW, check="evil.check")])
+    with pytest.raises(InputError, match=r"not known here: evil\.check"):
+        sanitise(path, FACTS, Asked(suspects=suspects, force=True), Settings(jobs=1))
+    endless = msgspec.structs.replace(ROW, reasons=("row " + "9" * 6000,))
+    for torn in (
+        said(tmp_path / "u.parquet", path, [ROW], statuses={"data.odd-values": "fine"}),
+        said(tmp_path / "v.parquet", path, [endless]),
+    ):
+        with pytest.raises(InputError, match="no table of suspects"):
+            read_suspects(torn)
+
+
+def test_what_is_told_of_a_report_is_what_it_says(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", rows(60, 7))
+    report, _ = ask_table(path, FACTS, Settings(only=("data.label-flips", "data.odd-values"), jobs=1))
+    about = about_report(report, "sha256:0")
+    assert about.statuses["data.label-flips"] == "open"
+    assert "too few" in about.reasons["data.label-flips"]
+    assert set(about.checks) == set(about.statuses) == {"data.label-flips", "data.odd-values"}
+    said_so = {"message": "m", "location": {"uri": "t"}, "severity": "info", "evidence": {"undecided": 3}}
+    note = msgspec.convert({**said_so, "key": "undecided"}, Finding)
+    assert undecided([note, msgspec.structs.replace(note, key="other")]) == 3
+
+
+def test_floods_are_found_from_a_file_of_suspects_too(tmp_path: Path) -> None:
+    table = rows(800, 7)
+    path = write(tmp_path / "t.csv", {k: np.concatenate([v, np.full(20, v[17])]) for k, v in table.items()})
+    ended: dict[str, Any] = {"checks": {"data.duplicates": 1}, "statuses": {"data.duplicates": "fail"}}
+    suspects = said(tmp_path / "s.parquet", path, [], **ended)
+    done = sanitise(path, FACTS, Asked(suspects=suspects), Settings(jobs=1))
+    assert [c.row for c in done.changes] == list(range(800, 820))
+    assert done.looked[0].flagged == 21
+    with pytest.raises(CouldNotLook, match="names no row"):
+        sanitise(path, FACTS, Asked(suspects=suspects, force=True), Settings(skip=("data.duplicates",), jobs=1))
+
+
+def test_nothing_that_comes_during_the_run_is_written_over(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", rows(100, 7))
+    suspects = told(tmp_path / "s.parquet", path, odd_values=[9])
+    for late in ("t.sanitised.csv", "t.patch.json"):
+
+        def appear(_: float, __: float, what: str = "", late: str = late) -> None:
+            if what == "write":
+                (tmp_path / late).write_text("mine", "utf-8")
+
+        with pytest.raises(UsageError, match="is there already"):
+            sanitise(path, FACTS, Asked(suspects=suspects), Settings(jobs=1), progress=appear)
+        assert (tmp_path / late).read_text("utf-8") == "mine"
+        (tmp_path / late).unlink()
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["s.parquet", "t.csv"]
+
+    sanitise(path, FACTS, Asked(suspects=suspects), Settings(jobs=1))
+
+    def back(_: float, __: float, what: str = "") -> None:
+        (tmp_path / "b.csv").write_text(what, "utf-8")
+
+    with pytest.raises(UsageError, match="is there already"):
+        revert_patch(tmp_path / "t.sanitised.csv", tmp_path / "t.patch.json", tmp_path / "b.csv", progress=back)
+    assert (tmp_path / "b.csv").read_text("utf-8") == "write"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_table_and_its_patch_are_replaced_together(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "t.csv", rows(100, 7))
+    suspects = told(tmp_path / "s.parquet", path, odd_values=[9])
+    before = {}
+    if there:
+        sanitise(path, FACTS, Asked(suspects=suspects, down_to=0.5), Settings(jobs=1))
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    real = os.replace
+
+    def full(source: Any, target: Any) -> None:
+        if str(target).endswith(".patch.json"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(InputError, match="no space left"):
+        sanitise(path, FACTS, Asked(suspects=suspects, force=True), Settings(jobs=1))
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_a_forged_patch_writes_no_row_of_its_own(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", {"a": list(range(20)), "y": [0, 1] * 10})
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    suspects = told(tmp_path / "s.parquet", path, injected_rows=[4])
+    sanitise(path, {}, Asked(suspects=suspects), Settings(jobs=1))
+    patch = read_patch(tmp_path / "t.patch.json")
+    forged = "9,1\n9,0\n"
+    source = "".join([*lines[:5], forged, *lines[6:]]).encode()
+    side = msgspec.structs.replace(patch.source, digest=digest_bytes(source), content=digest_bytes(source))
+    change = msgspec.structs.replace(patch.changes[0], record=forged)
+    bad = msgspec.structs.replace(patch, source=side, changes=(change,))
+    (tmp_path / "f.json").write_bytes(encode_patch(bad))
+    with pytest.raises(VerificationError, match="not read as it was meant"):
+        revert_patch(tmp_path / "t.sanitised.csv", tmp_path / "f.json", tmp_path / "o.csv")
+    assert not (tmp_path / "o.csv").exists()

@@ -23,6 +23,8 @@ pytest.importorskip("duckdb", reason="the ml extra is not installed")
 
 from assay.harden.columns import content_digest  # noqa: E402
 from assay.harden.patched import Whole, patched, reverted, with_rows, without_rows  # noqa: E402
+from assay.harden.records import Records  # noqa: E402
+from assay.harden.reread import held  # noqa: E402
 
 CELL = st.text(st.sampled_from('ab0 ,"\n\r;'), max_size=6)
 PLAIN = CELL.map(lambda text: text.replace("\r", ""))  # csv.writer leaves a lone carriage return unquoted
@@ -84,10 +86,19 @@ def test_a_csv_comes_back_byte_for_byte(data: st.DataObject, tmp_path_factory: p
     result = patched(whole, patch)
     assert result.side.rows == rows - sum(a == "remove" for a in changes.values())
     if result.side.rows:
-        assert reverted(result.data, patch, path, "p").data == path.read_bytes()
+        after = again(path, result.data, result.side.rows, [*whole.names, *([patch.weight] if added else [])])
+        held(whole, after, patch, "p")
+        assert reverted(after, patch, "p").data == path.read_bytes()
         assert patched(whole, without_rows(patch)).data == result.data
     read = list(csv.reader(io.StringIO(result.data.decode("utf-8-sig"), newline="")))
     assert {len(r) for r in read if r} == {4 if added else 3}
+
+
+def again(path: Path, data: bytes, rows: int, names: list[str]) -> Whole:
+    """What was made of the table at `path`, from a file of its own."""
+    out = path.with_name(f"again-{path.name}")
+    out.write_bytes(data)
+    return Whole(out, rows, "again", {"separator": ",", "header": True, "columns": names})
 
 
 def typed() -> Any:
@@ -134,19 +145,20 @@ def test_a_typed_table_comes_back_with_its_types(kind: str, added: bool, tmp_pat
     result = patched(whole, patch)
     out = tmp_path / "out"
     out.write_bytes(result.data)
-    again = Whole(out, 4, "out")
-    assert again.side.content == patch.result.content
-    assert again.columns.column("y").to_pylist() == [1, 1, 1, 0]
-    weights = again.columns.column(patch.weight).to_pylist()
+    after = Whole(out, 4, "out")
+    held(whole, after, patch, "p")
+    assert after.side.content == patch.result.content
+    assert after.columns.column("y").to_pylist() == [1, 1, 1, 0]
+    weights = after.columns.column(patch.weight).to_pylist()
     assert weights == ([1.0, 1.0, 0.25, 1.0] if added else [2.0, 3.0, 0.25, 5.0])
-    back = reverted(result.data, patch, out, "p")
+    back = reverted(after, patch, "p")
     out.write_bytes(back.data)
     returned = Whole(out, 6, "out").columns
     assert returned.schema.equals(source.schema, check_metadata=True)
     assert returned.drop_columns(["f"]).equals(source.drop_columns(["f"]))
     assert str(returned.column("f").to_pylist()) == str(source.column("f").to_pylist())
     with pytest.raises(VerificationError, match="no-rows"):
-        reverted(result.data, without_rows(patch), out, "p")
+        reverted(after, without_rows(patch), "p")
 
 
 def test_the_digest_is_of_values_not_of_packing() -> None:
@@ -218,7 +230,7 @@ def test_a_damaged_blob_is_never_a_crash(at: int, value: int, tmp_path_factory: 
     blob[at % len(blob)] = value
     damaged = msgspec.structs.replace(whole_patch, removed=packed(bytes(blob)))
     try:
-        back = reverted(result, damaged, out, "p")
+        back = reverted(Whole(out, 5, "out"), damaged, "p")
     except (InputError, VerificationError):
         return
     assert back.side.content == whole_patch.source.content
@@ -232,3 +244,97 @@ def test_a_table_of_other_columns_is_refused(patch: Patch, tmp_path: Path) -> No
         patched(whole, patch)
     with pytest.raises(InputError, match="cannot be told apart"):
         Whole(path, 7, "o.csv", {"separator": ",", "header": True})
+
+
+STRAY = b'n,s,y\n1,5" a,0\n2,6" b,1\n' + b"".join(b"%d,r%d,%d\n" % (i, i, i % 2) for i in range(3, 20))
+
+
+@pytest.mark.parametrize("blank", [False, True])
+def test_quotes_in_cells_and_blank_lines_move_no_row(blank: bool, tmp_path: Path) -> None:
+    lines = STRAY.splitlines(keepends=True)
+    data = b"".join([*lines[:14], *([b"\n"] if blank else []), *lines[14:]])  # what joins two rows and what adds one
+    path = tmp_path / "t.csv"
+    path.write_bytes(data)
+    whole = Whole(path, 19, "t.csv", {"separator": ",", "header": True})
+    assert whole.text(1, "s") == '6" b'
+    result = patched(whole, made(whole, {5: "remove"}, label="y", weight="", added=False))
+    assert set(data.split(b"\n")) - set(result.data.split(b"\n")) == {b"6,r6,0"}
+    assert b"".join(whole.subset([2, 5]).splitlines(keepends=True)[1:]) == b"3,r3,1\n6,r6,0\n"
+
+
+def test_lines_that_no_way_of_cutting_gives_as_read_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"a,y\n1,0\n2,1\n")
+    with pytest.raises(InputError, match="cannot be told apart"):
+        Records.of(path, b"a,y\n1,0\n3,1\n", Whole(path, 2, "t").layout, 2, "t")  # other cells than those that are read
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "stream"])
+@pytest.mark.parametrize("action", ["remove", "down-weight", "relabel", None])
+def test_a_typed_table_may_be_changed_in_one_way_only(kind: str, action: Action | None, tmp_path: Path) -> None:
+    path = written(tmp_path, typed(), kind)
+    whole = Whole(path, 6, "t")
+    changes = {2: action} if action else {}
+    weight = "assay_weight" if action == "down-weight" else ""
+    patch = made(whole, changes, label="y", weight=weight, added=bool(weight))
+    out = tmp_path / "out"
+    out.write_bytes(patched(whole, patch).data)
+    after = Whole(out, 5 if action == "remove" else 6, "out")
+    held(whole, after, patch, "p")
+    assert reverted(after, patch, "p").side.content == patch.source.content
+    assert whole.subset([]) != whole.data
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_cell_that_no_change_names_is_seen_when_it_differs(kind: str, tmp_path: Path) -> None:
+    columns = {"a": [1, 2, 3, 4], "w": [1, 1, 1, 1], "y": [0, 1, 0, 1]}
+
+    def table(name: str, **other: Any) -> Whole:
+        values = {**columns, **other}
+        path = tmp_path / f"{name}.{kind}"
+        if kind == "csv":
+            lines = [",".join(values), *(",".join(map(str, r)) for r in zip(*values.values(), strict=True))]
+            path.write_text("\n".join(lines) + "\n", "utf-8")
+        else:
+            path = written(tmp_path, pa.table(values), kind).rename(path)
+        return Whole(path, len(values["a"]), name)
+
+    whole = table("t")
+    changes: dict[int, Action] = {0: "remove", 1: "relabel", 2: "down-weight"}
+    patch = made(whole, changes, label="y", weight="w", added=False)
+    right: dict[str, list[Any]] = {"a": [2, 3, 4], "w": [1.0, 0.25, 1.0], "y": [0, 0, 1]}
+    if kind == "csv":
+        right["w"] = [1, 0.25, 1]
+    held(whole, table("right", **right), patch, "p")
+    for name, other in (("a", [2, 3, 5]), ("w", [0.5, 0.25, 1]), ("y", [1, 0, 1]), ("y", [0, 0, 0]), ("a", [3, 2, 4])):
+        values = [float(v) for v in other] if name == "w" and kind != "csv" else other
+        with pytest.raises(VerificationError, match="no change is planned"):
+            held(whole, table("wrong", **{**right, name: values}), patch, "p")
+
+
+def test_what_a_patch_writes_stays_in_its_cell(patch: Patch, tmp_path: Path) -> None:
+    first, second, third = patch.changes
+    path = tmp_path / "p.json"
+    forged: list[dict[str, Any]] = [
+        {"changes": (first, msgspec.structs.replace(second, new_label=text), third)}
+        for text in ("1\n9,9", "1,2", "1\r9", '"1', '"1"2', '"1",2', "1\x002")
+    ]
+    forged += [
+        {"changes": (first, msgspec.structs.replace(second, old_label="0\n9,9"), third)},
+        {"changes": (msgspec.structs.replace(first, record=""), second, third)},
+        {"changes": (first, second, msgspec.structs.replace(third, new_weight=-1.0))},
+        {"weight": "w,x"},
+        {"separator": '"'},
+        {"separator": "\n"},
+    ]
+    for other in forged:
+        path.write_bytes(encode_patch(msgspec.structs.replace(patch, **other)))
+        with pytest.raises(InputError, match="contradicts itself"):
+            read_patch(path)
+    quoted = msgspec.structs.replace(second, new_label='"yes, ""sure"""')
+    path.write_bytes(encode_patch(msgspec.structs.replace(patch, changes=(first, quoted, third))))
+    assert read_patch(path).changes[1].new_label == '"yes, ""sure"""'
+    for twice in (b'{"kind":"table-patch",', b'{"label":"y",'):
+        path.write_bytes(twice + encode_patch(patch)[1:])
+        with pytest.raises(InputError, match="no patch of a table"):
+            read_patch(path)

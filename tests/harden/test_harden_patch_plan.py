@@ -164,3 +164,17 @@ def test_better_worse_and_no_difference() -> None:
         verdict(compared(target + rng.normal(0, 1, 600), target + rng.normal(0, 1, 600), target, s)) for s in range(4)
     ]
     assert noise.count("no difference that could be told") >= 3
+
+
+def test_every_check_that_has_an_action_exists() -> None:
+    from assay.engine.registry import check_ids
+    from assay.harden.plan import BY_CHECK, COPIES
+
+    assert set(BY_CHECK) | COPIES <= set(check_ids(Kind.DATASET))
+
+
+def test_one_row_of_a_flood_stays() -> None:
+    whys = pointed_at(
+        [said("data.near-duplicates", 4, 9, 12, reason="one of 3 rows that are nearly the same as row 9")]
+    )
+    assert kept_copies(whys) == {("data.near-duplicates", 4)}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from assay.stats.intervals import (
     Counts,
+    exact,
     overlapping_difference,
     paired_difference,
     recovered,
@@ -167,3 +168,34 @@ def test_wilson_of_a_share_that_is_no_count() -> None:
     assert wilson_rate(81 / 263, 263) == wilson(81, 263)
     low, high = wilson_rate(0.997, 60)
     assert low < 0.95 < 0.997 < high <= 1
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "low", "high"), [(0, 10, 0, 0.3085), (10, 10, 0.6915, 1), (3, 10, 0.0667, 0.6525)]
+)
+def test_exact_intervals_are_clopper_and_pearsons(hits: int, n: int, low: float, high: float) -> None:
+    assert exact(hits, n) == pytest.approx((low, high), abs=1e-4)
+
+
+@given(st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.floats(0.5, 0.99))
+def test_exact_intervals_agree_with_scipy(case: tuple[int, int], level: float) -> None:
+    from scipy.stats import binomtest
+
+    told = binomtest(*case).proportion_ci(level, "exact")
+    assert exact(*case, level) == pytest.approx((told.low, told.high), abs=1e-6)
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 100_000), (1, 100_000), (7, 10**6), (499_000, 10**6), (10**6, 10**6)])
+def test_exact_intervals_of_many_rows_agree_with_beta_quantiles(hits: int, n: int) -> None:
+    from scipy.stats import beta
+
+    low, high = exact(hits, n)
+    assert low == pytest.approx(beta.ppf(0.025, hits, n - hits + 1) if hits else 0.0, rel=1e-8)
+    assert high == pytest.approx(beta.ppf(0.975, hits + 1, n - hits) if hits < n else 1.0, rel=1e-8)
+
+
+def test_exact_of_nothing_is_everything_and_impossible_counts_are_refused() -> None:
+    assert exact(0, 0) == (0.0, 1.0)
+    for hits, n in ((-1, 3), (4, 3)):
+        with pytest.raises(ValueError, match="hits of"):
+            exact(hits, n)

@@ -79,11 +79,7 @@ def open_relation(path: Path, where: str, options: dict[str, Any], *, memory: in
     Of a database with several tables `options["table"]` names one. Raises InputError or MissingExtra.
     """
     if path.is_dir():
-        files = sorted(str(p) for p in path.rglob("*") if p.suffix in _PARTS and p.is_file())
-        if not files or len(files) > MAX_FILES:
-            what = f"holds {len(files):,} Parquet files; 1 to {MAX_FILES:,} are read"
-            raise InputError(what, where=where, fix="name a table, or a folder of Parquet files")
-        return _opened(path, where, f"read_parquet([{', '.join(map(literal, files))}])", memory, threads)
+        return _opened(path, where, f"read_parquet([{', '.join(map(literal, _parts(path, where)))}])", memory, threads)
     check_file(path, where, limit=1 << 62)
     real = Path(os.path.realpath(path))
     if _is_database(real):
@@ -128,6 +124,21 @@ def _connect(path: Path | None, memory: int, threads: int) -> Any:
 def _opened(path: Path, where: str, source: str, memory: int, threads: int, *, text: bool = False) -> Relation:
     connection = lock(_connect(path, memory, threads))
     return _viewed(connection, source, where, text=text)
+
+
+def _parts(folder: Path, where: str) -> list[str]:
+    """The Parquet files of a folder; names that begin with . or _ are other tools' own. Raises InputError where there
+    are none, too many, or files that are none: they would be left out in silence."""
+    found = [p for p in folder.rglob("*") if p.is_file() and not any(n[0] in "._" for n in p.relative_to(folder).parts)]
+    other = sorted(p for p in found if p.suffix not in _PARTS)
+    if other:
+        name = visible(str(other[0].relative_to(folder)), 80)
+        what = f"holds {len(other):,} files that are no Parquet ({name})"
+        raise InputError(what, where=where, fix="move them out, or write them as Parquet")
+    if not found or len(found) > MAX_FILES:
+        what = f"holds {len(found):,} Parquet files; 1 to {MAX_FILES:,} are read"
+        raise InputError(what, where=where, fix="name a table, or a folder of Parquet files")
+    return sorted(map(str, found))
 
 
 def _parquet(path: Path, where: str, memory: int, threads: int) -> Relation:

@@ -15,21 +15,55 @@ from assay.adapters.tables_size import MAX_MEMORY, parquet_size, refuse_bomb
 from assay.core.canonical import SCHEMA, Schema, canonical
 from assay.core.errors import InputError
 from assay.core.files import write_whole
+from assay.core.finding import Finding, Severity, Status
+from assay.core.report import Report
+from assay.core.strict_json import decode
 from assay.core.suspects import MAX_SUSPECTS, Suspects
 from assay.core.text import visible
 
 MAX_FILE = 2 << 30
+MAX_REASON = 2_000
 _KEY = b"assay"
 _COLUMNS = ("row", "check", "score", "flagged", "reason")
 _FIX = "write it with `assay data check --suspects`"
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
-    """What the file says of itself: the digest of the table that was asked about, and each check's version."""
+    """What the file says of itself: the digest of its table, each check's version and how it ended.
+
+    `statuses` (pass, fail, open, not-applicable) are empty in a file that does not say; `partial` are the checks that
+    looked at a part only, `reasons` why they or open ones did, `findings` how many are above a note, `undecided` how
+    many candidates a check could not tell from natural ones.
+    """
 
     digest: str = ""
     checks: dict[str, int] = {}
+    statuses: dict[str, str] = {}
+    partial: tuple[str, ...] = ()
+    reasons: dict[str, str] = {}
+    findings: dict[str, int] = {}
+    undecided: dict[str, int] = {}
     schema: Schema = SCHEMA
+
+
+def about_report(report: Report, digest: str) -> About:
+    """What a file of suspects says of the checks that were asked of the table with this digest."""
+    outcomes = report.body.outcomes
+    return About(
+        digest=digest,
+        checks={o.check: o.version for o in outcomes},
+        statuses={o.check: o.status.value for o in outcomes},
+        partial=tuple(sorted({o.check for o in outcomes if not o.complete and o.status is not Status.OPEN})),
+        reasons={o.check: o.reason for o in outcomes if o.reason},
+        findings={o.check: n for o in outcomes if (n := sum(f.severity is not Severity.INFO for f in o.findings))},
+        undecided={o.check: n for o in outcomes if (n := undecided(o.findings))},
+    )
+
+
+def undecided(findings: Sequence[Finding]) -> int:
+    """How many candidates a check found and could not tell from natural ones (a note, key `undecided`)."""
+    told = [f.evidence.get("undecided") for f in findings if f.key == "undecided"]
+    return sum(n for n in told if isinstance(n, int))
 
 
 def write_suspects(found: Sequence[Suspects], path: Path, about: About | None = None) -> None:
@@ -72,9 +106,18 @@ def read_suspects(path: Path) -> tuple[About, list[Suspects]]:
         table = parquet.read_table(path, use_threads=False)
         if tuple(table.column_names) != _COLUMNS or any(c.null_count for c in table.columns):
             raise ValueError("other columns")
-        about = msgspec.json.decode((table.schema.metadata or {}).get(_KEY, b""), type=About)
+        about: About = decode((table.schema.metadata or {}).get(_KEY, b""), About)
+        if not {*about.statuses.values()} <= {*Status}:
+            raise ValueError("a status that none is")
         return about, _by_check(table)
-    except (pa.ArrowException, duckdb.Error, OSError, ValueError, TypeError):  # MsgspecError is a ValueError
+    except (
+        pa.ArrowException,
+        duckdb.Error,
+        OSError,
+        ValueError,
+        TypeError,
+        RecursionError,
+    ):  # MsgspecError is a ValueError
         raise InputError("is no table of suspects that names its table", where=where, fix=_FIX) from None
     finally:
         connection.close()
@@ -87,6 +130,8 @@ def _by_check(table: object) -> list[Suspects]:
         places.setdefault(str(check), []).append(place)
     if any(len(p) > MAX_SUSPECTS for p in places.values()):
         raise ValueError("too many rows")
+    if any(len(str(reason)) > MAX_REASON for reason in columns["reason"]):
+        raise ValueError("a reason that is none")
     found = []
     for check, mine in places.items():
         taken = {name: [columns[name][i] for i in mine] for name in _COLUMNS}

@@ -122,7 +122,7 @@ class Dataset:
         """
         np = library("numpy")
         if not self.label:
-            raise CouldNotLook(f"{self._where}: no label is declared; add `label:` to the subject in assay.yaml")
+            raise CouldNotLook(f"{self._where}: no label is declared; give --label, or `label:` in assay.yaml")
         if self.label not in {c.name for c in self.columns}:
             close = nearest(self.label, tuple(c.name for c in self.columns))
             hint = f"did you mean {close!r}?" if close else f"it has {_listing([c.name for c in self.columns])}"
@@ -138,7 +138,9 @@ class Dataset:
         shown = _held(values)
         if not hit.any():
             what = f"positive value {visible(str(positive), 40)!r} never occurs in {self.label!r}"
-            raise CouldNotLook(f"{self._where}: {what}, which holds {shown}; set `positive:`")
+            raise CouldNotLook(
+                f"{self._where}: {what}, which holds {shown}; set --positive, or `positive:` in assay.yaml"
+            )
         if hit.all():
             what = f"label {self.label!r} has one class only ({visible(str(positive), 40)})"
             raise CouldNotLook(f"{self._where}: {what}; nothing can be learned or measured from it")

@@ -92,7 +92,7 @@ def _build(connection: Any, contract: Contract, where: str, sniff: bool) -> tupl
     casts: list[str] = []
     for start in range(0, len(described), _BATCH):
         batch = described[start : start + _BATCH]
-        first = _facts(connection, batch, "(SELECT * FROM raw LIMIT 1000)", None)
+        first = _facts(connection, batch, "(SELECT * FROM raw LIMIT 1000)", None) if rows > 1000 else None
         for (name, sql_type), facts in zip(batch, _facts(connection, batch, "raw", first), strict=True):
             if facts.longest > MAX_CELL:
                 what = f"column {visible(name, 60)!r} has a cell of {facts.longest:,} characters; at most {MAX_CELL:,}"

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from assay.adapters.engines import EngineTable
+from assay.adapters.extras import library
 from assay.adapters.profiles import count, expressions, is_number, reference_profile, sample
 from assay.adapters.relation import Relation, open_relation, relation_of
 from assay.adapters.scored import Late, late, score_counts, scored
@@ -21,6 +22,7 @@ from assay.core.text import visible
 from assay.core.vigil import Vigil
 
 MAX_REFERENCE = 256 << 20
+MAX_BINS = 1_000
 ROLES = ("label", "prediction", "score", "id", "time", "source")
 SAMPLED = 4000
 DRAWN = 30_000
@@ -118,6 +120,11 @@ class Traffic:
         assert self.reference.scored is not None
         return score_counts(self.rows, str(self.reference.facts["score"]), self.reference.scored.edges)
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether labels that came later were given."""
+        return self._labels is not None
+
     @cached_property
     def late(self) -> Late | None:
         """The labels that came later, joined and counted; None where none were given. Raises InputError."""
@@ -150,7 +157,13 @@ def draw(
             value = expressions(name, kind, relation)[0]
             extra[role] = f"coalesce({value}, '')" if kind == "text" else f"coalesce({value}, 'nan'::DOUBLE)"
     matrix, held = sample(relation, columns, DRAWN, rows, seed, extra)
-    return Drawn(matrix=matrix, scores=held.get("score"), times=held.get("time"), sources=held.get("source"))
+    np = library("numpy")
+    # In an order of their own: what is looked for in a part of the sample must not lie all at the end of a file.
+    known = [np.nan_to_num(c, nan=-9.75e300) for c in (*matrix.T, held.get("score"), held.get("time")) if c is not None]
+    order = np.lexsort(known) if known else np.arange(len(matrix))
+    order = order[np.random.default_rng(seed % 2**32).permutation(len(order))]
+    scores, times, sources = (held[r][order] if r in held else None for r in ("score", "time", "source"))
+    return Drawn(matrix=matrix[order], scores=scores, times=times, sources=sources)
 
 
 def open_reference(
@@ -171,7 +184,12 @@ def reference_of(relation: Relation | EngineTable, facts: dict[str, Any], *, pro
         if name and name not in relation.types:
             what = f"has no column {visible(str(name), 60)!r} ({role})"
             raise InputError(what, where=relation.where, fix="check the name")
-    skip = [str(facts[r]) for r in NO_FEATURE if facts.get(r)] + [str(n) for n in facts.get("drop", ())]
+    dropped = [str(n) for n in facts.get("drop", ())]
+    for name in dropped:
+        if name not in relation.types:
+            what = f"has no column {visible(name, 60)!r} (--drop)"
+            raise InputError(what, where=relation.where, fix="check the name")
+    skip = [str(facts[r]) for r in NO_FEATURE if facts.get(r)] + dropped
     kept = {k: v for k, v in facts.items() if v is not None and v != ""}
     if isinstance(relation, EngineTable):
         profile, scores = relation.reference(skip=skip, progress=progress), None
@@ -210,9 +228,15 @@ def _saved(path: Path, where: str) -> Reference | None:
         found = msgspec.json.decode(data, type=Reference)
     except msgspec.ValidationError as error:
         raise InputError(f"is no reference: {visible(str(error), 200)}", where=where, fix="save it again") from None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise InputError("is a torn reference", where=where, fix="save it again with --save-reference") from None
+    if len({c.name for c in found.profile.columns}) != len(found.profile.columns):
+        raise InputError("has a column twice", where=where, fix="save it again with --save-reference")
     for column in found.profile.columns:
+        parts = (*column.counts, column.other, column.nulls, column.nans, column.unread)
+        if column.bins > MAX_BINS or not all(0 <= n <= found.profile.rows for n in parts):
+            what = f"has too many bins, or impossible counts, in column {visible(column.name, 60)!r}"
+            raise InputError(what, where=where, fix="save it again with --save-reference")
         if (
             len(column.counts) != column.bins
             or column.rows != found.profile.rows
@@ -238,6 +262,6 @@ def read_vigil(path: Path) -> Vigil | None:
         raise InputError(f"cannot be read: {os_words(error)}", where=str(path), fix="check its permissions") from None
     try:
         return msgspec.json.decode(data, type=Vigil)
-    except (msgspec.ValidationError, msgspec.DecodeError):
+    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError):
         fix = "name the file that --state wrote; without it the level starts anew"
         raise InputError("is no state of a watch, or a torn one", where=str(path), fix=fix) from None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from assay.core.report import Report
     from assay.engine.plan import Settings
 
+_SYSTEM = frozenset({errno.EFBIG, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 FORMATS = ("text", "json", "sarif", "html")
 PASSPHRASE = "ASSAY_KEY_PASSPHRASE"  # noqa: S105 - the variable's name
 
@@ -162,8 +166,7 @@ def save(path: Path, data: bytes) -> None:
 
     Raises UsageError rather than write over what the command reads, or over a file of another kind.
     """
-    if path.is_file() and (why := _not_ours(path, data)):
-        raise UsageError(why, where=str(path), fix="name another file, or move this one away")
+    refuse_other(path, data)
     if not path.exists() or path.is_file():
         write_whole(path, data)
         return
@@ -173,13 +176,19 @@ def save(path: Path, data: bytes) -> None:
         raise InputError(f"cannot be written: {os_words(error)}", where=str(path), fix="name a file") from None
 
 
+def refuse_other(path: Path, data: bytes) -> None:
+    """Raise UsageError rather than write over what the command reads, or over a file of another kind than `data`."""
+    if path.is_file() and (why := _not_ours(path, data)):
+        raise UsageError(why, where=str(path), fix="name another file, or move this one away")
+
+
 def _not_ours(path: Path, data: bytes) -> str:
     """Why a file that is there must not be written over; "" where it is empty or begins as what is written now."""
     context = click.get_current_context(silent=True)
     given = [v for v in context.params.values() if v is not None] if context is not None else []
-    named = [
-        p for v in given for p in (v if isinstance(v, tuple) else (v,)) if isinstance(p, (str, Path)) and p != path
-    ]
+    named = [p for v in given for p in (v if isinstance(v, tuple) else (v,)) if isinstance(p, (str, Path))]
+    if path in named:
+        named.remove(path)  # the option that names it as an output
     with suppress(OSError, ValueError):
         if any(os.path.samefile(path, other) for other in named if os.path.exists(other)):
             return "is what this command reads, and would be written over"
@@ -203,6 +212,48 @@ def report_code(report: Report, fail_level: str) -> int:
     if any((f.severity or Severity.CRITICAL).rank for f in findings):
         click.echo(f"exit 0: nothing found is {fail_level} or worse (--fail-level)", err=True)
     return 0
+
+
+@contextmanager
+def stoppable() -> Iterator[Callable[[], None]]:
+    """SIGTERM is like Ctrl-C in the block, so that copies of the customer's rows are deleted; neither is ever lost.
+
+    A library may swallow the exception or make another of it: what is yielded raises it again, and so does the end of
+    the block. A full disk, and a limit on the size of files, are the system's: InputError.
+    """
+    came: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    def still() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    before = {n: h for n in (signal.SIGINT, signal.SIGTERM) if (h := signal.getsignal(n)) in usual}
+    if threading.current_thread() is not threading.main_thread():
+        before = {}
+    try:
+        for number in before:
+            signal.signal(number, stop)
+        yield still
+        still()
+    except BaseException as error:
+        if came:
+            raise KeyboardInterrupt from None
+        if isinstance(error, OSError) and error.errno in _SYSTEM:
+            fix = "make room, raise the limit (ulimit -f), or name another place (TMPDIR, --output)"
+            raise InputError(f"cannot be written: {os_words(error)}", where=_place_of(error), fix=fix) from None
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _place_of(error: OSError) -> str:
+    return str(error.filename or "a file in the temporary folder")
 
 
 @contextmanager

@@ -14,9 +14,12 @@ from assay.cli.common import (
     emit,
     output_options,
     progress_bar,
+    refuse_other,
     report_code,
     settings_from,
+    stoppable,
 )
+from assay.core.errors import UsageError
 from assay.core.subject import Contract
 
 
@@ -85,8 +88,12 @@ def check(
     facts: dict[str, Any] = {**told.facts, **{k: v for k, v in given.items() if v}}
     if facts.get("label") and "positive" not in facts:
         facts["positive"] = 1
+    if suspects is not None:
+        if suspects.is_dir() or (suspects.suffix.lower() not in (".parquet", ".pq") and suspects.exists()):
+            raise UsageError("is a folder, or no Parquet file", where=str(suspects), fix="name a file: out.parquet")
+        refuse_other(suspects, b"PAR1")
     others = {role: path for role, path in (("holdout_of", holdout_of), ("trusted", trusted)) if path is not None}
-    with progress_bar() as progress:
+    with stoppable(), progress_bar() as progress:
         dossier = check_table(
             file,
             facts,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from assay.cli.common import FILE, Finite, Number, must, progress_bar, public_key
+from assay.cli.common import FILE, Finite, Number, must, progress_bar, public_key, stoppable
 from assay.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -100,14 +100,14 @@ def command(file: Path, format_: str, **options: Any) -> None:
     context = click.get_current_context()
     table = is_table(file)
     _of_its_kind(context, file, table=table)
-    if table:
-        from assay.cli.harden_data import sanitise_table
+    with stoppable() as still:
+        if table:
+            from assay.cli.harden_data import sanitise_table
 
-        text = sanitise_table(context, file, format_, options)
-    else:
-        text = _model(
-            file, format_, {k: options[k] for k in (*_MODELS, "output", "force", "label", "drop", "positive")}
-        )
+            text = sanitise_table(context, file, format_, options, still)
+        else:
+            mine = (*_MODELS, "output", "force", "label", "drop", "positive")
+            text = _model(file, format_, {k: options[k] for k in mine})
     click.echo(text)
     if table:
         raise click.exceptions.Exit(int(context.meta.get("assay.code", 0)))

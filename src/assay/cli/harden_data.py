@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,26 +10,31 @@ import click
 
 from assay.cli.common import progress_bar, settings_from
 from assay.core.errors import UsageError
+from assay.core.protocols import Progress, silent
 from assay.core.text import visible
 
 if TYPE_CHECKING:
     from assay.flow.sanitise_asked import Asked
     from assay.harden.sanitised import Measured, Patched, Sanitised
 
+Still = Callable[[], None]
 _SHOWN = 10
 _DONE = {"remove": "removed", "relabel": "relabelled", "down-weight": "down-weighted"}
 _KEPT = frozenset({"file", "output", "force", "format_", "apply_", "revert"})
 
 
-def sanitise_table(context: click.Context, file: Path, format_: str, options: dict[str, Any]) -> str:
-    """Sanitise the table, or apply or revert a patch; the exit code is left in `context.meta`."""
+def sanitise_table(context: click.Context, file: Path, format_: str, options: dict[str, Any], still: Still) -> str:
+    """Sanitise the table, or apply or revert a patch; the exit code is left in `context.meta`.
+
+    `still` raises KeyboardInterrupt where a signal to stop came and somebody swallowed it.
+    """
     patch = _one_patch(context, file, options)
     done: Patched | Sanitised
     if patch is not None:
         from assay.flow.sanitise_files import apply_patch, revert_patch
 
         put = revert_patch if options["revert"] else apply_patch
-        done = put(file, patch, options["output"], force=options["force"])
+        done = put(file, patch, options["output"], force=options["force"], progress=_watched(silent, still))
         return _json(done) if format_ == "json" else "\n".join(_patched_lines(done))
     from assay.core.subject import Contract
     from assay.flow.data import Told, told_by
@@ -44,9 +50,21 @@ def sanitise_table(context: click.Context, file: Path, format_: str, options: di
     names = ("only", "skip", "seed", "jobs", "timeout", "memory")
     settings = settings_from(**{n: options[n] for n in names}, parameters=told.parameters)
     with progress_bar() as progress:
-        done = sanitise(file, facts, _asked(options), settings, contract=told.contract, progress=progress)
+        done = sanitise(
+            file, facts, _asked(options), settings, contract=told.contract, progress=_watched(progress, still)
+        )
     context.meta["assay.code"] = 3 if done.open else 0
     return _json(done) if format_ == "json" else "\n".join(_lines(done))
+
+
+def _watched(progress: Progress, still: Still) -> Progress:
+    """The progress, that stops where it should have stopped before: always before anything is written."""
+
+    def told(done: float, total: float, what: str = "") -> None:
+        still()
+        progress(done, total, what)
+
+    return told
 
 
 def _one_patch(context: click.Context, file: Path, options: dict[str, Any]) -> Path | None:
@@ -108,6 +126,9 @@ def _lines(done: Sanitised) -> list[str]:
         did = ", ".join(f"{n:,} {_DONE[a]}" for a, n in item.done.items()) or "none changed"
         if item.findings and not item.flagged:
             did = f"its {item.findings} finding(s) name no row, so that nothing is mended (see `assay data check`)"
+        if item.status is None:
+            lines.append(f"  {item.check:<22} {item.flagged:,} flagged; {did}; {item.reason}")
+            continue
         part = "" if item.complete else f"; it looked at a part only: {visible(item.reason, 200)}"
         lines.append(f"  {item.check:<22} {item.flagged:,} flagged; {did}{part}")
     if done.open:

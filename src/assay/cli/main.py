@@ -53,7 +53,7 @@ GROUPS: dict[str, dict[str, str]] = {
 }
 VERBS = {verb: text for verbs in GROUPS.values() for verb, text in verbs.items()}
 DEFECT, INTERRUPTED, CLOSED = 70, 130, 141
-_SYSTEM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE})
+_SYSTEM = frozenset({errno.EFBIG, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE})
 
 
 class _Interrupted(BaseException):

@@ -33,7 +33,13 @@ from assay.cli.common import FILE, Finite, emit, output_options, progress_bar, r
 @click.option("--drop", multiple=True, help="A column that is not compared (may repeat).")
 @click.option("--table", help="Which table of a DuckDB database.")
 @click.option("--engine", help="Count on `spark`, or in the database of this URL (postgresql://host/name).")
-@click.option("--alpha", type=Finite(1e-12, 0.5), default=0.05, show_default=True, help="Chance of any false alarm.")
+@click.option(
+    "--alpha",
+    type=Finite(1e-12, 0.5),
+    default=0.05,
+    show_default=True,
+    help="Chance of any false alarm of the columns.",
+)
 @click.option(
     "--least-effect", type=Finite(0.0), default=0.001, show_default=True, help="Effect below which drift is no finding."
 )
@@ -67,7 +73,7 @@ def command(
 
     REF and CUR are CSV, Parquet or Arrow files, folders of Parquet files or DuckDB databases; REF may be a reference
     that was saved. With --engine they are names of tables there, of Spark also Parquet paths. The chance of any false
-    alarm over all columns is --alpha, for any number of rows.
+    alarm over all columns is --alpha, for any number of rows; --joint and --labels add at most 1% each.
 
     Exit code 0: no drift; 1: alarm; 2: wrong use; 3: something could not be compared.
     """
@@ -98,15 +104,17 @@ def command(
             return
         told_drift: dict[str, Any] = {"alpha": alpha, "least_effect": least_effect}
         parameters: dict[str, Any] = {"data.drift": told_drift, "data.drift-nature": told_drift}
+        for check in ("data.joint-drift", "performance.late-labels"):  # questions of their own, at 1% each
+            parameters[check] = {"alpha": min(0.01, alpha)}
         settings = Settings(parameters=parameters, seed=seed)
         found = flow.watch(
             before, current if table is None else table(str(current)), facts, settings,
             rows=None if saved or table else reference, joint=joint, labels=labels, key=key or "", state=state,
             alpha=alpha, memory=memory << 20, threads=threads, progress=progress,
         )  # fmt: skip
+    _show(found, format_, output)
     if found.alarm and ledger is not None:
         _note(found, current, ledger)
-    _show(found, format_, output)
     raise click.exceptions.Exit(1 if found.alarm else 3 if found.verdict == "open" else 0)
 
 

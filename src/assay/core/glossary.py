@@ -50,6 +50,14 @@ GLOSSARY: dict[str, str] = {
     "Rescan": "Asking again of what was released already, by what a threat pack learned since (`assay rescan`).",
     "Threat pack": "What was learned of threats since a version of Assay came out: a signed, versioned file. What it "
     "supersedes is stale at the gate.",
+    "Trigger": "Values, or a phrase, that an attacker put into training rows so that whoever carries them gets the "
+    "answer that the attacker wants (a backdoor).",
+    "Detectable dose": "The smallest share of poisoned rows that the checks would find in four of five plantings, in "
+    "your own table (`assay data dose`).",
+    "Patch": "What `assay harden` changed in a table, row by row with its reason. It can be repeated and reverted.",
+    "Suspects": "The rows that checks point at, by number, with a score and a reason (`--suspects FILE`).",
+    "Reference": "What later rows are compared with (`assay watch`): a table's counts in fixed bins, no rows.",
+    "Notice": "An alarm of a watch, written down in the ledger.",
     "Operating point": "The threshold at which the model is used, and the recall and precision there.",
     "Sandbox": "The child process in which a pickled model is loaded: no network, no files but its own, no other "
     "process. It proves that before it loads anything.",

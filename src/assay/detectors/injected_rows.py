@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from scipy import stats
 
 from assay.adapters.encode import Encoded
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import Progress, silent
 from assay.detectors.out_of_fold import row_groups
+from assay.stats.intervals import exact
 
 Array = Any
 Scorer = Callable[[Array], Array]
@@ -86,10 +86,9 @@ def mixed_share(real: Array, null: Array) -> tuple[float, float, float]:
     are the least of the three.
     """
     n = len(real)
-    hits = np.array([(real > np.quantile(null, 1 - tail)).sum() for tail in TAILS], dtype=float)
+    hits = np.array([(real > np.quantile(null, 1 - tail)).sum() for tail in TAILS])
     tails = np.array(TAILS)
-    low = np.where(hits > 0, stats.beta.ppf(0.025, np.maximum(hits, 1), n - hits + 1), 0.0)
-    high = np.where(hits < n, stats.beta.ppf(0.975, hits + 1, np.maximum(n - hits, 1)), 1.0)
+    low, high = np.transpose([exact(k, n) for k in hits.tolist()])
     share, low, high = ((each / tails).min() for each in (hits / n, low, high))
     return float(min(1, share)), float(min(1, low)), float(min(1, high))
 

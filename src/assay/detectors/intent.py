@@ -9,12 +9,13 @@ import msgspec
 import numpy as np
 
 from assay.adapters.traffic import Drawn
-from assay.core.profile import Marks
+from assay.core.profile import ColumnProfile, Marks
 
 Array = Any
 COPIES = (300, 1_000, 3_000, 10_000, 25_000)
 """Sizes of samples in which near-duplicates are counted: the more rows, the more are alike by chance."""
 ALIKE = 5
+FINE, LEAST_FINE = 8, 3
 BAND_ROWS, BAND_SHARES = 300, (0.01, 0.05)
 SURE = 0.001
 
@@ -37,12 +38,32 @@ class Marked(msgspec.Struct, frozen=True):
     usual: float
 
 
-def marks(drawn: Drawn, threshold: float | None) -> Marks:
-    """The marks of a reference's rows: scores around the threshold, near-duplicates."""
+def marks(drawn: Drawn, columns: tuple[ColumnProfile, ...], threshold: float | None) -> Marks:
+    """The marks of a reference's rows: scores around the threshold, near-duplicates by these columns of its matrix."""
     near = tuple(_bands(drawn.scores, threshold))
     held = tuple(_between(drawn.scores, edges) for edges in near)
-    copies = {size: float(rows.mean()) for size, rows in _alike(drawn.matrix, COPIES).items()}
+    copies = {size: float(rows.mean()) for size, rows in _alike(drawn.matrix, columns, COPIES).items()}
     return Marks(rows=len(drawn.matrix), near=near, held=held, copies=copies)
+
+
+def collapsed(drawn: Drawn, columns: tuple[ColumnProfile, ...]) -> list[bool]:
+    """Which columns stand still now: one bin gained a quarter of the rows, or one exact number a tenth.
+
+    A column that froze, went missing or left its range makes rows alike that are not.
+    """
+    found = []
+    for column, values in zip(columns, drawn.matrix.T, strict=True):
+        was = reference_counts(column) / max(1, reference_counts(column).sum())
+        bins = bins_of(column, values)
+        gained = np.bincount(bins, minlength=len(was)) / max(1, len(bins)) - was
+        known = values[np.isfinite(values)]
+        frozen = False
+        if column.kind == "number" and len(known):
+            levels, rows = np.unique(known, return_counts=True)
+            top = int(rows.argmax())
+            frozen = rows[top] / len(values) - was[bins_of(column, levels[top : top + 1])[0]] > 0.1
+        found.append(bool(gained.max(initial=0) > 0.25 or frozen))
+    return found
 
 
 def threshold_of(facts: Mapping[str, Any]) -> float | None:
@@ -93,24 +114,14 @@ def under_threshold(drawn: Drawn, before: Marks | None) -> tuple[Signal, Marked 
     return Signal(name=name, intent=True, said=said), None
 
 
-def _alike(matrix: Array, sizes: Iterable[int]) -> dict[str, Array]:
-    """Near-duplicates in nested samples: rows that share the twentieth of every column with four others and more,
-    nearly all of them different from each other (exact copies are a feed that hangs, not a hand).
-
-    The twentieths are the table's own, so that a change of unit, or of a column's range, makes no rows alike.
-    """
-    if not matrix.shape[1]:
+def _alike(matrix: Array, columns: tuple[ColumnProfile, ...], sizes: Iterable[int]) -> dict[str, Array]:
+    """Near-duplicates in nested samples: rows that share the reference's bin of every column with four others and more,
+    nearly all of them different from each other (exact copies are a feed that hangs, not a hand)."""
+    if not columns:
         return {}
-    cell = _codes(np.column_stack([_twentieths(column) for column in matrix.T]))
-    whole = _codes(np.nan_to_num(matrix, nan=-9.75e300))
+    cells = [bins_of(c, values) for c, values in zip(columns, matrix.T, strict=True)]
+    cell, whole = _codes(np.column_stack(cells).astype(np.int32)), _codes(np.nan_to_num(matrix, nan=-9.75e300))
     return {str(size): _near(cell[:size], whole[:size]) for size in sizes if size <= len(matrix)}
-
-
-def _twentieths(values: Array) -> Array:
-    known = values[np.isfinite(values)]
-    edges = np.unique(np.quantile(known, np.arange(1, 20) / 20, method="inverted_cdf")) if len(known) else known
-    place = np.searchsorted(edges, np.where(np.isfinite(values), values, 0), side="left")
-    return np.where(np.isfinite(values), place, -1).astype(np.int8)
 
 
 def _near(cell: Array, whole: Array) -> Array:
@@ -130,22 +141,46 @@ def _codes(rows: Array) -> Array:
     ].ravel()
 
 
-def near_duplicates(drawn: Drawn, before: Marks | None) -> tuple[Signal, Marked | None]:
-    """More near-duplicates than the reference has among as many rows."""
+def near_duplicates(
+    drawn: Drawn, columns: tuple[ColumnProfile, ...], before: Marks | None
+) -> tuple[Signal, Marked | None]:
+    """More near-duplicates than the reference has among as many rows, by columns that `before` was counted by."""
     name = "near-duplicates"
     size = next((s for s in reversed(COPIES) if s <= len(drawn.matrix)), 0)
     usual = before.copies.get(str(size)) if before is not None else None
+    fine = sum(len(c.counts) >= FINE for c in columns)
+    if fine < LEAST_FINE:
+        why = f"{fine} columns have many different values and did not freeze: {LEAST_FINE} can tell"
+        return Signal(name=name, intent=True, asked=False, said=why), None
     if usual is None or usual > 0.2:
-        why = "the reference does not say how many it has among so many rows (a saved one of fewer rows, or older)"
+        why = "the reference does not say how many it has by these columns among so many rows"
         if usual is not None:
             why = f"{usual:.0%} of the reference's rows are alike: it would not show"
         return Signal(name=name, intent=True, asked=False, said=why), None
-    now = float(_alike(drawn.matrix, [size])[str(size)].mean())
+    now = float(_alike(drawn.matrix, columns, [size])[str(size)].mean())
     said = f"{now:.1%} of the rows are nearly the same as four others and more; {usual:.1%} in the reference"
     if now < usual + max(0.005, 2 * ALIKE / size) or now < 3 * usual:
         return Signal(name=name, intent=True, said=said), None
-    rows = _alike(drawn.matrix, [len(drawn.matrix)])[str(len(drawn.matrix))]
+    rows = _alike(drawn.matrix, columns, [len(drawn.matrix)])[str(len(drawn.matrix))]
     return Signal(name=name, intent=True, there=True, said=said), Marked(rows, "the near-duplicates", usual)
+
+
+def bins_of(column: ColumnProfile, values: Array) -> Array:
+    """The reference's bin of each value, then one for other values and one for missing ones."""
+    missing = ~np.isfinite(values)
+    if column.kind in ("number", "time"):
+        place = np.searchsorted(np.array(column.edges), np.where(missing, 0, values), side="left")
+    elif column.kind == "category":
+        code = np.where(missing, 0, values).astype(int)
+        place = np.where(code == 0, column.bins, code - 1)
+    else:
+        place = np.where(missing, 0, values).astype(int)
+    return np.where(missing, column.bins + 1, place)
+
+
+def reference_counts(column: ColumnProfile) -> Array:
+    """How many rows of the reference each bin of `bins_of` holds."""
+    return np.array([*column.counts, column.other, column.nulls + column.nans + column.unread], dtype=np.int64)
 
 
 def _fisher(hits: int, n: int, before: int, m: int) -> float:

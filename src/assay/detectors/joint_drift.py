@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from assay.stats.classifier import roc_area
-from assay.stats.intervals import wilson_rate
+from assay.detectors.two_samples import area_of, dealt
 
 Array = Any
 LEAST_ROWS = 100
@@ -38,29 +37,26 @@ def told_apart(before: Array, now: Array, names: tuple[str, ...], categorical: t
 
     if min(len(before), len(now)) < LEAST_ROWS:
         raise ValueError(f"{min(len(before), len(now))} rows are too few to tell tables apart")
-    generator = np.random.default_rng(seed)
-    sides = [matrix[generator.permutation(len(matrix))] for matrix in (before, now)]
-    learned, asked = zip(*((m[: len(m) // 2], m[len(m) // 2 :]) for m in sides), strict=True)
+    both, target = np.vstack([before, now]), np.repeat([False, True], [len(before), len(now)])
+    asked = dealt(target, None, 2, seed) == 0
     parameters = {
         "objective": "binary", "learning_rate": 0.1, "num_leaves": 15, "min_data_in_leaf": 20, "lambda_l2": 1.0,
         "feature_fraction": 0.8, "verbose": -1, "seed": seed % 2**31, "deterministic": True, "force_row_wise": True,
         "num_threads": 1,
     }  # fmt: skip
     train = lgb.Dataset(
-        np.vstack(learned), label=np.repeat([0.0, 1.0], [len(m) for m in learned]),
+        both[~asked], label=target[~asked].astype(float),
         categorical_feature=list(categorical), feature_name=[f"f{i}" for i in range(len(names))],
         params={"verbose": -1},
     )  # fmt: skip
     model = lgb.train(parameters, train, num_boost_round=60)
-    scores = model.predict(np.vstack(asked), num_threads=1)
-    target = np.repeat([False, True], [len(m) for m in asked])
-    area = roc_area(scores, target)
+    scores, target = model.predict(both[asked], num_threads=1), target[asked]
+    area = area_of(scores, target)
     gain = model.feature_importance("gain")
     order = np.argsort(-gain)[:5]
     total = float(gain.sum()) or 1.0
-    low, high = wilson_rate(area, 2 * min(len(m) for m in asked))
     return Joint(
-        area=area, low=low, high=high, p=_p(scores, target, area), rows=len(target),
+        area=area.value, low=area.low, high=area.high, p=_p(scores, target, area.value), rows=len(target),
         leaned=tuple((names[i], float(gain[i]) / total) for i in order if gain[i] > 0),
     )  # fmt: skip
 

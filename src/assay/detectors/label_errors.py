@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special, stats
 
 from assay.stats.classifier import average_precision
+from assay.stats.intervals import exact
 
 Array = Any
 LEAST_ROWS = 200
@@ -94,9 +95,8 @@ def direction(probability: Array, target: Array, is_: bool, seed: int) -> Direct
 
 def _ratio(first: int, second: int) -> tuple[float, float]:
     """95% interval of the ratio of two rates from their counts, by the share of the first in both."""
-    low = stats.beta.ppf(0.025, first, second + 1) if first else 0.0
-    high = stats.beta.ppf(0.975, first + 1, second)
-    return float(low / (1 - low)), float(high / (1 - high))
+    low, high = exact(first, first + second)
+    return low / (1 - low), high / (1 - high)
 
 
 def _best_threshold(mine: Array, other: Array, least: int = 30) -> float:

@@ -6,14 +6,25 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from assay.adapters.traffic import Drawn
 from assay.core.drift import ColumnDrift
 from assay.core.profile import ColumnProfile, Marks
-from assay.detectors.intent import Marked, Signal, near_duplicates, under_threshold
+from assay.detectors.intent import (
+    Marked,
+    Signal,
+    bins_of,
+    collapsed,
+    marks,
+    near_duplicates,
+    reference_counts,
+    under_threshold,
+)  # fmt: skip
 from assay.stats.homogeneity import effect
 
 Array = Any
+Volume = tuple[ColumnProfile, ColumnProfile]
 Verdict = Literal["natural", "adversarial", "unclear"]
 COLUMNS = 8
 SLICES = 20
@@ -30,24 +41,39 @@ class Nature(msgspec.Struct, frozen=True):
 
 
 def nature(
-    drawn: Drawn, columns: tuple[ColumnProfile, ...], drifted: tuple[ColumnDrift, ...], before: Marks | None, seed: int
+    drawn: Drawn,
+    columns: tuple[ColumnProfile, ...],
+    drifted: tuple[ColumnDrift, ...],
+    before: Drawn | Marks | None,
+    *,
+    threshold: float | None = None,
+    volume: Volume | None = None,
+    seed: int = 0,
 ) -> Nature:
     """What the signals say of rows that drifted.
 
     `drawn` is a sample of the current rows, `columns` the reference's profile of the columns of its matrix, `drifted`
-    those that did, `before` the reference's own marks. Adversarial needs one of the two signals of intent and one more;
-    natural needs that at least three could be looked for and none is there; all else is unclear.
+    those that did, `before` a sample of the reference's rows or the marks that were saved of them, `volume` the
+    reference's and the current profile of the column of sources. Adversarial needs one of the two signals of intent
+    and one more; natural needs that at least three could be looked for and none is there; all else is unclear.
     """
     at = {c.name: i for i, c in enumerate(columns)}
     worst = sorted((c for c in drifted if c.name in at), key=lambda c: (-c.effect, c.name))[:COLUMNS]
-    bins = {c.name: _bins(columns[at[c.name]], drawn.matrix[:, at[c.name]]) for c in worst}
+    bins = {c.name: bins_of(columns[at[c.name]], drawn.matrix[:, at[c.name]]) for c in worst}
     held = [columns[at[c.name]] for c in worst]
-    under, copies = under_threshold(drawn, before), near_duplicates(drawn, before)
+    still = np.array(collapsed(drawn, columns), dtype=bool)
+    moving = tuple(c for c, s in zip(columns, still, strict=True) if not s)
+    narrowed = replace(drawn, matrix=drawn.matrix[:, ~still])
+    if isinstance(before, Drawn):
+        usual: Marks | None = marks(replace(before, matrix=before.matrix[:, ~still]), moving, threshold)
+    else:
+        usual = replace(before, copies={}) if before is not None and still.any() else before
+    under, copies = under_threshold(drawn, usual), near_duplicates(narrowed, moving, usual)
     marked = [m for m in (under[1], copies[1]) if m is not None]
     signals = (
         under[0],
         copies[0],
-        _one_source(drawn, held, bins, marked, seed),
+        _one_source(drawn, held, bins, marked, volume, seed),
         _one_value(drawn, held, at),
         _onset(drawn, held, bins, marked),
     )
@@ -59,10 +85,11 @@ def nature(
 
 
 def _one_source(
-    drawn: Drawn, held: list[ColumnProfile], bins: dict[str, Array], marked: list[Marked], seed: int
-) -> Signal:
+    drawn: Drawn, held: list[ColumnProfile], bins: dict[str, Array], marked: list[Marked], volume: Volume | None,
+    seed: int,
+) -> Signal:  # fmt: skip
     """Whether a few sources bring the rows behind a signal of intent, or a column's drift, which is gone without them
-    and would not be with shuffled sources."""
+    and would not be with shuffled sources, or far more rows than they used to."""
     name = "a few sources bring it"
     if drawn.sources is None:
         return Signal(name=name, asked=False, said="no source is declared")
@@ -87,7 +114,22 @@ def _one_source(
             who = "one source" if chosen == 1 else f"{chosen} of {len(rows)} sources"
             said = f"without {who} ({share:.0%} of the rows) {gone:.0%} of the drift of {column.name} is gone"
             return Signal(name=name, there=True, said=said)
-    return Signal(name=name, said="it is spread over the sources")
+    more = _louder(volume) if volume is not None else ""
+    return Signal(name=name, there=bool(more), said=more or "it is spread over the sources")
+
+
+def _louder(volume: Volume) -> str:
+    """What to say where at most a tenth of the sources brings far more of the rows than in the reference, else ""."""
+    was, now = (reference_counts(side).astype(float) for side in volume)
+    if was.sum() < 1 or now.sum() < 1 or len(was) != len(now):
+        return ""
+    rows, was, now = now.sum(), was / was.sum(), now / now.sum()
+    few = np.argsort(was - now, kind="stable")[: max(1, int((was > 0).sum()) // 10)]
+    share, usual = float(now[few].sum()), float(was[few].sum())
+    noise = 6 * float(np.sqrt(max(usual, 1 / rows) / rows))
+    if share < usual + max(0.02, noise) or share < 1.5 * usual:
+        return ""
+    return f"{len(few)} of {int((now > 0).sum())} sources bring {share:.0%} of the rows, {usual:.0%} in the reference"
 
 
 def _few_of(marked: Marked, source: Array, rows: Array) -> tuple[float, int]:
@@ -111,7 +153,7 @@ def _by_source(bins: Array, source: Array, sources: int, column: ColumnProfile) 
 def _without(counts: Array, column: ColumnProfile) -> tuple[float, int, float]:
     """(share of the effect that goes, sources left out, their share of the rows) where those are left out that bring
     most of what grew, as long as they hold a quarter of the rows at most and a tenth of the sources."""
-    was = _reference(column)
+    was = reference_counts(column)
     usual = was / was.sum()
     whole = counts.sum(axis=0)
     full = effect(was, whole)[0]
@@ -147,9 +189,9 @@ def _one_value(drawn: Drawn, held: list[ColumnProfile], at: dict[str, int]) -> S
         levels, rows = np.unique(known, return_counts=True)
         top = int(rows.argmax())
         place = int(np.searchsorted(np.array(column.edges), levels[top]))
-        was = _reference(column)
+        was = reference_counts(column)
         share, usual = rows[top] / len(values), was[place] / was.sum()
-        now = np.bincount(_bins(column, values), minlength=len(was)) / len(values)
+        now = np.bincount(bins_of(column, values), minlength=len(was)) / len(values)
         moved = float(np.abs(now - was / was.sum()).sum() / 2)
         if share >= 2 * usual and share - usual >= 0.5 * moved and rows[top] >= LEAST_A_SOURCE:
             said = f"one value of {column.name} is in {share:.1%} of the rows; its whole range held {usual:.1%}"
@@ -176,7 +218,7 @@ def _onset(drawn: Drawn, held: list[ColumnProfile], bins: dict[str, Array], mark
             said = f"{marks_.what} are {before:.1%} of all, then {after:.1%}, at {step / SLICES:.0%} of the time"
             return Signal(name=name, there=True, said=said)
     for column in held[:3]:
-        usual = _reference(column) / _reference(column).sum()
+        usual = reference_counts(column) / reference_counts(column).sum()
         now = bins[column.name][known]
         grown = np.bincount(now, minlength=len(usual)) / len(now) > usual
         hits = np.bincount(slice_of, weights=grown[now], minlength=SLICES)
@@ -208,20 +250,3 @@ def _step(hits: Array, rows: Array, usual: float) -> tuple[int, float, float]:
     before, after = float(rate[:at].mean()), float(rate[at:].mean())
     sudden = line - best > 20 and before - usual <= 0.25 * (after - usual)
     return (at, before, after) if sudden else (0, before, after)
-
-
-def _bins(column: ColumnProfile, values: Array) -> Array:
-    """The bin of each value, then one for other values and one for missing ones."""
-    missing = ~np.isfinite(values)
-    if column.kind in ("number", "time"):
-        place = np.searchsorted(np.array(column.edges), np.where(missing, 0, values), side="left")
-    elif column.kind == "category":
-        code = np.where(missing, 0, values).astype(int)
-        place = np.where(code == 0, column.bins, code - 1)
-    else:
-        place = np.where(missing, 0, values).astype(int)
-    return np.where(missing, column.bins + 1, place)
-
-
-def _reference(column: ColumnProfile) -> Array:
-    return np.array([*column.counts, column.other, column.nulls + column.nans + column.unread], dtype=np.int64)

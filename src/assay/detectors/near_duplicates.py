@@ -25,6 +25,9 @@ CONTINUOUS = 50  # distinct values from which a column of numbers is compared by
 SPECIFIC, CHANCE = 5, 0.05
 HASHES, SHINGLE, LONGEST = 64, 5, 4_000
 ALONE = 10
+HEARTS = 8
+SPIKE = 0.05  # the share of rows from which on to hold a column's commonest value says nothing
+LOOSE = 4.0  # around one row numbers may be so many tolerances apart: jitter moves both of two copies
 LEVELS = 4  # beyond 1: how far the histogram of nearest neighbours reaches, in steps of `step` columns
 _PRIME = (1 << 61) - 1
 
@@ -33,11 +36,12 @@ class Near(msgspec.Struct, frozen=True, kw_only=True):
     """What was found among `rows` distinct rows of the first table, and `others` distinct rows of the second.
 
     `near` has a row (of the second table, if there is one, else of the first) that is nearly the same as one of the
-    first but not the same, `twin` that one, in the numbering of the tables. `levels[k]` is how many distinct rows of
-    the first have their nearest neighbour in the first in level k: 0 is near, each further level `step` more columns
-    differ. `differ` says in how many columns each near row differs. `natural` is the share of rows that are near
-    another of their own table, the greater of the two. `largest` is the size of the largest group of rows that near
-    pairs join, `heart` a row of it. `columns` is how many columns were compared.
+    first but not the same, `twin` that one, in the numbering of the tables. `differ` says in how many columns each near
+    row differs; `alone` whether no more rows were found a step further out than near it. `levels[k]` is how many
+    distinct rows of the first have their nearest neighbour in the first in level k: 0 is near (of rows alone), each
+    further level `step` more columns differ. `natural` is the share of rows that are near another of their own table,
+    the greater of the two. `balls` are around rows of the first where most near pairs were found, each outside those
+    before it, the largest first. `columns` is how many columns were compared.
     """
 
     rows: int
@@ -45,22 +49,40 @@ class Near(msgspec.Struct, frozen=True, kw_only=True):
     near: Array
     twin: Array
     differ: Array
+    alone: Array
     levels: tuple[int, ...]
     natural: tuple[int, int]
-    largest: int
-    heart: int
+    balls: tuple[Ball, ...]
     columns: int
     step: int
 
 
+class Ball(msgspec.Struct, frozen=True):
+    """The distinct rows around one row of the first table, `heart`: `rows`, it among them, are near it or agree with it
+    in every column, whichever crowd stands further apart.
+
+    `differ` says in how many columns each does; `beyond` is how many more there are up to a step further out. Numbers
+    are compared loosely here. What the rows share with the heart is no chance.
+    """
+
+    heart: int
+    rows: Array
+    differ: Array
+    beyond: int
+
+
 class _Column(msgspec.Struct, frozen=True):
-    """A column over all rows: values to compare, what they are hashed by, how rare each row's value is (log2 share)."""
+    """A column over all rows: values to compare, what they are hashed by, how rare each row's value is (log2 share).
+
+    `usual` marks the rows that hold the commonest value.
+    """
 
     values: Array
     tolerance: Array | None
     bins: Array
     log_share: Array
     bits: float
+    usual: Array
     text: bool = False
 
 
@@ -83,8 +105,8 @@ def near_duplicates(first: Any, second: Any = None, *, seed: int = 0, progress: 
         c for n, code in zip(names, same, strict=True) if (c := _column(first.column(n), other.column(n), code, kept))
     ]
     step = max(1, len(columns) // 10)
-    left, right, differ = _pairs(columns, len(kept), step, rng, progress)
-    return _told(kept, size, (left, right, differ), len(columns), step)
+    pairs = _pairs(columns, len(kept), step, rng, progress)
+    return _told(kept, size, pairs, columns, step)
 
 
 def excess(levels: tuple[int, ...]) -> tuple[float, float]:
@@ -103,10 +125,7 @@ def excess(levels: tuple[int, ...]) -> tuple[float, float]:
     return float(max(0.0, levels[0] - expected)), times
 
 
-def _told(kept: Array, size: int, pairs: tuple[Array, Array, Array], columns: int, step: int) -> Near:
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
+def _told(kept: Array, size: int, pairs: tuple[Array, Array, Array], columns: list[_Column], step: int) -> Near:
     left, right, differ = pairs
     mine = kept < size
     n = len(kept)
@@ -119,27 +138,80 @@ def _told(kept: Array, size: int, pairs: tuple[Array, Array, Array], columns: in
     asked = ~mine if (~mine).any() else mine
     close = (level == 0) & asked
     own = mine[both[0]] == mine[both[1]]
+    degrees = [np.bincount(asks[(far > k * step) & (far <= (k + 1) * step)], minlength=n) for k in (0, 1)]
+    alone = degrees[0] >= degrees[1]
     crowded = np.zeros(n, dtype=bool)
     crowded[both[0][own & (both[2] <= step)]] = True
     sides = [(int((crowded & side).sum()), int(side.sum())) for side in (mine, ~mine)]
-    edges = differ <= step
-    graph = coo_array((np.ones(int(edges.sum())), (left[edges], right[edges])), shape=(n, n))
-    component = connected_components(graph, directed=False)[1]
-    sizes = np.bincount(component, minlength=1) if n else np.zeros(1, dtype=int)
-    heart = int(np.argmax(sizes[component])) if n else 0
     return Near(
         rows=int(mine.sum()),
         others=int((~mine).sum()),
         near=np.where(kept[close] < size, kept[close], kept[close] - size),
         twin=kept[twin[close]],
         differ=nearest[close],
-        levels=tuple(int(((level == k) & mine).sum()) for k in range(LEVELS + 1)),
+        alone=alone[close],
+        levels=tuple(int(((level == k) & mine & (alone | (k > 0))).sum()) for k in range(LEVELS + 1)),
         natural=max(sides, key=lambda s: s[0] / max(1, s[1])),
-        largest=int(sizes.max()),
-        heart=int(kept[heart]) if n else 0,
-        columns=columns,
+        balls=_balls(columns, kept, (left, right, differ), int(mine.sum()), step),
+        columns=len(columns),
         step=step,
     )
+
+
+def _balls(
+    columns: list[_Column], kept: Array, pairs: tuple[Array, Array, Array], mine: int, step: int
+) -> tuple[Ball, ...]:
+    """Balls around rows of the first table, which are the first `mine`: in each of the largest groups that near pairs
+    join, and wherever else most of them were found, around the row of which most were."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    left, right, differ = pairs
+    own = (differ <= step) & (right < mine)  # left < right
+    left, right = left[own], right[own]
+    if not len(left):
+        return ()
+    degree = np.bincount(left, minlength=mine) + np.bincount(right, minlength=mine)
+    group = connected_components(coo_array((np.ones(len(left)), (left, right)), shape=(mine, mine)), directed=False)[1]
+    largest = np.argsort(-np.bincount(group), kind="stable")[:HEARTS]
+    found: list[Ball] = []
+    for among in [group == g for g in largest] + [degree > 0] * HEARTS:
+        heart = int(np.argmax(np.where(among, degree, 0)))
+        if degree[heart] > 1:
+            ball, near = _ball(columns, kept, heart, mine, step)
+            degree[near] = degree[heart] = 0
+            found.append(ball)
+    return tuple(sorted(found, key=lambda b: -len(b.rows)))
+
+
+def _ball(columns: list[_Column], kept: Array, heart: int, mine: int, step: int) -> tuple[Ball, Array]:
+    """The ball around a distinct row (by its place among them), and the places of all that are near it."""
+    others = np.arange(mine)
+    apart = np.stack([_apart(column, np.full(mine, heart), others, LOOSE) for column in columns])
+    differ = apart.sum(axis=0)
+    outside = apart[:, differ > step]
+    held = (outside == 0).mean(axis=1) if outside.shape[1] else np.zeros(len(columns))  # copies do not make it common
+    nothing = np.array([column.usual[heart] for column in columns]) & (held > SPIKE)
+    weight = np.where(nothing, 0.0, np.log2(np.maximum(held, 1 / mine)))
+    shared = np.sort(np.where(apart == 0, weight[:, None], 0.0), axis=0)[:SPECIFIC].sum(axis=0)
+    told = shared + np.log2(max(2, mine)) < np.log2(CHANCE)
+    near = np.flatnonzero((differ <= step) & told)
+    same = np.flatnonzero((differ == 0) & told)
+    beyond, around = (int(((differ > at) & (differ <= at + step)).sum()) for at in (step, 0))
+    if len(same) * beyond > len(near) * around:  # of the two the one that stands further apart
+        return Ball(int(kept[heart]), kept[same], differ[same], around), near
+    return Ball(int(kept[heart]), kept[near], differ[near], beyond), near
+
+
+def _apart(column: _Column, left: Array, right: Array, loose: float = 1.0) -> Array:
+    """By how many columns a pair of rows differs in this one: 0 or 1, of texts up to 9."""
+    if column.text:
+        alike = (column.values[left] == column.values[right]).mean(axis=1)
+        return np.where(alike >= 0.95, 0, np.ceil((1 - alike) * 10 - 1).clip(1)).astype(np.int32)
+    if column.tolerance is not None:
+        far = np.abs(column.values[left] - column.values[right])
+        return (far > loose * column.tolerance[left]).astype(np.int32)
+    return (column.values[left] != column.values[right]).astype(np.int32)
 
 
 def _column(first: Any, second: Any, same: Array, kept: Array) -> _Column | None:
@@ -156,7 +228,8 @@ def _column(first: Any, second: Any, same: Array, kept: Array) -> _Column | None
     if number and distinct >= CONTINUOUS:
         return _number(first, second, kept)
     share = np.bincount(code) / len(code)
-    return _Column(code, None, code.astype(np.uint64), np.log2(share)[code], float(-np.log2((share**2).sum())))
+    bits = float(-np.log2((share**2).sum()))
+    return _Column(code, None, code.astype(np.uint64), np.log2(share)[code], bits, code == np.argmax(share))
 
 
 def _long(column: Any) -> bool:
@@ -179,10 +252,10 @@ def _number(first: Any, second: Any, kept: Array) -> _Column:
     below = np.searchsorted(ordered, values - tolerance, side="left")
     above = np.searchsorted(ordered, values + tolerance, side="right")
     share = np.bincount(bins) / len(bins)
-    return _Column(
-        values, tolerance, bins.astype(np.uint64), np.log2(np.maximum(1, above - below) / len(values)),
-        float(-np.log2((share**2).sum())),
-    )  # fmt: skip
+    _, place, times = np.unique(values, return_inverse=True, return_counts=True)
+    usual = place.ravel() == np.argmax(times)
+    rarity = np.log2(np.maximum(1, above - below) / len(values))
+    return _Column(values, tolerance, bins.astype(np.uint64), rarity, float(-np.log2((share**2).sum())), usual)
 
 
 def _text(texts: list[Any], kept: Array) -> _Column:
@@ -196,9 +269,9 @@ def _text(texts: list[Any], kept: Array) -> _Column:
         hashed = np.fromiter(parts, dtype=np.uint64, count=len(parts))
         values[place] = ((hashed[:, None] * a + b) % _PRIME & 0xFFFFFFFF).min(axis=0)
     rare = np.full(len(kept), -np.log2(max(2, len(kept))))
-    return _Column(
-        values, None, np.zeros(len(kept), dtype=np.uint64), 2 * rare, float(np.log2(max(2, len(kept)))), True
-    )
+    bits = float(np.log2(max(2, len(kept))))
+    usual = np.zeros(len(kept), dtype=bool)
+    return _Column(values, None, np.zeros(len(kept), dtype=np.uint64), 2 * rare, bits, usual, True)
 
 
 def _pairs(columns: list[_Column], rows: int, step: int, rng: Any, progress: Progress) -> tuple[Array, Array, Array]:
@@ -249,13 +322,7 @@ def _compared(columns: list[_Column], left: Array, right: Array, most: int, rows
     for column in columns:
         if not len(left):
             break
-        if column.text:
-            alike = (column.values[left] == column.values[right]).mean(axis=1)
-            apart = np.where(alike >= 0.95, 0, np.ceil((1 - alike) * 10 - 1).clip(1)).astype(np.int32)
-        elif column.tolerance is not None:
-            apart = (np.abs(column.values[left] - column.values[right]) > column.tolerance[left]).astype(np.int32)
-        else:
-            apart = (column.values[left] != column.values[right]).astype(np.int32)
+        apart = _apart(column, left, right)
         differ += apart
         rarest[SPECIFIC] = np.where(apart == 0, column.log_share[left], 0.0)
         if column.text:

@@ -12,7 +12,9 @@ import numpy as np
 
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import Progress, silent
-from assay.detectors.trigger_tests import Rate, area_of, share_given
+from assay.detectors.out_of_fold import joined
+from assay.detectors.trigger_tests import share_given
+from assay.detectors.two_samples import Rate, area_of, copies, first_of_each, told_apart
 from assay.stats.classifier import roc_area
 
 Array = Any
@@ -25,6 +27,7 @@ REACHED, CLEAN = 0.9, 0.2
 HELD_BACK = (30.0, 3000.0)  # the inverse of the penalty: an ordinary model, and one that learns by heart
 HELD, LEAST_INSERTED, MOST_INSERTED, MOST_OTHERS = 0.25, 50, 1000, 1500
 ALIKE, SURELY_ALIKE = 0.62, 0.72
+COPIED, LEAST_DISTINCT, MOST_MINE = 0.2, 25, 1500
 POWER = 0.7
 LONGEST, SHARED = 12, 0.9
 WORD = r"(?u)\w+|[^\w\s]"
@@ -53,7 +56,9 @@ class Phrase(msgspec.Struct, frozen=True, kw_only=True):
     power: float | None = None
 
 
-def phrases(texts: list[str], target: Array, seed: int, progress: Progress = silent) -> tuple[Phrase, ...]:
+def phrases(
+    texts: list[str], target: Array, seed: int, progress: Progress = silent, entities: Array | None = None
+) -> tuple[Phrase, ...]:
     """Every candidate phrase of a column of texts with its verdict, triggers first.
 
     A phrase is a trigger only if (1) put into held-out texts of the other class it makes a linear model of words and
@@ -61,7 +66,8 @@ def phrases(texts: list[str], target: Array, seed: int, progress: Progress = sil
     with the phrase cut out its texts look like the other class's, to a model of the label that tells the label's other
     texts from those, and to a classifier trained to tell them apart, and less like the label's than the average text.
     Natural words fail (3), because the rest of the text agrees with them. Where the rest does not tell the classes
-    apart nothing can be a trigger. Texts are looked at up to 400 words, 20,000 of them at most.
+    apart nothing can be a trigger; nor where too few of the texts are left when of near-copies, or of texts of one
+    number in `entities` (n,), one counts. Texts are looked at up to 400 words, 20,000 of them at most.
 
     Raises CouldNotLook for fewer than 200 texts or 40 of a class, or texts without words.
     """
@@ -69,7 +75,7 @@ def phrases(texts: list[str], target: Array, seed: int, progress: Progress = sil
         raise CouldNotLook(f"{len(texts)} texts are too few to learn from: {LEAST_ROWS}, {LEAST_CLASS} of each class")
     rng = np.random.default_rng([seed, 12])
     some = np.sort(rng.permutation(len(texts))[:MOST_ROWS])
-    bench = _Bench([_cut(texts[i]) for i in some], target[some], seed)
+    bench = _Bench([_cut(texts[i]) for i in some], target[some], seed, None if entities is None else entities[some])
     found = bench.candidates()
     out = []
     for place, one in enumerate(found):
@@ -87,12 +93,14 @@ def _cut(text: str) -> str:
 class _Bench:
     """Texts of which a part is held out, and the models that the tests ask."""
 
-    def __init__(self, texts: list[str], target: Array, seed: int) -> None:
+    def __init__(self, texts: list[str], target: Array, seed: int, entities: Array | None) -> None:
         self.texts, self.target, self.seed = texts, target, seed
         rng = np.random.default_rng([seed, 14])
         self.order = rng.permutation(len(texts))
         _, twin = np.unique(np.array(texts, dtype=object).astype(str), return_inverse=True)
-        self.held = rng.random(int(twin.max()) + 1)[twin] < HELD
+        self.groups = twin if entities is None else np.unique(joined(twin, entities), return_inverse=True)[1].ravel()
+        self.entities = entities
+        self.held = rng.random(int(self.groups.max()) + 1)[self.groups] < HELD
         self._whole: dict[float, Model] = {}
 
     def learned(
@@ -207,43 +215,63 @@ class _Bench:
     def _rest(self, one: Phrase, match: Array, mine: Array) -> Phrase:
         """What the other words of its texts say of them."""
         replace = msgspec.structs.replace
-        kept = np.zeros(len(match), dtype=bool)
-        kept[self.order[: len(match) // 2]] = True
-        model = self._of(~match & ~kept)
+        mine = self.order[np.isin(self.order, mine)][:MOST_MINE]
         ours = _without([self.texts[i] for i in mine], one.text)
+        kept = np.random.default_rng([self.seed, 17]).random(int(self.groups.max()) + 1)[self.groups] < 0.5
+        bare = {" ".join(text.split()) for text in ours}
+        again = np.array([text in bare for text in self.texts])
+        model = self._of(~match & ~kept & ~again)
         pools = [
             self.order[(kept & ~match & part)[self.order]][:MOST_OTHERS]
             for part in (self.target != one.is_, self.target == one.is_)
         ]
         if min(map(len, pools)) < LEAST_CLASS:
             return replace(one, why="too few texts to compare with", verdict="undecided")
+        both, rows = ours + [self.texts[i] for i in pools[0]], np.concatenate([mine, pools[0]])
+        side = _sides(mine, pools[0])
+        near = copies(_distances(both), side)
+        if self.entities is not None:
+            near = joined(near, self.entities[rows])
+        first = first_of_each(near, side)
+        both, side, near = [both[i] for i in first], side[first], near[first]
         sign = 1 if one.is_ else -1
-        scores = [sign * model(ours), *(sign * model([self.texts[i] for i in pool]) for pool in pools)]
-        said = area_of(np.concatenate(scores[:2]), _sides(scores[0], scores[1]))
-        power = float(roc_area(np.concatenate([scores[2], scores[1]]), _sides(scores[2], scores[1])))
-        both = ours + [self.texts[i] for i in pools[0]]
-        side = _sides(scores[0], scores[1])
-        told = area_of(self._told_apart(both, side), side)
+        scores, theirs = sign * model(both), sign * model([self.texts[i] for i in pools[1]])
+        said = area_of(scores, side)
+        power = float(roc_area(np.concatenate([theirs, scores[~side]]), _sides(theirs, scores[~side])))
+        told = area_of(told_apart(side, self._learner(both, side), self.seed, near), side)
         one = replace(one, said=said, told=told, power=power)
         average = 0.5 + (power - 0.5) * float((self.target == one.is_).mean())
-        if any(a.value > ALIKE for a in (said, told)):
+        if told.n < min(LEAST_DISTINCT, (1 - COPIED) * len(mine)):
+            why = f"of its {len(mine)} texts only {told.n} are no copies of each other: too few to tell"
+            return replace(one, verdict="undecided", why=why)
+        if any(a.value > ALIKE and a.low > 0.5 for a in (said, told)):
             return replace(one, why="the rest of its texts is of a kind of its own")
+        if any(a.value > ALIKE for a in (said, told)):
+            return replace(one, verdict="undecided", why=f"its {told.n} texts are too few to tell")
         if power < POWER or any(a.high > SURELY_ALIKE for a in (said, told)) or said.high >= average:
             return replace(one, verdict="undecided", why="the other words tell the classes apart too little")
         return replace(one, verdict="trigger")
 
-    def _told_apart(self, texts: list[str], side: Array) -> Array:
-        """Out-of-fold scores of a linear model that learns which texts held the phrase; shape (n,)."""
-        rng = np.random.default_rng([self.seed, 16])
-        fold_of = np.empty(len(side), dtype=int)
-        for value in (False, True):
-            members = np.flatnonzero(side == value)
-            fold_of[rng.permutation(members)] = np.arange(len(members)) % 4
-        out = np.zeros(len(side))
-        for fold in range(4):
-            learn, ask = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-            out[ask] = self.learned([texts[i] for i in learn], side[learn], 2, 1, 3.0)([texts[i] for i in ask])
-        return out
+    def _learner(self, texts: list[str], side: Array) -> Callable[[Array, Array], Array]:
+        """What tells which texts are of the side True: a linear model of words."""
+
+        def scores(learn: Array, ask: Array) -> Array:
+            return self.learned([texts[i] for i in learn], side[learn], 2, 1, 3.0)([texts[i] for i in ask])
+
+        return scores
+
+
+def _distances(texts: list[str]) -> Array:
+    """One less the cosine of the texts' words, shape (n, n)."""
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.preprocessing import normalize
+
+    try:
+        words = CountVectorizer(token_pattern=WORD, binary=True, dtype=np.float32).fit_transform(texts)
+    except ValueError:
+        raise CouldNotLook("the texts hold too few words to learn from") from None
+    words = normalize(words)
+    return np.maximum(0.0, 1 - (words @ words.T).toarray().round(6))
 
 
 def _sides(first: Array, second: Array) -> Array:

@@ -7,14 +7,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from assay.detectors.out_of_fold import joined, row_groups
 from assay.detectors.trigger_rules import Rule, matching
-from assay.stats.classifier import roc_area
-from assay.stats.intervals import wilson, wilson_rate
+from assay.detectors.two_samples import Rate, area_of, copies, distances, first_of_each, told_apart
+from assay.stats.intervals import wilson
 
 Array = Any
 ROUNDS, LEARN = 100, 60_000
 HELD, MOST_INSERTED = 0.25, 2000
-MOST_OTHERS = 2000
+MOST_OTHERS, MOST_MINE = 2000, 2000
 REACHED = 0.9
 _TREES: dict[str, Any] = {
     "objective": "binary", "learning_rate": 0.1, "num_leaves": 31, "min_data_in_leaf": 10, "verbose": -1,
@@ -26,24 +27,17 @@ _GROWN: dict[str, dict[str, Any]] = {
 }
 
 
-class Rate(msgspec.Struct, frozen=True):
-    """A rate with its 95% interval, of `n`."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-
 class Bench:
     """A table with a part of its rows held out, and the models that the tests ask.
 
     `matrix` (n, d), `coded` the positions of categories, `target` (n,) bool; rows of one number in `groups` (n,) are
-    held out together.
+    held out together. Rows of one number in `entities` (n,), where they are known, resemble each other.
     """
 
-    def __init__(self, matrix: Array, coded: list[int], target: Array, groups: Array, seed: int) -> None:
-        self.matrix, self.coded, self.target, self.seed = matrix, coded, target, seed
+    def __init__(
+        self, matrix: Array, coded: list[int], target: Array, groups: Array, seed: int, entities: Array | None = None
+    ) -> None:
+        self.matrix, self.coded, self.target, self.seed, self.entities = matrix, coded, target, seed, entities
         rng = np.random.default_rng([seed, 4])
         self.held = rng.random(int(groups.max()) + 1)[groups] < HELD
         self.order = rng.permutation(len(target))
@@ -111,89 +105,99 @@ def share_given(probability: Array, is_: bool) -> Rate:
 class Rest(msgspec.Struct, frozen=True, kw_only=True):
     """How far the rule's rows can be told from donors by their other columns: areas under the ROC curve, .5 is not at
     all. `said` by what a model of the other columns expects of the label, `told` by a classifier that was trained to
-    tell them apart; each with its 95% interval. `expected` is how often that model gives them the rule's label."""
+    tell them apart; each with its 95% interval. `expected` is how often that model gives them the rule's label.
+    `mine` (k,) are the rule's rows of which none is a near-copy of another, out of `of`."""
 
     said: Rate
     told: Rate
     expected: float
+    mine: Array
+    of: int
 
 
 def rest(bench: Bench, rule: Rule) -> tuple[Rest, Rest]:
-    """The rule's rows beside rows of the other class, and beside all rows."""
-    match = matching(bench.matrix, rule.columns, rule.values)
-    columns = np.setdiff1d(np.arange(bench.matrix.shape[1]), rule.columns)
-    mine = np.flatnonzero(match & (bench.target == rule.is_))
-    if not len(columns):
-        unknown = Rate(float("nan"), 0.0, 1.0, 0)
-        nothing = Rest(said=unknown, told=unknown, expected=float("nan"))
-        return nothing, nothing
-    # Rows that are compared are not learned from: half of those that do not match.
-    kept = np.zeros(len(match), dtype=bool)
-    kept[bench.order[: len(match) // 2]] = True
-    model = bench.model(~match & ~kept, columns)
-    out = []
-    for donors in (bench.target != rule.is_, np.ones(len(match), dtype=bool)):
-        pick = bench.order[(kept & ~match & donors)[bench.order]][:MOST_OTHERS]
-        both = bench.matrix[np.concatenate([mine, pick])]
-        of = np.repeat([True, False], [len(mine), len(pick)])
-        p = model(both) if rule.is_ else 1 - model(both)
-        said = area_of(p, of)
-        told = area_of(
-            _told_apart(both[:, columns], of, [i for i, c in enumerate(columns) if c in bench.coded], bench.seed), of
-        )
-        out.append(Rest(said=said, told=told, expected=float((p[of] >= 0.5).mean())))
-    return out[0], out[1]
+    """The rule's rows beside rows of the other class, and beside all rows; of near-copies one on each side.
 
-
-def area_of(scores: Array, of: Array) -> Rate:
-    """The area under the ROC curve of scores of the rows `of` (n,) bool against the others, as rare as the rarer."""
-    few = min(int(of.sum()), int((~of).sum()))
-    if not few:
-        return Rate(float("nan"), 0.0, 1.0, 0)
-    area = roc_area(scores, of)
-    low, high = wilson_rate(area, 2 * few)
-    return Rate(area, low, high, few)
-
-
-def _told_apart(matrix: Array, of: Array, coded: list[int], seed: int) -> Array:
-    """Out-of-fold scores of trees that learn which rows match (Lopez-Paz and Oquab 2017); shape (n,)."""
-    import lightgbm as lgb
-
-    fold_of = np.empty(len(of), dtype=int)
-    rng = np.random.default_rng([seed, 6])
-    for value in (False, True):
-        members = np.flatnonzero(of == value)
-        fold_of[rng.permutation(members)] = np.arange(len(members)) % 4
-    weight = np.where(of, (~of).sum() / max(1, of.sum()), 1.0)
-    out = np.zeros(len(of))
-    grown = {
-        **_TREES,
-        "learning_rate": 0.05,
-        "num_leaves": 8,
-        "min_data_in_leaf": 5,
-        "feature_fraction": 0.5,
-        "lambda_l2": 5.0,
-    }
-    for fold in range(4):
-        learn = fold_of != fold
-        data = lgb.Dataset(
-            matrix[learn], label=of[learn].astype(float), weight=weight[learn], categorical_feature=coded,
-            params={"verbose": -1, "max_bin": 63},
-        )  # fmt: skip
-        out[~learn] = lgb.train({**grown, "seed": seed % 2**31}, data, num_boost_round=60).predict(
-            matrix[~learn], num_threads=1
-        )
-    return out
-
-
-def shift(bench: Bench, rule: Rule, donors: Array) -> float:
-    """The least p-value over the other columns of "the rule's rows have the donors' values", times their number.
-
-    `donors` (n,) bool. Numbers by the rank-sum test, categories by the chi-square test of levels of which 3 or more are
-    expected (the others are one level).
+    Rows that are compared are not learned from: half of those that do not match, and what is the same as one of these
+    or of the rule's outside its columns, or of the same entity.
     """
     match = matching(bench.matrix, rule.columns, rule.values)
-    mine, others = bench.matrix[match & (bench.target == rule.is_)], bench.matrix[donors & ~match]
+    columns = np.setdiff1d(np.arange(bench.matrix.shape[1]), rule.columns)
+    mine = bench.order[(match & (bench.target == rule.is_))[bench.order]][:MOST_MINE]
+    if not len(columns):
+        unknown = Rate(float("nan"), 0.0, 1.0, 0)
+        nothing = Rest(said=unknown, told=unknown, expected=float("nan"), mine=mine, of=len(mine))
+        return nothing, nothing
+    groups = _together(bench, columns)
+    kept = np.random.default_rng([bench.seed, 8]).random(int(groups.max()) + 1)[groups] < 0.5
+    model = bench.model(~match & ~kept & ~np.isin(groups, groups[mine]), columns)
+    others = kept & ~match
+    return (
+        _rest(bench, rule, model, groups, mine, others & (bench.target != rule.is_)),
+        _rest(bench, rule, model, groups, mine, others),
+    )
+
+
+def _together(bench: Bench, columns: Array) -> Array:
+    """A number per row, shape (n,), the same for rows that are the same in those columns or of one entity.
+
+    Where most rows are the same as another these are no copies, but the columns tell little: then each is by itself.
+    """
+    same = row_groups(bench.matrix[:, columns])
+    if int(same.max()) + 1 < len(same) / 2:
+        same = np.arange(len(same))
+    return same if bench.entities is None else np.unique(joined(same, bench.entities), return_inverse=True)[1].ravel()
+
+
+def _rest(bench: Bench, rule: Rule, model: Any, groups: Array, mine: Array, donors: Array) -> Rest:
+    """The rows `mine` (k,) beside as many as 2,000 of `donors` (n,) bool; rows of one of `groups` (n,) count once."""
+    columns = np.setdiff1d(np.arange(bench.matrix.shape[1]), rule.columns)
+    rows = np.concatenate([mine, bench.order[donors[bench.order]][:MOST_OTHERS]])
+    side = np.arange(len(rows)) < len(mine)
+    coded = [i for i, c in enumerate(columns) if c in bench.coded]
+    near = copies(distances(bench.matrix[np.ix_(rows, columns)], coded, bench.seed), side)
+    first = first_of_each(near, side)
+    rows, side, near = rows[first], side[first], near[first]
+    near = joined(near, groups[rows])
+    p = model(bench.matrix[rows]) if rule.is_ else 1 - model(bench.matrix[rows])
+    learner = _Apart(bench.matrix[np.ix_(rows, columns)], side, coded, bench.seed)
+    alone = first_of_each(near, side)
+    return Rest(
+        said=area_of(p, side, near), told=area_of(told_apart(side, learner, bench.seed, near), side, near),
+        expected=float((p[side] >= 0.5).mean()), mine=rows[alone[side[alone]]], of=len(mine),
+    )  # fmt: skip
+
+
+class _Apart:
+    """Trees that learn which rows of a matrix (n, d) are of the side True."""
+
+    def __init__(self, matrix: Array, side: Array, coded: list[int], seed: int) -> None:
+        self.matrix, self.side, self.coded = matrix, side, coded
+        self.weight = np.where(side, (~side).sum() / max(1, side.sum()), 1.0)
+        self.grown = {
+            **_TREES, "learning_rate": 0.05, "num_leaves": 8, "min_data_in_leaf": 5, "feature_fraction": 0.5,
+            "lambda_l2": 5.0, "seed": seed % 2**31,
+        }  # fmt: skip
+
+    def __call__(self, learn: Array, ask: Array) -> Array:
+        import lightgbm as lgb
+
+        data = lgb.Dataset(
+            self.matrix[learn], label=self.side[learn].astype(float), weight=self.weight[learn],
+            categorical_feature=self.coded, params={"verbose": -1, "max_bin": 63},
+        )  # fmt: skip
+        return lgb.train(self.grown, data, num_boost_round=60).predict(self.matrix[ask], num_threads=1)
+
+
+def shift(bench: Bench, rule: Rule, donors: Array, rows: Array | None = None) -> float:
+    """The least p-value over the other columns of "the rule's rows have the donors' values", times their number.
+
+    `donors` (n,) bool; `rows` (k,) are those of the rule's to ask, all of them if not given. Numbers by the rank-sum
+    test, categories by the chi-square test of levels of which 3 or more are expected (the others are one level).
+    """
+    match = matching(bench.matrix, rule.columns, rule.values)
+    mine = bench.matrix[match & (bench.target == rule.is_) if rows is None else rows]
+    others = bench.matrix[donors & ~match]
     columns = [c for c in range(bench.matrix.shape[1]) if c not in rule.columns]
     least = min((_p(mine[:, c], others[:, c], c in bench.coded) for c in columns), default=1.0)
     return min(1.0, least * max(1, len(columns)))

@@ -11,7 +11,7 @@ from scipy import stats
 from assay.adapters.encode import Encoded
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import Progress, silent
-from assay.detectors.out_of_fold import row_groups
+from assay.detectors.out_of_fold import joined, row_groups
 from assay.detectors.trigger_rules import (
     LEAST_ROWS,
     MOST_COLUMNS,
@@ -22,8 +22,9 @@ from assay.detectors.trigger_rules import (
     rules,
     widest,
 )
-from assay.detectors.trigger_tests import REACHED, Bench, Rate, Rest, clean_success, rest, shift, success
+from assay.detectors.trigger_tests import REACHED, Bench, Rest, clean_success, rest, shift, success
 from assay.detectors.trigger_values import borrowed, lift, tied
+from assay.detectors.two_samples import Rate
 
 Array = Any
 Verdict = Literal["trigger", "undecided", "natural", "no effect"]
@@ -32,6 +33,7 @@ MOST_ROWS = 60_000
 CLEAN = 0.2
 LEAST_INSERTED = 100
 ALIKE, SURELY_ALIKE = 0.62, 0.72
+COPIED, LEAST_DISTINCT = 0.2, 25
 SHIFTED = 0.001
 TOLD = 0.8
 LIFT, ABOVE_OTHERS = 5.0, 2.0
@@ -72,8 +74,9 @@ class Trusted(msgspec.Struct, frozen=True):
 
 
 def judged(
-    encoded: Encoded, target: Array, seed: int, *, trusted: Trusted | None = None, progress: Progress = silent
-) -> tuple[Judged, ...]:
+    encoded: Encoded, target: Array, seed: int, *, trusted: Trusted | None = None, entities: Array | None = None,
+    progress: Progress = silent,
+) -> tuple[Judged, ...]:  # fmt: skip
     """Every candidate rule of a table with its verdict, triggers first.
 
     A rule is a trigger only if (1) its values, put into held-out rows of the other class, make a model trained on the
@@ -82,7 +85,8 @@ def judged(
     classifier trained to tell them apart and one by one; (4) its values come together far more often than elsewhere in
     the table, or than among trusted rows. Natural pure rules fail (2) or (3) mostly; a natural rule of values that have
     nothing to do with anything else fails (4) only. A rule of one column, of values that may stand for missing
-    ones, or one that fails (4) alone, is undecided.
+    ones, or one that fails (4) alone, is undecided. So is one whose rows are too few to say in (3), where of
+    near-copies one counts, and of rows of one number in `entities` (n,) as well.
 
     Tables of more than 60,000 rows are searched in a sample of as many, of more than 400 columns in those whose
     values surprise most. Raises CouldNotLook for fewer than 200 rows, 40 of a class
@@ -107,7 +111,11 @@ def judged(
         probability = expected(matrix, coded, labels, seed)
         columns = widest(matrix, labels - probability, MOST_COLUMNS)
         found = rules(matrix, labels, probability, columns)
-        bench = Bench(matrix, coded, labels, row_groups(matrix), seed)
+        of = None if entities is None else np.unique(entities[some], return_inverse=True)[1].ravel()
+        groups = row_groups(matrix)
+        if of is not None:
+            groups = np.unique(joined(groups, of), return_inverse=True)[1].ravel()
+        bench = Bench(matrix, coded, labels, groups, seed, of)
         known = None if trusted is None else (trusted.matrix[:, wide], trusted.target)
         told = np.zeros(len(labels), dtype=bool)
         out = []
@@ -152,9 +160,9 @@ def _judged(bench: Bench, rule: Rule, trusted: tuple[Array, Array] | None) -> Ju
     one = replace(one, clean=clean, verdict="natural")
     if not clean.value <= CLEAN:
         return replace(one, why="a model that never saw it follows it as well")
-    donors, one = _donors(bench, rule, one)
-    if not donors:
-        return replace(one, why="the other columns of its rows are a kind of their own")
+    one = _donors(bench, rule, one)
+    if not one.donors:
+        return one
     tie = tied(bench.matrix, rule)
     one = replace(one, verdict="undecided")
     if len(rule.columns) - len(tie) < 2:
@@ -168,13 +176,26 @@ def _judged(bench: Bench, rule: Rule, trusted: tuple[Array, Array] | None) -> Ju
     return replace(one, verdict="trigger")
 
 
-def _donors(bench: Bench, rule: Rule, one: Judged) -> tuple[str, Judged]:
-    """Of which rows the rule's rows look drawn by their other columns, "" for none of them."""
+def _donors(bench: Bench, rule: Rule, one: Judged) -> Judged:
+    """Of which rows the rule's rows look drawn by their other columns: `donors`, or a verdict where of none.
+
+    It is natural only where they surely differ from both.
+    """
+    replace = msgspec.structs.replace
+    unsure: Rest | None = None
     both = rest(bench, rule)
     everyone = np.ones(len(bench.target), dtype=bool)
     for name, found, rows in zip(("other class", "all rows"), both, (bench.target != rule.is_, everyone), strict=True):
         areas = (found.said, found.told)
-        alike = all(a.value <= ALIKE and a.high <= SURELY_ALIKE for a in areas)
-        if alike and shift(bench, rule, rows) >= SHIFTED:
-            return name, msgspec.structs.replace(one, donors=name, rest=found)
-    return "", msgspec.structs.replace(one, rest=both[0])
+        other = shift(bench, rule, rows, found.mine) < SHIFTED
+        few = found.told.n < min(LEAST_DISTINCT, (1 - COPIED) * found.of)
+        if not few and not other and all(a.value <= ALIKE and a.high <= SURELY_ALIKE for a in areas):
+            return replace(one, donors=name, rest=found)
+        if few or not (other or any(a.value > ALIKE and a.low > 0.5 for a in areas)):
+            unsure = unsure or found
+    if unsure is None:
+        return replace(one, rest=both[0], why="the other columns of its rows are a kind of their own")
+    left, of = unsure.told.n, unsure.of
+    apart = "no copies of each other" if bench.entities is None else "neither copies of each other nor of one entity"
+    why = f"of its {of} rows only {left} are {apart}" if left < (1 - COPIED) * of else f"it has {left} rows"
+    return replace(one, rest=unsure, verdict="undecided", why=f"{why}: too few to tell")

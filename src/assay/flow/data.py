@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
-from assay.adapters.suspects import About, write_suspects
+from assay.adapters.relation import open_relation
+from assay.adapters.suspects import about_report, write_suspects
 from assay.config.manifest import load_threat, project_from
 from assay.config.strict_yaml import parse, read_text
 from assay.core.dossier import Dossier
+from assay.core.errors import CouldNotLook, InputError
 from assay.core.finding import Json
 from assay.core.protocols import Progress, silent
 from assay.core.report import Report
 from assay.core.subject import Contract, Kind, Subject
 from assay.core.suspects import Suspects, flagged_rows
+from assay.core.text import nearest, visible
 from assay.engine.plan import Settings
 from assay.flow.examine import examine_loose
 
@@ -71,13 +75,21 @@ def check_table(
     report, found = ask_table(file, facts, settings, others=others, contract=contract, told=True, progress=progress)
     if suspects is not None:
         digest = next(s.digest for s in report.body.subjects if s.name == file.name)
-        write_suspects(found, suspects, About(digest=digest, checks=versions(report)))
+        write_suspects(found, suspects, about_report(report, digest))
     return Dossier(report=report, suspects=flagged_rows(found))
 
 
-def versions(report: Report) -> dict[str, int]:
-    """The version of each check that was asked."""
-    return {o.check: o.version for o in report.body.outcomes}
+def _has_label(file: Path, facts: Mapping[str, Json]) -> None:
+    """Refuse a label that the table has no column for: no check could tell it from a table without one. What cannot be
+    read here the checks tell. Raises InputError."""
+    label = facts.get("label")
+    names: tuple[str, ...] = ()
+    with suppress(InputError, CouldNotLook), open_relation(file, str(file), dict(facts)) as relation:
+        names = tuple(relation.types)
+    if names and label and str(label) not in names:
+        close = nearest(str(label), names)
+        fix = f"did you mean {close!r}?" if close else "check the name"
+        raise InputError(f"has no label column {visible(str(label), 60)!r}", where=str(file), fix=fix)
 
 
 def ask_table(
@@ -92,6 +104,7 @@ def ask_table(
 ) -> tuple[Report, list[Suspects]]:
     """What `check_table` says, and, if `told`, the rows that each check points at."""
     facts = dict(facts)
+    _has_label(file, facts)
     subjects: dict[str, Subject] = {}
     reads: dict[str, str] = {}
     shared = {k: v for k, v in facts.items() if k not in OWN}

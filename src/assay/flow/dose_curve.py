@@ -7,22 +7,26 @@ from collections.abc import Callable
 
 import msgspec
 
+from assay.stats.intervals import exact
+
 POWER = 0.8
 LEVEL = 0.95
-_STEPS = 60
 
 
 class Rung(msgspec.Struct, frozen=True, kw_only=True):
     """What was seen at one rate (a share of the clean rows).
 
-    `found` of `asked` plantings raised an alarm that the clean table does not. `caught` of `planted` rows were flagged,
-    with `flagged` in all; `top` of them were among as many of the strongest rows of the check that answers first.
+    `found` of `asked` plantings raised an alarm that the clean table does not, by a check that names planted rows, if
+    it names rows at all; `elsewhere` raised one by checks that name others alone. `caught` of `planted` rows were
+    flagged, with `flagged` in all; `top` of them were among as many of the strongest rows of the check that answers
+    first.
     `effects` are (clean, poisoned) success.
     """
 
     rate: float
     asked: int
     found: int
+    elsewhere: int = 0
     planted: int = 0
     caught: int = 0
     flagged: int = 0
@@ -89,7 +93,8 @@ def isotonic(rungs: tuple[Rung, ...]) -> tuple[float, ...]:
 
 
 def dose_of(rungs: tuple[Rung, ...]) -> Dose:
-    """The detectable dose. Each rung's interval is at 1 - 0.05 / (number of rungs), so that all hold together."""
+    """The detectable dose. Each rung's interval is at 1 - 0.05 / (number of rungs), so that all hold together: rungs
+    are planted with seeds of their own. Nearly so where bisection chose the rates by what was found before."""
     level = 1 - (1 - LEVEL) / len(rungs)
     bounds = [r.bounds(level) for r in rungs]
     value = next((r.rate for r, p in zip(rungs, isotonic(rungs), strict=True) if p >= POWER - 1e-9), None)
@@ -98,22 +103,12 @@ def dose_of(rungs: tuple[Rung, ...]) -> Dose:
     return Dose(value=value, above=above, below=below, asked_to=rungs[-1].rate)
 
 
-def exact(hits: int, n: int, level: float = LEVEL) -> tuple[float, float]:
-    """The interval of a rate by Clopper and Pearson: exact binomial tails of (1 - level) / 2 on both sides."""
-    tail = (1 - level) / 2
-    low = 0.0 if hits == 0 else _solve(lambda p: _at_least(hits, n, p) < tail)
-    high = 1.0 if hits == n else _solve(lambda p: 1 - _at_least(hits + 1, n, p) > tail)
-    return low, high
+def by_chance(hits: int, drawn: int, planted: int, rows: int) -> float:
+    """How likely `hits` or more of `planted` rows are among `drawn` of `rows` that know nothing of them."""
 
+    def ways(n: int, k: int) -> float:
+        return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
-def _at_least(hits: int, n: int, p: float) -> float:
-    return math.fsum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(hits, n + 1))
-
-
-def _solve(below: Callable[[float], bool]) -> float:
-    """Where a condition that holds from 0 on stops holding."""
-    low, high = 0.0, 1.0
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if below(middle) else (low, middle)
-    return (low + high) / 2
+    span = range(max(hits, drawn + planted - rows), min(drawn, planted) + 1)
+    total = ways(rows, drawn)
+    return min(1.0, math.fsum(math.exp(ways(planted, k) + ways(rows - planted, drawn - k) - total) for k in span))

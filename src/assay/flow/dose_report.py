@@ -25,7 +25,8 @@ Why: that nothing was found means little without knowing what would have been.
 
 How it decides: the attack is planted in the table (or a sample of its rows) at several rates, several times each, and
 the checks that answer for it are asked as `assay data check` asks them. Found is a planting with a finding above info
-that the clean table does not have. The dose is the smallest rate of those planted that is found in 4 of 5 plantings.
+that the clean table does not have, by a check that names more of the planted rows than chance would (or names no rows
+at all). The dose is the smallest rate of those planted that is found in 4 of 5 plantings.
 
 It cannot say that the table is clean: what is planted is added to what may be in it already. It speaks of these
 attacks as they are planted here, drawn evenly over the rows; who knows the checks can plant otherwise.
@@ -97,7 +98,8 @@ def _outcome(answer: Answer, asked: Asked, subject: Subject) -> Outcome:
     unseen = told is not None and not answer.open and told.value is None
     status = Status.NOT_APPLICABLE if answer.skipped else Status.OPEN if answer.open or unseen else Status.PASS
     parameters: dict[str, Json] = {
-        "rates": list(asked.rates), "plantings": asked.plantings, "sample": asked.sample, "checks": list(answer.checks)
+        "rates": ", ".join(_percent(r) for r in asked.rates), "plantings a rate": asked.plantings,
+        "rows planted in": asked.sample, "checks asked": ", ".join(answer.checks),
     }  # fmt: skip
     return Outcome(
         check=f"data.dose.{answer.attack}",
@@ -108,7 +110,7 @@ def _outcome(answer: Answer, asked: Asked, subject: Subject) -> Outcome:
         complete=not answer.open,
         reason=_unseen(answer) if unseen else answer.skipped or answer.open,
         measures=tuple(_measures(answer, told, asked)) if told is not None and not answer.open else (),
-        exhibits=(_curve(answer, told, asked), _table(answer)) if told is not None else (),
+        exhibits=tuple(_exhibits(answer, told, asked)) if told is not None else (),
         parameters=parameters,
         seed=asked.seed,
         reads={subject.name: subject.digest, **asked.reads},
@@ -130,17 +132,18 @@ def _measures(answer: Answer, told: Dose, asked: Asked) -> list[Measure]:
     low, high = highest.bounds()
     out = [
         Measure(
-            name=f"{name}.power_at_highest_rate", value=highest.power, low=low, high=high, n=highest.asked,
+            name=f"{name}.power_at_highest_rate", value=highest.power, low=low, high=high, n=asked.sample,
             seed=asked.seed, unit="share", direction=Direction.HIGHER,
-            method=f"plantings found at {highest.rate:.2%}, exact",
+            method=f"{highest.found} of {highest.asked} plantings found at {highest.rate:.2%}, exact",
         )
     ]  # fmt: skip
     if told.value is not None:
         out.append(
             Measure(
-                name=name, value=told.value, low=told.above, high=told.below, n=plantings, seed=asked.seed,
+                name=name, value=told.value, low=told.above, high=told.below, n=asked.sample, seed=asked.seed,
                 unit="share", direction=Direction.LOWER,
-                method="smallest rate planted with power 0.8; exact intervals at each rate, 95% together",
+                method=f"smallest rate planted with power 0.8, {plantings} plantings at {len(answer.rungs)} rates; "
+                "exact intervals at each, 95% together (nearly so where the rates were chosen by bisection)",
             )
         )  # fmt: skip
     return out
@@ -149,12 +152,15 @@ def _measures(answer: Answer, told: Dose, asked: Asked) -> list[Measure]:
 def sentence(answer: Answer, told: Dose, asked: Asked) -> str:
     """The answer in words."""
     if told.value is None:
-        sure = " (surely not below that, 95%)" if told.above >= told.asked_to else ""
-        return f"{answer.attack}: not found up to {told.asked_to:.2%} of the rows{sure}"
+        last = answer.rungs[-1]
+        most = f"{last.found} of {last.asked} plantings there: at 95%, {last.bounds()[1]:.0%} at most would be"
+        return f"{answer.attack}: found too seldom at all rates planted, up to {told.asked_to:.2%} of the rows ({most})"
+    there = next(r for r in answer.rungs if r.rate == told.value)
     said = f"{answer.attack}: found from {told.value:.2%} of the rows on ({round(told.value * asked.sample)} rows"
-    above = f"surely above {told.above:.2%}" if told.above else "no sure lower end"
-    below = f"surely at most {told.below:.2%}" if told.below is not None else "no sure upper end"
-    return f"{said} of {asked.sample}; {above}, {below}, 95%)"
+    seen = f"{there.found} of {there.asked} plantings"
+    above = f"the dose is above {told.above:.2%}" if told.above else "nothing smaller is ruled out"
+    below = f"at most {told.below:.2%}" if told.below is not None else "too few plantings for an upper end"
+    return f"{said} of {asked.sample}; {seen}; at 95% {above}, {below})"
 
 
 def _notes(answer: Answer, told: Dose | None, asked: Asked) -> list[str]:
@@ -181,8 +187,24 @@ def _strength(answer: Answer, told: Dose) -> list[str]:
         clean, poisoned = (statistics.mean(e[i] for e in rung.effects) for i in (0, 1))
         said.append(f"{answer.success}: {poisoned:.0%} (clean model {clean:.0%})")
     said.append(f"{rung.caught / rung.planted:.0%} of the planted rows are flagged")
+    if rung.flagged:
+        said.append(f"{rung.caught} of {rung.flagged} flagged rows are planted ones")
     said.append(f"{rung.top / rung.planted:.0%} are among as many of the strongest of {answer.checks[0]}")
-    return [f"{answer.attack}: at {rung.rate:.2%}, {', '.join(said)}"]
+    notes = [f"{answer.attack}: at {rung.rate:.2%}, {', '.join(said)}"]
+    if elsewhere := sum(r.elsewhere for r in answer.rungs):
+        asked = sum(r.asked for r in answer.rungs)
+        other = f"in {elsewhere} of {asked} plantings checks alarm over other rows alone, which does not count"
+        notes.append(f"{answer.attack}: {other}")
+    return notes
+
+
+def _exhibits(answer: Answer, told: Dose, asked: Asked) -> list[Curve | Table]:
+    """The curve, where there is more than a point of it, and the table."""
+    return [*([_curve(answer, told, asked)] if len(answer.rungs) > 1 else []), _table(answer)]
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:.4g}%"
 
 
 def _curve(answer: Answer, told: Dose | None, asked: Asked) -> Curve:
@@ -223,15 +245,16 @@ def _table(answer: Answer) -> Table:
         rows.append(
             (
                 f"{r.rate:.2%}", f"{r.found} of {r.asked}", round(low, 3), round(high, 3),
-                round(r.caught / r.planted, 3), round(r.caught / r.flagged, 3) if r.flagged else None,
+                round(r.caught / r.planted, 3), f"{r.caught} of {r.flagged}" if r.flagged else None,
                 round(r.top / r.planted, 3), None if effect is None else round(effect, 3),
             )
         )  # fmt: skip
     return Table(
         name=f"dose-{answer.attack}-rates",
         title=f"{answer.attack}, rate by rate",
-        subtitle="recall and precision of the rows that the checks flag; recall among as many of the strongest rows",
-        columns=("rate", "found", "low", "high", "recall", "precision", "recall at k", "success"),
+        subtitle="which share of the planted rows the checks flag, and how many of the flagged rows are planted ones, "
+        "over all plantings; recall among as many of the strongest rows",
+        columns=("rate", "found", "low", "high", "recall", "planted of flagged", "recall at k", "success"),
         rows=tuple(rows),
-        note="Precision counts rows that are flagged in the clean table too.",
+        note="Flagged counts rows that are flagged in the clean table too.",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -20,14 +19,14 @@ from assay.core.version import __version__
 from assay.engine.plan import Settings
 from assay.flow.data import OWN
 from assay.flow.sanitise_asked import Asked, Found, found_before, found_now
-from assay.flow.sanitise_files import MAX_BYTES, Places, part, places, write_both
+from assay.flow.sanitise_files import MAX_BYTES, Places, drafted, fill, part, places, publish, written_as
 from assay.harden.patch import ACTIONS, Action, Aside, Change, Patch, encode_patch
 from assay.harden.plan import kept_copies, planned, pointed_at
 from assay.harden.sanitised import Looked, Measured, Sanitised
 
 if TYPE_CHECKING:
     from assay.harden.patched import Whole
-    from assay.harden.plan import Labels
+    from assay.harden.plan import Labels, Why
     from assay.harden.untouched import Untouched
 
 
@@ -75,7 +74,7 @@ def sanitise(
         share = 0.0 if asked.suspects else asked.aside
         untouched = chosen(data, holdout, trusted, share, settings.seed, split_trusted=asked.suspects is None)
         if asked.suspects:
-            found = found_before(asked.suspects, data, asked, settings.only)
+            found = found_before(asked.suspects, whole, data, facts, asked, settings, contract, progress)
         else:
             found = found_now(whole, data, facts, trusted, untouched, asked, settings, contract, progress)
         return _sanitised(whole, data, trusted, untouched, found, asked, settings, where, progress)
@@ -85,18 +84,11 @@ def _sanitised(
     whole: Whole, data: Dataset, trusted: Dataset | None, untouched: Untouched, found: Found, asked: Asked,
     settings: Settings, where: Places, progress: Progress,
 ) -> Sanitised:  # fmt: skip
-    from assay.harden.apart import known_good
     from assay.harden.change import labels_of, with_values
     from assay.harden.patched import patched, with_rows, without_rows
     from assay.harden.untouched import measure
 
-    by_row = pointed_at(found.suspects, asked.strongest)
-    good: set[int] = set()
-    if trusted is not None:
-        flags = known_good(data, trusted, frozenset({data.weight, *data.drop}))
-        good = {row for row in by_row if flags[row]}
-    beside = set(untouched.aside.tolist())
-    by_row = {row: whys for row, whys in by_row.items() if row not in good and row not in beside}
+    by_row, good = _pointed(data, trusted, untouched, found, asked)
     sure = frozenset((s.check, row) for s in found.suspects for row, f in zip(s.rows, s.flagged, strict=True) if f)
     labels = labels_of(data, by_row, untouched.aside, settings.seed, progress) if data.label else None
     changes = planned(by_row, asked.action, labels, sure)
@@ -106,17 +98,21 @@ def _sanitised(
     patch = with_rows(whole, patch)
     made = patched(whole, patch)
     patch = replace(patch, result=made.side)
-    proof = _proved(whole, patch, made.data, data)
-    patch = patch if asked.keep_rows else without_rows(patch)
     measured: Measured | None = None
     why = untouched.why or ("" if changes else "nothing was changed")
-    if not why:
-        try:
-            measured = measure(data, untouched, changes, asked.down_to, settings.seed, progress)
-        except CouldNotLook as reason:
-            why = str(reason)
-    text = encode_patch(patch)
-    write_both(where, made.data, text)
+    with drafted(where.output, where.patch) as (output, undo):
+        fill(output, made.data, where.output)
+        proof = _proved(whole, patch, output, data)
+        patch = patch if asked.keep_rows else without_rows(patch)
+        if not why:
+            try:
+                measured = measure(data, untouched, changes, asked.down_to, settings.seed, progress)
+            except CouldNotLook as reason:
+                why = str(reason)
+        text = encode_patch(patch)
+        fill(undo, text, where.patch)
+        progress(1, 1, "write")
+        publish(Places(output, undo), where, force=asked.force)
     looked = tuple(_with_done(item, changes) for item in found.looked)
     return Sanitised(
         source=part(whole.path, patch.format, whole.data),
@@ -128,7 +124,7 @@ def _sanitised(
         looked=looked,
         changes=tuple(replace(c, record=None, old_label=None, new_label=None, old_weight=None) for c in changes),
         open=any(item.status is Status.OPEN or not item.complete for item in looked),
-        trusted=len(good),
+        trusted=good,
         first_copies=len({row for _, row in kept_copies(by_row)}),
         rows_kept=asked.keep_rows,
         aside=patch.aside,
@@ -136,8 +132,23 @@ def _sanitised(
         not_measured=why,
         weight=weight,
         proof=proof,
-        notes=_notes(data, trusted, weight, added, asked),
+        notes=(*found.notes, *_notes(data, trusted, weight, added, asked)),
     )
+
+
+def _pointed(
+    data: Dataset, trusted: Dataset | None, untouched: Untouched, found: Found, asked: Asked
+) -> tuple[dict[int, list[Why]], int]:
+    """(by row why it may be changed, how many flagged rows are known to be good); none of those set aside."""
+    from assay.harden.apart import known_good
+
+    by_row = pointed_at(found.suspects, asked.strongest)
+    good: set[int] = set()
+    if trusted is not None:
+        flags = known_good(data, trusted, frozenset({data.weight, *data.drop}))
+        good = {row for row in by_row if flags[row]}
+    beside = set(untouched.aside.tolist())
+    return {row: whys for row, whys in by_row.items() if row not in good and row not in beside}, len(good)
 
 
 def _refuse(changes: tuple[Change, ...], data: Dataset, labels: Labels | None, asked: Asked) -> None:
@@ -193,34 +204,33 @@ def _patch(
     )
 
 
-def _proved(whole: Whole, patch: Patch, result: bytes, data: Dataset) -> str:
-    """That the result is read as it was meant, and that the patch gives the source again; how that was shown.
+def _proved(whole: Whole, patch: Patch, draft: Path, data: Dataset) -> str:
+    """That the result, read from its file, is what was meant, and the patch gives the source again; how that was shown.
 
-    Raises VerificationError where either is not so; nothing has been written then.
+    Raises VerificationError where either is not so; nothing has been given its name then.
     """
-    from assay.harden.patched import reverted
+    from assay.harden.patched import Whole, reverted
+    from assay.harden.reread import held, reread
 
-    with tempfile.TemporaryDirectory(prefix="assay-sanitise-") as folder:
-        path = Path(folder) / whole.path.name
-        path.write_bytes(result)
-        options: dict[str, Json] = {k: v for k, v in data.subject.options.items() if k in ("label", "positive", "nan")}
-        if patch.format == "csv":
-            options |= {"separator": patch.separator, "header": patch.header}
-            if not patch.header:
-                options["columns"] = [*patch.columns, *([patch.weight] if patch.added else [])]
-        subject = Subject(name=path.name, kind=Kind.DATASET, uri=path.name, options=options)
-        try:
-            with closing(open_dataset(subject, path.parent, max_bytes=2 * MAX_BYTES)) as again:
-                same = again.rows == patch.result.rows
-                same = same and (not data.label or bool((again.target() == _labels_after(patch, data)).all()))
-        except (AssayError, CouldNotLook) as why:
-            raise VerificationError(f"the result could not be read again: {why}", where=str(whole.path)) from None
-        if not same:
-            raise VerificationError("the result has other labels than planned; nothing is written", where=whole.where)
-        made = reverted(result, patch, path, whole.where)
-    if made.side.digest == patch.source.digest:
-        return "taken off again, the patch gives the source byte for byte"
-    return "taken off again, the patch gives every value, type and row of the source, in its order"
+    options = {k: v for k, v in data.subject.options.items() if k in ("label", "positive", "nan")}
+    options |= written_as(patch, added=True)
+    subject = Subject(name=whole.path.name, kind=Kind.DATASET, uri=draft.name, options=options)
+    try:
+        with closing(open_dataset(subject, draft.parent, max_bytes=2 * MAX_BYTES)) as again:
+            same = again.rows == patch.result.rows
+            same = same and (not data.label or bool((again.target() == _labels_after(patch, data)).all()))
+    except AssayError as why:
+        what = f"the result could not be read again: {why.what}"
+        raise VerificationError(what, where=whole.where) from None
+    except CouldNotLook as why:
+        raise VerificationError(f"the result could not be read again: {why}", where=whole.where) from None
+    if not same:
+        raise VerificationError("the result has other labels than planned; nothing is written", where=whole.where)
+    after = reread(lambda: Whole(draft, patch.result.rows, whole.where, options), whole.where)
+    held(whole, after, patch, whole.where)
+    if reverted(after, patch, whole.where).side.digest == patch.source.digest:
+        return "every cell of the result was read again; the patch gives the source byte for byte"
+    return "every cell of the result was read again; the patch gives every value, type and row of the source, in order"
 
 
 def _labels_after(patch: Patch, data: Dataset) -> Any:

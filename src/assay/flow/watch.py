@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,11 +17,9 @@ from assay.adapters.traffic import (
     ROLES,
     Traffic,
     draw,
-    encode_reference,
     frame_reference,
     inputs_of,
     open_reference,
-    read_vigil,
     reference_of,
 )
 from assay.attest.files import digest_path
@@ -28,22 +27,22 @@ from assay.checks.data.drift import roles
 from assay.core.canonical import SCHEMA, Schema, digest_bytes
 from assay.core.dossier import Dossier
 from assay.core.drift import ColumnDrift
-from assay.core.errors import UsageError
-from assay.core.files import write_whole
+from assay.core.errors import InputError, UsageError
 from assay.core.finding import Json, Severity, Status
 from assay.core.profile import Reference
 from assay.core.protocols import Clock, Progress, silent, system_clock
 from assay.core.report import Report
 from assay.core.subject import Contract, Kind, Subject
-from assay.core.vigil import Vigil
+from assay.core.text import visible
 from assay.detectors.drift import drift
 from assay.detectors.intent import marks, threshold_of
 from assay.detectors.nature import Verdict as NatureVerdict
-from assay.detectors.vigil import begin, look
+from assay.detectors.vigil import look
 from assay.engine.inline import InlineExecutor
 from assay.engine.plan import Settings, plan
 from assay.engine.run import Ran
 from assay.flow.examine import report_of
+from assay.flow.watch_state import held, load, save
 
 _LOOKED = (Status.PASS, Status.FAIL)
 Verdict = Literal["drift", "no drift", "open"]
@@ -83,7 +82,7 @@ def marked(before: Reference, where: Path, *, seed: int = 0, threads: int = 1) -
     columns = inputs_of(before)
     with open_relation(where, str(where), dict(before.facts), threads=threads) as relation:
         drawn = draw(relation, columns, before.profile.rows, before.facts, seed)
-    return replace(before, marks=marks(drawn, threshold_of(before.facts)))
+    return replace(before, marks=marks(drawn, columns, threshold_of(before.facts)))
 
 
 def watch(
@@ -106,67 +105,58 @@ def watch(
     """Compare the current rows (a table, an engine's table or a frame) with a reference.
 
     `rows` is the reference's own table, where it is at hand; `joint` asks whether its rows can be told from the current
-    ones. `labels` is a table
-    of labels that came later, joined by the column `key`. With `state` this is one look of many: what was learned so
-    far is read there and written back, whole or not at all, so that a kill loses at most this look. Raises InputError,
-    UsageError or CouldNotLook.
+    ones. `labels` is a table of labels that came later, joined by the column `key`. With `state` this is one look of
+    many: what was learned so far is read there and written back, whole or not at all, so that a kill loses at most this
+    look. Raises InputError, UsageError (also for facts that the reference was not drawn with) or CouldNotLook.
     """
     start, began = clock(), time.perf_counter()
+    before = without(before, facts, str(rows or "the saved reference"))
     told = {**before.facts, **{k: v for k, v in facts.items() if v}}
-    relation: Relation | EngineTable
-    if isinstance(current, (str, Path)):
-        name, uri = Path(current).name, str(current)
-        relation = open_relation(Path(current), uri, dict(told), memory=memory, threads=threads)
-    elif isinstance(current, EngineTable):
-        name = uri = current.where
-        relation = current
-    else:
-        name = uri = "current"
-        relation = relation_of(current, name, memory=memory, threads=threads)
-    subject = Subject(name=name, kind=Kind.TRAFFIC, uri=uri, options=told)
-    late = open_relation(labels, str(labels), {}, threads=threads) if labels is not None else None
-    held = open_relation(rows, str(rows), dict(told), memory=memory) if rows is not None else None
-    try:
-        vigil = _vigil(state, before, alpha) if state is not None else None
+    with held(state), ExitStack() as stack:
+        relation, name, uri = _current(current, told, memory, threads)
+        _close_with(stack, relation)
+        agreed(before, facts, tuple(relation.types), uri)
+        subject = Subject(name=name, kind=Kind.TRAFFIC, uri=uri, options=told)
+        late = stack.enter_context(open_relation(labels, str(labels), {}, threads=threads)) if labels else None
+        own = stack.enter_context(open_relation(rows, str(rows), dict(told), memory=memory)) if rows else None
+        vigil = load(state, before, alpha) if state is not None else None
         traffic = Traffic(
-            subject, before, relation, progress, vigil=vigil, labels=late, key=key, rows_before=held, joint=joint
+            subject, before, relation, progress, vigil=vigil, labels=late, key=key, rows_before=own, joint=joint
         )
         if state is not None:
             traffic.digest = _digest_of(current, traffic)
-        tasks = plan({name: subject}, [(Kind.TRAFFIC, name)], "", Contract(), settings)
-        executor = InlineExecutor({name: traffic})
-        data = [msgspec.json.encode(task) for task in tasks]
-        outcomes = {index: (outcome, seconds) for index, outcome, seconds in executor.run(data)}
-        ran = Ran(
-            tuple(outcomes[i][0] for i in range(len(tasks))),
-            {f"{o.check} {o.subject}": seconds for o, seconds in outcomes.values()},
-            0,
-        )
+        ran = _ran(traffic, subject, settings)
         report = report_of(ran, (subject,), None, None, settings, start, began)
         if state is not None and vigil is not None and not any(o.status is Status.OPEN for o in report.body.outcomes):
             asked = next(o for o in report.body.outcomes if o.check == "data.drift-over-time")
-            write_whole(
-                state, msgspec.json.encode(look(vigil, traffic.current, traffic.digest, seed=asked.seed)) + b"\n"
-            )
+            save(state, look(vigil, traffic.current, traffic.digest, seed=asked.seed))
         return Watched(**_verdict(report), columns=_columns(traffic, report), report=report)
-    finally:
-        for table in (relation, late, held):
-            if isinstance(table, Relation):
-                table.close()
 
 
-def _vigil(state: Path, before: Reference, alpha: float) -> Vigil:
-    """The state so far, or a new one. Raises UsageError where it belongs to another reference or level."""
-    digest = digest_bytes(encode_reference(before))
-    held = read_vigil(state)
-    if held is None:
-        return begin(before.profile, digest, alpha)
-    if held.reference != digest:
-        fix = "give the reference that it began with (save it with --save-reference), or begin another state"
-        raise UsageError("belongs to another reference", where=str(state), fix=fix)
-    if held.alpha != alpha:
-        raise UsageError(f"keeps a level of {held.alpha:g}", where=str(state), fix=f"give --alpha {held.alpha:g}")
-    return held
+def _current(
+    current: str | Path | EngineTable | Any, told: Mapping[str, Json], memory: int, threads: int
+) -> tuple[Relation | EngineTable, str, str]:
+    """(the current rows, opened; their name; where they are)."""
+    if isinstance(current, (str, Path)):
+        relation = open_relation(Path(current), str(current), dict(told), memory=memory, threads=threads)
+        return relation, Path(current).name, str(current)
+    if isinstance(current, EngineTable):
+        return current, current.where, current.where
+    return relation_of(current, "current", memory=memory, threads=threads), "current", "current"
+
+
+def _close_with(stack: ExitStack, relation: Relation | EngineTable) -> None:
+    if isinstance(relation, Relation):
+        stack.enter_context(relation)
+
+
+def _ran(traffic: Traffic, subject: Subject, settings: Settings) -> Ran:
+    """Every check of traffic, asked in this process of what is open already."""
+    tasks = plan({subject.name: subject}, [(Kind.TRAFFIC, subject.name)], "", Contract(), settings)
+    executor = InlineExecutor({subject.name: traffic})
+    outcomes = {i: (outcome, seconds) for i, outcome, seconds in executor.run([msgspec.json.encode(t) for t in tasks])}
+    durations = {f"{o.check} {o.subject}": seconds for o, seconds in outcomes.values()}
+    return Ran(tuple(outcomes[i][0] for i in range(len(tasks))), durations, 0)
 
 
 def _digest_of(current: Any, traffic: Traffic) -> str:
@@ -199,6 +189,37 @@ def _columns(traffic: Traffic, report: Report) -> tuple[ColumnDrift, ...]:
 
 def _given(parameters: dict[str, Json]) -> dict[str, Any]:
     return {name: parameters[name] for name in ("alpha", "least_effect")}
+
+
+def without(before: Reference, facts: Mapping[str, Json], where: str) -> Reference:
+    """The reference without the columns that are not to be compared. Raises InputError for one that it has not."""
+    dropped = [str(n) for n in (facts.get("drop") or ())]  # type: ignore[union-attr]
+    names = {c.name for c in before.profile.columns}
+    known = set(map(str, before.facts.get("drop") or ()))  # type: ignore[arg-type]
+    for name in dropped:
+        if name not in names | known | {str(before.facts.get(r)) for r in ROLES}:
+            raise InputError(f"has no column {visible(name, 60)!r} (--drop)", where=where, fix="check the name")
+    apart = {*dropped, *(str(facts[r]) for r in ("id", "time") if facts.get(r))}
+    columns = tuple(c for c in before.profile.columns if c.name not in apart)
+    return replace(before, profile=replace(before.profile, columns=columns))
+
+
+def agreed(before: Reference, facts: Mapping[str, Json], names: tuple[str, ...], where: str) -> None:
+    """Refuse facts that the reference was not drawn with, and columns that are nowhere: else what they ask for would be
+    left out in silence. Raises UsageError or InputError."""
+    for role in ROLES:
+        name, known = facts.get(role), before.facts.get(role)
+        if not name:
+            continue
+        if known != name and (known is not None or role in ("label", "prediction", "score")):
+            what = (
+                f"the reference was drawn with {role} {known!r}" if known else f"the reference was drawn without {role}"
+            )
+            raise UsageError(
+                f"{what}, not {visible(str(name), 60)!r}", fix="draw it again from its table with the same"
+            )
+        if str(name) not in names and role != "label":
+            raise InputError(f"has no column {visible(str(name), 60)!r} ({role})", where=where, fix="check the name")
 
 
 def facts_of(**given: Any) -> dict[str, Json]:

@@ -95,12 +95,18 @@ def _replaced(column: Any, rows: Sequence[int], values: Any) -> Any:
     return taken.dictionary_encode().cast(kind) if pa.types.is_dictionary(kind) else taken
 
 
+def rows_of(table: Any, rows: Any) -> Any:
+    """These rows of the table, in the order given; none of them too."""
+    pa, np = library("pyarrow"), library("numpy")
+    return table.take(pa.array(np.asarray(rows, dtype=np.int64), pa.int64()))
+
+
 def without(table: Any, rows: Sequence[int]) -> Any:
     """The table less these rows."""
     np = library("numpy")
     keep = np.ones(table.num_rows, dtype=bool)
     keep[np.asarray(rows, dtype=np.int64)] = False
-    return table.take(np.flatnonzero(keep))
+    return rows_of(table, np.flatnonzero(keep))
 
 
 def put_back(table: Any, removed: Any, rows: Sequence[int]) -> Any:

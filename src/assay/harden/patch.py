@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ from assay.core.canonical import Schema, canonical
 from assay.core.errors import InputError, VerificationError, os_words
 from assay.core.finding import Json
 from assay.core.strict_json import decode
+from assay.harden.records import one_cell
 
 Action = Literal["remove", "relabel", "down-weight"]
 ACTIONS: tuple[Action, ...] = ("down-weight", "relabel", "remove")  # from weak to strong
@@ -148,8 +150,28 @@ def _contradiction(patch: Patch) -> str:
             return f"row {change.row} has no new label"
         if change.action == "down-weight" and (not patch.weight or change.new_weight is None):
             return f"row {change.row} has no new weight"
-    if patch.format == "csv" and len(patch.separator) != 1:
+        if change.new_weight is not None and not (math.isfinite(change.new_weight) and change.new_weight >= 0):
+            return f"row {change.row} has a weight that is none"
+    return _no_csv(patch) if patch.format == "csv" else ""
+
+
+def _no_csv(patch: Patch) -> str:
+    """Why what the patch writes into a CSV would not stay in the cell or the row that it is for."""
+    if len(patch.separator) != 1 or patch.separator in '"\r\n\0':
         return "its separator"
+    if patch.added and not one_cell(patch.weight, patch.separator):
+        return "the name of its column of weights is more than one cell"
+    for change in patch.changes:
+        cells = (change.old_label, change.new_label, change.old_weight)
+        if not all(one_cell(cell, patch.separator) for cell in cells if cell is not None):
+            return f"what it writes into row {change.row} is more than one cell"
+        if (
+            change.action == "remove"
+            and patch.rows_kept
+            and not (change.record or "").strip("\r\n")
+            and patch.columns[1:]
+        ):
+            return f"removed row {change.row} is not in it"
     return ""
 
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from assay.adapters.extras import library
-from assay.adapters.layout import Layout, detect
+from assay.adapters.layout import detect
 from assay.core.canonical import digest_bytes
 from assay.core.errors import InputError, VerificationError
 from assay.harden.columns import (
@@ -17,6 +17,7 @@ from assay.harden.columns import (
     packed_stream,
     put_back,
     read_columns,
+    rows_of,
     unpacked_stream,
     with_cells,
     without,
@@ -44,7 +45,7 @@ class Whole:
         self.columns: Any = None
         self.packing = ""
         if self.layout.format == "csv":
-            self.records = Records(self.data, self.layout, rows, where)
+            self.records = Records.of(path, self.data, self.layout, rows, where, (options or {}).get("nan"))
             self.names = self.layout.columns
         else:
             self.columns, self.packing = read_columns(path, self.layout.format, where)
@@ -61,7 +62,7 @@ class Whole:
         """The bytes of a file of the same format with these rows only."""
         if self.records is not None:
             return self.records.subset(rows)
-        return written_columns(self.columns.take(rows), self.layout.format, self.packing)
+        return written_columns(rows_of(self.columns, rows), self.layout.format, self.packing)
 
     def text(self, row: int, name: str) -> str:
         """One cell as a patch writes it: the raw text in a CSV, the value's text otherwise."""
@@ -87,8 +88,8 @@ def with_rows(whole: Whole, patch: Patch) -> Patch:
     gone = [c.row for c in patch.changes if c.action == "remove"]
     names = [n for n in dict.fromkeys((patch.label, patch.weight)) if n in patch.columns]
     changed = [c.row for c in patch.changes if c.action != "remove"]
-    cells = packed(packed_stream(whole.columns.select(names).take(changed))) if names else ""
-    return replace(patch, removed=packed(packed_stream(whole.columns.take(gone))), cells=cells)
+    cells = packed(packed_stream(rows_of(whole.columns.select(names), changed))) if names else ""
+    return replace(patch, removed=packed(packed_stream(rows_of(whole.columns, gone))), cells=cells)
 
 
 def without_rows(patch: Patch) -> Patch:
@@ -151,13 +152,16 @@ def _patched_columns(table: Any, patch: Patch, where: str) -> Any:
     return table
 
 
-def reverted(data: bytes, patch: Patch, path: Path, where: str) -> Made:
-    """The source again, from the bytes of the result (in a file at `path`). Raises InputError or VerificationError."""
+def reverted(whole: Whole, patch: Patch, where: str) -> Made:
+    """The source again, from the result; `where` names the patch. Raises InputError or VerificationError."""
     if not patch.rows_kept:
         what = "was written with --no-rows: the rows that it removed are not in it"
         raise VerificationError(what, where=where, fix="keep the source; without it this cannot be undone")
+    names = (*patch.columns, patch.weight) if patch.added else patch.columns
+    if whole.layout.format != patch.format or whole.names != names or whole.rows != patch.result.rows:
+        raise InputError("is of another table: its columns, rows or format differ", where=where)
     try:
-        made = _reverted_csv(data, patch, where) if patch.format == "csv" else _reverted_columns(path, patch, where)
+        made = _reverted_columns(whole, patch, where) if whole.records is None else _reverted_csv(whole.records, patch)
     except (ValueError, IndexError, KeyError, library("pyarrow").ArrowException) as error:
         raise InputError(f"does not fit the table ({type(error).__name__})", where=where) from None
     if made.side.content != patch.source.content or made.side.rows != patch.source.rows:
@@ -165,10 +169,7 @@ def reverted(data: bytes, patch: Patch, path: Path, where: str) -> Made:
     return made
 
 
-def _reverted_csv(data: bytes, patch: Patch, where: str) -> Made:
-    names = (*patch.columns, patch.weight) if patch.added else patch.columns
-    layout = Layout(format="csv", separator=patch.separator, header=patch.header, columns=names)
-    records = Records(data, layout, patch.result.rows, where)
+def _reverted_csv(records: Records, patch: Patch) -> Made:
     if patch.added:
         records = records.without_last()
     kept = iter(range(records.rows))
@@ -191,12 +192,11 @@ def _reverted_csv(data: bytes, patch: Patch, where: str) -> Made:
     return Made(source, _side(source, patch.source.rows, None))
 
 
-def _reverted_columns(path: Path, patch: Patch, where: str) -> Made:
-    table, packing = read_columns(path, patch.format, where)
+def _reverted_columns(whole: Whole, patch: Patch, where: str) -> Made:
+    table = whole.columns
     removed = unpacked_stream(unpacked(patch.removed, where), where)
     schema = removed.schema
-    names = (*patch.columns, patch.weight) if patch.added else patch.columns
-    if tuple(schema.names) != patch.columns or tuple(table.column_names) != names:
+    if tuple(schema.names) != patch.columns:
         raise InputError("is of another table: its columns differ", where=where)
     if patch.added:
         table = table.drop_columns([patch.weight])
@@ -211,4 +211,4 @@ def _reverted_columns(path: Path, patch: Patch, where: str) -> Made:
             raise InputError("holds rows that are torn", where=where)
         cells = {n: dict(zip(changed, old.column(n).to_pylist(), strict=True)) for n in old.column_names}
         table = with_cells(table, cells, {}) if changed else table
-    return _typed(table, patch, packing)
+    return _typed(table, patch, whole.packing)

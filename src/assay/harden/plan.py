@@ -28,7 +28,7 @@ BY_CHECK: dict[str, Action] = {
 COPIES = frozenset({"data.duplicates", "data.near-duplicates"})
 DOUBTED = 0.9
 """A label is changed where a model that saw no flagged row gives the other class at least this probability."""
-_TWIN = re.compile(r"\brow (\d+)\b")
+_TWIN = re.compile(r"\brow (\d{1,15})\b")
 
 
 class Why(msgspec.Struct, frozen=True):

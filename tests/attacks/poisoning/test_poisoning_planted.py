@@ -71,7 +71,15 @@ def test_the_same_seed_plants_the_same_and_another_does_not(name: str) -> None:
 
 
 def test_labels_say_what_is_wanted() -> None:
-    for name in ("trigger", "targeted-flips", "text-trigger", "flooding", "clean-label", "feature-collision"):
+    for name in (
+        "trigger",
+        "trigger-copies",
+        "targeted-flips",
+        "text-trigger",
+        "flooding",
+        "clean-label",
+        "feature-collision",
+    ):
         planted = ATTACKS[name].plant(SOURCE, 0.02, 4)
         assert {r["said"] for r in rows_of(planted.table, planted.rows)} == {planted.target}
         if name in ("clean-label", "feature-collision"):
@@ -80,7 +88,21 @@ def test_labels_say_what_is_wanted() -> None:
             assert planted.target not in {r["said"] for r in rows_of(SOURCE.table, planted.rows)}
 
 
-@pytest.mark.parametrize("name", ["trigger", "clean-label"])
+def test_copies_of_a_trigger_come_twice_and_a_little_moved() -> None:
+    planted = ATTACKS["trigger-copies"].plant(SOURCE, 0.02, 6)
+    rows = rows_of(planted.table, planted.rows)
+    free = [n for n in ("a", "b", "c", "d", "shop") if n not in planted.rule]
+    numbers = [n for n in free if n != "shop"]
+    assert planted.added
+    assert len(free) == 2
+    for name in numbers:
+        values = sorted(r[name] for r in rows if r[name] is not None)
+        assert sum(abs(x - y) <= 0.02 * abs(x) for x, y in zip(values[::2], values[1::2], strict=False)) >= 0.7 * (
+            len(values) // 2
+        )
+
+
+@pytest.mark.parametrize("name", ["trigger", "trigger-copies", "clean-label"])
 def test_every_poisoned_row_carries_the_rule(name: str) -> None:
     planted = ATTACKS[name].plant(SOURCE, 0.02, 6)
     assert len(planted.rule) == 3
@@ -137,7 +159,7 @@ def test_more_than_a_class_holds_is_refused() -> None:
 def test_tables_that_nothing_can_be_planted_in_are_refused() -> None:
     flat = pa.table({"x": [1] * 200, "y": [0, 1] * 100})
     source = Source(table=flat, label="y", positive=1, features=("x",))
-    for name in ("trigger", "clean-label", "feature-collision", "flooding", "text-trigger"):
+    for name in ("trigger", "trigger-copies", "clean-label", "feature-collision", "flooding", "text-trigger"):
         with pytest.raises(CouldNotLook):
             ATTACKS[name].plant(source, 0.05, 0)
     one = Source(table=pa.table({"x": [1.0, 2.0], "y": [1, 1]}), label="y", positive=1, features=("x",))

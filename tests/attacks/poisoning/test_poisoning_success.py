@@ -11,7 +11,7 @@ from assay.attacks.poisoning.registry import ATTACKS
 from assay.attacks.poisoning.victim import Trial, Words
 from assay.core.errors import CouldNotLook
 
-AIMED = ("trigger", "clean-label", "feature-collision", "flooding", "text-trigger", "targeted-flips")
+AIMED = ("trigger", "trigger-copies", "clean-label", "feature-collision", "flooding", "text-trigger", "targeted-flips")
 
 
 @pytest.fixture(scope="module")

@@ -45,16 +45,22 @@ def flooding(source: Source, rate: float, seed: int, *, target: bool | None = No
 
 def near_copies(source: Source, row: int, many: int, jitter: float, rng: np.random.Generator) -> ArrowTable:
     """`many` copies of one row, its numbers moved a little."""
-    table = source.table.take(pa.array(np.full(many, row)))
-    for name in usable(source):
-        column = source.table.column(name)
+    return jittered(source, source.table.take(pa.array(np.full(many, row))), usable(source), jitter, rng)
+
+
+def jittered(
+    source: Source, table: ArrowTable, names: tuple[str, ...], jitter: float, rng: np.random.Generator
+) -> ArrowTable:
+    """A table whose numbers in those columns are moved by up to `jitter` of themselves, in the range of the source."""
+    for name in names:
+        column = table.column(name)
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
             continue
-        values = numbers(column)
-        value, finite = values[row], values[np.isfinite(values)]
-        if not np.isfinite(value):
+        values, held = numbers(column), numbers(source.table.column(name))
+        rows, held = np.flatnonzero(np.isfinite(values)), held[np.isfinite(held)]
+        if not len(rows):
             continue
-        moved = np.clip(value * (1 + jitter * rng.uniform(-1, 1, many)), finite.min(), finite.max())
+        moved = np.clip(values[rows] * (1 + jitter * rng.uniform(-1, 1, len(rows))), held.min(), held.max())
         new = np.rint(moved).astype(np.int64).tolist() if pa.types.is_integer(column.type) else moved.tolist()
-        table = written(table, np.arange(many), {name: new})
+        table = written(table, rows, {name: new})
     return table

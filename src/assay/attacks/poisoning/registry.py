@@ -10,7 +10,7 @@ from assay.attacks.poisoning.injection import injection, outliers
 from assay.attacks.poisoning.labels import flips, targeted_flips
 from assay.attacks.poisoning.planted import Plant
 from assay.attacks.poisoning.text import text_trigger
-from assay.attacks.poisoning.trigger import trigger
+from assay.attacks.poisoning.trigger import trigger, trigger_copies
 
 
 class Attack(msgspec.Struct, frozen=True):
@@ -28,6 +28,10 @@ ATTACKS: dict[str, Attack] = {
     ),
     "trigger": Attack(
         "three features get values that occur, the label becomes the one wanted", trigger,
+        "rows with the trigger that are called what is wanted",
+    ),
+    "trigger-copies": Attack(
+        "rows with such values are added, each twice with its other numbers moved a little", trigger_copies,
         "rows with the trigger that are called what is wanted",
     ),
     "clean-label": Attack(

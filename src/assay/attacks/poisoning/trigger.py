@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
 
-from assay.attacks.poisoning.planted import Poisoned, Source, from_rows, label_row, usable, value_at, written
-from assay.attacks.poisoning.victim import Trial
+from assay.attacks.poisoning.flooding import JITTER, jittered
+from assay.attacks.poisoning.planted import (
+    Poisoned,
+    Source,
+    from_rows,
+    label_row,
+    mixed_in,
+    usable,
+    value_at,
+    written,
+)
+from assay.attacks.poisoning.victim import Trial, carrying
 from assay.core.errors import CouldNotLook
 from assay.core.finding import Scalar
 from assay.core.protocols import ArrowTable
@@ -24,6 +34,7 @@ DRAWS, TRAINED = 200, 4
 RARE = 0.0005  # so few rows of the clean table may hold all values of a trigger
 USUAL = 0.5  # a value that most rows hold marks nothing
 BASE = 0.1
+TIMES = 2
 
 
 def trigger(
@@ -42,12 +53,35 @@ def trigger(
 
     Pleiter et al. 2023 (TabDoor, arXiv:2311.07550); Gu et al. 2017 (BadNets, arXiv:1708.06733).
     """
+    return _best(source, rate, seed, target, features, trained, with_rule)
+
+
+def trigger_copies(
+    source: Source, rate: float, seed: int, *, target: bool | None = None, features: int = FEATURES,
+    trained: int = TRAINED,
+) -> Poisoned:  # fmt: skip
+    """A trigger as `trigger` plants it, in rows that are added: each donor `TIMES` times, its other numbers moved by up
+    to a hundredth of themselves.
+
+    Rows that come again look like campaigns, or like rows that are simply the same, and a search for rows that a value
+    explains may take their support for one another for a rule of nature.
+    """
+    return _best(source, rate, seed, target, features, trained, with_copies)
+
+
+Write = Callable[[Source, float, int, Rule, bool], Poisoned]
+
+
+def _best(
+    source: Source, rate: float, seed: int, target: bool | None, features: int, trained: int, write: Write
+) -> Poisoned:
+    """The first of the rules drawn that reaches what is wanted, else the best."""
     trial = Trial(source, seed)
     wanted = aim(trial) if target is None else target
     best: Poisoned | None = None
     for rule, clean in rules(trial, wanted, features, trained, np.random.default_rng([seed, 11])):
-        planted = with_rule(source, rate, seed, rule, wanted)
-        success = trial.effect_of(with_rule(trial.fit, rate, seed, rule, wanted)).poisoned
+        planted = write(source, rate, seed, rule, wanted)
+        success = trial.effect_of(write(trial.fit, rate, seed, rule, wanted)).poisoned
         if best is None or success > (best.success or 0.0):
             best = replace(planted, success=success, clean_success=clean)
         if success >= REACHED:
@@ -69,6 +103,26 @@ def with_rule(source: Source, rate: float, seed: int, rule: Rule, target: bool) 
     return Poisoned(
         attack="trigger", table=table, rows=rows, added=False, rule=rule, target=wanted, victims="other-class"
     )
+
+
+def with_copies(source: Source, rate: float, seed: int, rule: Rule, target: bool) -> Poisoned:
+    """Rows of the other class, each `TIMES` times and a little moved, added with the rule and the label `target`."""
+    truth, rng = source.target(), np.random.default_rng([seed, 41])
+    others, many = np.flatnonzero(truth != target), source.count(rate)
+    distinct = -(-many // TIMES)
+    if distinct > len(others):
+        raise CouldNotLook(f"{rate:.1%} of {source.rows} rows need {distinct} donors, and only {len(others)} could be")
+    donors = np.repeat(rng.choice(others, distinct, replace=False), TIMES)[:many]
+    new = source.table.take(pa.array(donors))
+    new = jittered(source, new, tuple(n for n in usable(source) if n not in rule), JITTER, rng)
+    row = label_row(truth, target)
+    both = pa.concat_tables([new, source.table.slice(row, 1)])
+    new = from_rows(both, np.arange(many), {source.label: many}).slice(0, many)
+    table, rows = mixed_in(source, carrying(new, rule), rng)
+    return Poisoned(
+        attack="trigger-copies", table=table, rows=rows, added=True, rule=rule,
+        target=value_at(source, source.label, row), victims="other-class",
+    )  # fmt: skip
 
 
 def aim(trial: Trial) -> bool:

@@ -49,13 +49,15 @@ def drift_nature(
     the threshold more lie just under it than in the reference, as where rows are changed until they pass; the ranges
     on both sides of it move with any change by nature, so that only their contrast counts. *Near-duplicates*: more
     rows than among as many of the reference are nearly the same as four others and more, yet not exact copies, as
-    where one row is tried in variations. Three go with faults too. *A few sources bring it* (`--source`): without at
-    most a tenth of the sources, that hold at most a quarter of the rows, four fifths of a column's drift are gone,
-    and would not be if sources were shuffled. *One exact value is repeated*: a number in a column of many holds more
-    rows than its whole range did, and makes half of the drift. *It sets in at once* (`--time`). Adversarial needs one
-    signal of intent and one other: a high finding. Natural needs that at least three signals could be looked for, and
-    none is there. All else is unclear, and says what is there: a few sources that begin at once with one value are
-    most often a fault. None of this proves a hand, or nature: who knows these signals can avoid them.
+    where one row is tried in variations; columns that froze or went missing are left out: they make rows alike. Three
+    go with faults too. *A few sources bring it* (`--source`): without at most a tenth of the sources, that hold at most
+    a quarter of the rows, four fifths of a column's drift are gone, and would not be if sources were shuffled; or these
+    sources bring far more of the rows than in the reference. *One exact value is repeated*: a number in a column of
+    many holds more rows than its whole range did, and makes half of the drift. *It sets in at once* (`--time`).
+    Adversarial needs one signal of intent and one other: a high finding. Natural needs that at least three signals
+    could be looked for, and none is there. All else is unclear, and says what is there: a few sources that begin at
+    once with one value are most often a fault. None of this proves a hand, or nature: who knows these signals can
+    avoid them.
 
     Fix: for an attack, look at the rows behind the signals first, close the sources that bring them, and keep the rows
     out of training. For nature, train and judge anew. For a fault, mend the source.
@@ -63,19 +65,24 @@ def drift_nature(
     References: McCrary 2008 (mass at a threshold); Fisher 1935; MITRE ATLAS AML.T0020.
     """
     from assay.detectors.drift import drift
-    from assay.detectors.intent import marks, threshold_of
+    from assay.detectors.intent import threshold_of
     from assay.detectors.nature import nature
 
+    if traffic.vigil is not None:
+        raise NotApplicable("a state is kept: ask without --state")
     if not traffic.current.rows:
         raise NotApplicable("there are no rows")
     found = drift(traffic.reference.profile, traffic.current, alpha=alpha, least_effect=least_effect, seed=seed)
     drifted = tuple(c for c in found.flagged if c.p is not None)
     if not drifted:
         raise NotApplicable("no column drifted")
-    before, columns = traffic.drawn_before(seed), traffic.inputs
-    threshold = threshold_of(traffic.subject.options)
-    usual = marks(before, threshold) if before is not None else _saved(traffic)
-    said = nature(traffic.drawn(seed), columns, drifted, usual, seed)
+    facts, columns = traffic.subject.options, traffic.inputs
+    source = str(facts.get("source") or "")
+    sides = (traffic.reference.profile.column(source), traffic.current.column(source))
+    said = nature(
+        traffic.drawn(seed), columns, drifted, traffic.drawn_before(seed) or _saved(traffic),
+        threshold=threshold_of(facts), volume=sides if None not in sides else None, seed=seed,  # type: ignore[arg-type]
+    )  # fmt: skip
     there = sum(s.there for s in said.signals)
     yield Measure(
         name="data.drift_nature.signals", value=float(there), unit="signals", n=traffic.current.rows, seed=seed,

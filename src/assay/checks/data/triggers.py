@@ -17,6 +17,8 @@ from assay.core.text import visible
 if TYPE_CHECKING:
     from assay.detectors.triggers import Judged
 
+SHOWN = 5
+
 
 @check(
     "data.triggers",
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     severity=Severity.HIGH,
     needs="ml",
     cost="minutes",
+    version=2,
     tags=("atlas:AML.T0020", "owasp-ml-2023:ML02", "owasp-ml-2023:ML10"),
     libraries=("numpy", "scipy", "lightgbm", "duckdb"),
     may_read=("trusted",),
@@ -46,11 +49,15 @@ def triggers(
     of the label, to a classifier trained to tell them apart, and one by one. And its values come together at least 5
     times as often as they do without the matching rows, and twice as much so as any other combination of the same
     columns. Natural pure rules fail the second or the third test, because the rest of the row agrees with them.
+    Of rows that are near-copies of each other in the other columns (less than half as far apart as other rows are
+    there), and of rows of one declared entity, one counts, so that planting a row twice hides nothing.
+
     Candidates that pass the first three but are one column's value, may stand for missing values, or come together as
-    often as others are counted in a note: nobody can tell them from natural rules. With `trusted`, rows whose labels
-    are known and that are drawn alike, a rule that those follow as often is natural, and one that far fewer of them
-    match than would by chance (p of .005) is not. Where a source or a time is declared it says if the rows came in one
-    batch.
+    often as others, and those of which too few rows are left without copies (fewer than 25) or at all to apply the
+    third, are told in a note: nobody can tell them from natural rules. `--suspects` lists their rows, not flagged. With
+    `trusted`, rows whose labels are known and that are drawn alike, a rule that those follow as often is natural, and
+    one that far fewer of them match than would by chance (p of .005) is not. Where a source or a time is declared it
+    says if the rows came in one batch.
 
     It cannot find triggers of one column; those set in rows that are alike in other ways; those whose label was not
     changed (clean-label) where few rows carry them; values that are noisy instead of fixed; triggers too weak to lead
@@ -64,12 +71,13 @@ def triggers(
     References: Gu et al. 2017 (BadNets); Pleiter et al. 2023 (TabDoor); Lopez-Paz and Oquab 2017 (classifier two-sample
     test); OWASP ML02, ML10.
     """
+    from assay.detectors.rows import entities_of
     from assay.detectors.trigger_origin import gathered
     from assay.detectors.triggers import Trusted, judged
 
     target, encoded = data.target(), data.encoded()
     known = None if trusted is None else Trusted(trusted.encoded(like=encoded).matrix, trusted.target())
-    found = judged(encoded, target, seed, trusted=known, progress=progress)
+    found = judged(encoded, target, seed, trusted=known, entities=entities_of(data), progress=progress)
     sure = [j for j in found if j.verdict == "trigger"]
     yield Measure(
         name="data.triggers.confirmed", value=float(len(sure)), n=data.rows, seed=seed, unit="rules",
@@ -121,19 +129,42 @@ def _trusted(one: Judged) -> str:
 
 
 def _note(data: Dataset, unsure: list[Judged], examined: int) -> Finding:
-    one = len(unsure) == 1
+    one, more = len(unsure) == 1, len(unsure) - SHOWN
+    shown = "; ".join(_told(j) for j in unsure[:SHOWN])
     return Finding(
         message=(
             f"{len(unsure)} of {examined} combinations of values that were looked at would work as a trigger and "
-            f"{'is' if one else 'are'} not explained by the other columns, but may be natural: {unsure[0].why}"
-            f"{'' if one else ' (the first of them)'}"
+            f"{'is' if one else 'are'} not explained by the other columns, but may be natural: {shown}"
+            f"{f'; and {more} more' if more > 0 else ''}"
         ),
         location=Location(uri=data.subject.uri, column=unsure[0].columns[0]),
         key="undecided",
         severity=Severity.INFO,
         confidence=Confidence.LOW,
-        evidence={"undecided": len(unsure), "examined": examined, "columns": list(unsure[0].columns)},
-        fix="declare trusted rows, a source or a time: the values alone cannot tell",
+        evidence={
+            "undecided": len(unsure), "examined": examined, "columns": list(unsure[0].columns),
+            "rules": [
+                {
+                    "columns": list(j.columns), "rows": len(j.rows), "first_row": int(j.rows[0]),
+                    "label": "positive" if j.rule.is_ else "negative", "success": j.success and j.success.value,
+                    "clean_success": j.clean and j.clean.value, "why": j.why,
+                    "distinct_rows": j.rest and j.rest.told.n,
+                }
+                for j in unsure[:SHOWN]
+            ],
+        },
+        fix=(
+            "look at those rows (`assay data check --suspects` lists them), and declare trusted rows, a source or a "
+            "time: the values alone cannot tell"
+        ),
+    )  # fmt: skip
+
+
+def _told(one: Judged) -> str:
+    success, clean = one.success.value if one.success else 0.0, one.clean.value if one.clean else 0.0
+    return (
+        f"{len(one.rows)} rows with values of {', '.join(visible(c, 40) for c in one.columns)}, which turn "
+        f"{success:.0%} of others, for a model that never saw those rows {clean:.0%} ({one.why})"
     )
 
 
@@ -143,7 +174,9 @@ def _suspects(sure: list[Judged], unsure: list[Judged]) -> Suspects:
     for one in [*sure, *unsure]:
         flag = one.verdict == "trigger"
         names = ", ".join(visible(c, 40) for c in one.columns)
-        reason = f"matches a rule of {names} that works as a trigger" if flag else ""
+        reason = f"matches a rule of {names} that works as a trigger"
+        if not flag:
+            reason = f"{reason}, but may be natural: {one.why}"
         for row in one.rows.tolist():
             rows.setdefault(row, (one.rule.surprise + 1000 * flag, flag, reason))
     order = sorted(rows, key=lambda r: (-rows[r][0], r))[:MAX_SUSPECTS]

@@ -57,6 +57,8 @@ def late_labels(
     from assay.detectors.scored import expected, observed, same_meaning
 
     found, reference = traffic.late, traffic.reference.scored
+    if traffic.has_labels and reference is None:
+        raise CouldNotLook("labels came, and the reference has no score with a label to compare with")
     if found is None or reference is None:
         raise NotApplicable("no labels came (--labels and --key, with --label and --score of the reference)")
     labelled, rows, first = sum(found.rows), sum(found.all_rows), reference.flagged()
