@@ -59,6 +59,8 @@ def drift_nature(
     once with one value are most often a fault. None of this proves a hand, or nature: who knows these signals can
     avoid them.
 
+    Without any of `--score`, `--time` and `--source` nothing is looked for: two signals cannot say that it is nature.
+
     Fix: for an attack, look at the rows behind the signals first, close the sources that bring them, and keep the rows
     out of training. For nature, train and judge anew. For a fault, mend the source.
 
@@ -66,7 +68,7 @@ def drift_nature(
     """
     from assay.detectors.drift import drift
     from assay.detectors.intent import threshold_of
-    from assay.detectors.nature import nature
+    from assay.detectors.nature import Nature, nature
 
     if traffic.vigil is not None:
         raise NotApplicable("a state is kept: ask without --state")
@@ -77,6 +79,9 @@ def drift_nature(
     if not drifted:
         raise NotApplicable("no column drifted")
     facts, columns = traffic.subject.options, traffic.inputs
+    if not any(facts.get(role) for role in ("score", "time", "source")):
+        yield _finding(traffic, Nature("unclear", ()))
+        return
     source = str(facts.get("source") or "")
     sides = (traffic.reference.profile.column(source), traffic.current.column(source))
     said = nature(
@@ -123,7 +128,7 @@ def _finding(traffic: Traffic, said: Nature) -> Finding:
         fix="look at the rows behind the signals"
         if there
         else "declare --score, --time and --source, so that more signals can be looked for"
-        if asked < len(said.signals)
+        if not said.signals or asked < len(said.signals)
         else "train and judge the model anew on rows that hold the change",
     )
 
