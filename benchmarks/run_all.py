@@ -25,6 +25,8 @@ BENCHES = (
     "bench_watch.py",
 )
 
+TABLES = ("bench_data.py", "bench_triggers.py", "bench_poisoning.py", "bench_nature.py")
+
 
 def main() -> int:
     """Run them; the example, and what asks the tables beside it, only where its data is given."""
@@ -34,7 +36,8 @@ def main() -> int:
         failed |= subprocess.run([sys.executable, str(HERE / name)], check=False).returncode
     if len(sys.argv) > 1:
         table = Path(sys.argv[1])
-        for name, words in (("bench_example.py", [str(table)]), ("bench_data.py", ["--data", str(table.parent)])):
+        asked = [("bench_example.py", [str(table)]), *((n, ["--data", str(table.parent)]) for n in TABLES)]
+        for name, words in asked:
             print(f"\n## {name}\n", flush=True)
             failed |= subprocess.run([sys.executable, str(HERE / name), *words], check=False).returncode
     return failed

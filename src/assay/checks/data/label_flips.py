@@ -64,20 +64,20 @@ def label_flips(
 
     How it decides: trees trained without a row say how likely its label is. Rows are ranked inside their class, so that
     a rare class is not drowned, and each direction (said no, looks like yes; said yes, looks like no) is judged
-    apart. How many rows could be mislabelled is bounded by a mixture proportion. If the data has a time or a source
-    column, it asks whether the suspicious labels come in a batch: planted labels usually do, natural ambiguity does
-    not. Each batch is compared with what the others show at the same scores and with how much those differ among
-    themselves; a row and its copies count once. A batch unlike the rest (family-wise error `alpha`, and at least 5
-    points more contradicted labels among its clear rows) is a high finding; with both a time and a source `alpha`
-    covers both. It says that labels or population differ: a batch of other people or machines can look like a batch
-    of flipped labels, and someone has to look. Contradicted labels without such a batch, in a share surely above
-    `rate`, are a low finding of low confidence where the classes are well separated (out-of-fold ROC area of 0.9 or
-    more and, with those labels set aside, a precision-recall area of 0.9 or more for both classes), and only a note
-    elsewhere: nobody can tell them from rows that are hard by nature, but a person should look at the strongest. It
-    is a note too in tables of fewer than 10,000 rows, copies
-    counted once: trees that learned from few rows make the tails of honest
-    scores look mislabelled (see docs/benchmarks.md). The interval of the shares is that of what looks mislabelled;
-    how much of it is wrong may be anything from none.
+    apart. How many rows could be mislabelled is bounded by a mixture proportion, as long as flips do not gather in
+    one segment. If the data has a time or a source column, it asks whether the suspicious labels come in a batch:
+    planted labels usually do, natural ambiguity does not. Each batch is compared with what the others show at the
+    same scores and with how much those differ among themselves; a row and its copies count once. A batch unlike the
+    rest (family-wise error `alpha`, and at least 5 points more contradicted labels among its clear rows) is a high
+    finding; with both a time and a source `alpha` covers both. It says that labels or population differ: a batch of
+    other people or machines can look like a batch of flipped labels, and someone has to look. Contradicted labels
+    without such a batch, in a share surely above `rate`, are a low finding of low confidence where the classes are
+    well separated (out-of-fold ROC area of 0.9 or more and, with those labels set aside, a precision-recall area of
+    0.9 or more for both classes), and only a note elsewhere: nobody can tell them from rows that are hard by
+    nature, but a person should look at the strongest. It is a note too in tables of fewer than 10,000 rows, copies
+    counted once: trees that learned from few rows make the tails of honest scores look mislabelled (see
+    docs/benchmarks.md). The interval of the shares is that of what looks mislabelled; how much of it is wrong may
+    be anything from none.
 
     Every row gets a suspicion (`assay data check --suspects`), in one ranking of all rows. Trees grown in three ways
     vote. Where labels are flipped both ways at one rate, the probability of the given label is the best ranking there
@@ -141,8 +141,9 @@ def label_flips(
         yield from _trusted_findings(data, target, counts, rate)
     elif not batches and worst.low > rate:
         yield _share_finding(data, worst, told=told)
-    yield from _table(target, probability, contradiction(probability, target), worst)
-    score = suspicion(votes, target, leaning(votes, target), rates)
+    leans = leaning(votes, target)
+    yield from _table(target, probability, contradiction(probability, target), worst, leans)
+    score = suspicion(votes, target, leans, rates)
     yield _suspects(data, target, score, counts, [b for b in batches if isinstance(b, Finding)])
 
 
@@ -345,7 +346,14 @@ def _share_finding(data: Dataset, worst: Direction, told: bool) -> Finding:
     )
 
 
-def _table(target: Any, probability: Any, score: Any, worst: Direction) -> Iterator[Table]:
+_LEANS = {
+    "missed": "first what is called negative (flips seem to go from positive to negative)",
+    "invented": "first what is called positive (flips seem to go from negative to positive)",
+    "both": "both labels together (no direction of flips can be told)",
+}
+
+
+def _table(target: Any, probability: Any, score: Any, worst: Direction, leans: str) -> Iterator[Table]:
     import numpy as np
 
     other = np.where(target, 1 - probability, probability)
@@ -361,7 +369,8 @@ def _table(target: Any, probability: Any, score: Any, worst: Direction) -> Itera
         columns=("row", "label says", "rest of the data says", "probability"),
         rows=tuple((i, said, looks, round(float(other[i]), 3)) for i in rows),
         bar="probability",
-        note="Out-of-fold trees: each row is judged by a model that never saw it. Rows may be hard by nature.",
+        note="Out-of-fold trees: each row is judged by a model that never saw it. Rows may be hard by nature. "
+        f"--suspects ranks {_LEANS[leans]}.",
     )
 
 
