@@ -64,7 +64,7 @@ def test_what_cannot_be_told_is_open(table: Path) -> None:
 )
 def test_bad_input_is_one_line(tmp_path: Path, data: str, words: tuple[str, ...], text: str) -> None:
     (tmp_path / "t.csv").write_text(data)
-    one_line(assay("data", "dose", "t.csv", *words, cwd=tmp_path), text, code=2)
+    assert one_line(assay("data", "dose", "t.csv", *words, cwd=tmp_path), text, code=2)
 
 
 @pytest.mark.parametrize("rates", ["", "x", "1,,2", "nan", "-1", "inf%"])
@@ -76,8 +76,8 @@ def test_rates_that_are_none_are_usage(tmp_path: Path, rates: str) -> None:
 
 
 def test_absent_and_odd_files(tmp_path: Path) -> None:
-    one_line(assay("data", "dose", tmp_path / "absent.csv", "--label", "y"), "absent.csv", code=2)
-    one_line(assay("data", "dose", tmp_path, "--label", "y"), code=2)
+    assert one_line(assay("data", "dose", tmp_path / "absent.csv", "--label", "y"), "absent.csv", code=2)
+    assert one_line(assay("data", "dose", tmp_path, "--label", "y"), code=2)
 
 
 def test_constant_columns_and_too_few_rows_for_the_rate_are_open(tmp_path: Path) -> None:

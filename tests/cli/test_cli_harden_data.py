@@ -124,14 +124,14 @@ def test_what_is_there_stays(folder: Path) -> None:
 
 
 def test_options_of_the_other_kind_are_refused(folder: Path) -> None:
-    one_line(assay("harden", "t.csv", "--to", "onnx", cwd=folder), "--to is for models", code=2)
-    one_line(assay("harden", "t.csv", "--weak-sandbox", cwd=folder), "--weak-sandbox is for models", code=2)
+    assert one_line(assay("harden", "t.csv", "--to", "onnx", cwd=folder), "--to is for models", code=2)
+    assert one_line(assay("harden", "t.csv", "--weak-sandbox", cwd=folder), "--weak-sandbox is for models", code=2)
     (folder / "m.pkl").write_bytes(b"\x80\x04N.")
-    one_line(assay("harden", "m.pkl", "--most", "0.1", cwd=folder), "--most is for tables", code=2)
-    one_line(assay("harden", "m.pkl", "--seed", "1", cwd=folder), "--seed is for tables", code=2)
-    one_line(assay(*HARDEN, "--strongest", "data.odd-values", cwd=folder), "is not CHECK=N", code=2)
-    one_line(assay(*HARDEN, "--strongest", "data.x=3", cwd=folder), "data.x is not in", code=2)
-    one_line(assay("harden", "t.csv", "--only", "data.nothing", cwd=folder), "no check is called", code=2)
+    assert one_line(assay("harden", "m.pkl", "--most", "0.1", cwd=folder), "--most is for tables", code=2)
+    assert one_line(assay("harden", "m.pkl", "--seed", "1", cwd=folder), "--seed is for tables", code=2)
+    assert one_line(assay(*HARDEN, "--strongest", "data.odd-values", cwd=folder), "is not CHECK=N", code=2)
+    assert one_line(assay(*HARDEN, "--strongest", "data.x=3", cwd=folder), "data.x is not in", code=2)
+    assert one_line(assay("harden", "t.csv", "--only", "data.nothing", cwd=folder), "no check is called", code=2)
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_bad_tables_are_one_line(content: bytes, label: str, says: str, code: in
 
 
 def test_a_table_that_is_not_there(tmp_path: Path) -> None:
-    one_line(assay("harden", "gone.csv", cwd=tmp_path), "does not exist", code=2)
-    one_line(assay("harden", "gone.parquet", "--apply", "p.json", cwd=tmp_path), "does not exist", code=2)
+    assert one_line(assay("harden", "gone.csv", cwd=tmp_path), "does not exist", code=2)
+    assert one_line(assay("harden", "gone.parquet", "--apply", "p.json", cwd=tmp_path), "does not exist", code=2)
 
 
 def test_too_many_rows_are_exit_1_and_nothing_is_written(folder: Path) -> None:

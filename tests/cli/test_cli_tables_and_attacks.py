@@ -106,4 +106,6 @@ def test_suspects_are_never_written_over_what_is_read(tmp_path: Path) -> None:
 
 def test_a_label_that_no_column_has_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("a,default\n" + "1,0\n2,1\n" * 20)
-    one_line(assay("data", "check", tmp_path / "rows.csv", "--label", "defalt"), "did you mean 'default'", code=2)
+    assert one_line(
+        assay("data", "check", tmp_path / "rows.csv", "--label", "defalt"), "did you mean 'default'", code=2
+    )

@@ -225,6 +225,18 @@ def test_facts_that_a_saved_reference_lacks_are_refused(pair: tuple[Path, Path],
         one_line(assay("watch", reference, pair[1], "--id", "row", "--source", "nosuch"), "nosuch", code=2)
 
 
+def test_another_threshold_than_the_saved_reference_has_is_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.random(400)
+    (tmp_path / "t.csv").write_text("s,y\n" + "".join(f"{s:.4f},{int(s > rng.random())}\n" for s in scores))
+    words = ("--score", "s", "--label", "y")
+    saved = tmp_path / "reference.json"
+    assert assay("watch", tmp_path / "t.csv", *words, "--threshold", "0.7", "--save-reference", saved).code == 0
+    line = one_line(assay("watch", saved, tmp_path / "t.csv", *words, "--threshold", "0.9"), code=2)
+    assert "drawn with threshold 0.7" in line
+    assert assay("watch", saved, tmp_path / "t.csv", *words).code == 0
+
+
 def test_a_dropped_column_of_a_saved_reference_is_not_compared(pair: tuple[Path, Path], tmp_path: Path) -> None:
     saved, moved = tmp_path / "reference.json", table(tmp_path / "moved.csv", seed=2, move=1.0)
     assert assay("watch", pair[0], "--save-reference", saved, "--id", "row").code == 0

@@ -118,7 +118,8 @@ def sample(
     found = relation.arrays(parts, f"rows{drawn}")
     held = [found[f"c{i}"] for i in range(len(columns))]
     filled = [c.filled(np.nan) if hasattr(c, "filled") else c for c in held]
-    matrix = np.column_stack(filled).astype(float) if filled else np.zeros((0, 0))
+    rows_drawn = len(next(iter(found.values())))
+    matrix = np.column_stack(filled).astype(float) if filled else np.zeros((rows_drawn, 0))
     return matrix, {name: found[f"x{i}"] for i, name in enumerate(extra)}
 
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from assay.adapters.engines import EngineTable
 from assay.adapters.relation import Relation, open_relation, relation_of
+from assay.adapters.scored import DEFAULT_THRESHOLD
 from assay.adapters.traffic import (
     ROLES,
     Traffic,
@@ -111,7 +112,10 @@ def watch(
     """
     start, began = clock(), time.perf_counter()
     before = without(before, facts, str(rows or "the saved reference"))
-    told = {**before.facts, **{k: v for k, v in facts.items() if v}}
+    fixed: dict[str, Json] = {
+        k: before.facts[k] for k in ("positive", "threshold") if k in before.facts
+    }  # drawn with these
+    told = {**before.facts, **{k: v for k, v in facts.items() if v}, **fixed}
     with held(state), ExitStack() as stack:
         relation, name, uri = _current(current, told, memory, threads)
         _close_with(stack, relation)
@@ -207,6 +211,11 @@ def without(before: Reference, facts: Mapping[str, Json], where: str) -> Referen
 def agreed(before: Reference, facts: Mapping[str, Json], names: tuple[str, ...], where: str) -> None:
     """Refuse facts that the reference was not drawn with, and columns that are nowhere: else what they ask for would be
     left out in silence. Raises UsageError or InputError."""
+    for fact, usual in (("threshold", DEFAULT_THRESHOLD), ("positive", "1")):
+        given, known = facts.get(fact), before.facts.get(fact)
+        if known is not None and given not in (None, usual, known):
+            what = f"the reference was drawn with {fact} {known!r}, not {visible(str(given), 60)!r}"
+            raise UsageError(what, fix="draw it again from its table with the same")
     for role in ROLES:
         name, known = facts.get(role), before.facts.get(role)
         if not name:
