@@ -73,6 +73,29 @@ def test_rows_of_one_person_do_not_pass_for_many(bench: Bench) -> None:
     assert finding(outcome, "too small to be judged").evidence["small"] == 2
 
 
+def test_weights_that_put_a_group_right_count(bench: Bench) -> None:
+    bench.table(people(4000, 1), "world", label="y", positive=1)
+    table = people(4000, 2, women=0.25)
+    table["w"] = [3.0 if x == "f" else 1.0 for x in table["sex"]]
+    plain = beside(bench, bench.table(table, "plain", label="y", positive=1, drop=["w"]), "world")
+    weighted = beside(bench, bench.table(table, "weighted", label="y", positive=1, weight="w"), "world")
+    assert [str(f.severity) for f in bench.ask(GROUPS, plain).findings] == ["medium"]
+    assert said(bench.ask(GROUPS, weighted)) == []
+
+
+def test_few_rows_with_most_of_the_weight_pass_for_few(bench: Bench) -> None:
+    table = {**people(4000, 5), "w": [1000.0 if i < 50 else 0.01 for i in range(4000)]}
+    outcome = bench.ask(GROUPS, bench.table(table, label="y", positive=1, protected=["sex"], weight="w"))
+    assert finding(outcome, "too small to be judged").evidence["small"] == 2
+
+
+@pytest.mark.parametrize("bad", [-1.0, float("inf"), 0.0, "heavy"])
+def test_weights_that_are_none_are_no_pass(bench: Bench, bad: Any) -> None:
+    table = {**people(500, 6), "w": [bad] * 500 if bad in (0.0, "heavy") else [1.0] * 499 + [bad]}
+    outcome = bench.ask(GROUPS, bench.table(table, label="y", positive=1, protected=["sex"], weight="w"))
+    assert (str(outcome.status), "weight" in outcome.reason) == ("open", True)
+
+
 def test_without_a_protected_column_nothing_is_asked(bench: Bench) -> None:
     outcome = bench.ask(GROUPS, bench.table({"a": [1, 2], "b": [3, 4]}))
     assert str(outcome.status) == "not-applicable"

@@ -15,7 +15,7 @@ from assay.config.policy_file import policy_from
 from assay.core.decision import Facts, RuleTrace, Verdict
 from assay.core.dossier import Dossier
 from assay.core.exhibit import Bars, Curve, Exhibit, Histogram, IntervalRow, Intervals, Series, Table
-from assay.core.finding import Severity, Status
+from assay.core.finding import Measure, Outcome, Severity, Status
 from assay.core.release import Terms
 from assay.core.report import Report
 from assay.core.subject import Contract, Feature
@@ -132,7 +132,8 @@ def test_allowed_page_has_no_red_and_names_the_proof() -> None:
 def test_scan_without_release_counts_files_and_shows_no_chain() -> None:
     html = render_html(samples.scan())
     text = Page(html).text
-    assert "3 files examined" in text
+    assert '<h2 class="word plain">1 critical finding</h2>' in html
+    assert "3 files" in text
     assert "No policy was asked, so nothing is decided." in text
     assert "One file could not be judged to the end." in text
     assert 'class="chain"' not in html
@@ -149,8 +150,41 @@ def test_a_scanned_folder_is_not_called_a_file() -> None:
     subjects = (replace(dossier.report.body.subjects[0], name="models", uri="models"),)
     body = replace(dossier.report.body, subjects=subjects, outcomes=(said,))
     text = Page(render_html(replace(dossier, report=replace(dossier.report, body=body)))).text
-    assert "1 path examined" in text
+    assert "1 path" in text
     assert "1 could not be judged to the end" in text
+
+
+def test_the_heading_says_nothing_found_only_where_all_was_judged() -> None:
+    dossier = samples.scan()
+    passed = samples.outcome("artifact.pickle-code", "models", samples.A, Status.PASS)
+
+    def heading(*outcomes: Outcome) -> str:
+        body = replace(dossier.report.body, outcomes=outcomes)
+        html = render_html(replace(dossier, report=replace(dossier.report, body=body)))
+        return html.partition('<h2 class="word plain">')[2].partition("<")[0]
+
+    assert heading(passed) == "Nothing found"
+    assert heading(passed, replace(passed, complete=False)) == "Not judged to the end"
+    assert heading(replace(passed, status=Status.NOT_APPLICABLE)) == "Nothing to look at"
+    assert heading() == "Nothing examined"
+
+
+def test_a_check_that_only_notes_something_is_not_green() -> None:
+    dossier = samples.scan()
+    note = samples.finding("artifact.pickle-code", "models", "looks odd", "models/a.pkl", Severity.INFO, "9b")
+    noted = samples.outcome(
+        "artifact.pickle-code",
+        "models",
+        samples.A,
+        Status.PASS,
+        findings=(note,),
+        measures=(Measure(name="n", value=1),),
+    )
+    body = replace(dossier.report.body, outcomes=(noted,))
+    html = render_html(replace(dossier, report=replace(dossier.report, body=body)))
+    section = html[html.index('id="c-artifact-pickle-code"') :].partition("</section>")[0]
+    assert "1 note" in section
+    assert 'class="st pass"' not in section
 
 
 def test_empty_dossier_claims_nothing() -> None:

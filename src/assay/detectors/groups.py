@@ -54,10 +54,12 @@ def groups(
     *,
     least: int,
     least_positives: int,
-    per_row: float,
+    weight: Array,
+    draws: float,
     like: Dataset | None = None,
 ) -> tuple[Group, ...]:
-    """The groups that `columns` make one by one, and two by two; `per_row` is how many draws a row counts for.
+    """The groups that `columns` make one by one, and two by two. Shares and rates count each row with its `weight`
+    (rows,); `draws` is how many independent rows the table is worth (see `draws_of`).
 
     Numbers are cut, and rare values told from common ones, as in the table `like` where one is given.
     """
@@ -71,31 +73,34 @@ def groups(
             code = code * len(labels) + own
             names = [f"{a} & {b}" if a else b for a in names for b in labels]
         rows = np.bincount(code, minlength=len(names))
-        hits = np.bincount(code, weights=target, minlength=len(names)) if target is not None else None
-        for place, name in enumerate(names):
-            if rows[place]:
-                positives = int(hits[place]) if hits is not None else None
-                found.append(
-                    _group(chosen, name, int(rows[place]), positives, data.rows, (least, least_positives), per_row)
+        heavy = np.bincount(code, weights=weight, minlength=len(names))
+        positive = np.zeros(data.rows, dtype=bool) if target is None else target
+        hits = np.bincount(code[positive], minlength=len(names))
+        heavy_hits = np.bincount(code[positive], weights=weight[positive], minlength=len(names))
+        for place in np.flatnonzero(rows).tolist():
+            n = draws * rows[place] / data.rows
+            share = float(heavy[place] / weight.sum())
+            rate, enough = None, n >= least
+            if target is not None:
+                known = float(heavy_hits[place] / heavy[place]) if heavy[place] else 0.0
+                rate = (known, *wilson_rate(known, max(1.0, n))) if heavy[place] else None
+                few = min(hits[place], rows[place] - hits[place])
+                enough = enough and bool(few * draws / data.rows >= least_positives)
+            found.append(
+                Group(
+                    columns=chosen, name=names[place], rows=int(rows[place]), rate=rate, judged=bool(enough),
+                    positives=None if target is None else int(hits[place]),
+                    share=(share, *wilson_rate(share, max(1.0, draws))),
                 )
+            )  # fmt: skip
     return tuple(found)
 
 
-def _group(
-    columns: tuple[str, ...], name: str, rows: int, positives: int | None, total: int, least: tuple[int, int],
-    per_row: float,
-) -> Group:  # fmt: skip
-    share = rows / total
-    low, high = wilson_rate(share, max(1.0, total * per_row))
-    rate = None
-    if positives is not None:
-        rate = (positives / rows, *wilson_rate(positives / rows, max(1.0, rows * per_row)))
-    enough = rows * per_row >= least[0]
-    if positives is not None:
-        enough = enough and min(positives, rows - positives) * per_row >= least[1]
-    return Group(
-        columns=columns, name=name, rows=rows, positives=positives, share=(share, low, high), rate=rate, judged=enough
-    )
+def draws_of(weight: Array, entities: Array | None) -> float:
+    """How many independent rows a weighted table is worth, the rows of one entity being one draw: (Σw)² / Σw² over
+    the entities (Kish 1965, ch. 11)."""
+    parts = weight if entities is None else np.bincount(np.unique(entities, return_inverse=True)[1], weights=weight)
+    return float(parts.sum() ** 2 / (parts**2).sum())
 
 
 def codes(data: Dataset, name: str, like: Dataset) -> tuple[Array, list[str]]:
@@ -128,25 +133,26 @@ def _common(column: Any) -> dict[str, int]:
     return {text: place for place, text in enumerate(values[i] or "" for i in order)}
 
 
-def gaps(mine: tuple[Group, ...], theirs: tuple[Group, ...], per_row: float, other_per_row: float) -> tuple[Gap, ...]:
+def gaps(mine: tuple[Group, ...], theirs: tuple[Group, ...], draws: float, other_draws: float) -> tuple[Gap, ...]:
     """Each single-column group's share over the reference's share of the same group, smallest upper end first.
 
-    The intervals are those of a ratio of two rates on the log scale (Katz et al. 1978), half a row added, and hold
-    together (Bonferroni over the groups).
+    The intervals are those of a ratio of two rates on the log scale (Katz et al. 1978), half a draw added, and hold
+    together (Bonferroni over the groups). `draws` and `other_draws` are how many rows the tables are worth.
     """
     known: dict[tuple[tuple[str, ...], str], Group] = {(g.columns, g.name): g for g in theirs if len(g.columns) == 1}
     pairs = [(g, known[g.columns, g.name]) for g in mine if (g.columns, g.name) in known]
     absent = [(g.columns, g.name) for g in mine]
     gone = [g for key, g in known.items() if key not in absent]
     z = z_for(1 - 0.05 / max(1, len(pairs) + len(gone)))
+    none = (0.0, *wilson_rate(0.0, max(1.0, draws)))
     found = []
-    for group, reference in [*pairs, *((msgspec.structs.replace(g, rows=0, positives=None), g) for g in gone)]:
-        total = round(mine[0].rows / mine[0].share[0])
-        a, n = group.rows * per_row + 0.5, total * per_row + 1
-        b, m = reference.rows * other_per_row + 0.5, reference.rows / reference.share[0] * other_per_row + 1
+    for group, reference in [
+        *pairs,
+        *((msgspec.structs.replace(g, rows=0, positives=None, share=none), g) for g in gone),
+    ]:
+        a, n = group.share[0] * draws + 0.5, draws + 1
+        b, m = reference.share[0] * other_draws + 0.5, other_draws + 1
         ratio = (a / n) / (b / m)
         spread = z * math.sqrt(max(0.0, 1 / a - 1 / n + 1 / b - 1 / m))
-        share = group.rows / total
-        shown = msgspec.structs.replace(group, share=(share, *wilson_rate(share, max(1.0, total * per_row))))
-        found.append(Gap(shown, reference.share[0], ratio, ratio * math.exp(-spread), ratio * math.exp(spread)))
+        found.append(Gap(group, reference.share[0], ratio, ratio * math.exp(-spread), ratio * math.exp(spread)))
     return tuple(sorted(found, key=lambda g: g.high))

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec.structs import replace
 
+from assay.adapters.weights import weights_of
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import Progress
 from assay.harden.before_after import Training, learned
 from assay.harden.patch import Change
 from assay.harden.plan import Labels, Why
-from assay.harden.untouched import weights_of
 
 if TYPE_CHECKING:
     from assay.adapters.tables import Dataset

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import numpy as np
 
-from assay.adapters.encode import numbers
+from assay.adapters.weights import weights_of
 from assay.core.canonical import digest_of
 from assay.core.errors import CouldNotLook, InputError
 from assay.core.protocols import Progress
@@ -77,20 +77,6 @@ def chosen(
 def _enough(target: Array) -> bool:
     """Whether checks can still use these trusted rows: data.label-flips asks for 200, 20 of each class."""
     return len(target) >= 200 and min(int(target.sum()), int((~target).sum())) >= 20
-
-
-def weights_of(data: Dataset) -> Array:
-    """How much each row counts, shape (rows,): the declared weights, 1 where there is none. Raises InputError."""
-    if not data.weight:
-        return np.ones(data.rows)
-    column = data.table((data.weight,)).column(0)
-    if str(column.type) not in ("int64", "double", "bool"):
-        raise InputError(f"its weights in {data.weight!r} are no numbers", where=str(data.path), fix="mend the column")
-    weights = numbers(column)
-    if not (np.isnan(weights) | (np.isfinite(weights) & (weights >= 0))).all():
-        what = f"its weights in {data.weight!r} are not all finite and at least 0"
-        raise InputError(what, where=str(data.path), fix="mend the column")
-    return np.where(np.isnan(weights), 1.0, weights)
 
 
 def measure(

@@ -28,6 +28,7 @@ UNDER = 0.8
     stage=Stage.DATA,
     severity=Severity.MEDIUM,
     needs="ml",
+    version=2,
     tags=("eu-ai-act:Art.10", "nist-ai-rmf:MEASURE 2.11"),
     may_read=("trusted",),
     libraries=("duckdb", "pyarrow", "numpy"),
@@ -49,10 +50,11 @@ def representation(
     nationality, marital status, religion, disability and the like, in several languages; ages and other numbers by
     quarters) make groups, one by one and two by two. A value that fewer than 20 rows have is told as one of the other
     values. Each group's share of the rows and rate of positives are shown with 95% intervals; where an entity is
-    declared, its rows count as one draw. Groups of fewer than `least` rows, or `least_positives` rows of either class,
-    cannot be judged: a low finding for each column, for no figure of them can be relied on. With a trusted table (rows
-    that are known to represent who is concerned) a group whose share is surely below four fifths of its share there is
-    a medium finding; the intervals of all groups hold together at 95%.
+    declared, its rows count as one draw, and where a weight is, rows count as it says and the intervals widen by what
+    unequal weights cost (Kish's effective size). Groups of fewer than `least` rows, or `least_positives` rows of either
+    class, cannot be judged: a low finding for each column, for no figure of them can be relied on. With a trusted table
+    (rows that are known to represent who is concerned) a group whose share is surely below four fifths of its share
+    there is a medium finding; the intervals of all groups hold together at 95%.
 
     Without such a table nothing is said of whether shares are right: only the world knows. A gap between the groups'
     rates of positives is a measure and no finding: it may be the world, the sample or the labels. It does not see
@@ -60,7 +62,7 @@ def representation(
 
     Fix: collect more of the groups that are too few, weight them, or say in the papers for whom the model is not meant.
 
-    References: EU AI Act Art. 10(3); Buolamwini and Gebru 2018; Katz et al. 1978 (interval of a ratio).
+    References: EU AI Act Art. 10(3); Kish 1965; Buolamwini and Gebru 2018; Katz et al. 1978 (interval of a ratio).
     """
     from assay.detectors.groups import gaps, groups
     from assay.detectors.headers import PROTECTED, said
@@ -71,7 +73,8 @@ def representation(
     if not columns:
         raise NotApplicable("no column is declared as protected, and no header says that one is")
     target = data.target() if data.label else None
-    found = groups(data, columns, target, per_row=_per_row(data), least=least, least_positives=least_positives)
+    counted = _counted(data)
+    found = groups(data, columns, target, least=least, least_positives=least_positives, **counted)
     yield from _measures(found)
     yield from _small(data, columns, found)
     yield from _pictures(found, not data.protected)
@@ -79,20 +82,26 @@ def representation(
         common = tuple(c for c in columns if c in {t.name for t in trusted.columns})
         if not common:
             raise CouldNotLook(f"{trusted.name} has none of the protected columns")
-        cut = groups(data, common, None, least=least, least_positives=0, per_row=_per_row(data), like=trusted)
-        theirs = groups(trusted, common, None, least=least, least_positives=0, per_row=_per_row(trusted))
-        for gap in gaps(tuple(g for g in cut if len(g.columns) == 1), theirs, _per_row(data), _per_row(trusted)):
+        other = _counted(trusted)
+        cut = groups(data, common, None, least=least, least_positives=0, like=trusted, **counted)
+        theirs = groups(trusted, common, None, least=least, least_positives=0, **other)
+        single = tuple(g for g in cut if len(g.columns) == 1)
+        for gap in gaps(single, theirs, counted["draws"], other["draws"]):
             if gap.high < UNDER:
                 yield _under(data, trusted, gap)
 
 
-def _per_row(data: Dataset) -> float:
-    """How many draws a row counts for: 1, or fewer where an entity has several rows."""
+def _counted(data: Dataset) -> dict[str, Any]:
+    """How much each row counts, and how many independent rows the table is worth: fewer where rows are of one entity,
+    or where few of them have most of the weight."""
+    from assay.adapters.weights import weights_of
+    from assay.detectors.groups import draws_of
     from assay.detectors.rows import entities_of
-    from assay.stats.effective import effective_n
 
-    entities = entities_of(data)
-    return 1.0 if entities is None else effective_n(entities) / data.rows
+    weight = weights_of(data)
+    if not weight.any():
+        raise CouldNotLook(f"{data.name}: every row has the weight 0")
+    return {"weight": weight, "draws": draws_of(weight, entities_of(data))}
 
 
 def _measures(found: tuple[Group, ...]) -> Iterator[Measure]:
@@ -147,7 +156,8 @@ def _small(data: Dataset, columns: tuple[str, ...], found: tuple[Group, ...]) ->
 def _under(data: Dataset, trusted: Dataset, gap: Gap) -> Finding:
     column = gap.group.columns[0]
     return Finding(
-        message=f"{visible(column, 60)} {visible(gap.group.name, 40)} is {gap.group.share[0]:.1%} of the rows and "
+        message=f"{visible(column, 60)} {visible(gap.group.name, 40)} is {gap.group.share[0]:.1%} of "
+        f"{'the weight' if data.weight else 'the rows'} and "
         f"{gap.reference:.1%} of {visible(trusted.name, 60)}: {gap.ratio:.2f} times ({gap.low:.2f} to {gap.high:.2f})",
         location=Location(uri=data.subject.uri, column=column),
         key=f"under:{gap.group.name}",

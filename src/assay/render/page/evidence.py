@@ -21,6 +21,7 @@ FAMILIES = {
 }  # fmt: skip
 MOST_KEYS = 6
 MOST_SETTINGS = 8
+MOST_IN_MARGIN = 90  # characters; what is longer stands under the figures
 
 
 def family(check: str) -> str:
@@ -79,9 +80,10 @@ def check_state(view: View, check: str) -> tuple[Tone, str]:
         return "na", "no rule reads its numbers"
     if serious:
         return "fail", plural(serious, "finding")
-    if any(o.status is Status.PASS for o in outcomes):
-        return "pass", "nothing found" if any(o.findings for o in outcomes) else "pass"
-    return "na", "not applicable"
+    notes = sum(len(o.findings) for o in outcomes)
+    if notes:
+        return "na", plural(notes, "note")
+    return ("pass", "pass") if any(o.status is Status.PASS for o in outcomes) else ("na", "not applicable")
 
 
 def evidence_sections(view: View) -> str:
@@ -100,7 +102,9 @@ def _section(view: View, check: str, outcomes: list[Outcome]) -> str:
         content += f'<div class="one">{title}{_outcome(view, outcome)}</div>'
     name = capital(name_words(check))
     about = _about(view, check, outcomes)
-    content = f'{lead}<div class="ones">{content}</div>'
+    under = _under(outcomes)
+    told = f'<p class="note">Looked under: {esc(under, 900)}.</p>' if len(under) > MOST_IN_MARGIN else ""
+    content = f'{lead}<div class="ones">{content}</div>{told}'
     return section(anchor(check), name, status(tone, words), about, content, over=family(check))
 
 
@@ -118,11 +122,16 @@ def _about(view: View, check: str, outcomes: list[Outcome]) -> str:
             ("Age", esc(age(view, [check]))),
             ("Subject", ", ".join(code(s) for s in list(subjects)[:3]) + (" …" if len(subjects) > 3 else "")),
             ("Digest", " ".join(digest(d) for d in list(digests)[:3] if d)),
-            ("Looked under", esc("; ".join(dict.fromkeys(n for o in outcomes for n in o.notes)), 300)),
+            ("Looked under", esc(_under(outcomes)) if len(_under(outcomes)) <= MOST_IN_MARGIN else ""),
             ("Set to", _settings(outcomes)),
             ("Sample", esc(sample + (f", seed {seeds[0]}" if seeds and sample else ""))),
         ]
     )
+
+
+def _under(outcomes: list[Outcome]) -> str:
+    """Under which conditions the check looked, each told once."""
+    return "; ".join(dict.fromkeys(n for o in outcomes for n in o.notes))
 
 
 def _settings(outcomes: list[Outcome]) -> str:
@@ -139,7 +148,7 @@ def _own_limits(view: View, outcome: Outcome) -> str:
     """By which limits of its own a check passed, where no rule of the policy reads its numbers."""
     limits = [f"{name} {value:g}" for name, value in sorted(outcome.parameters.items()) if isinstance(value, float)]
     judged = any(r.asks == "measure" for r in view.reading(outcome.check))
-    if outcome.status is not Status.PASS or not outcome.measures or not limits or judged:
+    if outcome.status is not Status.PASS or outcome.findings or not outcome.measures or not limits or judged:
         return ""
     return f'<p class="note">Passed by the check’s own limits: {esc(", ".join(limits), 200)}.</p>'
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from assay.core.canonical import short
 from assay.core.decision import Decision, Verdict
-from assay.core.finding import Status
+from assay.core.finding import Severity, Status
 from assay.core.release import Role
 from assay.core.subject import Kind
 from assay.render.page.escape import code, esc
 from assay.render.page.parts import TONES, mark, status
-from assay.render.page.view import View, is_open
+from assay.render.page.say import tally
+from assay.render.page.view import View, grave, is_open
 from assay.render.page.why import plainly, why
 from assay.render.page.words import listed, moment, plural, seconds
 
@@ -42,18 +43,23 @@ def verdict_words(decision: Decision) -> tuple[str, str]:
     return (would if decision.mode == "observe" or decision.preview else "", decision.verdict.value.upper())
 
 
-def examined(view: View) -> str:
-    """`3 files examined`: the heading where nothing was decided."""
-    names = {o.subject for o in view.body.outcomes} | {s.name for s in view.body.subjects}
-    if not names:
+def found(view: View) -> str:
+    """`2 high findings`: the heading where nothing was decided. Unless all was judged it is never "Nothing found"."""
+    outcomes = view.body.outcomes
+    if not outcomes:
         return "Nothing examined"
-    return f"{plural(len(names), *view.noun)} examined"
+    serious = [f for f in view.findings if grave(f) is not Severity.INFO]
+    if serious:
+        return tally([f for f in serious if grave(f) is grave(serious[0])])
+    if any(is_open(o) for o in outcomes):
+        return "Not judged to the end"
+    return "Nothing found" if any(o.status is Status.PASS for o in outcomes) else "Nothing to look at"
 
 
 def page_title(view: View) -> str:
     """The browser's title, in plain text."""
     decision = view.decision
-    word = " ".join(filter(None, verdict_words(decision))) if decision is not None else examined(view)
+    word = " ".join(filter(None, verdict_words(decision))) if decision is not None else found(view)
     release = f" · Release {short(decision.release)}" if decision is not None else ""
     return f"{word} · {name_of(view)}{release} · Assay"
 
@@ -136,7 +142,7 @@ def verdict(view: View) -> str:
     """The word, the sentence, the tally, and what a preview is."""
     decision = view.decision
     if decision is None:
-        word = f'<h2 class="word plain">{esc(examined(view))}</h2>'
+        word = f'<h2 class="word plain">{esc(found(view))}</h2>'
         layout = " long"
     else:
         would, name = verdict_words(decision)

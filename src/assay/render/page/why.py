@@ -149,7 +149,8 @@ def _without_decision(view: View) -> str:
     serious = [f for f in view.findings if grave(f) is not Severity.INFO]
     parts = []
     if serious:
-        parts.append(sentence(f"{tally(serious)}. {capital(finding_line(serious[0]))}"))
+        all_ = f"{tally(serious)}. " if grave(serious[0]) is not grave(serious[-1]) else ""
+        parts.append(sentence(f"{all_}{capital(finding_line(serious[0]))}"))
     blind = {o.subject for o in outcomes if is_open(o)}
     if blind:
         parts.append(f"{capital(counted(len(blind), *view.noun))} could not be judged to the end.")
