@@ -109,3 +109,21 @@ def test_a_label_that_no_column_has_is_one_line(tmp_path: Path) -> None:
     assert one_line(
         assay("data", "check", tmp_path / "rows.csv", "--label", "defalt"), "did you mean 'default'", code=2
     )
+
+
+def test_a_table_of_a_database_is_named_where_it_holds_several(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    held = tmp_path / "held.duckdb"
+    with duckdb.connect(str(held)) as connection:
+        connection.execute("CREATE TABLE one AS SELECT range AS x, range % 2 AS y FROM range(50)")
+        connection.execute("CREATE TABLE two AS SELECT 1 AS z")
+    asked = ("data", "check", held, "--only", "data.duplicates")
+    done = assay(*asked)
+    assert (done.code, "which table? it holds one, two" in done.out) == (3, True)
+    done = assay(*asked, "--table", "one")
+    assert (done.code, "n=50" in done.out) == (0, True)
+    one_line(assay("data", "infer", held), "name one with --table", code=2)
+    assert 'table: "one"' in assay("data", "infer", held, "--table", "one").out
+    with duckdb.connect(str(held)) as connection:
+        connection.execute("DROP TABLE two")
+    one_line(assay("harden", held, "--label", "y"), "export it to Parquet", code=2)

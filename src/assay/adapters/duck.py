@@ -68,6 +68,25 @@ def lock(connection: Any) -> Any:
     return connection
 
 
+def attach(connection: Any, path: Path, where: str, wanted: object) -> str:
+    """A table of the DuckDB database at `path` in SQL, attached read-only before `lock`; `wanted` names one of several,
+    alone or as schema.table. Raises InputError."""
+    duckdb = library("duckdb")
+    try:
+        connection.execute(f"ATTACH {literal(str(path))} AS held (READ_ONLY)")
+        query = "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'held' ORDER BY ALL"
+        tables = [(str(s), str(t)) for s, t in connection.execute(query).fetchall()]
+    except duckdb.Error as error:
+        what = f"cannot be opened as a DuckDB database ({type(error).__name__})"
+        raise InputError(what, where=where, fix="is another process writing to it? export it to Parquet") from None
+    found = [pair for pair in tables if wanted in (None, pair[1], ".".join(pair))]
+    if len(found) != 1:
+        names = ", ".join(visible(t, 40) for _, t in tables[:8]) or "none"
+        raise InputError(f"which table? it holds {names}", where=where, fix="name one with --table, or `table:`")
+    schema, table = found[0]
+    return f"held.{ident(schema)}.{ident(table)}"
+
+
 def csv_source(path: Path, layout: Layout, where: str, options: dict[str, Any]) -> str:
     """A CSV as a table function in SQL, every column as text.
 

@@ -33,7 +33,7 @@ def check_file(path: Path, where: str, limit: int = MAX_BYTES) -> None:
     """Refuse what is not a readable, non-empty regular file of at most `limit` bytes. Raises InputError."""
     try:
         if path.is_dir():
-            raise InputError("is a folder, not a table", where=where, fix="name one CSV, Parquet or Arrow file")
+            raise InputError("is a folder, not a table", where=where, fix="name one CSV, Parquet, Arrow or DuckDB file")
         if not path.is_file():
             what = "does not exist" if not path.exists() else "is not a regular file"
             raise InputError(what, where=where, fix="check the path")
@@ -54,6 +54,8 @@ def detect(path: Path, where: str, options: dict[str, Any]) -> Layout:
         head = file.read(_SNIFF_BYTES)
     if head[:4] == b"PAR1":
         return Layout(format="parquet")
+    if head[8:12] == b"DUCK":
+        return Layout(format="duckdb")
     if head[:6] == b"ARROW1" or head[:4] in (b"FEA1", b"\xff\xff\xff\xff"):
         return Layout(format="arrow")
     for magic, what in (
@@ -67,7 +69,7 @@ def detect(path: Path, where: str, options: dict[str, Any]) -> Layout:
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError("is UTF-16 text", where=where, fix="save it as UTF-8")
     if b"\x00" in head:
-        raise InputError("holds NUL bytes; it is not CSV, Parquet or Arrow", where=where, fix="export it again")
+        raise InputError("holds NUL bytes; it is not CSV, Parquet, Arrow or DuckDB", where=where, fix="export it again")
     return _csv_layout(head, where, options, whole=len(head) < _SNIFF_BYTES)
 
 

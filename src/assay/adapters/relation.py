@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from assay.adapters.duck import arrow_table, connect, csv_source, ident, literal, lock, parquet_names, plain
+from assay.adapters.duck import arrow_table, attach, connect, csv_source, ident, literal, lock, parquet_names, plain
 from assay.adapters.extras import library
+from assay.adapters.frames import arrow_of
 from assay.adapters.layout import check_file, check_names, detect
 from assay.adapters.tables_size import MAX_MEMORY
 from assay.core.errors import CouldNotLook, InputError
@@ -82,9 +83,9 @@ def open_relation(path: Path, where: str, options: dict[str, Any], *, memory: in
         return _opened(path, where, f"read_parquet([{', '.join(map(literal, _parts(path, where)))}])", memory, threads)
     check_file(path, where, limit=1 << 62)
     real = Path(os.path.realpath(path))
-    if _is_database(real):
-        return _database(real, where, options, memory, threads)
     layout = detect(real, where, options)
+    if layout.format == "duckdb":
+        return _database(real, where, options, memory, threads)
     if layout.format == "parquet":
         return _parquet(real, where, memory, threads)
     if layout.format == "csv":
@@ -94,25 +95,9 @@ def open_relation(path: Path, where: str, options: dict[str, Any], *, memory: in
 
 def relation_of(frame: Any, name: str, *, memory: int = 0, threads: int = 1) -> Relation:
     """A frame (pandas, Polars, Arrow) that is in memory already. Raises InputError for anything else."""
-    pa = library("pyarrow")
-    try:
-        if hasattr(frame, "to_arrow"):
-            table = frame.to_arrow()
-        elif isinstance(frame, pa.Table):
-            table = frame
-        else:
-            table = pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowException, TypeError, ValueError, AttributeError):
-        what = f"is a {type(frame).__name__}, no table"
-        raise InputError(what, where=name, fix="give a pandas or Polars frame, or a path") from None
-    connection = _connect(None, memory, threads)
-    connection.register("source", table)
+    connection = lock(_connect(None, memory, threads))
+    connection.register("source", arrow_of(frame, name))
     return _viewed(connection, "source", name)
-
-
-def _is_database(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(12)[8:] == b"DUCK"
 
 
 def _connect(path: Path | None, memory: int, threads: int) -> Any:
@@ -171,25 +156,13 @@ def _viewed(connection: Any, source: str, where: str, *, text: bool = False) -> 
 
 
 def _database(path: Path, where: str, options: dict[str, Any], memory: int, threads: int) -> Relation:
-    duckdb = library("duckdb")
     connection = _connect(path, memory, threads)
     try:
-        connection.execute(f"ATTACH {literal(str(path))} AS held (READ_ONLY)")
-        lock(connection)
-        query = "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'held' ORDER BY ALL"
-        tables = [(str(s), str(t)) for s, t in connection.execute(query).fetchall()]
-    except duckdb.Error as error:
+        source = attach(connection, path, where, options.get("table"))
+    except InputError:
         connection.close()
-        what = f"cannot be opened as a DuckDB database ({type(error).__name__})"
-        raise InputError(what, where=where, fix="is another process writing to it? export it to Parquet") from None
-    wanted = options.get("table")
-    found = [pair for pair in tables if wanted in (None, pair[1], ".".join(pair))]
-    if len(found) != 1:
-        connection.close()
-        names = ", ".join(visible(t, 40) for _, t in tables[:8]) or "none"
-        raise InputError(f"which table? it holds {names}", where=where, fix="name one with --table")
-    schema, table = found[0]
-    return _viewed(connection, f"held.{ident(schema)}.{ident(table)}", where)
+        raise
+    return _viewed(lock(connection), source, where)
 
 
 def _arrow(path: Path, where: str, memory: int, threads: int) -> Relation:

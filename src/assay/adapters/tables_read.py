@@ -13,14 +13,21 @@ from assay.core.errors import InputError
 
 
 def load_raw(
-    connection: Any, path: Path, layout: Layout, where: str, options: dict[str, Any], max_memory: int = MAX_MEMORY
-) -> None:
-    """Fill the table `raw` from the file, every row or none. Raises InputError, also for one that is too large."""
+    connection: Any, path: Path, layout: Layout, where: str, options: dict[str, Any], max_memory: int = MAX_MEMORY,
+    held: str = "",
+) -> None:  # fmt: skip
+    """Fill the table `raw` from the file, every row or none; `held` is the table of an attached database.
+
+    Raises InputError, also for one that is too large.
+    """
     duckdb = library("duckdb")
     try:
         if layout.format == "csv":
             source = csv_source(path, layout, where, options)
             connection.execute(f"CREATE TABLE raw AS SELECT * FROM {source}")  # noqa: S608 - quoted by literal()
+        elif layout.format == "duckdb":
+            connection.execute(f"CREATE TABLE raw AS SELECT * FROM {held}")  # noqa: S608 - quoted by ident()
+            connection.execute("DETACH held")
         elif layout.format == "parquet":
             name = plain(path, where)
             check_names(parquet_names(connection, name, where), where)  # DuckDB would rename the second of two

@@ -46,6 +46,7 @@ def command() -> None:
 @click.option("--holdout-of", type=FILE, help="The training table that this one was split from.")
 @click.option("--trusted", type=FILE, help="A table of rows that are known to be good, with the same columns.")
 @click.option("--suspects", type=FILE, help="Write the rows that checks point at to this Parquet file.")
+@click.option("--table", help="Which table of a DuckDB database.")
 @click.option("--threat", type=FILE, help="A YAML file with `features:` and `constraints:`, or an assay.yaml.")
 @asking_options
 @output_options
@@ -67,13 +68,14 @@ def check(
     holdout_of: Path | None,
     trusted: Path | None,
     suspects: Path | None,
+    table: str | None,
     threat: Path | None,
     format_: str,
     output: Path | None,
     fail_level: str,
     **options: Any,
 ) -> None:
-    """Check FILE (CSV, Parquet or Arrow).
+    """Check FILE (CSV, Parquet, Arrow or DuckDB).
 
     Where --threat is an assay.yaml that names FILE, what it says of its columns is taken too; options go before.
     """
@@ -84,6 +86,7 @@ def check(
         "label": label, "positive": positive, "id": id_, "time": time_, "source": source, "entity": entity,
         "annotator": annotator, "weight": weight, "split": split, "label_delay": label_delay,
         "protected": list(protected), "provenance": str(provenance) if provenance else None, "drop": list(drop),
+        "table": table,
     }  # fmt: skip
     facts: dict[str, Any] = {**told.facts, **{k: v for k, v in given.items() if v}}
     if facts.get("label") and "positive" not in facts:
@@ -187,9 +190,12 @@ def dose(
 @click.argument("file", type=FILE)
 @click.option("--label", help="The label column.")
 @click.option("--drop", multiple=True, help="A column that is no feature (may repeat).")
+@click.option("--table", help="Which table of a DuckDB database.")
 @click.option("--output", "-o", type=FILE, help="Write the draft here, where nothing lies yet  [default: stdout].")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything that is random.")
-def infer(file: Path, label: str | None, drop: tuple[str, ...], output: Path | None, seed: int) -> None:
+def infer(
+    file: Path, label: str | None, drop: tuple[str, ...], table: str | None, output: Path | None, seed: int
+) -> None:
     """Draft assay.yaml from FILE: types, ranges, categories, relations, personal data, roles of columns.
 
     Nothing is overwritten. `assay data check FILE --threat DRAFT` then enforces the draft.
@@ -197,7 +203,7 @@ def infer(file: Path, label: str | None, drop: tuple[str, ...], output: Path | N
     from assay.flow.infer import infer as drafted
     from assay.flow.infer import write_new_draft
 
-    facts: dict[str, Any] = {**({"label": label} if label else {}), **({"drop": list(drop)} if drop else {})}
+    facts: dict[str, Any] = {k: v for k, v in {"label": label, "drop": list(drop), "table": table}.items() if v}
     if output is not None and output.exists():
         write_new_draft("", output)  # says so before the work, not after it
     with progress_bar() as progress:

@@ -117,10 +117,10 @@ def is_table(path: Path) -> bool:
     """Whether a file is taken for a table: by what it begins with, else by its suffix."""
     try:
         with path.open("rb") as stream:
-            head = stream.read(8)
+            head = stream.read(12)
     except OSError:
         head = b""
-    return head.startswith(_MAGIC) or path.suffix.lower() in _TABLES
+    return head.startswith(_MAGIC) or head[8:] == b"DUCK" or path.suffix.lower() in _TABLES
 
 
 def _of_its_kind(context: click.Context, file: Path, *, table: bool) -> None:

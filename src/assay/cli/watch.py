@@ -82,7 +82,6 @@ def command(
     for needed in ("numpy", "scipy", "duckdb"):
         library(needed)  # said in one line, with the command that installs it
     from assay.adapters.traffic import encode_reference, is_saved
-    from assay.engine.plan import Settings
     from assay.flow import watch as flow
     from assay.flow.examine import default_jobs
 
@@ -102,13 +101,9 @@ def command(
             if save_reference is None:
                 raise click.UsageError("name CUR to compare, or --save-reference FILE to write")
             return
-        told_drift: dict[str, Any] = {"alpha": alpha, "least_effect": least_effect}
-        parameters: dict[str, Any] = {"data.drift": told_drift, "data.drift-nature": told_drift}
-        for check in ("data.joint-drift", "performance.late-labels"):  # questions of their own, at 1% each
-            parameters[check] = {"alpha": min(0.01, alpha)}
-        settings = Settings(parameters=parameters, seed=seed)
         found = flow.watch(
-            before, current if table is None else table(str(current)), facts, settings,
+            before, current if table is None else table(str(current)), facts,
+            flow.settings_of(alpha, least_effect, seed),
             rows=None if saved or table else reference, joint=joint, labels=labels, key=key or "", state=state,
             alpha=alpha, memory=memory << 20, threads=threads, progress=progress,
         )  # fmt: skip

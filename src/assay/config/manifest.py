@@ -27,7 +27,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class DatasetEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A table: a CSV, Parquet or Arrow file. `holdout_of` names the data it was split from.
+    """A table: a CSV, Parquet or Arrow file, or a DuckDB database, of which `table` names one. `holdout_of` names the
+    data it was split from.
 
     `id` … `label_delay` are columns that say something of the row and are no features: its name, its time, whom it is
     about, who brought it, who labelled it, how much it counts, which part it was dealt to, and how long after the row
@@ -35,6 +36,7 @@ class DatasetEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True,
     """
 
     dataset: str
+    table: str | None = None
     label: str | None = None
     positive: Scalar = 1
     id: str | None = None

@@ -23,17 +23,17 @@ class ShownReport(Report, frozen=True, kw_only=True):
     """A report that a notebook shows as its page."""
 
     def _repr_html_(self) -> str:
-        return _framed(Dossier(report=self))
+        return framed(Dossier(report=self))
 
 
 class ShownDossier(Dossier, frozen=True, kw_only=True):
     """A dossier that a notebook shows as its page."""
 
     def _repr_html_(self) -> str:
-        return _framed(self)
+        return framed(self)
 
 
-def _framed(dossier: Dossier) -> str:
+def framed(dossier: Dossier) -> str:
     """The offline page in a frame of its own, so that neither page nor notebook restyles the other."""
     from assay.render.html import render_html
 

@@ -65,26 +65,30 @@ def check_table(
     others: Mapping[str, Path] | None = None,
     contract: Contract | None = None,
     suspects: Path | None = None,
+    root: Path | None = None,
     progress: Progress = silent,
 ) -> Dossier:
-    """Ask every check of the table at `file`; `others` are tables that it reads, by role (holdout_of, trusted).
+    """Ask every check of the table at `file`; `others` are tables that it reads, by role (holdout_of, trusted). Paths
+    are under `root`, by default where you stand.
 
     With `suspects` a Parquet table of the rows that checks point at is written there: row (from 0), check, score
     (higher is worse, comparable inside a check), flagged, reason. Raises InputError or UsageError.
     """
-    report, found = ask_table(file, facts, settings, others=others, contract=contract, told=True, progress=progress)
+    report, found = ask_table(
+        file, facts, settings, others=others, contract=contract, told=True, root=root, progress=progress
+    )
     if suspects is not None:
         digest = next(s.digest for s in report.body.subjects if s.name == file.name)
         write_suspects(found, suspects, about_report(report, digest))
     return Dossier(report=report, suspects=flagged_rows(found))
 
 
-def _has_label(file: Path, facts: Mapping[str, Json]) -> None:
+def _has_label(file: Path, facts: Mapping[str, Json], root: Path) -> None:
     """Refuse a label that the table has no column for: no check could tell it from a table without one. What cannot be
     read here the checks tell. Raises InputError."""
     label = facts.get("label")
     names: tuple[str, ...] = ()
-    with suppress(InputError, CouldNotLook), open_relation(file, str(file), dict(facts)) as relation:
+    with suppress(InputError, CouldNotLook), open_relation(root / file, str(file), dict(facts)) as relation:
         names = tuple(relation.types)
     if names and label and str(label) not in names:
         close = nearest(str(label), names)
@@ -100,11 +104,12 @@ def ask_table(
     others: Mapping[str, Path] | None = None,
     contract: Contract | None = None,
     told: bool = False,
+    root: Path | None = None,
     progress: Progress = silent,
 ) -> tuple[Report, list[Suspects]]:
     """What `check_table` says, and, if `told`, the rows that each check points at."""
     facts = dict(facts)
-    _has_label(file, facts)
+    _has_label(file, facts, root or Path.cwd())
     subjects: dict[str, Subject] = {}
     reads: dict[str, str] = {}
     shared = {k: v for k, v in facts.items() if k not in OWN}
@@ -116,6 +121,6 @@ def ask_table(
     asked = [(Kind.DATASET, file.name)]
     with tempfile.TemporaryDirectory(prefix="assay-suspects-") as folder:
         settings = replace(settings, suspects=folder if told else "")
-        report = examine_loose(subjects, asked, contract or Contract(), settings, progress=progress)
+        report = examine_loose(subjects, asked, contract or Contract(), settings, root=root, progress=progress)
         written = sorted(Path(folder).iterdir())
         return report, [msgspec.msgpack.decode(p.read_bytes(), type=Suspects) for p in written]

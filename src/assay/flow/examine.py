@@ -122,19 +122,22 @@ def examine_loose(
     contract: Contract,
     settings: Settings,
     *,
+    root: Path | None = None,
     clock: Clock = system_clock,
     progress: Progress = silent,
 ) -> Report:
-    """Ask checks of tables and models that no manifest names; uris are paths as typed. Raises InputError."""
+    """Ask checks of tables and models that no manifest names; uris are paths as typed, under `root` (by default where
+    you stand). Raises InputError."""
     start, began = clock(), time.perf_counter()
-    digested = {name: replace(s, digest=_digest(s)) for name, s in subjects.items()}
-    tasks = plan(digested, asked, os.getcwd(), contract, settings)
+    root = root or Path.cwd()
+    digested = {name: replace(s, digest=_digest(s, root)) for name, s in subjects.items()}
+    tasks = plan(digested, asked, str(root), contract, settings)
     ran = run(tasks, None, lambda: pool_for(tasks, settings), progress)
     return report_of(ran, tuple(digested.values()), None, None, settings, start, began)
 
 
-def _digest(subject: Subject) -> str:
-    path = Path(subject.uri)
+def _digest(subject: Subject, root: Path) -> str:
+    path = root / subject.uri
     try:
         if path.exists() and not path.is_file():
             raise InputError("is not a regular file", where=subject.uri, fix="name a table or a model file")

@@ -62,6 +62,8 @@ def _text(found: Draft, file: Path, at: Path | None, rows: int, facts: dict[str,
         "  data:",
         f"    dataset: {quoted(place)}" + ("" if inside else "    # move the table into the project"),
     ]
+    if facts.get("table"):
+        lines.append(f"    table: {quoted(str(facts['table']))}")
     for role in ORDER:
         if role in found.roles:
             why = f"    # {found.why[role]}; no feature" if role in found.why else ""
@@ -77,6 +79,7 @@ def _text(found: Draft, file: Path, at: Path | None, rows: int, facts: dict[str,
         why = "    # they never vary, so that they tell nothing" if found.constant else ""
         lines.append(f"    drop: [{', '.join(map(quoted, drop))}]{why}")
     lines += _features(found)
+    lines += _related(*found.related)
     if found.relations:
         lines += [
             "",
@@ -88,6 +91,14 @@ def _text(found: Draft, file: Path, at: Path | None, rows: int, facts: dict[str,
         lines += ["", "checks:", "  data.schema:"]
         lines.append(f"    unique: [{', '.join(map(quoted, found.unique))}]    # no value twice in these rows")
     return "\n".join(lines) + "\n"
+
+
+def _related(looked: int, of: int) -> list[str]:
+    """A line where not all columns were looked at: no relation of the rest is drafted, whether it holds or not."""
+    if looked == of:
+        return []
+    said = f"the first {looked:,} of {of:,} columns of numbers and times; the rest were not looked at."
+    return ["", f"# Relations were looked for among {said}"]
 
 
 def _features(found: Draft) -> list[str]:

@@ -86,13 +86,22 @@ def marked(before: Reference, where: Path, *, seed: int = 0, threads: int = 1) -
     return replace(before, marks=marks(drawn, columns, threshold_of(before.facts)))
 
 
+def settings_of(alpha: float, least_effect: float, seed: int) -> Settings:
+    """How the checks of a watch are asked: the columns share `alpha`; joint drift and late labels are questions of
+    their own, at 1% each at most."""
+    columns: dict[str, Json] = {"alpha": alpha, "least_effect": least_effect}
+    own: dict[str, Json] = {"alpha": min(0.01, alpha)}
+    asked = {"data.drift": columns, "data.drift-nature": columns, "data.joint-drift": own}
+    return Settings(parameters={**asked, "performance.late-labels": own}, seed=seed)
+
+
 def watch(
     before: Reference,
     current: str | Path | EngineTable | Any,
     facts: Mapping[str, Json],
     settings: Settings,
     *,
-    rows: Path | None = None,
+    rows: str | Path | Any | None = None,
     joint: bool = False,
     labels: Path | None = None,
     key: str = "",
@@ -105,13 +114,18 @@ def watch(
 ) -> Watched:
     """Compare the current rows (a table, an engine's table or a frame) with a reference.
 
-    `rows` is the reference's own table, where it is at hand; `joint` asks whether its rows can be told from the current
-    ones. `labels` is a table of labels that came later, joined by the column `key`. With `state` this is one look of
-    many: what was learned so far is read there and written back, whole or not at all, so that a kill loses at most this
-    look. Raises InputError, UsageError (also for facts that the reference was not drawn with) or CouldNotLook.
+    `rows` is the reference's own table or frame, where it is at hand; `joint` asks whether its rows can be told from
+    the current ones. `labels` is a table of labels that came later, joined by the column `key`. With `state` this is
+    one look of many: what was learned so far is read there and written back, whole or not at all, so that a kill loses
+    at most this look. Raises InputError, UsageError (also for facts that the reference was not drawn with) or
+    CouldNotLook.
     """
     start, began = clock(), time.perf_counter()
-    before = without(before, facts, str(rows or "the saved reference"))
+    before = without(
+        before,
+        facts,
+        str(rows) if isinstance(rows, (str, Path)) else "the reference" if rows is not None else "the saved reference",
+    )
     fixed: dict[str, Json] = {
         k: before.facts[k] for k in ("positive", "threshold") if k in before.facts
     }  # drawn with these
@@ -122,7 +136,7 @@ def watch(
         agreed(before, facts, tuple(relation.types), uri)
         subject = Subject(name=name, kind=Kind.TRAFFIC, uri=uri, options=told)
         late = stack.enter_context(open_relation(labels, str(labels), {}, threads=threads)) if labels else None
-        own = stack.enter_context(open_relation(rows, str(rows), dict(told), memory=memory)) if rows else None
+        own = stack.enter_context(_opened(rows, "reference", told, memory)) if rows is not None else None
         vigil = load(state, before, alpha) if state is not None else None
         traffic = Traffic(
             subject, before, relation, progress, vigil=vigil, labels=late, key=key, rows_before=own, joint=joint
@@ -141,12 +155,17 @@ def _current(
     current: str | Path | EngineTable | Any, told: Mapping[str, Json], memory: int, threads: int
 ) -> tuple[Relation | EngineTable, str, str]:
     """(the current rows, opened; their name; where they are)."""
-    if isinstance(current, (str, Path)):
-        relation = open_relation(Path(current), str(current), dict(told), memory=memory, threads=threads)
-        return relation, Path(current).name, str(current)
     if isinstance(current, EngineTable):
         return current, current.where, current.where
-    return relation_of(current, "current", memory=memory, threads=threads), "current", "current"
+    where = str(current) if isinstance(current, (str, Path)) else "current"
+    return _opened(current, "current", told, memory, threads), Path(where).name, where
+
+
+def _opened(rows: str | Path | Any, name: str, told: Mapping[str, Json], memory: int, threads: int = 1) -> Relation:
+    """The rows of a file, or of a frame that goes by `name`."""
+    if isinstance(rows, (str, Path)):
+        return open_relation(Path(rows), str(rows), dict(told), memory=memory, threads=threads)
+    return relation_of(rows, name, memory=memory, threads=threads)
 
 
 def _close_with(stack: ExitStack, relation: Relation | EngineTable) -> None:

@@ -133,9 +133,9 @@ def unpacked_stream(data: bytes, where: str) -> Any:
     pa, ipc = library("pyarrow"), library("pyarrow.ipc")
     try:
         table = ipc.open_stream(pa.BufferReader(data)).read_all()
+        table.validate(full=True)  # before anything reads its offsets, which can point anywhere: `nbytes` follows them
         if table.nbytes > 8 * len(data) + 4096:
             raise ValueError("more in it than its bytes")
-        table.validate(full=True)
     except (pa.ArrowException, OSError, EOFError, ValueError):
         raise InputError("holds rows that are torn or damaged", where=where, fix="fetch the patch again") from None
     return table

@@ -40,6 +40,8 @@ class Whole:
     def __init__(self, path: Path, rows: int, where: str, options: dict[str, Any] | None = None) -> None:
         self.path, self.rows, self.where = path, rows, where
         self.layout = detect(path, where, options or {})
+        if self.layout.format == "duckdb":
+            raise InputError("is a database; a table is mended in a file", where=where, fix="export it to Parquet")
         self.data = path.read_bytes()
         self.records: Records | None = None
         self.columns: Any = None
