@@ -247,7 +247,7 @@ def _unlike(data: Dataset, probability: Any, target: Any, groups: Any, alpha: fl
     from assay.detectors.label_errors import contradiction, unlike_batches
 
     families = []
-    for column in dict.fromkeys(filter(None, (data.time, _source(data)))):
+    for column in dict.fromkeys(filter(None, (data.time, data.source))):
         batches, names = _batches(data, column)
         if len(names) >= 4:
             families.append((column, batches, names))
@@ -256,11 +256,6 @@ def _unlike(data: Dataset, probability: Any, target: Any, groups: Any, alpha: fl
         yield from (_batch_finding(data, column, b, len(families)) for b in found)
         if found:
             yield _histogram(column, batches, names, contradiction(probability, target))
-
-
-def _source(data: Dataset) -> str | None:
-    source = data.subject.options.get("source")
-    return source if isinstance(source, str) else None
 
 
 def _batches(data: Dataset, column: str) -> tuple[Any, tuple[str, ...]]:
