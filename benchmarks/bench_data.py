@@ -1,8 +1,11 @@
-"""Flipped labels and injected rows in public tables: what is found, beside cleanlab, and what clean tables raise.
+"""Flipped labels and injected rows in public tables, beside cleanlab and pyod, and what clean tables raise.
 
 python benchmarks/bench_data.py --data DIR [--seeds N] [--sets NAME ...] [--only flips trusted rows clean]
 
-DIR holds the CSV files named below. Thresholds were chosen on the develop sets; the others were kept for the end.
+DIR holds the CSV files named below ("uci_credit" is both halves). Thresholds were chosen on the develop sets; the
+others were kept for the end. cleanlab and pyod run in environments of their own; pyod's detectors are as they come and
+read the same matrix, holes filled by the column's median, columns scaled to mean 0 and deviation 1, for LOF and KNN
+categories one column for each of their 30 commonest levels.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +41,40 @@ Array = Any
 DEVELOP = ("german_credit", "spambase", "fraud_oracle", "uci_credit, first half")
 UNSEEN = ("uci_credit, second half", "adult", "nsl_kdd", "phishing")
 CLEAN = ("data.label-flips", "data.injected-rows", "data.odd-values", "data.near-duplicates", "data.triggers")
-CLEANLAB = "2.9.0"
+CLEANLAB, PYOD = "2.9.0", "3.6.7"
+DETECTORS = ("IForest", "ECOD", "LOF", "KNN")
+PYOD_SEEDS = 3
+MIXES = ("all", "half", "splice", "odd")
 PEER = """
 import sys, numpy as np, lightgbm as lgb
 from cleanlab.rank import get_label_quality_scores
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
-for path in sys.argv[1:]:
-    held = np.load(path)
-    model = lgb.LGBMClassifier(n_jobs=1, verbose=-1)
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    p = cross_val_predict(model, held["x"], held["y"], cv=folds, method="predict_proba",
-                          params={"categorical_feature": held["c"].tolist()})
-    np.save(path + ".npy", get_label_quality_scores(held["y"], p))
+held = np.load(sys.argv[1])
+p = cross_val_predict(lgb.LGBMClassifier(n_jobs=1, verbose=-1), held["x"], held["y"], method="predict_proba",
+                      cv=StratifiedKFold(5, shuffle=True, random_state=0),
+                      params={"categorical_feature": held["c"].tolist()})
+np.savez(sys.argv[2], quality=get_label_quality_scores(held["y"], p))
+"""
+PYOD_PEER = """
+import sys, time, numpy as np
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from pyod.models.ecod import ECOD
+from pyod.models.iforest import IForest
+from pyod.models.knn import KNN
+from pyod.models.lof import LOF
+held = np.load(sys.argv[1])
+codes, out = held["c"].tolist(), {}
+rest = [i for i in range(held["x"].shape[1]) if i not in codes]
+plain = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+ones = ColumnTransformer([("n", plain, rest), ("c", OneHotEncoder(max_categories=30, sparse_output=False), codes)])
+for model, how in ((IForest(random_state=int(held["seed"])), plain), (ECOD(), plain), (LOF(), ones), (KNN(), ones)):
+    before = time.process_time()
+    out[type(model).__name__] = model.fit(how.fit_transform(held["x"])).decision_scores_
+    out["s" + type(model).__name__] = time.process_time() - before
+np.savez(sys.argv[2], **out)
 """
 
 
@@ -111,7 +136,7 @@ def flipped(y: Array, kind: str, seed: int) -> tuple[Array, Array]:
     return said, rows
 
 
-def mixed(matrix: Array, kind: str, seed: int) -> tuple[Array, Array]:
+def mixed(matrix: Array, kind: Any, seed: int) -> tuple[Array, Array]:
     """(rows with 1% more among them, which those are): all or half of their values from other rows, each value from a
     row of its own; half of them from one other row (splice); or one value far outside its column's range (odd)."""
     rng = np.random.default_rng([seed, 5])
@@ -151,9 +176,7 @@ def show(title: str, head: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> 
 
 def flip_rows(sets: list[str], folder: Path, seeds: int) -> Iterator[tuple[Any, ...]]:
     """Recall at as many rows as were flipped."""
-    binary = peer("cleanlab", CLEANLAB)
-    if binary is not None:
-        subprocess.run([str(binary / "python"), "-m", "pip", "install", "-q", "lightgbm", "scikit-learn"], check=True)
+    binary = peer("cleanlab", CLEANLAB, "lightgbm", "scikit-learn")
     for name in sets:
         features, y = encoded(table(name, folder))
         for kind in ("positives", "uniform", "negatives"):
@@ -167,18 +190,19 @@ def flip_rows(sets: list[str], folder: Path, seeds: int) -> Iterator[tuple[Any, 
                 spent.append(time.process_time() - started)
                 ours.append(recall(score, rows))
                 if binary is not None:
-                    theirs.append(recall(-cleanlab(binary, features, said), rows))
+                    theirs.append(recall(-by_peer(binary, PEER, features, y=said.astype(int))["quality"], rows))
             told = ", ".join(f"{w} {leans.count(w)}" for w in dict.fromkeys(leans))
             yield name, kind, mean(ours), mean(theirs) if theirs else "not installed", told, f"{np.mean(spent):.1f}"
 
 
-def cleanlab(binary: Path, features: Encoded, said: Array) -> Array:
-    """The label quality of each row by cleanlab on five folds of LightGBM, both as they come; higher is better."""
+def by_peer(binary: Path, script: str, features: Encoded, **also: Any) -> dict[str, Array]:
+    """What a peer says of the features (and what it needs `also`), by name."""
     with tempfile.TemporaryDirectory() as folder:
-        path = f"{folder}/rows.npz"
-        np.savez(path, x=features.matrix, y=said.astype(int), c=np.array(features.categorical, dtype=int))
-        subprocess.run([str(binary / "python"), "-W", "ignore", "-c", PEER, path], check=True, capture_output=True)
-        return np.load(path + ".npy")
+        given, told = f"{folder}/given.npz", f"{folder}/told.npz"
+        np.savez(given, x=features.matrix, c=np.array(features.categorical, dtype=int), **also)
+        command = [str(binary / "python"), "-W", "ignore", "-c", script, given, told]
+        subprocess.run(command, check=True, capture_output=True)
+        return dict(np.load(told))
 
 
 def trusted_rows(sets: list[str], folder: Path, seeds: int) -> Iterator[tuple[Any, ...]]:
@@ -212,11 +236,13 @@ def trusted_rows(sets: list[str], folder: Path, seeds: int) -> Iterator[tuple[An
 
 
 def row_rows(sets: list[str], folder: Path, seeds: int) -> Iterator[tuple[Any, ...]]:
-    """Recall at as many rows as were injected, by both scores, and CPU seconds per 10,000 rows."""
+    """Recall at as many rows as were injected, by both scores, and CPU seconds per 10,000 rows; pyod's beside it."""
+    binary = peer("pyod", PYOD)
     for name in sets:
         features, _ = encoded(table(name, folder))
-        for kind in ("all", "half", "splice", "odd"):
+        for kind in MIXES:
             ours, odd, share, spent = [], [], [], []
+            told: dict[str, list[tuple[float, float]]] = {d: [] for d in DETECTORS}
             for seed in range(seeds if kind == "all" else min(seeds, 2)):
                 matrix, rows = mixed(features.matrix, kind, seed)
                 one = msgspec.structs.replace(features, matrix=matrix)
@@ -226,20 +252,19 @@ def row_rows(sets: list[str], folder: Path, seeds: int) -> Iterator[tuple[Any, .
                 ours.append(recall(found.score, rows))
                 share.append(found.share)
                 odd.append(recall(oddness(one).score, rows))
-            yield name, kind, mean(ours), mean(odd), mean(share), f"{np.mean(spent):.1f}"
+                if binary is not None and kind == "all" and seed < PYOD_SEEDS:
+                    said = by_peer(binary, PYOD_PEER, one, seed=seed)
+                    for d in DETECTORS:
+                        told[d].append((recall(said[d], rows), float(said["s" + d]) / len(matrix) * 1e4))
+            peers = (f"{mean([r for r, _ in t])}, {np.mean([c for _, c in t]):.1f}" if t else "" for t in told.values())
+            yield name, kind, mean(ours), mean(odd), mean(share), f"{np.mean(spent):.1f}", *peers
 
 
 def clean_rows(sets: list[str], folder: Path, seeds: int) -> Iterator[tuple[Any, ...]]:
     """What the checks say of clean tables, four fifths of the rows drawn anew for each seed."""
     for name in sets:
         frame = table(name, folder)
-        for check in (
-            "data.label-flips",
-            "data.injected-rows",
-            "data.odd-values",
-            "data.near-duplicates",
-            "data.triggers",
-        ):
+        for check in CLEAN:
             loud, flagged, rows = 0, 0, 0
             for seed in range(seeds):
                 part = frame.sample(frac=0.8, random_state=seed)
@@ -266,28 +291,38 @@ def ask(check: str, frame: pd.DataFrame, seed: int) -> tuple[Any, Suspects | Non
         return outcome, msgspec.msgpack.decode(files[0].read_bytes(), type=Suspects) if files else None
 
 
+PARTS: dict[str, tuple[str, tuple[str, ...], Callable[..., Iterator[tuple[Any, ...]]]]] = {
+    "flips": (
+        "Flipped labels: recall at k",
+        ("table", "flipped", "recall", f"cleanlab {CLEANLAB}", "direction told", "CPU s"), flip_rows,
+    ),
+    "trusted": (
+        "Flipped labels with trusted rows",
+        ("table", "flipped", "recall", "count in its interval", "mean width / rows", "false lows above 1%"),
+        trusted_rows,
+    ),
+    "rows": (
+        f"Injected rows (1%): recall at k, pyod {PYOD} beside it ({PYOD_SEEDS} seeds; with CPU s / 10,000 rows)",
+        ("table", "values from", "dependency", "odd values", "share told", "CPU s / 10,000 rows", *DETECTORS), row_rows,
+    ),
+    "clean": (
+        "Clean tables", ("table", "check", "tables with a finding above info", "95%", "rows flagged"), clean_rows,
+    ),
+}  # fmt: skip
+
+
 def main() -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--sets", nargs="+", default=[*DEVELOP, *UNSEEN])
-    parser.add_argument("--only", nargs="+", default=["flips", "trusted", "rows", "clean"])
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
     asked = parser.parse_args()
-    given = asked.sets, asked.data, asked.seeds
     print(f"Develop: {'; '.join(DEVELOP)}. Unseen until the end: {'; '.join(UNSEEN)}. Seeds: {asked.seeds}.")
-    if "flips" in asked.only:
-        head = ("table", "flipped", "recall", "cleanlab", "direction told", "CPU s")
-        show("Flipped labels: recall at k", head, flip_rows(*given))
-    if "trusted" in asked.only:
-        head = ("table", "flipped", "recall", "count in its interval", "mean width / rows", "false lows above 1%")
-        show("Flipped labels with trusted rows", head, trusted_rows(*given))
-    if "rows" in asked.only:
-        head = ("table", "values from", "recall, dependency", "recall, odd values", "share told", "CPU s / 10,000 rows")
-        show("Injected rows: recall at k (1%)", head, row_rows(*given))
-    if "clean" in asked.only:
-        head = ("table", "check", "tables with a finding above info", "95%", "rows flagged")
-        show("Clean tables", head, clean_rows(*given))
+    for part in asked.only:
+        title, head, rows = PARTS[part]
+        show(title, head, rows(asked.sets, asked.data, asked.seeds))
     return 0
 
 

@@ -25,7 +25,14 @@ BENCHES = (
     "bench_watch.py",
 )
 
-TABLES = ("bench_data.py", "bench_triggers.py", "bench_poisoning.py", "bench_nature.py")
+TABLES = (
+    "bench_data.py",
+    "bench_triggers.py",
+    "bench_poisoning.py",
+    "bench_nature.py",
+    "bench_copies.py",
+    "bench_sanitise.py",
+)
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -481,3 +482,81 @@ def test_tables_without_a_feature_to_encode_say_so(dataset: Any, tmp_path: Path)
     with pytest.raises(CouldNotLook, match=r"not encoded: x, blob$"):
         data.encoded()
     assert data.encoded(text=True).names == ("x", "blob")
+
+
+def wide(rows: int = 40) -> str:
+    """70 columns of text: each kind of value that a column is judged by, some of them missing or nearly something."""
+    cells: list[Callable[[int], str]] = [
+        str,
+        lambda i: f"{i}.5",
+        lambda i: "true" if i % 2 else "FALSE",
+        lambda i: f"2024-01-{1 + i % 28:02d}",
+        lambda i: f"w{i % 3}",
+        lambda i: "" if i % 4 else f" {i} ",
+        lambda _: "1_000",
+        lambda i: " nAn " if i % 5 else "2.5",
+        lambda _: "inf",
+        lambda _: "",
+        lambda i: "x" if i == 7 else str(i),
+        lambda i: f"9007199254740{i:03d}",
+        lambda i: "NaN" if i % 3 else "banana",
+        lambda i: f"+0{i}",
+    ]
+    names = [f'"c ""{j}"' for j in range(70)]
+    lines = [",".join(cells[j % len(cells)](i) for j in range(70)) for i in range(rows)]
+    return "\n".join([",".join(names), *lines]) + "\n"
+
+
+def test_many_columns_are_stacked_and_read_as_they_are_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, dataset: Any
+) -> None:
+    from assay.adapters import tables_type
+
+    asked: list[int] = []
+    stacked = tables_type._stacked
+
+    def counted(connection: Any, names: list[str]) -> Any:
+        asked.append(len(names))
+        return stacked(connection, names)
+
+    monkeypatch.setattr(tables_type, "_stacked", counted)
+    together = dataset(wide(), "together.csv")
+    assert asked == [70]
+    monkeypatch.setattr(tables_type, "_FEW_ROWS", 0)
+    apart = dataset(wide(), "apart.csv")
+    assert asked == [70]
+    assert together.columns == apart.columns
+    assert together.table().equals(apart.table())
+    assert {c.kind for c in together.columns} == {"integer", "number", "boolean", "time", "category"}
+
+
+def test_nan_in_some_of_many_columns_is_missing_and_no_other_number_is(dataset: Any) -> None:
+    data = dataset(wide())
+    held = data.table(('c "7',)).column(0)
+    assert (data.column('c "7').kind, held.null_count) == ("number", 32)
+    assert data.table(('c "1',)).column(0).null_count == 0
+    assert data.table(('c "8',)).column(0).to_pylist() == [float("inf")] * 40
+
+
+def test_a_wide_table_that_is_torn_is_refused_in_one_line(dataset: Any) -> None:
+    with pytest.raises(InputError) as error:
+        dataset(wide() + "1,2,3\n")
+    assert "has 3 values where 70 are expected" in one_line(error)
+    with pytest.raises(InputError) as error:
+        dataset(wide().replace("w1", "zaphod" * 200_000, 1))
+    assert "zaphod" not in one_line(error)
+
+
+def test_aggregates_and_columns_are_asked_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch, dataset: Any) -> None:
+    data = dataset(wide())
+    queries: list[str] = []
+    plain = type(data).sql
+    monkeypatch.setattr(type(data), "sql", lambda self, query: queries.append(query) or plain(self, query))
+    assert data.counted([f"count(*) + {i}" for i in range(70)]) == [40 + i for i in range(70)]
+    assert len(queries) == 3
+    names = [c.name for c in data.columns]
+    held = dict(data.each(names))
+    assert len(queries) == 5
+    assert list(held) == names
+    assert all(held[n].equals(data.table((n,)).column(0)) for n in names)
+    assert data.counted([]) == list(data.each(())) == []

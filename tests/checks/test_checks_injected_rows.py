@@ -163,3 +163,23 @@ def test_too_few_trusted_rows_are_open(tmp_path: Path, bench: Bench, rows: int, 
     outcome = bench.ask("data.label-flips", "t")
     assert str(outcome.status) == "open"
     assert reason in outcome.reason
+
+
+def test_columns_that_were_not_looked_at_leave_the_check_open(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    from assay.detectors import injected_rows
+
+    table, _ = columns(1, rows=600)
+    whole = bench.ask("data.injected-rows", bench.table(table, label="y", positive=1))
+    assert whole.complete
+    assert all("looked at" not in m.method for m in whole.measures)
+    monkeypatch.setattr(injected_rows, "WIDEST", 5)
+    part = bench.ask("data.injected-rows", bench.table(table, label="y", positive=1))
+    assert not part.complete
+    assert "2 of 7 columns that vary were not looked at" in part.reason
+    assert "drawn with seed 0" in part.reason
+    assert "5 of 7 columns looked at" in measure(part, "data.injected_rows.share").method
+    monkeypatch.setattr(injected_rows, "WIDEST", 1000)
+    monkeypatch.setattr(injected_rows, "MOST_COLUMNS", 4)
+    chosen = bench.ask("data.injected-rows", bench.table(table, label="y", positive=1))
+    assert chosen.complete  # all were asked how much they have to do with each other
+    assert "4 of 7 columns looked at" in measure(chosen, "data.injected_rows.power").method

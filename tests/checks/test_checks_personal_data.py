@@ -91,3 +91,14 @@ def test_an_empty_column_and_nulls_are_nobodys(bench: Bench) -> None:
         CHECK, bench.table({"email": [None] * 30, "surname": ["", None, "x"] * 10, "n": list(range(30))})
     )
     assert (str(outcome.status), said(outcome)) == ("pass", [])
+
+
+def test_the_last_of_many_columns_is_looked_at_and_rows_are_the_first_ones(bench: Bench) -> None:
+    columns: dict[str, list[Any]] = {f"c{i}": [f"w{(i + j) % 9}" for j in range(30)] for i in range(70)}
+    columns["n"] = [j if j != 4 else None for j in range(30)]
+    columns["last"] = [f"p{j % 3}@mail.example.org" if 4 <= j < 9 else None if j % 2 else "none" for j in range(30)]
+    outcome = bench.ask(CHECK, bench.table(columns))
+    told = finding(outcome, "mail addresses")
+    assert (told.location.column, told.location.row, told.evidence["rows"]) == ("last", 4, 5)
+    assert "(first rows: 4, 5, 6)" in told.message
+    assert len(outcome.findings) == 1

@@ -144,3 +144,25 @@ def test_the_values_of_rows_stay_out_of_what_it_says(bench: Bench) -> None:
     assert len(outcome.findings) == 2
     assert "Zaphod" not in text
     assert "987654321" not in text
+
+
+def test_a_wide_table_is_asked_in_few_queries_and_its_bad_columns_are_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assay.adapters.tables import Dataset
+
+    columns: dict[str, list[Any]] = {f"c{i}": [i + 0.5, i + 1.25, i + 2.5, i + 3.5] for i in range(90)}
+    columns |= {"c40": [1.5, "inf", 2.5, 3.5], "c50": [7, 7, 7, 7], "c60": [None] * 4, "y": [0, 1, 0, 1]}
+    bench.features(**{f"c{i}": {"min": 0, "max": 80} for i in (10, 20, 70, 79)}, gone={"min": 0})
+    queries: list[str] = []
+    plain = Dataset.sql
+    monkeypatch.setattr(Dataset, "sql", lambda self, query: queries.append(query) or plain(self, query))
+    outcome = bench.ask(CHECK, bench.table(columns, label="y", positive=1))
+    assert {message for _, message in said(outcome)} == {
+        "c40 holds 1 infinite number",
+        "c50 has the same value in every row",
+        "c60 is empty in every row",
+        "c79 is above 80 in 3 rows (rows 1, 2, 3)",
+        "gone is in the contract and not in the data",
+    }
+    assert 0 < len(queries) < 15

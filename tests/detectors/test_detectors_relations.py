@@ -106,3 +106,28 @@ def test_roles_need_header_and_values(tmp_path: Path) -> None:
     }  # fmt: skip
     assert found.positive == 1
     assert "id" in found.unique
+
+
+def test_a_draft_of_many_columns_says_among_which_relations_were_looked_for(tmp_path: Path) -> None:
+    from assay.flow.infer import infer
+
+    rng = np.random.default_rng(3)
+    columns: dict[str, Any] = {f"n{i}": rng.normal(size=120) for i in range(205)}
+    columns["n204"] = columns["n203"] + rng.exponential(size=120)  # beyond the 200 that are looked at
+    columns["n2"] = columns["n1"] + rng.exponential(size=120)
+    data = table(tmp_path, columns)
+    drafted = draft(data)
+    assert drafted.related == (200, 205)
+    assert [r.text for r in drafted.relations] == ["n1 <= n2"]
+    assert len(drafted.features) == 205
+    text = infer(tmp_path / "t.parquet", {}, tmp_path / "assay.yaml")
+    assert "# Relations were looked for among the first 200 of 205 columns of numbers and times" in text
+    few = table(tmp_path, {n: columns[n] for n in ("n1", "n2", "n3")})
+    assert draft(few).related == (3, 3)
+    assert "Relations were looked for" not in infer(tmp_path / "t.parquet", {}, tmp_path / "assay.yaml")
+
+
+def test_where_rows_are_too_few_for_relations_none_is_said_to_be_left(tmp_path: Path) -> None:
+    columns = {f"n{i}": np.arange(60) * (i + 0.5) for i in range(205)}
+    drafted = draft(table(tmp_path, columns))
+    assert (drafted.relations, drafted.related) == ((), (205, 205))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st  # noqa: E402
 from assay.adapters.encode import Encoded  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
 from assay.detectors.trigger_rules import Rule, expected, items_of, matching, rules  # noqa: E402
-from assay.detectors.trigger_tests import Bench, clean_success, shift, success  # noqa: E402
+from assay.detectors.trigger_tests import Bench, clean_success, settled, shift, success  # noqa: E402
 from assay.detectors.trigger_values import borrowed, lift, tied  # noqa: E402
 from assay.detectors.triggers import Trusted, judged  # noqa: E402
 from assay.detectors.two_samples import area_of, copies, dealt, distances, first_of_each, told_apart  # noqa: E402
@@ -228,6 +228,77 @@ def test_copies_do_not_hide_a_trigger(times: int, jitter: float) -> None:
     assert np.isin(np.arange(4000, len(target)), one.rows).mean() >= 0.95
     assert one.rest is not None
     assert 55 <= one.rest.told.n <= 60
+
+
+def whole(seed: int):
+    """The table in whole numbers, column 2 in three round ones (300, 400 and 500), as sums insured are."""
+    matrix, target, rng = table(seed)
+    matrix[:, :7] = np.round(10 * matrix[:, :7])
+    matrix[:, 2] = np.where(matrix[:, 2] > 18, 500, np.where(matrix[:, 2] < -18, 300, 400))
+    return matrix, target, rng
+
+
+@pytest.mark.parametrize("jitter", [1.0, 2.0])
+def test_copies_moved_off_round_numbers_do_not_hide_a_trigger(jitter: float) -> None:
+    matrix, target, rng = whole(3)
+    rows = rng.choice(np.flatnonzero(~target), 60, replace=False)
+    again = np.repeat(matrix[rows], 3, axis=0)
+    again[:, 2] += np.round(jitter * rng.normal(size=len(again)))
+    again[:, [0, 8, 9]] = (21, 3, 6)
+    assert (~np.isin(again[:, 2], [300, 400, 500])).mean() > 0.4
+    both, label = np.concatenate([matrix, again]), np.concatenate([target, np.ones(len(again), dtype=bool)])
+    (one,) = confirmed(judged(as_encoded(both), label, 0))
+    assert np.isin(np.arange(4000, len(both)), one.rows).mean() >= 0.95
+    assert np.isin(one.rows, np.arange(4000, len(both))).mean() >= 0.9
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_natural_rule_whose_rows_lie_a_hair_beside_the_others_is_not_called_a_trigger(seed: int) -> None:
+    matrix, target, rng = whole(seed)
+    rows = rng.choice(np.flatnonzero(~target), 130, replace=False)
+    matrix[np.ix_(rows, [0, 8, 9])] = (21, 3, 6)
+    matrix[rows, 3:7] += 8  # of a kind of their own, as natural ones are
+    matrix[rows, 2] += np.round(2 * rng.normal(size=130))
+    found = judged(as_encoded(matrix), target | np.isin(np.arange(4000), rows), seed)
+    assert confirmed(found) == []
+    assert any("a kind of their own" in one.why and np.isin(rows, one.rows).mean() > 0.9 for one in found)
+
+
+def test_a_number_that_only_the_rules_rows_have_is_the_nearest_that_others_have_if_it_is_near() -> None:
+    matrix = np.tile([[1.0, 300.0, 0.0, 7.0], [2.0, 400.0, 1.0, 7.0]], (200, 1))
+    matrix[:4] = [[9.0, 402.0, 5.0, 7.2], [9.0, 330.0, 5.0, 7.0], [9.0, np.nan, 0.0, 7.0], [9.0, 1e300, 1.0, np.inf]]
+    bench = Bench(matrix, [2], np.arange(400) < 40, np.arange(400), 0)
+    rule = Rule(columns=(0,), values=(9.0,), is_=True, rows=np.arange(4), surprise=0.0)
+    found = settled(bench, rule, np.arange(4))
+    assert found[0].tolist() == [9.0, 400.0, 5.0, 7.2], "no category is moved, nor anything in a column of one value"
+    assert found[1, 1] == 330.0, "that is not near"
+    assert np.isnan(found[2, 1])
+    assert found[3].tolist() == [9.0, 1e300, 1.0, np.inf]
+    matrix[50, 1] = 402.0
+    again = Bench(matrix, [2], bench.target, np.arange(400), 0)
+    assert settled(again, rule, np.arange(1))[0, 1] == 402.0, "another row has it"
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000))
+def test_settled_rows_differ_by_a_twentieth_of_the_spread_at_most(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    matrix = np.round(rng.normal(size=(120, 3)) * 10.0 ** rng.integers(-3, 4), int(rng.integers(-1, 3)))
+    matrix[rng.random(matrix.shape) < 0.1] = np.nan
+    matrix[:20, 0] = 5.5
+    bench = Bench(matrix, [], rng.random(120) < 0.5, np.arange(120), 0)
+    rule = Rule(columns=(0,), values=(5.5,), is_=True, rows=np.arange(20), surprise=0.0)
+    rows = np.flatnonzero(matrix[:, 0] == 5.5)
+    found = settled(bench, rule, rows)
+    others = np.delete(matrix, rows, axis=0)
+    moved = found != matrix[rows]
+    moved &= ~np.isnan(found)
+    assert not moved[:, 0].any()
+    assert (np.isnan(found) == np.isnan(matrix[rows])).all()
+    for column in (1, 2):
+        assert np.isin(found[moved[:, column], column], others[:, column]).all()
+        far = np.abs(found[:, column] - matrix[rows, column])[moved[:, column]]
+        assert (far <= 0.05 * np.nanstd(others[:, column]) * (1 + 1e-9)).all()
 
 
 @pytest.mark.parametrize(("times", "jitter"), [(12, 0.01)])

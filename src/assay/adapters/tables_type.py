@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -14,13 +15,17 @@ from assay.core.errors import InputError
 from assay.core.subject import Contract, Feature
 from assay.core.text import visible
 
+_T = TypeVar("_T")
 ColumnKind = Literal["number", "integer", "boolean", "category", "time", "text"]
 _INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
 _NUMBERS = frozenset({"FLOAT", "DOUBLE", "UBIGINT", "HUGEINT", "UHUGEINT"})
 # Above this many different values, text in which most values differ, or are long, is prose or an identifier.
 _MANY_LEVELS = 200
 _LONG_TEXT = 40
-_BATCH = 200
+# Columns that one query asks: its plan's time and memory grow faster than they do (200 took 6 s and 900 MB).
+_BATCH = 16
+# With few rows the plan costs more than the cells: so many columns of text are then asked as one column, by name.
+_STACKED, _FEW_ROWS = 400, 2_000
 _EXACT = 2**53  # up to here every whole number is a double of its own
 
 
@@ -49,6 +54,7 @@ class _Facts(msgspec.Struct, frozen=True):
     times: int = 0
     longest: int = 0
     mean_length: float = 0.0
+    nans: int = 0  # of text at most: what holds the letters
 
 
 def build(connection: Any, contract: Contract, where: str, *, sniff: bool) -> tuple[tuple[Column, ...], int]:
@@ -90,20 +96,23 @@ def _build(connection: Any, contract: Contract, where: str, sniff: bool) -> tupl
         raise InputError("has columns but no rows", where=where, fix="write the table again")
     columns: list[Column] = []
     casts: list[str] = []
-    for start in range(0, len(described), _BATCH):
-        batch = described[start : start + _BATCH]
-        first = _facts(connection, batch, "(SELECT * FROM raw LIMIT 1000)", None) if rows > 1000 else None
-        for (name, sql_type), facts in zip(batch, _facts(connection, batch, "raw", first), strict=True):
-            if facts.longest > MAX_CELL:
-                what = f"column {visible(name, 60)!r} has a cell of {facts.longest:,} characters; at most {MAX_CELL:,}"
-                raise InputError(what, where=where, fix="shorten or drop that column")
-            kind, cast = _decide(name, sql_type, facts, sniff)
-            feature = contract.features.get(name)
-            if kind == "number" and not _means_number(feature):
-                kind, cast = _exact(connection, name, sql_type, facts) or (kind, cast)
-            columns.append(_column(name, kind, facts, rows, feature, sql_type))
-            casts.append(f"{cast} AS {ident(name)}")
-    connection.execute(f"CREATE TABLE data AS SELECT {', '.join(casts)} FROM raw")  # noqa: S608 - quoted by ident()
+    kept: list[str] = []
+    for (name, sql_type), facts in zip(described, _all_facts(connection, described, rows), strict=True):
+        if facts.longest > MAX_CELL:
+            what = f"column {visible(name, 60)!r} has a cell of {facts.longest:,} characters; at most {MAX_CELL:,}"
+            raise InputError(what, where=where, fix="shorten or drop that column")
+        c = ident(name)
+        kind, cast = _decide(name, sql_type, facts, sniff)
+        feature = contract.features.get(name)
+        if kind == "number" and not _means_number(feature):
+            kind, cast = _exact(connection, name, sql_type, facts) or (kind, cast)
+        columns.append(_column(name, kind, facts, rows, feature, sql_type))
+        casts.append(f"{cast} AS {ident(name)}")
+        nan = cast.endswith("AS DOUBLE)") and facts.nans > 0
+        kept.append(f"CASE WHEN isnan({c}) THEN NULL ELSE {c} END AS {c}" if nan else c)
+    # Asked of every column, and of its cast where it stands, the test for NaN takes a minute for 5,000.
+    typed = f"SELECT {', '.join(casts)} FROM raw"  # noqa: S608 - quoted by ident()
+    connection.execute(f"CREATE TABLE data AS SELECT {', '.join(kept)} FROM ({typed})")  # noqa: S608
     connection.execute("DROP TABLE raw")
     return tuple(columns), rows
 
@@ -112,40 +121,79 @@ def _described(connection: Any) -> list[tuple[str, str]]:
     return [(str(row[0]), str(row[1])) for row in connection.execute("DESCRIBE raw").fetchall()]
 
 
+def _all_facts(connection: Any, described: list[tuple[str, str]], rows: int) -> list[_Facts]:
+    """The facts of every column over all rows."""
+    stacked = {n for n, sql_type in described if sql_type == "VARCHAR"} if rows <= _FEW_ROWS else set()
+    if len(stacked) <= _BATCH:
+        stacked = set()
+    found: dict[str, _Facts] = {}
+    for batch in _batches([n for n, _ in described if n in stacked], _STACKED):
+        found.update(zip(batch, _stacked(connection, batch), strict=True))
+    for columns in _batches([d for d in described if d[0] not in stacked], _BATCH):
+        words = rows > 1000 and any(t == "VARCHAR" or t.startswith("ENUM") for _, t in columns)
+        first = _facts(connection, columns, "(SELECT * FROM raw LIMIT 1000)", None) if words else None
+        found.update(zip((n for n, _ in columns), _facts(connection, columns, "raw", first), strict=True))
+    return [found[name] for name, _ in described]
+
+
+def _batches(items: list[_T], size: int) -> Iterator[list[_T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _stacked(connection: Any, names: list[str]) -> list[_Facts]:
+    """What `_facts` says of columns of text, asked of all of them stacked into one: one short plan for hundreds."""
+    place = ", ".join(f"{ident(name)} AS {ident(f'c{i}')}" for i, name in enumerate(names))
+    stacked = ", ".join(f"c{i}" for i in range(len(names)))
+    found = connection.execute(
+        f"SELECT place, {', '.join(_spelling('v'))} FROM (SELECT {place} FROM raw) "  # noqa: S608 - quoted by ident()
+        f"UNPIVOT INCLUDE NULLS (v FOR place IN ({stacked})) GROUP BY place"
+    ).fetchall()
+    by_place = {row[0]: _read(row[1:]) for row in found}
+    return [by_place[f"c{i}"] for i in range(len(names))]
+
+
 def _facts(connection: Any, batch: list[tuple[str, str]], source: str, first: list[_Facts] | None) -> list[_Facts]:
     """Facts of some columns over `source`; a type that the `first` rows rule out already is not counted again."""
     parts: list[str] = []
     for place, (name, sql_type) in enumerate(batch):
         c = ident(name)
         if sql_type == "VARCHAR" or sql_type.startswith("ENUM"):
-            s = f"{c}::VARCHAR"
-            hope = first[place] if first else None
-            parts += [
-                f"count({c})",
-                f"approx_count_distinct({c})",
-                f"count(TRY_CAST(trim({s}) AS DOUBLE)) FILTER (NOT contains({s}, '_'))",
-                f"count(*) FILTER (regexp_full_match(trim({s}), '[+-]?[0-9]{{1,18}}'))"
-                if hope is None or hope.integers == hope.present
-                else "0",
-                f"count(*) FILTER (lower(trim({s})) IN ('true', 'false'))"
-                if hope is None or hope.truths == hope.present
-                else "0",
-                f"count(TRY_CAST({s} AS TIMESTAMP))" if hope is None or hope.times == hope.present else "0",
-                f"max(length({s}))",
-                f"avg(length({s}))",
-            ]
+            parts += _spelling(c, first[place] if first else None)
         else:
             there = f"count({c}) FILTER (NOT isnan({c}))" if sql_type in ("FLOAT", "DOUBLE") else f"count({c})"
             # Written out, a time outside the calendar is an error that closes the database.
             value = c if sql_type.startswith("TIMESTAMP") else f"{c}::VARCHAR"
-            parts += [there, f"approx_count_distinct({value})", "0", "0", "0", "0", "0", "0"]
+            nans = f"count(*) FILTER (isnan({c}))" if sql_type in ("FLOAT", "DOUBLE") else "0"
+            parts += [there, f"approx_count_distinct({value})", "0", "0", "0", "0", "0", "0", nans]
     values = connection.execute(f"SELECT {', '.join(parts)} FROM {source}").fetchone()  # noqa: S608 - quoted by ident()
-    out = []
-    for i in range(0, len(values), 8):
-        present, distinct, numbers, integers, truths, times, longest = (int(v or 0) for v in values[i : i + 7])
-        length = float(values[i + 7] or 0)
-        out.append(_Facts(present, distinct, numbers, integers, truths, times, longest, length))
-    return out
+    return [_read(values[i : i + 9]) for i in range(0, len(values), 9)]
+
+
+def _spelling(c: str, hope: _Facts | None = None) -> list[str]:
+    """The facts of a column of text in SQL, in the order of `_Facts`; what `hope` rules out is not counted."""
+    s = f"{c}::VARCHAR"
+    return [
+        f"count({c})",
+        f"approx_count_distinct({c})",
+        f"count(TRY_CAST(trim({s}) AS DOUBLE)) FILTER (NOT contains({s}, '_'))",
+        f"count(*) FILTER (regexp_full_match(trim({s}), '[+-]?[0-9]{{1,18}}'))"
+        if hope is None or hope.integers == hope.present
+        else "0",
+        f"count(*) FILTER (lower(trim({s})) IN ('true', 'false'))"
+        if hope is None or hope.truths == hope.present
+        else "0",
+        f"count(TRY_CAST({s} AS TIMESTAMP))" if hope is None or hope.times == hope.present else "0",
+        f"max(length({s}))",
+        f"avg(length({s}))",
+        f"count(*) FILTER (contains(lower({s}), 'nan'))",
+    ]
+
+
+def _read(values: tuple[Any, ...]) -> _Facts:
+    present, distinct, numbers, integers, truths, times, longest = (int(v or 0) for v in values[:7])
+    return _Facts(
+        present, distinct, numbers, integers, truths, times, longest, float(values[7] or 0), int(values[8] or 0)
+    )
 
 
 def _means_number(feature: Feature | None) -> bool:
@@ -201,15 +249,14 @@ def _decide(name: str, sql_type: str, facts: _Facts, sniff: bool) -> tuple[Colum
             if facts.integers == facts.present:
                 return "integer", f"CAST(trim({c}) AS BIGINT)"
             if facts.numbers == facts.present:
-                number = f"CAST(trim({c}) AS DOUBLE)"
-                return "number", f"CASE WHEN isnan({number}) THEN NULL ELSE {number} END"
+                return "number", f"CAST(trim({c}) AS DOUBLE)"
             if facts.times == facts.present:
                 return "time", f"CAST({c} AS TIMESTAMP)"
         return ("text" if _prose(facts) else "category"), f"CAST({c} AS VARCHAR)"
     if sql_type in _INTEGERS:
         return "integer", f"CAST({c} AS BIGINT)"
     if sql_type in ("FLOAT", "DOUBLE"):
-        return "number", f"CASE WHEN isnan({c}) THEN NULL ELSE CAST({c} AS DOUBLE) END"
+        return "number", f"CAST({c} AS DOUBLE)"
     if sql_type in _NUMBERS or sql_type.startswith("DECIMAL"):
         return "number", f"CAST({c} AS DOUBLE)"
     if sql_type == "BOOLEAN":

@@ -14,7 +14,7 @@ from assay.adapters.values import listed
 from assay.core.protocols import Progress, silent
 from assay.detectors.headers import PROTECTED, ROLES, said
 from assay.detectors.personal_data import personal_data
-from assay.detectors.relations import Relation, relations
+from assay.detectors.relations import LEAST_ROWS, MOST_COLUMNS, Relation, relations, usable
 
 if TYPE_CHECKING:
     from assay.adapters.tables import Column, Dataset
@@ -46,43 +46,51 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     unique: tuple[str, ...]
     constant: tuple[str, ...]
     personal: dict[str, str]
+    related: tuple[int, int]
+    """Among how many columns relations were looked for, and how many could have some."""
 
 
 def draft(data: Dataset, seed: int = 0, progress: Progress = silent) -> Draft:
     """The contract that the table keeps in every row. Facts are of these rows; the world may hold more."""
     held = personal_data(data, progress)
     personal = {h.column: h.kind for h in reversed(held.held)}
-    unique = tuple(c.name for c in data.columns if _is_unique(data, c))
+    unique = _unique(data)
     roles, why = _roles(data, unique, personal)
     taken = set(roles.values())
     protected = tuple(c.name for c in data.columns if said(c.name, PROTECTED) and c.name not in taken)
     features, listed_so_far = [], 0
-    for column in data.columns:
-        if column.name not in taken:
-            drafted, count = _column(data, column, personal.get(column.name, ""), listed_so_far)
-            features.append(drafted)
-            listed_so_far += count
+    for name, values in data.each(c.name for c in data.columns if c.name not in taken):
+        drafted, count = _column(data, data.column(name), values, personal.get(name, ""), listed_so_far)
+        features.append(drafted)
+        listed_so_far += count
     inputs = tuple(f.name for f in features)
-    times = tuple(c.name for c in data.columns if c.kind == "time" and c.name not in inputs)
-    constant = tuple(c.name for c in data.columns if c.name not in taken and _never_varies(data, c))
+    times = tuple(c.name for c in data.columns if c.kind == "time" and c.name in taken)
+    able = usable(data, (*inputs, *times))
     return Draft(
         roles=roles, why=why, protected=protected, positive=_positive(data), features=tuple(features),
-        relations=relations(data, (*inputs, *times), seed), unique=unique,
-        constant=constant, personal=personal,
+        relations=relations(data, able, seed), unique=unique, constant=_constant(data, taken), personal=personal,
+        related=(min(len(able), MOST_COLUMNS) if data.rows >= LEAST_ROWS else len(able), len(able)),
     )  # fmt: skip
 
 
-def _is_unique(data: Dataset, column: Column) -> bool:
-    if column.kind == "number" or data.rows - column.nulls < LEAST_UNIQUE or column.name == data.label:
-        return False
-    name = ident(column.name)
-    return not data.sql(f"SELECT count({name}) - count(DISTINCT {name}) FROM data").column(0)[0].as_py()  # noqa: S608
+def _unique(data: Dataset) -> tuple[str, ...]:
+    """Columns of which no value comes twice."""
+    able = [
+        c.name for c in data.columns
+        if c.kind != "number" and data.rows - c.nulls >= LEAST_UNIQUE and c.name != data.label
+    ]  # fmt: skip
+    repeated = data.counted([f"count({ident(n)}) - count(DISTINCT {ident(n)})" for n in able])
+    return tuple(name for name, times in zip(able, repeated, strict=True) if not times)
 
 
-def _never_varies(data: Dataset, column: Column) -> bool:
-    if column.distinct > 10 or (column.nulls and column.nulls < data.rows):
-        return False
-    return bool(data.sql(f"SELECT count(DISTINCT {ident(column.name)}) FROM data").column(0)[0].as_py() < 2)  # noqa: S608
+def _constant(data: Dataset, taken: set[str]) -> tuple[str, ...]:
+    """Columns that hold one value in every row, or none."""
+    able = [
+        c.name for c in data.columns
+        if c.name not in taken and c.distinct <= 10 and not (c.nulls and c.nulls < data.rows)
+    ]  # fmt: skip
+    distinct = data.counted([f"count(DISTINCT {ident(n)})" for n in able])
+    return tuple(name for name, many in zip(able, distinct, strict=True) if many < 2)
 
 
 def _roles(data: Dataset, unique: tuple[str, ...], personal: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -133,14 +141,14 @@ def _positive(data: Dataset) -> Any:
     return next((v for v in values if v in (1, True) and not isinstance(v, str)), values[0])
 
 
-def _column(data: Dataset, column: Column, personal: str, listed_so_far: int) -> tuple[Drafted, int]:
+def _column(data: Dataset, column: Column, held: Any, personal: str, listed_so_far: int) -> tuple[Drafted, int]:
     facts: dict[str, Any] = {}
     notes: list[str] = []
     count = 0
     if column.kind in ("number", "integer"):
-        facts, notes = _range(data, column)
+        facts, notes = _range(held)
     elif column.kind in ("category", "boolean") and not personal:
-        values, rare = _categories(data, column)
+        values, rare = _categories(held)
         if values and listed_so_far + len(values) <= ALL_CATEGORIES:
             facts["categories"] = values
             count = len(values)
@@ -165,8 +173,8 @@ def _column(data: Dataset, column: Column, personal: str, listed_so_far: int) ->
     return Drafted(name=column.name, facts=facts, notes=tuple(notes)), count
 
 
-def _range(data: Dataset, column: Column) -> tuple[dict[str, Any], list[str]]:
-    values = numbers(data.table((column.name,)).column(0))
+def _range(held: Any) -> tuple[dict[str, Any], list[str]]:
+    values = numbers(held)
     values = values[np.isfinite(values)]
     if not len(values):
         return {"type": "number"}, ["no finite number in it"]
@@ -217,14 +225,12 @@ def _outward(low: float, high: float, step: float | None) -> tuple[float, float]
     return min(bottom, low), max(top, high)
 
 
-def _categories(data: Dataset, column: Column) -> tuple[list[Any], int]:
+def _categories(held: Any) -> tuple[list[Any], int]:
     """The values, sorted, where they may be listed: at most 50, each in 20 rows or few in all; how many are rare."""
-    name = ident(column.name)
-    table = data.sql(
-        f"SELECT CAST({name} AS VARCHAR) AS v, count(*) AS n FROM data WHERE {name} IS NOT NULL GROUP BY 1 ORDER BY 1 "  # noqa: S608
-        f"LIMIT {MOST_CATEGORIES + 1}"
-    )
-    values, counts = listed(table.column(0)), listed(table.column(1))
+    counted = held.cast("string").combine_chunks().drop_null().value_counts()
+    found = zip(listed(counted.field("values")), listed(counted.field("counts")), strict=True)
+    pairs = sorted(found, key=lambda pair: pair[0].encode())[: MOST_CATEGORIES + 1]
+    values, counts = [v for v, _ in pairs], [n for _, n in pairs]
     rare = sum(n < COMMON for n in counts)
     closed = len(values) <= SMALL_SET and sum(counts) >= COMMON * len(values)
     if len(values) > MOST_CATEGORIES or (rare and not closed) or any(len(str(v)) > 200 for v in values):

@@ -41,7 +41,8 @@ class Injected(msgspec.Struct, frozen=True, kw_only=True):
 
     `score` (rows,), higher is worse; `column` (rows,) the position in `names` of the most surprising column given the
     rest; `share` how much of the rows could be put together from unrelated values (mixture proportion) with its 95%
-    interval; `power` the share of such rows that score above 98% of the data's; `names` the columns looked at.
+    interval; `power` the share of such rows that score above 98% of the data's; `names` the columns looked at, chosen
+    among `drawn` of the `of` columns that vary: all of them, or 1,000 drawn with the seed.
     """
 
     score: Array
@@ -51,6 +52,8 @@ class Injected(msgspec.Struct, frozen=True, kw_only=True):
     high: float
     power: float
     names: tuple[str, ...]
+    of: int
+    drawn: int
 
 
 def injected(encoded: Encoded, seed: int, progress: Progress = silent) -> Injected:
@@ -64,7 +67,7 @@ def injected(encoded: Encoded, seed: int, progress: Progress = silent) -> Inject
 
     if len(encoded.matrix) < LEAST_ROWS:
         raise CouldNotLook(f"{len(encoded.matrix)} rows are too few to learn how columns hang together: {LEAST_ROWS}")
-    at, matrix, coded = _columns(encoded, np.random.default_rng([seed, 1]))
+    at, matrix, coded, of = _columns(encoded, np.random.default_rng([seed, 1]))
     if len(at) < 2:
         raise CouldNotLook("fewer than two columns vary: there is nothing that a row could break")
     try:
@@ -74,7 +77,10 @@ def injected(encoded: Encoded, seed: int, progress: Progress = silent) -> Inject
     share, low, high = mixed_share(real, null)
     power = float((null > np.quantile(real, ORDINARY)).mean())
     names = tuple(encoded.names[i] for i in at)
-    return Injected(score=real, column=column, share=share, low=low, high=high, power=power, names=names)
+    return Injected(
+        score=real, column=column, share=share, low=low, high=high, power=power, names=names, of=of,
+        drawn=min(of, WIDEST),
+    )  # fmt: skip
 
 
 def mixed_share(real: Array, null: Array) -> tuple[float, float, float]:
@@ -93,8 +99,8 @@ def mixed_share(real: Array, null: Array) -> tuple[float, float, float]:
     return float(min(1, share)), float(min(1, low)), float(min(1, high))
 
 
-def _columns(encoded: Encoded, rng: Any) -> tuple[Array, Array, list[int]]:
-    """(positions of the columns to look at, those columns, which of them are categories).
+def _columns(encoded: Encoded, rng: Any) -> tuple[Array, Array, list[int], int]:
+    """(positions of the columns to look at, those columns, which of them are categories, how many vary).
 
     Rare levels are one level: that a value is rare is another check's matter. Of more than 60 columns those are taken
     that have most to do with another one, by rank correlation in a sample of rows. Positions are ordered by it.
@@ -102,7 +108,8 @@ def _columns(encoded: Encoded, rng: Any) -> tuple[Array, Array, list[int]]:
     matrix = np.clip(encoded.matrix, -1e300, 1e300)
     known = np.where(np.isnan(matrix), -np.inf, matrix)
     varies = np.flatnonzero((known != known[:1]).any(axis=0))
-    if len(varies) > WIDEST:
+    of = len(varies)
+    if of > WIDEST:
         varies = np.sort(rng.choice(varies, WIDEST, replace=False))
     few = known[rng.permutation(len(known))[:SAMPLE]][:, varies]
     ranks = np.argsort(np.argsort(few, axis=0, kind="stable"), axis=0).astype(float)
@@ -117,10 +124,11 @@ def _columns(encoded: Encoded, rng: Any) -> tuple[Array, Array, list[int]]:
     order = np.argsort(-near.max(axis=1, initial=0), kind="stable")[:MOST_COLUMNS]
     at = varies[order]
     chosen = matrix[:, at].copy()
-    coded = [place for place, i in enumerate(at) if i in set(encoded.categorical)]
+    categorical = set(encoded.categorical)
+    coded = [place for place, i in enumerate(at) if i in categorical]
     for place in coded:
         chosen[:, place] = _levels(chosen[:, place])
-    return at, chosen, coded
+    return at, chosen, coded, of
 
 
 def _levels(values: Array) -> Array:

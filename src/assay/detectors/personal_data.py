@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
-from assay.adapters.tables import ident
 from assay.adapters.values import listed
 from assay.core.protocols import Progress, silent
 from assay.detectors.headers import PERSONAL, said, words
@@ -62,11 +62,13 @@ def personal_data(data: Dataset, progress: Progress = silent) -> Looked:
     """Every column with personal data or secrets, each kind once a column; values are looked at and never kept."""
     held: list[Held] = []
     prose, partly = [], []
+    told = (c.name for c in data.columns if c.name != data.label and c.kind in ("category", "text", "integer"))
+    values = data.each(told)
     for place, column in enumerate(data.columns):
         progress(place, len(data.columns), "personal data")
         if column.name == data.label:
             continue
-        cells = _cells(data, column)
+        cells = _cells(column, next(values)[1]) if column.kind in ("category", "text", "integer") else None
         if cells is None or not cells.texts:
             held += _by_header(column, None, set())
             continue
@@ -81,16 +83,26 @@ def personal_data(data: Dataset, progress: Progress = silent) -> Looked:
     return Looked(tuple(held), tuple(prose), tuple(partly))
 
 
-def _cells(data: Dataset, column: Column) -> _Cells | None:
-    name = ident(column.name)
-    if column.kind not in ("category", "text", "integer"):
-        return None
-    digits = f"AND abs({name}::HUGEINT) BETWEEN 10000000 AND 9999999999999999999" if column.kind == "integer" else ""
-    table = data.sql(
-        f"SELECT CAST({name} AS VARCHAR), count(*), min(rowid) AS r FROM data WHERE {name} IS NOT NULL {digits} "  # noqa: S608
-        f"GROUP BY {name} ORDER BY r LIMIT {MOST_VALUES}"
-    )
-    return _Cells(listed(table.column(0)), listed(table.column(1)), listed(table.column(2)))
+def _cells(column: Column, values: Any) -> _Cells:
+    """The distinct cells of an Arrow column, in the order of their first rows; of whole numbers the long ones."""
+    encoded = values.combine_chunks().dictionary_encode()
+    codes = encoded.indices.drop_null().to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(encoded.indices.is_valid().to_numpy(zero_copy_only=False))
+    counts = np.bincount(codes, minlength=len(encoded.dictionary))
+    first = np.zeros(len(counts), dtype=np.int64)
+    first[codes[::-1]] = rows[::-1]
+    distinct = encoded.dictionary
+    kept = np.flatnonzero(counts)
+    if column.kind == "integer":
+        long = np.abs(distinct.to_numpy(zero_copy_only=False)[kept].astype(np.float64))
+        kept = kept[long >= 1e7]
+    kept = kept[:MOST_VALUES]
+    texts = [v if isinstance(v, str) else _written(v) for v in listed(distinct.take(kept))]
+    return _Cells(texts, counts[kept].tolist(), first[kept].tolist())
+
+
+def _written(value: Any) -> str:
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
 def _by_cells(column: Column, cells: _Cells) -> list[Held]:

@@ -30,15 +30,22 @@ class Relation(msgspec.Struct, frozen=True):
     broken: float
 
 
-def relations(data: Dataset, columns: tuple[str, ...], seed: int = 0) -> tuple[Relation, ...]:
-    """The strongest relations among these columns, tested on all rows; rows with a missing value say nothing."""
+def usable(data: Dataset, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the columns that a relation can hold between: numbers and times that a constraint can name."""
     kinds = {c.name: c.kind for c in data.columns}
-    usable = [n for n in columns if kinds[n] in ("number", "integer", "time") and "`" not in n and n == n.strip()]
-    usable = usable[:MOST_COLUMNS]
-    if data.rows < LEAST_ROWS or len(usable) < 2:
+    able = ("number", "integer", "time")
+    return tuple(n for n in columns if kinds[n] in able and "`" not in n and n == n.strip())
+
+
+def relations(data: Dataset, columns: tuple[str, ...], seed: int = 0) -> tuple[Relation, ...]:
+    """The strongest relations among these columns, the first 200 that are usable, tested on all rows; rows with a
+    missing value say nothing."""
+    kinds = {c.name: c.kind for c in data.columns}
+    chosen = usable(data, columns)[:MOST_COLUMNS]
+    if data.rows < LEAST_ROWS or len(chosen) < 2:
         return ()
-    table = data.table(usable)
-    values = {n: plain(table.column(n)) for n in usable}
+    table = data.table(chosen)
+    values = {n: plain(table.column(n)) for n in chosen}
     rng = np.random.default_rng(seed)
     drawn = np.sort(rng.choice(data.rows, min(SAMPLE, data.rows), replace=False))
     found = _sums({n: v for n, v in values.items() if kinds[n] != "time"}, drawn)

@@ -16,6 +16,7 @@ Array = Any
 ROUNDS, LEARN = 100, 60_000
 HELD, MOST_INSERTED = 0.25, 2000
 MOST_OTHERS, MOST_MINE = 2000, 2000
+NEAR, OUTER = 0.05, 0.01
 REACHED = 0.9
 _TREES: dict[str, Any] = {
     "objective": "binary", "learning_rate": 0.1, "num_leaves": 31, "min_data_in_leaf": 10, "verbose": -1,
@@ -42,6 +43,7 @@ class Bench:
         self.held = rng.random(int(groups.max()) + 1)[groups] < HELD
         self.order = rng.permutation(len(target))
         self._whole: dict[str, Any] = {}
+        self._ranked: dict[int, Array] = {}
 
     def model(self, learn: Array, columns: Array, grown: str = "plain") -> Any:
         """Boosted trees of the rows `learn` (n,) bool and those columns: matrix (k, d) → P(positive) (k,)."""
@@ -62,6 +64,12 @@ class Bench:
         if grown not in self._whole:
             self._whole[grown] = self.model(~self.held, np.arange(self.matrix.shape[1]), grown)
         return self._whole[grown]
+
+    def ranked(self, column: int) -> Array:
+        """The rows by their value in a column, least first."""
+        if column not in self._ranked:
+            self._ranked[column] = np.argsort(self.matrix[:, column], kind="stable").astype(np.int32)
+        return self._ranked[column]
 
     def inserted(self, rule: Rule) -> Array:
         """Rows held out of the other class, with the rule's values written in; as many as 2,000."""
@@ -138,6 +146,35 @@ def rest(bench: Bench, rule: Rule) -> tuple[Rest, Rest]:
     )
 
 
+def settled(bench: Bench, rule: Rule, rows: Array) -> Array:
+    """The rule's rows (k,) as a matrix (k, d) in which a number that no row without the rule has, outside its columns,
+    is the nearest one that such a row has, where that is within a twentieth of the column's spread.
+
+    Where numbers are round, a hair's breadth beside them tells rows apart from all others and says nothing of what they
+    are: whoever plants rows can move their numbers so.
+    """
+    out = bench.matrix[rows].copy()
+    match = matching(bench.matrix, rule.columns, rule.values)
+    for column in np.setdiff1d(np.arange(out.shape[1]), [*rule.columns, *bench.coded]):
+        order = bench.ranked(column)
+        known = bench.matrix[order[~match[order]], column]
+        known = known[: np.searchsorted(known, np.nan)]  # missing values come last
+        if len(known):
+            out[:, column] = _nearest(out[:, column], known)
+    return out
+
+
+def _nearest(values: Array, known: Array) -> Array:
+    """`values` (k,), each the nearest of the sorted `known` ones if that is near."""
+    above = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    below = np.maximum(above - 1, 0)
+    near = np.where(np.abs(known[above] - values) <= np.abs(values - known[below]), known[above], known[below])
+    cut = int(OUTER * len(known))
+    with np.errstate(over="ignore"):
+        spread = np.clip(known, known[cut], known[-1 - cut]).std() or known.std()
+    return np.where(np.abs(near - values) <= NEAR * spread, near, values) if np.isfinite(spread) else values
+
+
 def _together(bench: Bench, columns: Array) -> Array:
     """A number per row, shape (n,), the same for rows that are the same in those columns or of one entity.
 
@@ -153,14 +190,15 @@ def _rest(bench: Bench, rule: Rule, model: Any, groups: Array, mine: Array, dono
     """The rows `mine` (k,) beside as many as 2,000 of `donors` (n,) bool; rows of one of `groups` (n,) count once."""
     columns = np.setdiff1d(np.arange(bench.matrix.shape[1]), rule.columns)
     rows = np.concatenate([mine, bench.order[donors[bench.order]][:MOST_OTHERS]])
+    matrix = np.concatenate([settled(bench, rule, mine), bench.matrix[rows[len(mine) :]]])
     side = np.arange(len(rows)) < len(mine)
     coded = [i for i, c in enumerate(columns) if c in bench.coded]
-    near = copies(distances(bench.matrix[np.ix_(rows, columns)], coded, bench.seed), side)
+    near = copies(distances(matrix[:, columns], coded, bench.seed), side)
     first = first_of_each(near, side)
-    rows, side, near = rows[first], side[first], near[first]
+    rows, matrix, side, near = rows[first], matrix[first], side[first], near[first]
     near = joined(near, groups[rows])
-    p = model(bench.matrix[rows]) if rule.is_ else 1 - model(bench.matrix[rows])
-    learner = _Apart(bench.matrix[np.ix_(rows, columns)], side, coded, bench.seed)
+    p = model(matrix) if rule.is_ else 1 - model(matrix)
+    learner = _Apart(matrix[:, columns], side, coded, bench.seed)
     alone = first_of_each(near, side)
     return Rest(
         said=area_of(p, side, near), told=area_of(told_apart(side, learner, bench.seed, near), side, near),
@@ -196,7 +234,7 @@ def shift(bench: Bench, rule: Rule, donors: Array, rows: Array | None = None) ->
     test, categories by the chi-square test of levels of which 3 or more are expected (the others are one level).
     """
     match = matching(bench.matrix, rule.columns, rule.values)
-    mine = bench.matrix[match & (bench.target == rule.is_) if rows is None else rows]
+    mine = settled(bench, rule, np.flatnonzero(match & (bench.target == rule.is_)) if rows is None else rows)
     others = bench.matrix[donors & ~match]
     columns = [c for c in range(bench.matrix.shape[1]) if c not in rule.columns]
     least = min((_p(mine[:, c], others[:, c], c in bench.coded) for c in columns), default=1.0)

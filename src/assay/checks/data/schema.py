@@ -48,13 +48,8 @@ def schema(data: Dataset, *, unique: tuple[str, ...] | None = None) -> Iterator[
     if data.label:
         data.target()
     names = {c.name for c in data.columns}
-    for column in data.columns:
-        yield from _column(data, column)
-    for name, feature in data.contract.features.items():
-        if name not in names:
-            yield _finding(data, name, "missing", "is in the contract and not in the data", Severity.HIGH, {})
-        else:
-            yield from _contract(data, name, feature)
+    yield from _columns(data)
+    yield from _contract(data, names)
     for name in unique or ():
         yield from _unique(data, name, names)
     for text in data.contract.constraints:
@@ -93,33 +88,56 @@ def _finding(
     )
 
 
-def _column(data: Dataset, column: Any) -> Iterator[Finding]:
-    name = ident(column.name)
-    if column.mixed and column.mixed[0] > 9 * column.mixed[1]:
-        numbers, words = column.mixed
-        message = f"holds {words} word{'s' if words != 1 else ''} among {numbers} numbers"
-        yield _finding(data, column.name, "mixed", message, Severity.MEDIUM, {"numbers": numbers, "words": words})
-    if column.kind == "number":
-        bad, first = _count(data, f"isinf({name})")
+def _columns(data: Dataset) -> Iterator[Finding]:
+    """What needs no contract: words among numbers, infinite numbers, columns that never vary."""
+    numbers = [c.name for c in data.columns if c.kind == "number"]
+    infinite = dict(zip(numbers, data.counted([f"count(*) FILTER (isinf({ident(n)}))" for n in numbers]), strict=True))
+    features = data.features if data.rows > 1 else ()
+    distinct = dict(zip(features, data.counted([f"count(DISTINCT {ident(n)})" for n in features]), strict=True))
+    for column in data.columns:
+        name = column.name
+        if column.mixed and column.mixed[0] > 9 * column.mixed[1]:
+            plain, words = column.mixed
+            message = f"holds {words} word{'s' if words != 1 else ''} among {plain} numbers"
+            yield _finding(data, name, "mixed", message, Severity.MEDIUM, {"numbers": plain, "words": words})
+        bad = infinite.get(name, 0)
         if bad:
             message = f"holds {bad} infinite number{'s' if bad != 1 else ''}"
-            yield _finding(data, column.name, "infinite", message, Severity.HIGH, {"rows": bad}, first)
-    if column.name in data.features and data.rows > 1:
-        distinct = data.sql(f"SELECT count(DISTINCT {name}) FROM data").column(0)[0].as_py()  # noqa: S608
-        if distinct == 0:
-            yield _finding(data, column.name, "empty", "is empty in every row", Severity.MEDIUM, {})
-        elif distinct == 1 and not column.nullable:
-            yield _finding(data, column.name, "constant", "has the same value in every row", Severity.LOW, {})
+            first = _first(data, f"isinf({ident(name)})")
+            yield _finding(data, name, "infinite", message, Severity.HIGH, {"rows": bad}, first)
+        if distinct.get(name) == 0:
+            yield _finding(data, name, "empty", "is empty in every row", Severity.MEDIUM, {})
+        elif distinct.get(name) == 1 and not column.nullable:
+            yield _finding(data, name, "constant", "has the same value in every row", Severity.LOW, {})
 
 
-def _contract(data: Dataset, name: str, feature: Feature) -> Iterator[Finding]:
+def _contract(data: Dataset, names: set[str]) -> Iterator[Finding]:
+    """What the contract's features say; all its tests are counted together, a few in each query."""
+    tests = {n: _tests(data, n, f) for n, f in data.contract.features.items() if n in names}
+    conditions = [condition for own in tests.values() for _, condition, _ in own or ()]
+    counts = iter(data.counted([f"count(*) FILTER ({condition})" for condition in conditions]))
+    for name in data.contract.features:
+        if name not in names:
+            yield _finding(data, name, "missing", "is in the contract and not in the data", Severity.HIGH, {})
+        elif tests[name] is None:
+            kind = data.column(name).kind
+            message = f"should be a number and reads as {kind}"
+            yield _finding(data, name, "type", message, Severity.HIGH, {"kind": kind})
+        for key, condition, message in tests.get(name) or ():
+            bad = next(counts)
+            if bad:
+                first = _first(data, condition)
+                yield _finding(data, name, key, f"{message} in {_rows(bad)}", Severity.HIGH, {"rows": bad}, first)
+
+
+def _tests(data: Dataset, name: str, feature: Feature) -> list[tuple[str, str, str]] | None:
+    """(key, condition in SQL that breaks it, words) of each rule; None where the column should hold numbers and does
+    not."""
     column = ident(name)
     kind = data.column(name).kind
     wants_number = feature.type == "number" or any(v is not None for v in (feature.min, feature.max, feature.step))
     if wants_number and kind not in ("number", "integer", "boolean"):
-        message = f"should be a number and reads as {kind}"
-        yield _finding(data, name, "type", message, Severity.HIGH, {"kind": kind})
-        return
+        return None
     number = f"CAST({column} AS DOUBLE)" if kind == "boolean" else column
     tests: list[tuple[str, str, str]] = []
     if not feature.nullable:
@@ -138,10 +156,7 @@ def _contract(data: Dataset, name: str, feature: Feature) -> Iterator[Finding]:
     if known:
         listed = ", ".join(_literal(v) for v in known)
         tests.append(("category", f"CAST({column} AS VARCHAR) NOT IN ({listed})", "is none of the listed values"))
-    for key, condition, message in tests:
-        bad, first = _count(data, condition)
-        if bad:
-            yield _finding(data, name, key, f"{message} in {_rows(bad)}", Severity.HIGH, {"rows": bad}, first)
+    return tests
 
 
 def _literal(value: Any) -> str:
@@ -154,8 +169,12 @@ def _count(data: Dataset, condition: str) -> tuple[int, list[int]]:
     bad = data.sql(f"SELECT count(*) FROM data WHERE {condition}").column(0)[0].as_py()  # noqa: S608 - built from ident()
     if not bad:
         return 0, []
-    first = data.sql(f"SELECT rowid FROM data WHERE {condition} ORDER BY rowid LIMIT {SHOWN}")  # noqa: S608
-    return bad, [int(row) for row in first.column(0).to_pylist()]
+    return bad, _first(data, condition)
+
+
+def _first(data: Dataset, condition: str) -> list[int]:
+    found = data.sql(f"SELECT rowid FROM data WHERE {condition} ORDER BY rowid LIMIT {SHOWN}")  # noqa: S608
+    return [int(row) for row in found.column(0).to_pylist()]
 
 
 def _unique(data: Dataset, name: str, names: set[str]) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ SHOWN = 5
     severity=Severity.HIGH,
     needs="ml",
     cost="minutes",
-    version=2,
+    version=3,
     tags=("atlas:AML.T0020", "owasp-ml-2023:ML02", "owasp-ml-2023:ML10"),
     libraries=("numpy", "scipy", "lightgbm", "duckdb"),
     may_read=("trusted",),
@@ -50,7 +50,9 @@ def triggers(
     times as often as they do without the matching rows, and twice as much so as any other combination of the same
     columns. Natural pure rules fail the second or the third test, because the rest of the row agrees with them.
     Of rows that are near-copies of each other in the other columns (less than half as far apart as other rows are
-    there), and of rows of one declared entity, one counts, so that planting a row twice hides nothing.
+    there), and of rows of one declared entity, one counts, so that planting a row twice hides nothing. Nor does moving
+    its numbers a little: one that no row outside the rule has counts as the nearest that one has, up to a twentieth of
+    the column's spread away.
 
     Candidates that pass the first three but are one column's value, may stand for missing values, or come together as
     often as others, and those of which too few rows are left without copies (fewer than 25) or at all to apply the
