@@ -117,6 +117,15 @@ def test_values_far_from_the_rest_are_far_and_long_tails_are_not() -> None:
     assert set(np.argsort(-found.score)[:3]) == {7, 9, 11}
 
 
+def test_a_rare_flag_is_not_far_and_a_wrong_unit_in_a_constant_column_is() -> None:
+    flag = np.zeros(4000)
+    flag[:20] = 1.0
+    fixed = np.full(4000, 300.0)
+    fixed[7], fixed[9] = 3e5, 301.0
+    odd = oddness(as_encoded(np.stack([flag, fixed, 4 * flag], axis=1)))
+    assert np.flatnonzero(odd.far).tolist() == [7]
+
+
 def test_a_rare_level_is_odd_and_even_levels_are_not() -> None:
     levels = np.concatenate([np.repeat([0.0, 1.0, 2.0], 300), [3.0]])
     score = oddness(as_encoded(levels[:, None], (0,))).score

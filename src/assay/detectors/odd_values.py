@@ -79,20 +79,27 @@ def _outside(values: Array) -> tuple[Array, Array]:
 
 def _cut_off(some: Array, spread: float) -> Array:
     """Which numbers lie beyond a gap of `FAR` times the range of all on its other side: 1% of the rows at most, else
-    they are a law of their own. Long tails thin out, they leave no such gap."""
+    they are a law of their own. Long tails thin out, they leave no such gap. Where all others are one number there is
+    no range: its own size is the measure, and beside a column of zeros nothing is far, for a rare flag is no outlier.
+    """
     order = np.argsort(some, kind="stable")
     ranked = some[order]
     most = max(1, int(EDGE * len(some) / 2))
     out = np.zeros(len(some), dtype=bool)
     gaps = np.diff(ranked)
     above = np.arange(len(some) - most, len(some))
-    held = np.maximum(ranked[above - 1] - ranked[0], spread)
+    held = _held(ranked[above - 1] - ranked[0], ranked[0], spread)
     hits = above[gaps[above - 1] > FAR * held]
     if len(hits):
         out[order[hits[0] :]] = True
     below = np.arange(most)
-    held = np.maximum(ranked[-1] - ranked[below + 1], spread)
+    held = _held(ranked[-1] - ranked[below + 1], ranked[-1], spread)
     hits = below[gaps[below] > FAR * held]
     if len(hits):
         out[order[: hits[-1] + 1]] = True
     return out
+
+
+def _held(wide: Array, one: float, spread: float) -> Array:
+    """The range that the rest holds, `wide` (n,); where it is `one` number throughout, the size of that number."""
+    return np.where(wide > 0, np.maximum(wide, spread), abs(one) or np.inf)

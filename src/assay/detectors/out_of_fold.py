@@ -13,6 +13,7 @@ from assay.core.text import visible
 
 Array = Any
 Learner = Literal["plain", "slow", "random"]
+WIDE = 1000  # columns; of more, each tree draws as many as of so many, or a wide table would take minutes
 _COMMON: dict[str, Any] = {
     "objective": "binary", "bagging_freq": 1, "verbose": -1, "deterministic": True, "force_row_wise": True,
     "num_threads": 1, "cat_smooth": 20.0, "min_data_per_group": 50,
@@ -41,7 +42,8 @@ def out_of_fold(
 
     Folds are stratified and seeded; identical rows share a fold, so that a copy cannot vouch for its twin, and so do
     rows of one number in `entities` (n,), which resemble each other. `learner` is how the trees are grown: "plain",
-    "slow" (small, strongly held back) or "random" (random thresholds); they err in different rows. Raises
+    "slow" (small, strongly held back) or "random" (random thresholds); they err in different rows. Each tree draws its
+    share of the columns, of at most 1,000 of them. Raises
     CouldNotLook where no row has another to be judged by, or LightGBM refuses the columns.
     """
     import lightgbm as lgb
@@ -77,7 +79,8 @@ def _judged(
             free_raw_data=True,
             params={"verbose": -1, "max_bin": grown["max_bin"]},
         )
-        parameters = {**_COMMON, **grown, "seed": seed % 2**31}
+        share = grown["feature_fraction"] * min(1.0, WIDE / max(1, encoded.matrix.shape[1]))
+        parameters = {**_COMMON, **grown, "feature_fraction": share, "seed": seed % 2**31}
         model = lgb.train(parameters, train, num_boost_round=rounds)
         result[test] = model.predict(encoded.matrix[test], num_threads=1)
     return result

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     stage=Stage.DATA,
     severity=Severity.LOW,
     needs="ml",
+    version=2,
     tags=("atlas:AML.T0020", "owasp-ml-2023:ML02"),
     libraries=("numpy", "duckdb"),
     measures=("data.odd_values.far_rows",),
@@ -36,10 +37,11 @@ def odd_values(data: Dataset) -> Iterator[Finding | Measure | Suspects]:
 
     How it decides: each column by itself. A number is far where a gap of more than ten times the whole range of
     the other values lies before it and at most 1% of the rows lie beyond that gap; long tails thin out and leave no
-    such gap. Infinite numbers are far. Far numbers are a low finding, a column each, and flagged. Every row has a
-    score, that of its oddest value: how many widths of the middle 96% a number lies outside it, on a scale that shrinks
-    long tails, or how rare a level is. The ranking is for a person to read from the top; it flags nothing by itself,
-    because rare levels and long tails are usual.
+    such gap. Where the others are all one number its size stands for their range; beside nothing but zeros no number
+    is far, for a rare flag is no wrong unit. Infinite numbers are far. Far numbers are a low finding, a column each,
+    and flagged. Every row has a score, that of its oddest value: how many widths of the middle 96% a number lies
+    outside it, on a scale that shrinks long tails, or how rare a level is. The ranking is for a person to read from the
+    top; it flags nothing by itself, because rare levels and long tails are usual.
 
     It cannot say that a far number is wrong, and a wrong value inside the range is not seen: that is what
     ranges and categories in the contract (data.schema) are for.
