@@ -10,7 +10,7 @@ from scipy import special
 
 from assay.adapters.encode import Encoded
 from assay.core.protocols import Progress, silent
-from assay.detectors.out_of_fold import out_of_fold
+from assay.detectors.out_of_fold import Learner, out_of_fold
 
 Array = Any
 Leaning = Literal["missed", "invented", "both"]
@@ -18,6 +18,7 @@ LEAST_TOLD = 500  # rows of the smaller class: with fewer the tails are too thin
 LIFT, HARD_LIFT, RATIO = 0.38, 0.1, 0.25  # set on german_credit, spambase, fraud_oracle, adult, first half of uci
 SMALL = 5000
 BINS, ROWS_A_BIN = 8, 100
+_OTHERS: tuple[tuple[Learner, int], ...] = (("slow", 150), ("random", 150), ("large", 250))  # learners and rounds
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -42,17 +43,17 @@ def committee(
     encoded: Encoded, target: Array, first: Array, seed: int, *, entities: Array | None = None,
     progress: Progress = silent,
 ) -> Array:  # fmt: skip
-    """P(positive) of each row by `first` (n,) and trees grown in two other ways, out of fold, weighed by likelihood.
+    """P(positive) of each row by `first` (n,) and trees grown in three other ways, out of fold, weighed by likelihood.
 
     Tables of fewer than 5,000 rows are dealt into folds three times: there the deal matters more than the learner.
     """
-    votes = [[first], [], []]
+    votes = [[first], [], [], []]
     for turn in range(3 if len(target) < SMALL else 1):
-        for place, learner in enumerate(("slow", "random")):
+        for place, (learner, rounds) in enumerate(_OTHERS):
             votes[place + 1].append(
                 out_of_fold(
-                    encoded, target, seed + 50 * place + 7 * turn, entities=entities,
-                    learner="slow" if learner == "slow" else "random", progress=progress,
+                    encoded, target, seed + 50 * place + 7 * turn, entities=entities, rounds=rounds, learner=learner,
+                    progress=progress,
                 )
             )  # fmt: skip
     return weighed(np.array([np.mean(each, axis=0) for each in votes]), target)

@@ -12,7 +12,7 @@ from assay.core.protocols import Progress, silent
 from assay.core.text import visible
 
 Array = Any
-Learner = Literal["plain", "slow", "random"]
+Learner = Literal["plain", "slow", "random", "large"]
 WIDE = 1000  # columns; of more, each tree draws as many as of so many, or a wide table would take minutes
 _COMMON: dict[str, Any] = {
     "objective": "binary", "bagging_freq": 1, "verbose": -1, "deterministic": True, "force_row_wise": True,
@@ -31,6 +31,10 @@ _LEARNERS: dict[str, dict[str, Any]] = {
         "learning_rate": 0.08, "num_leaves": 31, "min_data_in_leaf": 10, "feature_fraction": 0.6,
         "bagging_fraction": 0.8, "lambda_l2": 2.0, "extra_trees": True, "max_bin": 63,
     },
+    "large": {
+        "learning_rate": 0.05, "num_leaves": 20, "min_data_in_leaf": 20, "feature_fraction": 0.5,
+        "bagging_fraction": 0.8, "lambda_l2": 1.0, "max_bin": 255,
+    },
 }  # fmt: skip
 
 
@@ -42,7 +46,8 @@ def out_of_fold(
 
     Folds are stratified and seeded; identical rows share a fold, so that a copy cannot vouch for its twin, and so do
     rows of one number in `entities` (n,), which resemble each other. `learner` is how the trees are grown: "plain",
-    "slow" (small, strongly held back) or "random" (random thresholds); they err in different rows. Each tree draws its
+    "slow" (small, strongly held back), "random" (random thresholds) or "large" (deep, and held back little; give it
+    more rounds); they err in different rows. Each tree draws its
     share of the columns, of at most 1,000 of them. Raises
     CouldNotLook where no row has another to be judged by, or LightGBM refuses the columns.
     """

@@ -37,7 +37,7 @@ SHOWN = 8
     severity=Severity.HIGH,
     needs="ml",
     cost="minutes",
-    version=6,
+    version=7,
     tags=("atlas:AML.T0020", "owasp-ml-2023:ML02"),
     libraries=("numpy", "scipy", "lightgbm", "duckdb"),
     may_read=("trusted",),
@@ -79,7 +79,7 @@ def label_flips(
     docs/benchmarks.md). The interval of the shares is that of what looks mislabelled; how much of it is wrong may
     be anything from none.
 
-    Every row gets a suspicion (`assay data check --suspects`), in one ranking of all rows. Trees grown in three ways
+    Every row gets a suspicion (`assay data check --suspects`), in one ranking of all rows. Trees grown in four ways
     vote. Where labels are flipped both ways at one rate, the probability of the given label is the best ranking there
     is; where only one class is touched, the other class's rows only stand in the way. Which it is, the floors tell:
     flips of one class keep its contradiction from falling below a floor, however sure the trees are, and leave the
