@@ -50,7 +50,7 @@ def render_text(dossier: Dossier, *, colour: bool = False) -> str:
 
 def _findings(outcomes: tuple[Outcome, ...]) -> list[Finding]:
     found = [f for o in outcomes for f in o.findings]
-    return sorted(found, key=lambda f: (-(f.severity or Severity.CRITICAL).rank, f.check, str(f.location)))
+    return sorted(found, key=lambda f: (-(f.severity or Severity.CRITICAL).rank, f.check))
 
 
 def _finding(finding: Finding, paint: Paint) -> str:

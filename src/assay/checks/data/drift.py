@@ -76,7 +76,7 @@ def drift(
         raise CouldNotLook(f"{traffic.name} has no rows")
     found = compare(reference, current, alpha=alpha, least_effect=least_effect, roles=roles(traffic), seed=seed)
     yield from _measures(found)
-    for column in found.flagged:
+    for column in sorted(found.flagged, key=lambda c: (-c.effect, c.name)):
         yield _finding(traffic, column, found)
     for column in found.columns:
         if column.seen == "added":
@@ -103,8 +103,8 @@ def _measures(found: Drift) -> Iterator[Measure]:
         worst = max(compared, key=lambda c: c.effect)
         yield Measure(
             name="data.drift.effect", value=worst.effect, low=worst.low, high=worst.high, n=found.current_rows,
-            unit="8 H²", direction=Direction.LOWER,
-            method=f"largest, {visible(worst.name, 60)}; less its mean by chance",
+            direction=Direction.LOWER,
+            method=f"largest, {visible(worst.name, 60)}; 8 H² less its mean by chance (scale of the stability index)",
         )  # fmt: skip
 
 
@@ -161,7 +161,7 @@ def _pictures(traffic: Traffic, found: Drift) -> Iterator[Intervals | Histogram]
         name="drift-effects",
         title="How far the columns moved",
         subtitle=f"on the scale of the population stability index, less what chance gives; 95% interval{left}",
-        unit="8 H²",
+        unit="effect",
         rows=rows,
         reference=0.0,
         verbatim=True,

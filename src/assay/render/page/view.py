@@ -53,9 +53,9 @@ class View:
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """All findings, the gravest first, each fingerprint once for each subject."""
+        """All findings, the gravest first; of one check in its own order, which is what it thinks worst first."""
         found = [f for o in self.body.outcomes for f in o.findings]
-        return tuple(sorted(found, key=lambda f: (-grave(f).rank, f.check, str(f.location), f.fingerprint)))
+        return tuple(sorted(found, key=lambda f: (-grave(f).rank, f.check)))
 
     @cached_property
     def by_fingerprint(self) -> dict[str, Finding]:
