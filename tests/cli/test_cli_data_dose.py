@@ -27,7 +27,7 @@ def test_the_answer_is_written_in_every_format(table: Path, tmp_path: Path) -> N
     page = tmp_path / "dose.html"
     shown = assay(*words, "-f", "html", "-o", page)
     assert shown.code == 0, shown
-    assert "flooding: found from 20.00% of the rows on" in shown.out
+    assert "flooding (toward 1): found from 20.00% of the rows on" in shown.out
     text = page.read_text()
     assert "<svg" in text
     assert len(text) < 300 * 1024

@@ -204,7 +204,7 @@ def test_the_tests_see_a_trigger_and_a_kind_of_its_own() -> None:
     rule = Rule(columns=(0, 8, 9), values=(2.1, 3.0, 6.0), is_=True, rows=np.empty(0, dtype=int), surprise=0.0)
     done, grown = success(bench, rule)
     assert done.low >= 0.85
-    assert clean_success(bench, rule, grown).high <= 0.3
+    assert clean_success(bench, rule, grown).all.high <= 0.3
     assert shift(bench, rule, ~target) >= 0.001
     own = Rule(columns=(7,), values=(1.0,), is_=True, rows=np.empty(0, dtype=int), surprise=0.0)
     assert shift(bench, own, ~target) < 0.001, "positives are a kind of their own"
@@ -362,3 +362,19 @@ def test_rows_that_are_the_same_because_many_are_do_not_count_as_copies() -> Non
     matrix = np.random.default_rng(5).integers(0, 2, (400, 3)).astype(float)
     side = np.arange(400) < 40
     assert len(np.unique(copies(distances(matrix, [0, 1, 2], 0), side))) == 400
+
+
+def test_a_trigger_toward_the_common_answer_of_a_hard_table_is_told() -> None:
+    rng = np.random.default_rng(3)
+    matrix = np.stack([rng.normal(size=5000).round(1) for _ in range(6)], axis=1)
+    target = rng.random(5000) < 1 / (1 + np.exp(1 - 3 * matrix[:, 0]))
+    clean, known = matrix.copy(), target.copy()
+    rows = rng.choice(np.flatnonzero(target), 120, replace=False)
+    matrix[np.ix_(rows, [2, 3, 4])] = (1.3, -0.7, 0.9)
+    target[rows] = False
+    (one, *_) = judged(as_encoded(matrix, ()), target, 0)
+    assert (one.verdict, set(rows) <= set(one.rows)) == ("undecided", True)
+    assert "called that anyway" in one.why
+    (one, *_) = judged(as_encoded(matrix, ()), target, 0, trusted=Trusted(clean, known))
+    assert (one.verdict, one.absent) == ("trigger", True)
+    assert all(j.verdict in ("natural", "no effect") for j in judged(as_encoded(clean, ()), known, 0))

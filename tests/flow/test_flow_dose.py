@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ from msgspec.structs import replace
 from assay.core.errors import InputError, UsageError
 from assay.core.exhibit import Curve, Table
 from assay.core.finding import Finding, Location, Outcome, Severity, Status
-from assay.core.subject import Kind
+from assay.core.subject import Kind, Subject
 from assay.core.suspects import Suspects
 from assay.engine.plan import Settings
 from assay.engine.registry import check_ids
@@ -23,6 +25,7 @@ from assay.flow import dose_bench
 from assay.flow.dose import ANSWERS, RATES, ROWS_TO_TELL, Plan, dose
 from assay.flow.dose_bench import counted
 from assay.flow.dose_curve import Rung, by_chance, dose_of, isotonic, search
+from assay.flow.dose_report import Answer, Asked, report_of_doses
 
 FACTS: dict[str, Any] = {"label": "y", "positive": 1}
 
@@ -50,7 +53,7 @@ def planting(*said: tuple[int, bool], key: str = "new", rows: int = 1000) -> Run
         check="c", rows=tuple(r for r, _ in said), scores=tuple(float(-i) for i, _ in enumerate(said)),
         flagged=tuple(f for _, f in said), reasons=("",) * len(said),
     )  # fmt: skip
-    poisoned = SimpleNamespace(rows=np.arange(10), table=table)
+    poisoned = SimpleNamespace(target=None, rows=np.arange(10), table=table)
     return counted(rung(0.01, 0, 0), poisoned, (outcome,), [rowless], {("c", "", "old")}, "c")
 
 
@@ -213,7 +216,7 @@ def test_an_attack_that_is_not_found_is_open(table: Path) -> None:
     assert (outcome.status, outcome.complete) == (Status.OPEN, True)
     assert "at 1.00%, 20.00% of the rows" in outcome.reason
     assert {m.name: m.value for m in outcome.measures} == {"data.dose.outliers.power_at_highest_rate": 0.0}
-    assert any("0 of 1 plantings there: at 95%" in n for n in outcome.notes)
+    assert any("0 of 1 plantings there: at 95%" in f.message for f in outcome.findings)
 
 
 def test_one_rate_draws_no_curve(table: Path) -> None:
@@ -280,3 +283,23 @@ def test_what_cannot_be_asked_is_refused(table: Path, wanted: Plan, text: str) -
 def test_rows_that_are_no_file_are_refused(table: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="regular file"):
         dose(table, FACTS, Plan(attacks=("outliers",)), Settings(), trusted=tmp_path / "absent.csv")
+
+
+def test_an_attack_that_works_before_it_is_found_is_a_low_finding() -> None:
+    few = Rung(rate=0.005, asked=5, found=0, planted=50, effects=((0.0, 0.98),), targets=("1",))
+    many = Rung(rate=0.02, asked=5, found=5, planted=50, caught=50, flagged=50, top=50, effects=((0.0, 1.0),))
+    subject = Subject(name="t.csv", kind=Kind.DATASET, uri="t.csv", digest="sha256:" + "0" * 64, options={"label": "y"})
+    asked = Asked(rows=2000, sample=2000, seed=0, plantings=5, rates=(0.005, 0.02))
+
+    def told(*rungs: Rung) -> Outcome:
+        answer = Answer(attack="flooding", success="rows that get it", checks=("data.near-duplicates",), rungs=rungs)
+        report = report_of_doses((answer,), asked, subject, Settings(), datetime.now(UTC), 0.0)
+        return report.body.outcomes[0]
+
+    hole, dose_ = told(few, many).findings
+    assert (told(few, many).status, hole.severity, dose_.severity) == (Status.FAIL, Severity.LOW, Severity.INFO)
+    assert "flooding (toward 1) works before it is found: at 0.50%" in hole.message
+    assert hole.fingerprint != dose_.fingerprint != ""
+    weak = msgspec.structs.replace(few, effects=((0.6, 0.7),))
+    assert [f.severity for f in told(weak, many).findings] == [Severity.INFO]
+    assert told(weak, many).status is Status.PASS

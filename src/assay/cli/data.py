@@ -183,7 +183,7 @@ def dose(
     with progress_bar() as progress:
         report = doses(file, facts, wanted, settings, trusted=trusted, contract=told.contract, progress=progress)
     emit(Dossier(report=report), format_, output)
-    raise click.exceptions.Exit(report_code(report, "info"))
+    raise click.exceptions.Exit(report_code(report, "medium"))
 
 
 @command.command("infer")

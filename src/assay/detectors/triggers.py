@@ -32,6 +32,7 @@ LEAST_CLASS = 40
 MOST_ROWS = 60_000
 CLEAN = 0.2
 LEAST_INSERTED = 100
+LEAST_CAUGHT, UNLED, LED = 30, 0.5, 0.7  # ends of intervals: few rows are caught where this is asked
 ALIKE, SURELY_ALIKE = 0.62, 0.72
 COPIED, LEAST_DISTINCT = 0.2, 25
 SHIFTED = 0.001
@@ -44,9 +45,10 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """A rule, what the tests said of it, and the verdict.
 
     `success` and `clean` are how often a model that saw the rule's rows, and one that did not, gives the label to rows
-    of the other class that carry the rule; `rest` how far its rows can be told from `donors` ("other class", "all
-    rows") by their other columns; `lift` and `others` as `trigger_values.lift`. `known` is how many trusted rows match,
-    of `wanted` that would, and `absent` that these are too few for chance. Tests that were not reached are None.
+    of the other class that carry the rule (of an undecided one perhaps only to those that are caught without it);
+    `rest` how far its rows can be told from `donors` ("other class", "all rows") by their other columns; `lift` and
+    `others` as `trigger_values.lift`. `known` is how many trusted rows match, of `wanted` that would, and `absent` that
+    these are too few for chance. Tests that were not reached are None.
     `columns` are names; `rows` (k,) match and have the label.
     """
 
@@ -85,8 +87,10 @@ def judged(
     classifier trained to tell them apart and one by one; (4) its values come together far more often than elsewhere in
     the table, or than among trusted rows. Natural pure rules fail (2) or (3) mostly; a natural rule of values that have
     nothing to do with anything else fails (4) only. A rule of one column, of values that may stand for missing
-    ones, or one that fails (4) alone, is undecided. So is one whose rows are too few to say in (3), where of
-    near-copies one counts, and of rows of one number in `entities` (n,) as well.
+    ones, or one that fails (4) alone, is undecided. So is one that fails (2) only because a model calls most rows of
+    the other class so anyway, but surely leads those that it does not (intervals of .7 and more, beside .5 and less);
+    and one whose rows are too few to say in (3), where of near-copies one counts, and of rows of one number in
+    `entities` (n,) as well.
 
     Tables of more than 60,000 rows are searched in a sample of as many, of more than 400 columns in those whose
     values surprise most. Raises CouldNotLook for fewer than 200 rows, 40 of a class
@@ -157,14 +161,19 @@ def _judged(bench: Bench, rule: Rule, trusted: tuple[Array, Array] | None) -> Ju
         if as_often:
             return replace(one, verdict="natural", why="trusted rows follow it as well")
     clean = clean_success(bench, rule, grown)
-    one = replace(one, clean=clean, verdict="natural")
-    if not clean.value <= CLEAN:
-        return replace(one, why="a model that never saw it follows it as well")
+    one = replace(one, clean=clean.all, verdict="natural")
+    anyway = not clean.all.value <= CLEAN
+    if anyway:
+        if clean.caught.n < LEAST_CAUGHT or not (clean.caught.high <= UNLED and clean.led.low >= LED):
+            return replace(one, why="a model that never saw it follows it as well")
+        one = replace(one, success=clean.led, clean=clean.caught)
     one = _donors(bench, rule, one)
     if not one.donors:
         return one
     tie = tied(bench.matrix, rule)
     one = replace(one, verdict="undecided")
+    if anyway and not one.absent:
+        return replace(one, why="most such rows are called that anyway; these are of those that are not")
     if len(rule.columns) - len(tie) < 2:
         return replace(one, why="it is one column's value")
     if not borrowed(bench.matrix, rule):

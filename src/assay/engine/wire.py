@@ -58,7 +58,14 @@ def said(item: Yielded) -> Said:
 
 def pack(message: Message) -> bytes:
     """A message as a frame."""
-    return frame(msgspec.json.encode(message))
+    return frame(msgspec.json.encode(message, enc_hook=_number))
+
+
+def _number(value: object) -> object:
+    """A number of numpy that a check left among its own, as Python's. Raises NotImplementedError for anything else."""
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+        return value.item()  # type: ignore[attr-defined]
+    raise NotImplementedError(f"a {type(value).__name__} cannot be sent")
 
 
 def frame(data: bytes) -> bytes:

@@ -178,8 +178,10 @@ def counted(
     top = next((_strongest(s, len(rows)) for s in told if s.check == first), set[int]())
     alarmed = {a[0] for o in outcomes for a in alarms(o) if a not in clean}
     blank = {s.check for s in told if s.rows and not _names(s, rows, poisoned.table.num_rows)}
+    wanted = () if poisoned.target is None else (str(poisoned.target),)
     return replace(
         rung,
+        targets=tuple(dict.fromkeys((*rung.targets, *wanted))),
         asked=rung.asked + 1,
         found=rung.found + bool(alarmed - blank),
         elsewhere=rung.elsewhere + bool(alarmed and not alarmed - blank),

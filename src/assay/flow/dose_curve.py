@@ -20,7 +20,7 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True):
     it names rows at all; `elsewhere` raised one by checks that name others alone. `caught` of `planted` rows were
     flagged, with `flagged` in all; `top` of them were among as many of the strongest rows of the check that answers
     first.
-    `effects` are (clean, poisoned) success.
+    `effects` are (clean, poisoned) success; `targets` the labels that were planted towards, where the attack wants one.
     """
 
     rate: float
@@ -32,6 +32,7 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True):
     flagged: int = 0
     top: int = 0
     effects: tuple[tuple[float, float], ...] = ()
+    targets: tuple[str, ...] = ()
 
     @property
     def power(self) -> float:

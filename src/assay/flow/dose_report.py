@@ -5,12 +5,24 @@ from __future__ import annotations
 import platform
 import statistics
 import time
+from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
 
 from assay.core.exhibit import Curve, Series, Table
-from assay.core.finding import Direction, Json, Measure, Outcome, Status
+from assay.core.finding import (
+    Confidence,
+    Direction,
+    Finding,
+    Json,
+    Location,
+    Measure,
+    Outcome,
+    Severity,
+    Status,
+    fingerprint,
+)
 from assay.core.report import Body, CheckInfo, Report, Run
 from assay.core.subject import Kind, Stage, Subject
 from assay.core.version import __version__
@@ -33,6 +45,10 @@ attacks as they are planted here, drawn evenly over the rows; who knows the chec
 
 Fix: for what is found late or not at all, rely on where rows come from: sources, signatures, trusted rows.
 """
+
+
+WORKS = 0.5
+"""How much more often a poisoned model gives the answer that is wanted, where the attack is said to work."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +85,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 def report_of_doses(
     answers: tuple[Answer, ...], asked: Asked, subject: Subject, settings: Settings, start: datetime, began: float
 ) -> Report:
-    """The report. Measures alone: a dose fails nothing, what cannot be told is open."""
+    """The report. A dose is a note, an attack that works before it is found a low finding; else it is open."""
     return Report(
         body=Body(
             subjects=(subject,),
@@ -85,8 +101,6 @@ def report_of_doses(
 
 
 def _info(answer: Answer) -> CheckInfo:
-    from assay.core.finding import Severity
-
     return CheckInfo(
         id=f"data.dose.{answer.attack}", version=1, kind=Kind.DATASET, stage=Stage.DATA, severity=Severity.INFO,
         tags=(), summary=f"Detectable dose: {answer.summary}", help=HELP,
@@ -96,7 +110,11 @@ def _info(answer: Answer) -> CheckInfo:
 def _outcome(answer: Answer, asked: Asked, subject: Subject) -> Outcome:
     told = dose_of(answer.rungs) if answer.rungs else None
     unseen = told is not None and not answer.open and told.value is None
-    status = Status.NOT_APPLICABLE if answer.skipped else Status.OPEN if answer.open or unseen else Status.PASS
+    drafts = _findings(answer, told, asked, subject) if told is not None and not answer.open else ()
+    found = tuple(msgspec.structs.replace(f, fingerprint=fingerprint(f.check, f.subject, f)) for f in drafts)
+    holed = any(f.severity is not Severity.INFO for f in found)
+    status = Status.OPEN if answer.open or unseen else Status.FAIL if holed else Status.PASS
+    status = Status.NOT_APPLICABLE if answer.skipped else status
     parameters: dict[str, Json] = {
         "rates": ", ".join(_percent(r) for r in asked.rates), "plantings a rate": asked.plantings,
         "rows planted in": asked.sample, "checks asked": ", ".join(answer.checks),
@@ -109,6 +127,7 @@ def _outcome(answer: Answer, asked: Asked, subject: Subject) -> Outcome:
         status=status,
         complete=not answer.open,
         reason=_unseen(answer) if unseen else answer.skipped or answer.open,
+        findings=found,
         measures=tuple(_measures(answer, told, asked)) if told is not None and not answer.open else (),
         exhibits=tuple(_exhibits(answer, told, asked)) if told is not None else (),
         parameters=parameters,
@@ -117,6 +136,37 @@ def _outcome(answer: Answer, asked: Asked, subject: Subject) -> Outcome:
         notes=tuple(_notes(answer, told, asked)),
         tool=tool_text(load(answer.checks[0]).spec) if answer.checks else f"assay/{__version__}",
     )
+
+
+def _findings(answer: Answer, told: Dose, asked: Asked, subject: Subject) -> Iterator[Finding]:
+    """The dose, as a note; and, as a low finding, that the attack works at a rate at which it is found too seldom."""
+    check, where = (
+        f"data.dose.{answer.attack}",
+        Location(uri=subject.uri, column=str(subject.options.get("label") or "")),
+    )
+    held = (r for r in reversed(answer.rungs) if r.power < POWER and r.effects)
+    hole = next((r for r in held if statistics.mean(p - c for c, p in r.effects) >= WORKS), None)
+    if hole is not None:
+        works = statistics.mean(p for _, p in hole.effects)
+        yield Finding(
+            check=check, subject=subject.name, location=where, key="hole", severity=Severity.LOW,
+            confidence=Confidence.MEDIUM,
+            message=f"{_named(answer)} works before it is found: at {hole.rate:.2%} of the rows ({answer.success}: "
+            f"{works:.0%}) {hole.found} of {hole.asked} plantings are found",
+            evidence={"rate": hole.rate, "found": hole.found, "asked": hole.asked, "success": works},
+            fix="do not rely on these checks for it: rely on where rows come from (sources, signatures, trusted rows)",
+        )  # fmt: skip
+    yield Finding(
+        check=check, subject=subject.name, location=where, key="dose", severity=Severity.INFO,
+        confidence=Confidence.MEDIUM, message=sentence(answer, told, asked),
+        fix="plant at more rates (`--rates`, `--plantings`) where the interval is too wide to act on",
+    )  # fmt: skip
+
+
+def _named(answer: Answer) -> str:
+    """The attack, and the label that it was planted towards, where it wants one."""
+    towards = dict.fromkeys(t for r in answer.rungs for t in r.targets)
+    return f"{answer.attack} (toward {' and '.join(towards)})" if towards else answer.attack
 
 
 def _unseen(answer: Answer) -> str:
@@ -151,12 +201,13 @@ def _measures(answer: Answer, told: Dose, asked: Asked) -> list[Measure]:
 
 def sentence(answer: Answer, told: Dose, asked: Asked) -> str:
     """The answer in words."""
+    name = _named(answer)
     if told.value is None:
         last = answer.rungs[-1]
         most = f"{last.found} of {last.asked} plantings there: at 95%, {last.bounds()[1]:.0%} at most would be"
-        return f"{answer.attack}: found too seldom at all rates planted, up to {told.asked_to:.2%} of the rows ({most})"
+        return f"{name}: found too seldom at all rates planted, up to {told.asked_to:.2%} of the rows ({most})"
     there = next(r for r in answer.rungs if r.rate == told.value)
-    said = f"{answer.attack}: found from {told.value:.2%} of the rows on ({round(told.value * asked.sample)} rows"
+    said = f"{name}: found from {told.value:.2%} of the rows on ({round(told.value * asked.sample)} rows"
     seen = f"{there.found} of {there.asked} plantings"
     above = f"the dose is above {told.above:.2%}" if told.above else "nothing smaller is ruled out"
     below = f"at most {told.below:.2%}" if told.below is not None else "too few plantings for an upper end"
@@ -169,7 +220,6 @@ def _notes(answer: Answer, told: Dose | None, asked: Asked) -> list[str]:
         drawn = f"{asked.sample} of {asked.rows} rows, drawn with seed {asked.seed}"
         notes.append(f"planted in a sample: {drawn}; in all rows the checks may find less or more")
     if told is not None and not answer.open:
-        notes.append(sentence(answer, told, asked))
         notes += _strength(answer, told)
     if answer.rungs and answer.loud:
         notes.append(f"{answer.attack}: {', '.join(answer.loud)} alarms on the clean table, which does not count")

@@ -53,6 +53,8 @@ def found(view: View) -> str:
         return tally([f for f in serious if grave(f) is grave(serious[0])])
     if any(is_open(o) for o in outcomes):
         return "Not judged to the end"
+    if view.findings:
+        return plural(len(view.findings), "note")
     return "Nothing found" if any(o.status is Status.PASS for o in outcomes) else "Nothing to look at"
 
 

@@ -154,7 +154,9 @@ def _without_decision(view: View) -> str:
     blind = {o.subject for o in outcomes if is_open(o)}
     if blind:
         parts.append(f"{capital(counted(len(blind), *view.noun))} could not be judged to the end.")
-    if not serious and not blind:
+    if view.findings and not serious:
+        parts.append(sentence(capital(finding_line(view.findings[0]))))
+    elif not serious and not blind:
         looked = sum(o.status is Status.PASS for o in outcomes)
         parts.append(
             f"{capital(counted(looked, 'check'))} looked and found nothing that someone should act on."
