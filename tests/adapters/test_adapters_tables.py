@@ -458,7 +458,7 @@ def test_names_inside_nested_columns_may_repeat(dataset: Any, tmp_path: Path) ->
         ("t.parquet", pa.array([2**31 - 2], pa.date32())),
         ("t.arrow", pa.array([2**31 - 2], pa.date32())),
         ("t.arrow", pa.array([2**60], pa.timestamp("s"))),
-        ("t.arrow", pa.array([1.0]).cast(pa.float16())),
+        ("t.arrow", pa.array([[1.0]]).cast(pa.list_(pa.float16()))),
         ("t.arrow", decimals(10**60, 1, 70)),
         ("t.parquet", decimals(10**60, 1, 70)),
     ],

@@ -97,6 +97,15 @@ def test_a_value_far_outside_is_a_low_finding_that_names_the_row_and_not_the_val
     assert "7777" not in str(outcome)
 
 
+def test_a_row_that_is_far_in_two_columns_is_a_finding_of_each(bench: Bench) -> None:
+    table, _ = columns(3, 600)
+    table["c2"], table["c4"] = table["c2"].copy(), table["c4"].copy()
+    table["c2"][41], table["c4"][41] = 77777777.0, -99999999.0
+    outcome = bench.ask("data.odd-values", bench.table(table, label="y", positive=1))
+    assert [f.location.column for f in outcome.findings] == ["c2", "c4"]
+    assert measure(outcome, "data.odd_values.far_rows").value == 1
+
+
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize(
     ("content", "states"),
@@ -146,13 +155,31 @@ def test_with_trusted_rows_the_count_is_told_and_as_many_are_flagged(tmp_path: P
     assert count.low <= wrong.sum() <= count.high
     assert sum(found.flagged) >= count.low - 1 > 0
     flagged = [row for row, flag in zip(found.rows, found.flagged, strict=True) if flag]
-    assert wrong[flagged].mean() >= 0.8
+    assert wrong[flagged].mean() >= 0.75
 
 
 def test_clean_labels_with_trusted_rows_flag_nothing(tmp_path: Path) -> None:
     outcome, found = suspects(tmp_path, "data.label-flips", flips(4, 2000, 0.0)[0], trusted=flips(5, 500, 0.0)[0])
     assert str(outcome.status) == "pass", said(outcome)
     assert sum(found.flagged) <= 10
+
+
+@pytest.mark.parametrize("entity", [None, "who"])
+def test_copies_of_trusted_rows_and_rows_of_one_entity_are_one_draw(bench: Bench, entity: str | None) -> None:
+    """100 of them, ten times each: too few to compare with, though there are 1,000 rows."""
+    facts: dict[str, Any] = {"label": "y", "positive": 1, **({"entity": entity} if entity else {})}
+    table, trusted = ({n: np.repeat(v, 10) for n, v in flips(seed, 100, 0.0)[0].items()} for seed in (6, 7))
+    for one in (table, trusted):
+        one["who"] = np.repeat(np.arange(100), 10)
+        one["x4"] = one["x4"] + (np.random.default_rng(1).normal(size=1000) if entity else 0)
+    if not entity:
+        facts["drop"] = ["who"]
+    bench.table(trusted, "good", **facts)
+    bench.table(table, "t", **facts)
+    bench.subjects["t"] = msgspec.structs.replace(bench.subjects["t"], reads={"trusted": "good"})
+    outcome = bench.ask("data.label-flips", "t")
+    assert str(outcome.status) == "open"
+    assert "the 1000 trusted rows (worth 100 draws" in outcome.reason
 
 
 @pytest.mark.parametrize(("rows", "reason"), [(100, "too few to compare with")])

@@ -89,6 +89,37 @@ def test_few_rows_with_most_of_the_weight_pass_for_few(bench: Bench) -> None:
     assert finding(outcome, "too small to be judged").evidence["small"] == 2
 
 
+@pytest.mark.parametrize("size", [1e200, 1e-320])
+def test_equal_weights_of_any_size_are_no_weights(bench: Bench, size: float) -> None:
+    table = people(600, 7)
+    plain = bench.ask(GROUPS, bench.table(table, "plain", label="y", positive=1))
+    heavy = bench.ask(GROUPS, bench.table({**table, "w": [size] * 600}, "plain", label="y", positive=1, weight="w"))
+    assert (str(heavy.status), heavy.measures, heavy.exhibits) == (str(plain.status), plain.measures, plain.exhibits)
+    assert {type(v) for m in plain.measures for v in (m.value, m.low, m.high)} == {float}
+
+
+def test_a_group_is_judged_by_its_own_draws(bench: Bench) -> None:
+    """Men come in 100 rows a person and women in one: the women are as many draws as without an entity."""
+    women = {**people(400, 8, women=1.0), "who": list(range(400))}
+    men = {**people(2000, 9, women=0.0), "who": [1000 + i // 100 for i in range(2000)]}
+    table = {name: [*women[name], *men[name]] for name in women}
+    outcome = bench.ask(GROUPS, bench.table(table, label="y", positive=1, protected=["sex"], entity="who"))
+    assert "m (2000)" in finding(outcome, "1 of 2 groups of sex are too small").message
+
+
+def test_a_few_heavy_rows_do_not_pass_for_a_group_that_is_surely_too_small(bench: Bench) -> None:
+    """One woman's weight swings the share; with one size for the whole table the finding was sure of itself."""
+    bench.table(people(4000, 1, women=0.09), "world", label="y", positive=1)
+    table = {**people(4000, 2, women=0.0), "w": [0.3 if i < 40 else 1.0 for i in range(4000)]}
+    table["sex"] = ["f" if i < 40 else "m" for i in range(4000)]
+    table["w"][0] = 100.0
+    outcome = bench.ask(GROUPS, beside(bench, bench.table(table, label="y", positive=1, weight="w"), "world"))
+    assert "medium" not in [severity for severity, _ in said(outcome)]
+    table["w"][0] = 1.0
+    outcome = bench.ask(GROUPS, beside(bench, bench.table(table, "sure", label="y", positive=1, weight="w"), "world"))
+    assert "medium" in [severity for severity, _ in said(outcome)]
+
+
 @pytest.mark.parametrize("bad", [-1.0, float("inf"), 0.0, "heavy"])
 def test_weights_that_are_none_are_no_pass(bench: Bench, bad: Any) -> None:
     table = {**people(500, 6), "w": [bad] * 500 if bad in (0.0, "heavy") else [1.0] * 499 + [bad]}

@@ -166,3 +166,13 @@ def test_a_wide_table_is_asked_in_few_queries_and_its_bad_columns_are_told(
         "gone is in the contract and not in the data",
     }
     assert 0 < len(queries) < 15
+
+
+@pytest.mark.parametrize("name", ["rowid", "ROWID"])
+def test_a_column_called_rowid_neither_hides_repeats_nor_is_shown_as_a_row(bench: Bench, name: str) -> None:
+    columns = {name: [4111, 4111, 4111, 4111], "k": [1, 2, 2, 3], "a": [1, 2, 3, float("inf")], "y": [0, 1, 0, 1]}
+    outcome = bench.ask(CHECK, bench.table(columns, label="y", positive=1), unique=("k",))
+    repeated = finding(outcome, "repeats a value in 1 row")
+    assert repeated.location.row == 2
+    assert finding(outcome, "infinite").location.row == 3
+    assert "4111" not in said(outcome)

@@ -83,3 +83,15 @@ def test_rare_new_values_are_not_named() -> None:
 
 def test_the_same_question_has_the_same_answer() -> None:
     assert compared(columns(500, 1), columns(400, 2), seed=4) == compared(columns(500, 1), columns(400, 2), seed=4)
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [([1.5], [999999.0]), ([0, 1], [0, 100]), ([0, 1], [-50, 1]), ([1], [0]), ([1, 2], [1, 9]), ([True], [False])],
+)
+def test_values_beyond_the_few_that_a_column_had_are_drift(was: list[float], now: list[float]) -> None:
+    def rows(values: list[float]) -> dict[str, Any]:
+        return {"x": [values[i % len(values)] for i in range(1000)]}
+
+    assert [c.name for c in compared(rows(was), rows(now)).flagged] == ["x"]
+    assert compared(rows(was), rows(was)).flagged == ()

@@ -117,13 +117,30 @@ def test_values_far_from_the_rest_are_far_and_long_tails_are_not() -> None:
     assert set(np.argsort(-found.score)[:3]) == {7, 9, 11}
 
 
-def test_a_rare_flag_is_not_far_and_a_wrong_unit_in_a_constant_column_is() -> None:
-    flag = np.zeros(4000)
+def test_a_wrong_unit_is_far_where_the_range_is_known_and_nothing_is_beside_a_constant() -> None:
+    """Ten other rows that differ from the commonest value tell a range, nine do not."""
+    flag, fixed, known = np.zeros(4000), np.full(4000, 300.0), np.full(4000, 300.0)
     flag[:20] = 1.0
-    fixed = np.full(4000, 300.0)
-    fixed[7], fixed[9] = 3e5, 301.0
-    odd = oddness(as_encoded(np.stack([flag, fixed, 4 * flag], axis=1)))
-    assert np.flatnonzero(odd.far).tolist() == [7]
+    fixed[10:19], known[10:20] = 301.0, 301.0
+    fixed[7] = known[7] = known[9] = 3e5
+    known[5] = 350.0
+    odd = oddness(as_encoded(np.stack([flag, fixed, 4 * flag, known, -known], axis=1)))
+    assert {place: rows.tolist() for place, rows in odd.places.items()} == {3: [7, 9], 4: [7, 9]}
+    assert np.flatnonzero(odd.far).tolist() == [7, 9]
+
+
+@pytest.mark.parametrize(("name", "most"), [("pareto", 8), ("cauchy", 8), ("seldom", 2), ("tail", 2)])
+def test_heavy_tails_and_seldom_counts_are_hardly_ever_far(name: str, most: int) -> None:
+    """Of a Pareto tail of index 1 the largest lies 100 ranges beyond with chance 1/101, however many rows there are."""
+    laws = {
+        "pareto": lambda rng, n: rng.pareto(1, n),
+        "cauchy": lambda rng, n: rng.standard_cauchy(n),
+        "seldom": lambda rng, n: np.where(rng.random(n) < 0.01, np.exp(2 * rng.normal(size=n)), 0),
+        "tail": lambda rng, n: np.exp(1.5 * rng.normal(size=n)),
+    }
+    rng = np.random.default_rng(11)
+    found = oddness(as_encoded(np.stack([laws[name](rng, 500) for _ in range(300)], axis=1)))
+    assert len(found.places) <= most
 
 
 def test_a_rare_level_is_odd_and_even_levels_are_not() -> None:

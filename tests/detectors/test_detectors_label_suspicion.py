@@ -87,6 +87,26 @@ def test_trusted_rows_tell_hard_rows_from_wrong_labels(missed: float, invented: 
     assert probability.min() >= 0
 
 
+def test_rows_of_one_entity_do_not_pass_for_many_in_the_count() -> None:
+    """Clean labels, ten rows of one label to an entity: counted as rows, chance looks like wrong labels."""
+    held, by_rows = 0, 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+
+        def scored(entities: int, rng=rng):
+            truth = np.repeat(rng.random(entities) < 0.3, 10)
+            x = np.repeat(rng.normal(size=entities), 10) + 0.3 * rng.normal(size=10 * entities) + 2 * truth
+            return 1 / (1 + np.exp(-(2 * x - 2 + np.log(0.3 / 0.7)))), truth
+
+        table, trusted = scored(200), scored(40)
+        counts = trusted_rates(*table, *trusted, (0.1, 0.1)).counts
+        held += all(count.low < 0.5 for count in counts)
+        by_rows += all(count.low < 0.5 for count in trusted_rates(*table, *trusted).counts)
+        assert all(count.value <= (table[1] == count.is_).sum() for count in counts), "counts are of rows"
+    assert held >= 18
+    assert by_rows < held
+
+
 def test_a_committee_ranks_flips_of_real_trees_and_is_seeded() -> None:
     rng = np.random.default_rng(2)
     target = rng.random(3000) < 0.4
@@ -105,5 +125,9 @@ def test_stacked_rows_keep_entities_apart() -> None:
     two = Encoded(matrix=np.ones((2, 2)), names=("a", "b"), categorical=())
     both, of = stacked(one, two, np.array([7, 7, 9]))
     assert both.matrix.shape == (5, 2)
-    assert of.tolist() == [0, 0, 1, 2, 3]
+    assert of[0] == of[1]
+    assert len(set(of.tolist())) == 4
     assert stacked(one, two, None)[1] is None
+    _, of = stacked(one, two, None, np.array([4, 4]))
+    assert of[3] == of[4]
+    assert len(set(of.tolist())) == 4

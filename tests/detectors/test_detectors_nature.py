@@ -44,6 +44,18 @@ def said(now: Table, folder: Path, *, saved: bool = False, **facts: Any) -> tupl
     return found.nature, states
 
 
+def told(now: Table, folder: Path, before: Table | None = None) -> dict[str, tuple[str, str]]:
+    """State and words of each signal."""
+    pq = pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pa.table(before or rows(6000, 1)), folder / "before.parquet")
+    pq.write_table(pa.table(now), folder / "now.parquet")
+    facts = facts_of(score="score", source="source", time="when", threshold=THRESHOLD)
+    held = reference(folder / "before.parquet", facts)
+    found = watch(held, folder / "now.parquet", facts, Settings(), rows=folder / "before.parquet")
+    tables = [e for o in found.report.body.outcomes for e in o.exhibits if e.name == "drift-nature"]
+    return {str(r[0]): (str(r[1]), str(r[2])) for t in tables for r in getattr(t, "rows", ())}
+
+
 def pressed(n: int, seed: int, share: float) -> tuple[Table, Any]:
     """Rows whose scores were pressed just under the threshold, and which those are."""
     made, rng = rows(n, seed), np.random.default_rng(seed + 1)
@@ -166,3 +178,27 @@ def test_garbage_is_unclear(tmp_path: Path) -> None:
     verdict, states = said(now, tmp_path)
     assert verdict == "unclear"
     assert states["it sets in at once"] == "not looked for"
+
+
+def test_one_source_that_brings_it_is_named(tmp_path: Path) -> None:
+    few, who = pressed(4000, 2, 0.08)
+    few["source"] = np.where(who, "s3", few["source"])
+    assert "(s3)" in told(few, tmp_path)["a few sources bring it"][1]
+
+
+def test_a_large_source_that_was_as_large_before_is_not_looked_for(tmp_path: Path) -> None:
+    before, now = rows(6000, 1), rows(4000, 2)
+    for made in (before, now):
+        made["source"] = np.where(np.arange(len(made["n0"])) % 3 == 0, "big", made["source"])
+    now["n3"] = now["n3"] + (now["source"] == "big")
+    state, why = told(now, tmp_path, before=before)["a few sources bring it"]
+    assert (state, "one source (big) holds" in why) == ("not looked for", True)
+
+
+def test_what_comes_and_goes_over_time_is_not_said_to_have_been_there_from_the_first(tmp_path: Path) -> None:
+    now = rows(4000, 3)
+    now["n3"] = now["n3"] + 3.0 * (now["when"] % 30 < 12)
+    assert told(now, tmp_path)["it sets in at once"][0] == "not looked for"
+    now = rows(4000, 3)
+    now["n3"] = now["n3"] + 3.0 * (now["when"] > 40)
+    assert told(now, tmp_path)["it sets in at once"][0] == "there"

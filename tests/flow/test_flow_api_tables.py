@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +134,54 @@ def test_a_duckdb_database_is_a_table_too(tmp_path: Path) -> None:
     assert {str(o.status) for o in assay.check_table(torn, only=ASKED, jobs=1).report.body.outcomes} <= {
         "open", "not-applicable",
     }  # fmt: skip
+
+
+def test_a_lazy_frame_is_asked_to_be_collected() -> None:
+    polars = pytest.importorskip("polars")
+    lazy = polars.LazyFrame({"a": list(range(40))})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(InputError, match=r"LazyFrame.*collect"):
+            assay.watch(rows(), lazy)
+    assert assay.watch(lazy.collect(), lazy.collect()).columns[0].name == "a"
+
+
+def test_bad_weights_of_a_frame_name_the_frame_and_no_temporary_folder() -> None:
+    bad = rows().append_column("w", pa.array([-1.0] * 400))
+    asked: dict[str, Any] = {"protected": ("sex",), "only": ("data.representation",), "jobs": 1}
+    (outcome,) = assay.check_table(bad, label="y", weight="w", **asked).report.body.outcomes
+    assert str(outcome.status) == "open"
+    assert "table.parquet: its weights in 'w' are not all finite" in outcome.reason
+    assert "assay-frames" not in outcome.reason
+
+
+def test_a_column_called_rowid_is_no_row_number() -> None:
+    copied = pa.table({"ROWID": [4111] * 30 + list(range(9000, 9970)), "y": [0, 1] * 500})
+    found = assay.check_table(copied, only=("data.duplicates",), drop=("y",), jobs=1).report.body.outcomes[0]
+    (flood,) = [f for f in found.findings if f.key == "flood"]
+    assert flood.location.row == 0
+    assert "4111" not in flood.message
+
+
+def test_a_record_batch_and_times_in_nanoseconds_are_checked_and_watched() -> None:
+    held = rows()
+    stamps = pa.array(range(0, 400 * 3_600_000_000_000, 3_600_000_000_000), pa.timestamp("ns", "UTC"))
+    batch = held.append_column("at", stamps).combine_chunks().to_batches()[0]
+    assert assay.watch(batch, batch, label="y", time="at").verdict == "no drift"
+    found = assay.check_table(batch, label="y", time="at", only=ASKED, jobs=1)
+    assert "open" not in {str(o.status) for o in found.report.body.outcomes}
+
+
+def test_the_same_bytes_with_other_rows_in_their_log_are_no_clean_table(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    path = tmp_path / "one.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.register("held", rows())
+        connection.execute("CREATE TABLE claims AS SELECT * FROM held")
+    (tmp_path / "one.duckdb.wal").write_bytes(b"")
+    outcomes = assay.check_table(path, label="y", only=ASKED, jobs=1).report.body.outcomes
+    assert {str(o.status) for o in outcomes if o.subject == "one.duckdb"} <= {"open", "not-applicable"}
+    assert any("write-ahead log" in o.reason for o in outcomes)
+    for reference, current in ((path, rows()), (rows(), path)):
+        with pytest.raises(InputError, match="write-ahead log"):
+            assay.watch(reference, current)

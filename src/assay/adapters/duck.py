@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from assay.core.errors import InputError
 from assay.core.text import visible
 
 _MAX_DIGITS = 38
+ZONED_NS = "TIMESTAMPTZ_NS"  # what DuckDB 2 calls times with a zone in nanoseconds
+# DuckDB plays these back into what it reads, also from a database that is attached read-only.
+_LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")
 # What pandas reads as missing, so that a table means here what it meant where the model was trained.
 NULLS = (
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"),
@@ -72,19 +76,53 @@ def attach(connection: Any, path: Path, where: str, wanted: object) -> str:
     """A table of the DuckDB database at `path` in SQL, attached read-only before `lock`; `wanted` names one of several,
     alone or as schema.table. Raises InputError."""
     duckdb = library("duckdb")
+    name = plain(path, where)  # after a ? in its path the log would have another name
+    if any(os.path.lexists(name + end) for end in _LOGS):
+        what = "has a write-ahead log beside it, so its bytes are not all its rows"
+        raise InputError(what, where=where, fix="checkpoint it (CHECKPOINT), or export the table to Parquet")
     try:
-        connection.execute(f"ATTACH {literal(str(path))} AS held (READ_ONLY)")
-        query = "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'held' ORDER BY ALL"
-        tables = [(str(s), str(t)) for s, t in connection.execute(query).fetchall()]
+        connection.execute(f"ATTACH {literal(name)} AS held (READ_ONLY)")
+        tables, views = (
+            [(str(s), str(t)) for s, t in connection.execute(query).fetchall()]
+            for query in (
+                "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'held' ORDER BY ALL",
+                "SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = 'held' AND NOT internal",
+            )
+        )
     except duckdb.Error as error:
-        what = f"cannot be opened as a DuckDB database ({type(error).__name__})"
-        raise InputError(what, where=where, fix="is another process writing to it? export it to Parquet") from None
-    found = [pair for pair in tables if wanted in (None, pair[1], ".".join(pair))]
+        raise _unopened(str(error), where) from None
+    found = [pair for pair in tables if wanted in (None, ".".join(pair))] or [p for p in tables if p[1] == wanted]
     if len(found) != 1:
-        names = ", ".join(visible(t, 40) for _, t in tables[:8]) or "none"
-        raise InputError(f"which table? it holds {names}", where=where, fix="name one with --table, or `table:`")
+        raise _which(tables, views, wanted, where)
     schema, table = found[0]
     return f"held.{ident(schema)}.{ident(table)}"
+
+
+def _unopened(message: str, where: str) -> InputError:
+    """Why a database cannot be opened, in words of our own."""
+    if "set lock" in message:
+        what, fix = "is open in another process, which may write to it", "close it there, or export the table"
+    elif "encrypt" in message:
+        what, fix = "is an encrypted DuckDB database", "export the table to Parquet"
+    else:
+        what = "is a torn or damaged DuckDB database, or of a version that is not read"
+        fix = "write it again, or export the table to Parquet"
+    return InputError(what, where=where, fix=fix)
+
+
+def _which(tables: list[tuple[str, str]], views: list[tuple[str, str]], wanted: object, where: str) -> InputError:
+    """Which tables there are to choose from; of two of one name, with their schemas."""
+    if not tables:
+        what = "holds views only, which are not read" if views else "holds no table"
+        return InputError(what, where=where, fix="write the rows into a table (CREATE TABLE ... AS)")
+    alone = [t for _, t in tables]
+    names = ", ".join(visible(t if alone.count(t) == 1 else f"{s}.{t}", 40) for s, t in tables[:8])
+    if len(tables) > 8:
+        names += f" and {len(tables) - 8} more"
+    if wanted is not None and any(wanted in (v, f"{s}.{v}") for s, v in views):
+        fix = "name a table, or write the view into one (CREATE TABLE ... AS)"
+        return InputError(f"{visible(str(wanted), 40)!r} is a view, and views are not read", where=where, fix=fix)
+    return InputError(f"which table? it holds {names}", where=where, fix="name one with --table, or `table:`")
 
 
 def csv_source(path: Path, layout: Layout, where: str, options: dict[str, Any]) -> str:
@@ -153,25 +191,49 @@ def arrow_table(connection: Any, path: Path, where: str, max_memory: int) -> Any
             table = (ipc.open_file if magic == b"ARRO" else ipc.open_stream)(source).read_all()
         table.validate(full=True)  # offsets in a hostile file can point anywhere: nothing may read the buffers before
         check_names(tuple(table.column_names), where)
-        _refuse_types(connection, table.schema, where)
-        return table
+        return askable(connection, table, where)
     except (pa.ArrowException, OSError, EOFError):
         raise InputError("is a torn or damaged Arrow file", where=where, fix="write it again") from None
 
 
-def _refuse_types(connection: Any, schema: Any, where: str) -> None:
-    """Refuse a column of a type that DuckDB does not take, by its name. Raises InputError."""
-    duckdb = library("duckdb")
+def askable(connection: Any, table: Any, where: str) -> Any:
+    """An Arrow table as one that DuckDB takes: float16 as float32, decimals of 256 bits that fit into 128 as those.
+
+    Raises InputError for a column of any other type that it does not take, by its name.
+    """
     pa = library("pyarrow")
-    for field in schema:
-        try:
-            connection.register("arrow_probe", pa.schema([field]).empty_table())
-            connection.execute("SELECT * FROM arrow_probe").fetchall()
-        except duckdb.Error:
-            what = f"column {visible(field.name, 60)!r} is of type {visible(str(field.type), 40)}, which is not read"
-            raise InputError(what, where=where, fix="write it as int64, float64 or text") from None
-        finally:
-            connection.unregister("arrow_probe")
+    fields = []
+    for field in table.schema:
+        if pa.types.is_float16(field.type):
+            field = field.with_type(pa.float32())
+        elif pa.types.is_decimal256(field.type) and field.type.precision <= _MAX_DIGITS:
+            field = field.with_type(pa.decimal128(field.type.precision, field.type.scale))
+        fields.append(field)
+    schema = pa.schema(fields)
+    table = table if schema.equals(table.schema) else table.cast(schema)
+    if not _takes(connection, table):
+        for field in schema:
+            if not _takes(connection, table.select([field.name])):
+                what = f"column {visible(field.name, 60)!r} is of type {visible(str(field.type), 40)}"
+                raise InputError(f"{what}, which is not read", where=where, fix="write it as int64, float64 or text")
+    return table
+
+
+def _takes(connection: Any, table: Any) -> bool:
+    """Whether DuckDB reads columns of the types of an Arrow table."""
+    try:
+        connection.register("arrow_probe", table.slice(0, 0))
+        connection.execute("SELECT * FROM arrow_probe").fetchall()
+    except library("duckdb").Error:
+        return False
+    finally:
+        connection.unregister("arrow_probe")
+    return True
+
+
+def zoned(name: str) -> str:
+    """A column of times with a zone in nanoseconds as one in microseconds, the only type that DuckDB 2 casts it to."""
+    return f"CAST({ident(name)} AS TIMESTAMPTZ)"
 
 
 def reason(message: str, layout: Layout) -> str:
@@ -190,6 +252,8 @@ def reason(message: str, layout: Layout) -> str:
         return f"{at}is not well-formed CSV (broken quotes, or line ends that differ)"
     if layout.format == "parquet":
         return "is a torn or damaged Parquet file"
+    if layout.format == "duckdb":
+        return "is a torn or damaged DuckDB database"
     return "cannot be read as a table"
 
 

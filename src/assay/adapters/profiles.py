@@ -198,14 +198,19 @@ def _drawn(name: str, kind: str, head: Any) -> ColumnProfile:
 
 
 def _edges(values: Any) -> tuple[float, ...]:
-    """Up to 19 values that cut the rest into parts of about as many; of few different values, all but the largest."""
+    """Up to 19 values that cut the rest into parts of about as many; of few different values each, and one just below
+    the least: what lies beyond them is a bin of its own on either side, for a flag that was 0 or 1 and is 100 moved."""
     np = library("numpy")
     values = values[np.isfinite(values)]
     if not len(values):
         return ()
     distinct = np.unique(values)
     if len(distinct) <= BINS:
-        return tuple(float(v) for v in distinct[:-1])
+        least = float(distinct[0])
+        below = min(
+            float(np.nextafter(least, -np.inf)), least - float(np.finfo(float).tiny)
+        )  # no engine flushes it to 0
+        return (below, *(float(v) for v in distinct))
     cuts = np.quantile(values, np.arange(1, BINS) / BINS, method="inverted_cdf")
     return tuple(float(v) for v in np.unique(cuts) if v < distinct[-1])
 

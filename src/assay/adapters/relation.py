@@ -9,7 +9,20 @@ from typing import Any
 
 import msgspec
 
-from assay.adapters.duck import arrow_table, attach, connect, csv_source, ident, literal, lock, parquet_names, plain
+from assay.adapters.duck import (
+    ZONED_NS,
+    arrow_table,
+    askable,
+    attach,
+    connect,
+    csv_source,
+    ident,
+    literal,
+    lock,
+    parquet_names,
+    plain,
+    zoned,
+)
 from assay.adapters.extras import library
 from assay.adapters.frames import arrow_of
 from assay.adapters.layout import check_file, check_names, detect
@@ -95,8 +108,13 @@ def open_relation(path: Path, where: str, options: dict[str, Any], *, memory: in
 
 def relation_of(frame: Any, name: str, *, memory: int = 0, threads: int = 1) -> Relation:
     """A frame (pandas, Polars, Arrow) that is in memory already. Raises InputError for anything else."""
+    table = arrow_of(frame, name)
     connection = lock(_connect(None, memory, threads))
-    connection.register("source", arrow_of(frame, name))
+    try:
+        connection.register("source", askable(connection, table, name))
+    except BaseException:
+        connection.close()
+        raise
     return _viewed(connection, "source", name)
 
 
@@ -143,7 +161,11 @@ def _viewed(connection: Any, source: str, where: str, *, text: bool = False) -> 
     duckdb = library("duckdb")
     try:
         connection.execute(f"CREATE VIEW rows AS SELECT * FROM {source}")  # noqa: S608 - quoted by literal()
-        types = {str(r[0]): str(r[1]) for r in connection.execute("DESCRIBE rows").fetchall()}
+        types = _types(connection)
+        if fine := [name for name, sql_type in types.items() if sql_type == ZONED_NS]:
+            cast = ", ".join(f"{zoned(name)} AS {ident(name)}" for name in fine)
+            connection.execute(f"CREATE OR REPLACE VIEW rows AS SELECT * REPLACE ({cast}) FROM {source}")  # noqa: S608
+            types = _types(connection)
         check_names(tuple(types), where)
         return Relation(connection, where, types, text=text)
     except duckdb.Error as error:
@@ -153,6 +175,10 @@ def _viewed(connection: Any, source: str, where: str, *, text: bool = False) -> 
     except BaseException:
         connection.close()
         raise
+
+
+def _types(connection: Any) -> dict[str, str]:
+    return {str(r[0]): str(r[1]) for r in connection.execute("DESCRIBE rows").fetchall()}
 
 
 def _database(path: Path, where: str, options: dict[str, Any], memory: int, threads: int) -> Relation:

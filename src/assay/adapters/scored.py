@@ -22,7 +22,8 @@ BINS = 20
 class Late(msgspec.Struct, frozen=True, kw_only=True):
     """Labels that came later, joined by key: rows of all scores and of those labelled, positives, all per bin.
 
-    `unknown` labels belong to no row of the table, `twice` keys have more than one label, `unlabelled` rows none.
+    `unknown` labels belong to no row of the table, `twice` keys have labels that contradict each other and are left
+    out, `unlabelled` rows have none. `hint` says how the keys differ where no label belongs to any row.
     """
 
     edges: tuple[float, ...]
@@ -33,6 +34,7 @@ class Late(msgspec.Struct, frozen=True, kw_only=True):
     unknown: int
     twice: int
     unlabelled: int
+    hint: str = ""
 
 
 def scored(relation: Relation, facts: Mapping[str, Json]) -> Scored | None:
@@ -60,12 +62,17 @@ def score_counts(relation: Relation, score: str, edges: tuple[float, ...]) -> tu
 
 
 def late(relation: Relation, labels: Relation, key: str, facts: Mapping[str, Json], bins: Scored) -> Late:
-    """Join labels to the rows of `relation` by `key`. Raises InputError for a column that either lacks."""
+    """Join labels to the rows of `relation` by `key`; a key may come again with the same label. Raises InputError for a
+    column that either lacks."""
     label = str(facts["label"])
-    for table, name in ((relation, key), (labels, key), (labels, label)):
+    for table, name in ((relation, key), (labels, key)):
         if name not in table.types:
-            what = f"has no column {visible(name, 60)!r}"
+            what = f"has no column {visible(name, 60)!r} (--key)"
             raise InputError(what, where=table.where, fix="name the column that both tables share with --key")
+    if label not in labels.types:
+        what = f"has no column {visible(label, 60)!r}: the labels themselves are missing"
+        fix = f"call the column of the labels {visible(label, 60)}, as the reference does (--label)"
+        raise InputError(what, where=labels.where, fix=fix)
     k, mark = ident(key), positive(label, facts)
     told = labels.arrow(
         f"SELECT {k}::VARCHAR AS k, {mark} AS y FROM rows "  # noqa: S608 - quoted by ident()
@@ -73,7 +80,7 @@ def late(relation: Relation, labels: Relation, key: str, facts: Mapping[str, Jso
     )
     relation.register("labels", told)
     value = _score(relation, str(facts["score"]))
-    one = "(SELECT k, any_value(y) AS y FROM labels GROUP BY k HAVING count(*) = 1)"
+    one = "(SELECT k, any_value(y) AS y FROM labels GROUP BY k HAVING min(y) = max(y))"
     known = f"{value} IS NOT NULL AND NOT isnan({value})"
     bin_ = " + ".join(f"({value} >= {edge!r})::INT" for edge in bins.edges) or "0"
     query = (
@@ -84,13 +91,36 @@ def late(relation: Relation, labels: Relation, key: str, facts: Mapping[str, Jso
     per = [counted.get(i, (0, 0, 0)) for i in range(len(bins.edges) + 1)]
     unknown, twice = relation.all(
         f"SELECT (SELECT count(*) FROM {one} l ANTI JOIN rows r ON r.{k}::VARCHAR = l.k), "  # noqa: S608
-        "(SELECT count(*) FROM (SELECT k FROM labels GROUP BY k HAVING count(*) > 1))"
+        "(SELECT count(*) FROM (SELECT k FROM labels GROUP BY k HAVING min(y) < max(y)))"
     )[0]
+    hint = "" if any(m for _, m, _ in per) else _hint(relation, labels, key)
     return Late(
         edges=bins.edges, threshold=bins.threshold, all_rows=tuple(n for n, _, _ in per),
         rows=tuple(m for _, m, _ in per), positives=tuple(p for _, _, p in per), unknown=int(unknown),
         twice=int(twice), unlabelled=sum(n - m for n, m, _ in per),
+        hint=hint,
     )  # fmt: skip
+
+
+def _hint(relation: Relation, labels: Relation, key: str) -> str:
+    """How the keys of two tables differ that have none in common, without telling one."""
+    k = ident(key)
+    types = ["text" if table.types[key] == "VARCHAR" else table.types[key] for table in (relation, labels)]
+    asked = {
+        "as numbers they agree: one table writes 7 where the other writes 7.0 or 007": "TRY_CAST(trim({}) AS DOUBLE)",
+        "without case and spaces they agree": "lower(trim({}))",
+    }
+    for said, how in asked.items():
+        ours, theirs = how.format(f"{k}::VARCHAR"), how.format("k")
+        matched = relation.all(
+            f"SELECT count(*) FROM (SELECT {ours} AS v FROM rows WHERE v IS NOT NULL) a "  # noqa: S608
+            f"SEMI JOIN (SELECT {theirs} AS v FROM labels) b ON a.v = b.v"
+        )[0][0]
+        if matched:
+            return f"the keys are written otherwise ({types[0]} in the table, {types[1]} with the labels): {said}"
+    if types[0] != types[1] and not (relation.text or labels.text):
+        return f"the keys are of different types: {types[0]} in the table, {types[1]} with the labels"
+    return "no key of the labels is in the table"
 
 
 def positive(label: str, facts: Mapping[str, Json]) -> str:

@@ -13,7 +13,7 @@ from assay.adapters.extras import library
 from assay.adapters.layout import MAX_BYTES, check_file, detect
 from assay.adapters.tables_read import load_raw
 from assay.adapters.tables_size import MAX_MEMORY
-from assay.adapters.tables_type import Column, build
+from assay.adapters.tables_type import Column, build, row_number
 from assay.adapters.values import canonical_text, listed, same_value
 from assay.core.canonical import digest_file
 from assay.core.errors import CouldNotLook, InputError
@@ -30,7 +30,8 @@ _AGGREGATES, _COLUMNS = 32, 64  # that one query asks
 class Dataset:
     """A table with the manifest's facts about it. Rows are numbered from 0 in file order.
 
-    `data` in `sql` is the whole table; its types are BIGINT, DOUBLE, BOOLEAN, VARCHAR and TIMESTAMP only.
+    `data` in `sql` is the whole table; its types are BIGINT, DOUBLE, BOOLEAN, VARCHAR and TIMESTAMP only. `row_number`
+    is what a row's number is called there: `rowid`, unless the table has a column of that name.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Dataset:
         self.name, self.path, self.digest, self.contract, self.subject = subject.name, path, digest, contract, subject
         options = subject.options
         self.columns, self.rows = columns, rows
+        self.row_number = row_number(tuple(c.name for c in columns))
         self._by_name = {c.name: c for c in columns}
         where = subject.uri
         self.label, self.id = _name(options, "label", where), _name(options, "id", where)
@@ -106,7 +108,7 @@ class Dataset:
         return self._tables[key]
 
     def sql(self, query: str) -> ArrowTable:
-        """The answer of a query over the table `data` (its `rowid` is the row number) as an Arrow table.
+        """The answer of a query over the table `data` (`row_number` is the row's) as an Arrow table.
 
         Raises CouldNotLook when the data does not fit the question or the memory.
         """

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from assay.adapters.duck import ident
+from assay.adapters.duck import ZONED_NS, ident, zoned
 from assay.adapters.extras import library
 from assay.adapters.layout import check_names
 from assay.adapters.tables_size import MAX_CELL
@@ -26,6 +26,7 @@ _LONG_TEXT = 40
 _BATCH = 16
 # With few rows the plan costs more than the cells: so many columns of text are then asked as one column, by name.
 _STACKED, _FEW_ROWS = 400, 2_000
+ROW_NUMBER = "rowid"
 _EXACT = 2**53  # up to here every whole number is a double of its own
 
 
@@ -114,7 +115,35 @@ def _build(connection: Any, contract: Contract, where: str, sniff: bool) -> tupl
     typed = f"SELECT {', '.join(casts)} FROM raw"  # noqa: S608 - quoted by ident()
     connection.execute(f"CREATE TABLE data AS SELECT {', '.join(kept)} FROM ({typed})")  # noqa: S608
     connection.execute("DROP TABLE raw")
+    names = tuple(name for name, _ in described)
+    if row_number(names) != ROW_NUMBER:
+        _unshadow(connection, names)
     return tuple(columns), rows
+
+
+def row_number(names: tuple[str, ...]) -> str:
+    """What the number of a row is called in queries over `data`: DuckDB's `rowid`, or a name of our own, quoted, where
+    a column of that name hides it."""
+    taken = {name.casefold() for name in names}
+    return ROW_NUMBER if ROW_NUMBER not in taken else ident(_free("row number", taken))
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _unshadow(connection: Any, names: tuple[str, ...]) -> None:
+    """Make `data` a view of the same columns and the row's number beside them, which a column called rowid hides."""
+    taken = {name.casefold() for name in names}
+    stored = ident(_free("stored", taken))
+    hidden = next(name for name in names if name.casefold() == ROW_NUMBER)
+    columns = ", ".join(f"{stored} AS {ident(name)}" if name == hidden else ident(name) for name in names)
+    connection.execute("ALTER TABLE data RENAME TO held_rows")
+    connection.execute(f"ALTER TABLE held_rows RENAME COLUMN {ident(hidden)} TO {stored}")
+    view = f"SELECT {columns}, {ROW_NUMBER} AS {row_number(names)} FROM held_rows"  # noqa: S608 - quoted by ident()
+    connection.execute(f"CREATE VIEW data AS {view}")
 
 
 def _described(connection: Any) -> list[tuple[str, str]]:
@@ -261,6 +290,8 @@ def _decide(name: str, sql_type: str, facts: _Facts, sniff: bool) -> tuple[Colum
         return "number", f"CAST({c} AS DOUBLE)"
     if sql_type == "BOOLEAN":
         return "boolean", c
+    if sql_type == ZONED_NS:
+        return "time", f"CAST({zoned(name)} AS TIMESTAMP)"
     if sql_type == "DATE" or sql_type.startswith("TIMESTAMP"):
         return "time", f"CAST({c} AS TIMESTAMP)"
     return "text", f"CAST({c} AS VARCHAR)"

@@ -77,8 +77,17 @@ class Traffic:
                 found = self.relation.count(before, progress=self._progress)
             else:
                 found = count(self.relation, before, progress=self._progress)
-            self._current = msgspec.structs.replace(found, added=tuple(n for n in found.added if n not in skip))
+            found = msgspec.structs.replace(found, added=tuple(n for n in found.added if n not in skip))
+            self._current = self._unlabelled(found) if self.has_labels else found
         return self._current
+
+    def _unlabelled(self, found: Profile) -> Profile:
+        """The counts without the label column where it is still empty, and labels come later by another table."""
+        label = found.column(str(self.reference.facts.get("label") or ""))
+        if label is None or label.nulls + label.nans < label.rows:
+            return found
+        columns = tuple(c for c in found.columns if c is not label)
+        return msgspec.structs.replace(found, columns=columns, missing=(*found.missing, label.name))
 
     def sampled(self, seed: int) -> tuple[Any, Any, tuple[str, ...], tuple[int, ...]]:
         """Rows of the reference and current ones as matrices, their columns' names, and which are categories.

@@ -20,11 +20,12 @@ def weights_of(data: Dataset) -> Any:
     """
     if not data.weight:
         return np.ones(data.rows)
+    where = data.subject.uri or str(data.path)  # a frame lies in a temporary folder
     column = data.table((data.weight,)).column(0)
     if str(column.type) not in ("int64", "double", "bool"):
-        raise InputError(f"its weights in {data.weight!r} are no numbers", where=str(data.path), fix="mend the column")
+        raise InputError(f"its weights in {data.weight!r} are no numbers", where=where, fix="mend the column")
     weights = numbers(column)
     if not (np.isnan(weights) | (np.isfinite(weights) & (weights >= 0))).all():
         what = f"its weights in {data.weight!r} are not all finite and at least 0"
-        raise InputError(what, where=str(data.path), fix="mend the column")
+        raise InputError(what, where=where, fix="mend the column")
     return np.where(np.isnan(weights), 1.0, weights)

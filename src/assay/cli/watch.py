@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from assay.cli.common import FILE, Finite, emit, output_options, progress_bar, render, save
+from assay.cli.common import FILE, Finite, Number, emit, output_options, progress_bar, render, save
 
 
 @click.command("watch")
@@ -23,7 +23,7 @@ from assay.cli.common import FILE, Finite, emit, output_options, progress_bar, r
 @click.option("--source", help="The column of the upload or source.")
 @click.option("--positive", default="1", show_default=True, help="The label's positive value.")
 @click.option(
-    "--threshold", type=Finite(), default=0.5, show_default=True, help="The score from which the model says yes."
+    "--threshold", type=Number(), default=0.5, show_default=True, help="The score from which the model says yes."
 )
 @click.option(
     "--joint", is_flag=True, help="Also ask whether rows of REF and CUR can be told apart by all columns together."
@@ -97,6 +97,8 @@ def command(
                 before = flow.marked(before, reference, seed=seed, threads=threads)
             save(save_reference, encode_reference(before))
             click.echo(f"wrote {save_reference}", err=True)
+            if doubt := flow.doubt_of(before):
+                click.echo(f"note: it will say nothing of performance: {doubt}", err=True)
         if current is None:
             if save_reference is None:
                 raise click.UsageError("name CUR to compare, or --save-reference FILE to write")
@@ -108,8 +110,10 @@ def command(
             alpha=alpha, memory=memory << 20, threads=threads, progress=progress,
         )  # fmt: skip
     _show(found, format_, output)
-    if found.alarm and ledger is not None:
-        _note(found, current, ledger)
+    if format_ == "text":
+        click.echo(flow.verdict_in_words(found))
+    if found.new and ledger is not None:
+        _note(found, reference, current, before, ledger, (alpha, least_effect, seed), once=state is not None)
     raise click.exceptions.Exit(1 if found.alarm else 3 if found.verdict == "open" else 0)
 
 
@@ -124,14 +128,16 @@ def _fits(joint: bool, labels: Path | None, key: str | None, *, saved: bool, eng
         raise click.UsageError("--labels are joined to tables that DuckDB reads: leave --engine out")
 
 
-def _note(found: Any, current: Path, ledger: Path) -> None:
+def _note(
+    found: Any, reference: Path, current: Path, before: Any, ledger: Path, how: tuple[float, float, int], *, once: bool
+) -> None:
     from assay.flow.book import open_book
-    from assay.flow.notices import notify
+    from assay.flow.notices import asked_of, notify
     from assay.flow.project import user
 
     with open_book(ledger) as book:
-        entry = notify(book, found, current, user())
-    click.echo(f"noted in {ledger}, entry {entry.index}", err=True)
+        entry = notify(book, found, current, user(), asked_of(reference, before, *how), once=once)
+    click.echo(f"noted in {ledger}, entry {entry.index}" if entry else f"noted in {ledger} already", err=True)
 
 
 @contextmanager

@@ -9,13 +9,16 @@ import msgspec
 Seen = Literal["compared", "missing", "added", "changed", "not compared"]
 
 
-class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
     """One column. `effect` is how far it moved, on the scale of the population stability index (see
     assay.stats.homogeneity) and less what chance alone gives, between `low` and `high` (95%); `p` the chance of such a
     difference without drift, `p_adjusted` with all columns taken into account (Holm).
 
     `flagged` says that it drifted: surely, at the watch's level over all columns together, and by more than the least
-    effect that counts. `missing_before` and `missing_now` are shares of missing values.
+    effect that counts. `missing_before` and `missing_now` are shares of missing values. Where a state is kept, capital
+    decides over all looks: `flagged` says that the column rang, and no p-value of one look is given.
+
+    Every key is always written, so that a program need not know which values are usual.
     """
 
     name: str

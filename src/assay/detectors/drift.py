@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ COMMON = 20
 
 
 MOST_UNNAMED = 20_000
+MANY, BEYOND = 15, 0.95
 LEAST_ROWS = 30
 """Rows on either side below which nothing found is nothing known."""
 
@@ -29,6 +31,7 @@ def drift(
     least_effect: float = 0.001,
     roles: dict[str, str] | None = None,
     tests: int = 0,
+    explain: Collection[str] = (),
     seed: int = 0,
 ) -> Drift:
     """Compare the columns of two tables that were counted in the same bins.
@@ -36,7 +39,7 @@ def drift(
     A column drifted where its p-value, adjusted over all of them (and `tests` others that belong to the same family),
     is at most `alpha`, and its effect at least `least_effect`. Missing values and values that cannot be read are bins
     of their own, so that one test covers them. A column that is gone, or holds another kind of values, is flagged
-    without a test: that is seen, not inferred.
+    without a test: that is seen, not inferred. The columns of `explain` get their reason whether they drifted or not.
     """
     held = {c.name: c for c in current.columns}
     pairs = [(c, held[c.name]) for c in reference.columns if c.name in held]
@@ -56,8 +59,9 @@ def drift(
             q,
             alpha,
             least_effect,
-            current.changed.get(before.name, ""),
+            "" if _missing(now) == 1 else current.changed.get(before.name, ""),
             roles.get(before.name, "input"),
+            before.name in explain,
         )
         for (before, now), h, q in zip(pairs, said, adjusted, strict=True)
     ]
@@ -65,10 +69,9 @@ def drift(
         kept = reference.column(name)
         kind = kept.kind if kept is not None else ""
         role = roles.get(name, "input")
-        flagged = role != "label"  # labels come later
-        columns.append(
-            ColumnDrift(name=name, kind=kind, seen="missing", role=role, flagged=flagged, reason="the column is gone")
-        )
+        late = role == "label"  # labels come later
+        why = "no labels yet" if late else "the column is gone"
+        columns.append(ColumnDrift(name=name, kind=kind, seen="missing", role=role, flagged=not late, reason=why))
     columns += [ColumnDrift(name=n, kind="", seen="added", reason="the reference lacks it") for n in current.added]
     return Drift(
         columns=tuple(columns),
@@ -122,6 +125,7 @@ def _column(
     least: float,
     changed: str,
     role: str,
+    explained: bool,
 ) -> ColumnDrift:
     sure = adjusted <= alpha and said.effect >= least
     return ColumnDrift(
@@ -138,8 +142,18 @@ def _column(
         missing_before=_missing(before),
         missing_now=_missing(now),
         new={value: rows for value, rows in now.new.items() if rows >= COMMON},
-        reason=changed or _reason(before, now) if sure or changed else "",
+        reason=changed or (_reason(before, now) if sure or explained else ""),
     )
+
+
+def names_rows(before: ColumnProfile, now: ColumnProfile) -> bool:
+    """Whether a column looks like a row number or a time: many different whole numbers, or times, of which hardly any
+    lies where the reference's do."""
+    if before.kind not in ("number", "time") or len(before.edges) < MANY or not sum(now.counts):
+        return False
+    if before.kind == "number" and not all(edge.is_integer() for edge in before.edges):
+        return False
+    return max(now.counts[0], now.counts[-1]) >= BEYOND * sum(now.counts)
 
 
 def _missing(column: ColumnProfile) -> float:
@@ -151,6 +165,8 @@ def _reason(before: ColumnProfile, now: ColumnProfile) -> str:
     gone, here = _missing(before), _missing(now)
     fresh = now.other / now.rows if now.rows else 0.0
     moved = _mean_place(now) - _mean_place(before) if before.kind in ("number", "time") else 0.0
+    if here == 1 > gone:
+        return f"all values are missing ({gone:.1%} before)"
     if abs(here - gone) >= max(fresh, abs(moved), 0.005):
         return f"{'more' if here > gone else 'fewer'} values are missing ({gone:.1%} before, {here:.1%} now)"
     if fresh >= max(abs(moved), 0.005):

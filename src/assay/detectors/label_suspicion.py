@@ -71,15 +71,21 @@ def weighed(votes: Array, target: Array) -> Array:
     return mixed
 
 
-def stacked(first: Encoded, second: Encoded, entities: Array | None) -> tuple[Encoded, Array | None]:
-    """Both tables' rows as one, the columns being the same, and the entity of each row: the second's rows have none."""
+def stacked(
+    first: Encoded, second: Encoded, entities: Array | None, others: Array | None = None
+) -> tuple[Encoded, Array | None]:
+    """Both tables' rows as one, the columns being the same, and the entity of each row by `entities` and `others` (the
+    second's): a row alone where a table has none, and none is in both."""
     both = Encoded(
         matrix=np.concatenate([first.matrix, second.matrix]), names=first.names, categorical=first.categorical
     )
-    if entities is None:
+    if entities is None and others is None:
         return both, None
-    numbered = np.unique(entities, return_inverse=True)[1]
-    return both, np.concatenate([numbered, numbered.max() + 1 + np.arange(len(second.matrix))])
+    mine, theirs = (
+        np.arange(len(one.matrix)) if of is None else np.unique(of, return_inverse=True)[1].ravel()
+        for one, of in ((first, entities), (second, others))
+    )
+    return both, np.concatenate([mine, len(first.matrix) + theirs])
 
 
 def leaning(probability: Array, target: Array) -> Leaning:
@@ -139,18 +145,21 @@ def suspicion(probability: Array, target: Array, leans: Leaning, rates: Rates | 
     return np.where(target == (leans == "invented"), 0.5 + 0.5 * other, 0.5 * other)
 
 
-def trusted_rates(probability: Array, target: Array, trusted: Array, truth: Array) -> Rates:
+def trusted_rates(
+    probability: Array, target: Array, trusted: Array, truth: Array, worth: tuple[float, float] = (1.0, 1.0)
+) -> Rates:
     """Noise rates of labels from rows whose labels are known: `trusted` (m,) scores of them, `truth` (m,) bool.
 
     At equal scores the share said positive is invented + (1 - invented - missed) times the true one, which trusted
     rows show, hard rows or not. Both rates are those of greatest likelihood over score bins, the true shares profiled
     out; intervals are of profile likelihood (Venzon and Moolgavkar 1988). It holds where trusted rows are drawn like
-    the others.
+    the others. `worth` says how many draws one row of the data, and one trusted row, is worth (1 or less, where rows
+    are copies or of one entity): the likelihood counts draws, the counts that come back are of rows.
     """
-    bins = int(np.clip(len(truth) // ROWS_A_BIN, 2, BINS))
+    bins = int(np.clip(len(truth) * worth[1] // ROWS_A_BIN, 2, BINS))
     edges = np.quantile(trusted, np.linspace(0, 1, bins + 1)[1:-1])
-    n, k = _counted(np.digitize(probability, edges), target, bins)
-    m, j = _counted(np.digitize(trusted, edges), truth, bins)
+    n, k = _counted(np.digitize(probability, edges), target, bins, worth[0])
+    m, j = _counted(np.digitize(trusted, edges), truth, bins, worth[1])
     first = second = np.concatenate([[0.0], np.geomspace(0.001, 0.7, 30)])
     fit = _profile(n, k, m, j, first, second)
     near = fit >= fit.max() - 4
@@ -170,8 +179,9 @@ def trusted_rates(probability: Array, target: Array, trusted: Array, truth: Arra
     return Rates(missed, invented, (counts[0], counts[1]))
 
 
-def _counted(bin_of: Array, said: Array, bins: int) -> tuple[Array, Array]:
-    return np.bincount(bin_of, minlength=bins).astype(float), np.bincount(bin_of, weights=said, minlength=bins)
+def _counted(bin_of: Array, said: Array, bins: int, worth: float) -> tuple[Array, Array]:
+    """(the draws in each bin, those of them that are said to be positive)."""
+    return worth * np.bincount(bin_of, minlength=bins), worth * np.bincount(bin_of, weights=said, minlength=bins)
 
 
 def _finer(grid: Array, near: Array) -> Array:

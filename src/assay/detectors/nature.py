@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from assay.adapters.traffic import Drawn
 from assay.core.drift import ColumnDrift
 from assay.core.profile import ColumnProfile, Marks
+from assay.core.text import visible
 from assay.detectors.intent import (
     Marked,
     Signal,
@@ -29,8 +30,12 @@ Verdict = Literal["natural", "adversarial", "unclear"]
 COLUMNS = 8
 SLICES = 20
 LEAST_ASKED = 3
+COMMON = 20
+"""Rows that a source must have before it is named."""
 LEAST_A_SOURCE, MOST_OF_ROWS, GONE, FEW = 30, 0.25, 0.8, 0.6
 SHUFFLES = 20
+MOST_OF_IT = 0.9
+"""Of what a few sources bring, from which share on one is spoken of alone."""
 
 
 class Nature(msgspec.Struct, frozen=True):
@@ -93,16 +98,21 @@ def _one_source(
     name = "a few sources bring it"
     if drawn.sources is None:
         return Signal(name=name, asked=False, said="no source is declared")
-    _, source, rows = np.unique(drawn.sources.astype(str), return_inverse=True, return_counts=True)
+    names, source, rows = np.unique(drawn.sources.astype(str), return_inverse=True, return_counts=True)
     if len(rows) < 4 or len(source) / len(rows) < LEAST_A_SOURCE or not held:
         why = f"{len(rows)} sources of {len(source)} rows cannot tell: four and more of {LEAST_A_SOURCE} rows can"
         return Signal(name=name, asked=False, said=why)
     generator = np.random.default_rng(seed)
+    large: Array = rows[:0]  # sources that would have to be left out, and hold too much to be
     for marks_ in marked:
-        share, few = _few_of(marks_, source, rows)
+        share, few, chief = _few_of(marks_, source, rows)
         if share >= FEW:
-            said = f"{few} of {len(rows)} sources bring {share:.0%} of {marks_.what}, beyond their usual share"
+            share, few = (chief, few[:1]) if chief >= MOST_OF_IT * share else (share, few)
+            who = _who(names, rows, few)
+            said = f"{who} bring{'s' if len(few) == 1 else ''} {share:.0%} of {marks_.what}, beyond the usual share"
             return Signal(name=name, there=True, said=said)
+        if rows[few].sum() > MOST_OF_ROWS * len(source):
+            large = few
     for column in held:
         counts = _by_source(bins[column.name], source, len(rows), column)
         usual = max(
@@ -111,11 +121,25 @@ def _one_source(
         )
         gone, chosen, share = _without(counts, column)
         if gone >= GONE and gone >= usual + 0.2:
-            who = "one source" if chosen == 1 else f"{chosen} of {len(rows)} sources"
+            who = _who(names, rows, chosen)
             said = f"without {who} ({share:.0%} of the rows) {gone:.0%} of the drift of {column.name} is gone"
             return Signal(name=name, there=True, said=said)
+        first = _bringers(counts, column)[:1]
+        large = first if rows[first].sum() > MOST_OF_ROWS * len(source) else large
     more = _louder(volume) if volume is not None else ""
-    return Signal(name=name, there=bool(more), said=more or "it is spread over the sources")
+    if not more and len(large):
+        holding = f"hold{'s' if len(large) == 1 else ''} {rows[large].sum() / len(source):.0%} of the rows"
+        why = f"{_who(names, rows, large)} {holding}: of more than {MOST_OF_ROWS:.0%} it cannot be told"
+        return Signal(name=name, asked=False, said=why)
+    return Signal(name=name, there=bool(more), said=more or "no few of the sources bring it")
+
+
+def _who(names: Array, rows: Array, few: Array) -> str:
+    """Which sources: one by its name where enough rows have it, more by their number."""
+    if len(few) > 1:
+        return f"{len(few)} of {len(rows)} sources"
+    place = int(few[0])
+    return f"one source ({visible(str(names[place]), 40)})" if rows[place] >= COMMON else "one source"
 
 
 def _louder(volume: Volume) -> str:
@@ -129,19 +153,26 @@ def _louder(volume: Volume) -> str:
     noise = 6 * float(np.sqrt(max(usual, 1 / rows) / rows))
     if share < usual + max(0.02, noise) or share < 1.5 * usual:
         return ""
-    return f"{len(few)} of {int((now > 0).sum())} sources bring {share:.0%} of the rows, {usual:.0%} in the reference"
+    if float((now - was)[few[0]]) >= MOST_OF_IT * (share - usual):
+        few, share, usual = few[:1], float(now[few[0]]), float(was[few[0]])
+    who = f"{len(few)} of {int((now > 0).sum())} sources bring"
+    if len(few) == 1:
+        labels, place = volume[1].labels, int(few[0])
+        known = place < len(labels) and volume[1].counts[place] >= COMMON
+        who = f"one source{f' ({visible(labels[place], 40)})' if known else ''} brings"
+    return f"{who} {share:.0%} of the rows, {usual:.0%} in the reference"
 
 
-def _few_of(marked: Marked, source: Array, rows: Array) -> tuple[float, int]:
-    """(share of what is too much, that a tenth of the sources brings, how many these are); 0 where they hold more than
-    a quarter of all rows, or where chance could bring as much."""
+def _few_of(marked: Marked, source: Array, rows: Array) -> tuple[float, Array, float]:
+    """(share of what is too much, that a tenth of the sources brings, which these are, the first one's share); 0 where
+    they hold more than a quarter of all rows, or where chance could bring as much."""
     extra = np.bincount(source[marked.rows], minlength=len(rows)) - rows * marked.usual
     few = np.argsort(-extra, kind="stable")[: max(1, len(rows) // 10)]
     noise = 4 * float(np.sqrt(max(1.0, rows[few].sum() * marked.usual)))
     total = float(marked.rows.sum() - len(source) * marked.usual)
     if rows[few].sum() > MOST_OF_ROWS * len(source) or total <= 0 or extra[few].sum() <= noise:
-        return 0.0, len(few)
-    return min(1.0, float(extra[few].sum()) / total), len(few)
+        return 0.0, few, 0.0
+    return min(1.0, float(extra[few].sum()) / total), few, min(1.0, float(extra[few[0]]) / total)
 
 
 def _by_source(bins: Array, source: Array, sources: int, column: ColumnProfile) -> Array:
@@ -150,27 +181,33 @@ def _by_source(bins: Array, source: Array, sources: int, column: ColumnProfile) 
     return np.bincount(source * width + bins, minlength=sources * width).reshape(sources, width)
 
 
-def _without(counts: Array, column: ColumnProfile) -> tuple[float, int, float]:
+def _bringers(counts: Array, column: ColumnProfile) -> Array:
+    """The sources, the one first that brings most of what grew."""
+    usual = reference_counts(column) / reference_counts(column).sum()
+    whole = counts.sum(axis=0)
+    grown = whole / whole.sum() > usual
+    extra = counts[:, grown].sum(axis=1) - counts.sum(axis=1) * usual[grown].sum()
+    order: Array = np.argsort(-extra, kind="stable")
+    return order
+
+
+def _without(counts: Array, column: ColumnProfile) -> tuple[float, Array, float]:
     """(share of the effect that goes, sources left out, their share of the rows) where those are left out that bring
     most of what grew, as long as they hold a quarter of the rows at most and a tenth of the sources."""
-    was = reference_counts(column)
-    usual = was / was.sum()
-    whole = counts.sum(axis=0)
+    was, whole = reference_counts(column), counts.sum(axis=0)
     full = effect(was, whole)[0]
+    order = _bringers(counts, column)[: max(1, len(counts) // 10)]
+    rest, best = whole, (0.0, order[:0], 0.0)
     if full <= 0:
-        return 0.0, 0, 0.0
-    grown = whole / whole.sum() > usual
-    size = counts.sum(axis=1)
-    extra = counts[:, grown].sum(axis=1) - size * usual[grown].sum()
-    rest, taken, best = whole, 0, (0.0, 0, 0.0)
-    for place in np.argsort(-extra, kind="stable")[: max(1, len(counts) // 10)]:
-        rest, taken = rest - counts[place], taken + 1
+        return best
+    for taken, place in enumerate(order, start=1):
+        rest = rest - counts[place]
         share = 1 - rest.sum() / whole.sum()
         if share > MOST_OF_ROWS or not rest.sum():
             break
         gone = 1 - effect(was, rest)[0] / full
         if gone > best[0]:
-            best = (float(gone), taken, float(share))
+            best = (float(gone), order[:taken], float(share))
         if gone >= GONE:
             break
     return best
@@ -217,6 +254,9 @@ def _onset(drawn: Drawn, held: list[ColumnProfile], bins: dict[str, Array], mark
         if step:
             said = f"{marks_.what} are {before:.1%} of all, then {after:.1%}, at {step / SLICES:.0%} of the time"
             return Signal(name=name, there=True, said=said)
+    restless = False
+    for marks_ in marked:
+        restless |= _restless(np.bincount(slice_of, weights=marks_.rows[known], minlength=SLICES), size, marks_.usual)
     for column in held[:3]:
         usual = reference_counts(column) / reference_counts(column).sum()
         now = bins[column.name][known]
@@ -228,11 +268,29 @@ def _onset(drawn: Drawn, held: list[ColumnProfile], bins: dict[str, Array], mark
                 f"{column.name}: {before:.0%} of the rows in ranges that grew, {after:.0%} after {step / SLICES:.0%} of"
             )
             return Signal(name=name, there=True, said=f"{said} the time")
+        restless |= _restless(hits, size, float(usual[grown].sum()))
+    if restless:
+        why = "it comes and goes over time: neither a level that sets in and stays, nor a slope"
+        return Signal(name=name, asked=False, said=why)
     return Signal(name=name, said="it was there from the first, or came little by little")
 
 
 def _step(hits: Array, rows: Array, usual: float) -> tuple[int, float, float]:
     """(slice at which the level changes, level before, after); 0 where a straight line fits about as well."""
+    at, before, after, line, best = _fits(hits, rows, usual)
+    sudden = line - best > 20 and before - usual <= 0.25 * (after - usual)
+    return (at, before, after) if sudden else (0, before, after)
+
+
+def _restless(hits: Array, rows: Array, usual: float) -> bool:
+    """Whether neither a step nor a line fits (chi-square with about as many degrees as slices, far beyond chance)."""
+    *_, line, best = _fits(hits, rows, usual)
+    return bool(min(line, best) > 4 * SLICES)
+
+
+def _fits(hits: Array, rows: Array, usual: float) -> tuple[int, float, float, float, float]:
+    """The best step over time (its slice, the level before and after), and what is left of chi-square beside a line and
+    beside that step."""
     rate = hits / rows
     level = min(0.99, max(usual, 1 / rows.sum(), float(hits.sum() / rows.sum()) / 4))  # of which chance is told
     weight = rows / (level * (1 - level))
@@ -248,5 +306,4 @@ def _step(hits: Array, rows: Array, usual: float) -> tuple[int, float, float]:
         if left < best:
             best, at = left, k
     before, after = float(rate[:at].mean()), float(rate[at:].mean())
-    sudden = line - best > 20 and before - usual <= 0.25 * (after - usual)
-    return (at, before, after) if sudden else (0, before, after)
+    return at, before, after, float(line), float(best)

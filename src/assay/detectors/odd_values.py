@@ -12,16 +12,19 @@ from assay.adapters.encode import Encoded
 Array = Any
 EDGE = 0.02  # so much of a column on each side may be what it likes
 LEAST_ROWS = 50
-FAR, CERTAIN = 10.0, 1e6  # ranges of the rest that a gap must be wide; what a far number scores above all others
+FAR, CERTAIN = 100.0, 1e6  # ranges of the rest that a gap must be wide; what a far number scores above all others
+HELD = 10  # rows of the rest that must not say its commonest value, before its range is known
 
 
 class Odd(msgspec.Struct, frozen=True):
     """How odd each row's oddest value is, higher is worse (`score`, (rows,)), the position of its column (`column`,
-    (rows,)), and which rows hold a number with a gap of more than `FAR` ranges of the rest before it (`far`)."""
+    (rows,)), and the rows that hold a number with a gap of more than `FAR` ranges of the rest before it: of each column
+    that has some, by its position (`places`), and of all (`far`, bool, (rows,))."""
 
     score: Array
     column: Array
     far: Array
+    places: dict[int, Array]
 
 
 def oddness(encoded: Encoded) -> Odd:
@@ -33,6 +36,7 @@ def oddness(encoded: Encoded) -> Odd:
     row's is that of its oddest value.
     """
     rows, width = encoded.matrix.shape
+    places: dict[int, Array] = {}
     score, column, far = np.zeros(rows), np.zeros(rows, dtype=int), np.zeros(rows, dtype=bool)
     for place in range(width):
         values = encoded.matrix[:, place]
@@ -43,8 +47,10 @@ def oddness(encoded: Encoded) -> Odd:
             odd = odd + CERTAIN * away
         column = np.where(odd > score, place, column)
         score = np.maximum(score, odd)
-        far |= away
-    return Odd(score, column, far)
+        if away.any():
+            far |= away
+            places[place] = np.flatnonzero(away)
+    return Odd(score, column, far, places)
 
 
 def _rare(values: Array) -> Array:
@@ -73,14 +79,18 @@ def _outside(values: Array) -> tuple[Array, Array]:
         low, high = np.quantile(shrunk, [EDGE, 1 - EDGE])
         wide = max(high - low, 1e-3)
         odd[usable] = np.nan_to_num(np.maximum(0, np.maximum(low - shrunk, shrunk - high)) / wide)
-        away[usable] = _cut_off(some, spread)
+        away[usable] = _cut_off(some)
     return odd, away | np.isinf(values)
 
 
-def _cut_off(some: Array, spread: float) -> Array:
+def _cut_off(some: Array) -> Array:
     """Which numbers lie beyond a gap of `FAR` times the range of all on its other side: 1% of the rows at most, else
-    they are a law of their own. Long tails thin out, they leave no such gap. Where all others are one number there is
-    no range: its own size is the measure, and beside a column of zeros nothing is far, for a rare flag is no outlier.
+    they are a law of their own.
+
+    A heavy tail has such a gap by chance: of one that falls as a power a of the distance (Pareto), the largest lies
+    `FAR` ranges beyond the second with chance about (1 + FAR)^-a, however many rows there are: 1% at a = 1. A
+    lighter tail does so the less the more rows there are: a lognormal one of spread 3 in .013 of columns of 60 rows,
+    .004 of 500 and none of 1,000 of 5,000; of spread 1.5, or a normal one, in none of 1,000 of any.
     """
     order = np.argsort(some, kind="stable")
     ranked = some[order]
@@ -88,18 +98,20 @@ def _cut_off(some: Array, spread: float) -> Array:
     out = np.zeros(len(some), dtype=bool)
     gaps = np.diff(ranked)
     above = np.arange(len(some) - most, len(some))
-    held = _held(ranked[above - 1] - ranked[0], ranked[0], spread)
-    hits = above[gaps[above - 1] > FAR * held]
+    hits = above[gaps[above - 1] > FAR * _ranges(ranked)[above - 1]]
     if len(hits):
         out[order[hits[0] :]] = True
     below = np.arange(most)
-    held = _held(ranked[-1] - ranked[below + 1], ranked[-1], spread)
-    hits = below[gaps[below] > FAR * held]
+    hits = below[gaps[below] > FAR * _ranges(-ranked[::-1])[::-1][below + 1]]
     if len(hits):
         out[order[: hits[-1] + 1]] = True
     return out
 
 
-def _held(wide: Array, one: float, spread: float) -> Array:
-    """The range that the rest holds, `wide` (n,); where it is `one` number throughout, the size of that number."""
-    return np.where(wide > 0, np.maximum(wide, spread), abs(one) or np.inf)
+def _ranges(ranked: Array) -> Array:
+    """The range of the first numbers up to each of `ranked` (n,), ascending; infinite while fewer than `HELD` of them
+    are something else than the commonest: a constant and a few others have no range that could be told."""
+    at = np.arange(len(ranked))
+    begins = np.maximum.accumulate(np.where(np.append(True, np.diff(ranked) != 0), at, 0))
+    commonest = np.maximum.accumulate(at - begins + 1)
+    return np.where(at + 1 - commonest >= HELD, ranked - ranked[0], np.inf)

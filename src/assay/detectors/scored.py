@@ -8,11 +8,15 @@ import msgspec
 import numpy as np
 
 from assay.core.profile import Scored
+from assay.core.text import visible
 
 Array = Any
 DRAWS = 4000
-LEAST_BIN = 10
-"""Labelled rows that a bin of scores needs before its rate says anything."""
+ASSUMED, STRAY = 0.5, 0.01
+LEAST_BIN, LEAST_RANGE = 10, 20
+"""Rows that a bin of scores needs before its rate says anything; labels that a range of bins is given."""
+LEAST_VARIANCE = 2.0
+"""Of the positives in a range, before their number is taken for normal."""
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,10 +39,34 @@ def expected(reference: Scored, rows: tuple[int, ...], seed: int = 0) -> Rates:
 def observed(
     rows: tuple[int, ...], positives: tuple[int, ...], all_rows: tuple[int, ...], first: int, seed: int = 0
 ) -> Rates:
-    """From rows that have labels, those of all rows: each bin of scores counts as much as it has rows, so that labels
-    that come rather for some scores than for others do not bend the figures. Bins of no labelled row take the pooled
-    rate, with its full uncertainty."""
-    return _drawn(rows, positives, all_rows, first, seed)
+    """From rows that have labels, those of all rows: each range of scores counts as much as it has rows, so that labels
+    that come rather for some scores than for others do not bend the figures.
+
+    A range is a bin, or neighbouring bins on one side of the threshold that have `LEAST_RANGE` labels together: each
+    has a prior of its own, and twenty priors of half a row would drown thirty labels.
+    """
+    return _drawn(*_ranges(rows, positives, all_rows, first), seed)
+
+
+def _ranges(
+    rows: tuple[int, ...], positives: tuple[int, ...], all_rows: tuple[int, ...], first: int
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]:
+    """The three counts over ranges instead of bins, and which range is the first at the threshold or above."""
+    kept: list[Array] = []
+    begun = 0
+    for side in (range(first), range(first, len(rows))):
+        begun, open_ = len(kept), np.zeros(3, dtype=np.int64)
+        for i in side:
+            open_ = np.add(open_, (rows[i], positives[i], all_rows[i]))
+            if open_[0] >= LEAST_RANGE:
+                kept.append(open_)
+                open_ = np.zeros(3, dtype=np.int64)
+        if len(kept) == begun:
+            kept.append(open_)
+        else:
+            kept[-1] = kept[-1] + open_
+    n, k, size = (tuple(int(c[j]) for c in kept) for j in range(3))
+    return n, k, size, begun
 
 
 def _drawn(rows: tuple[int, ...], positives: tuple[int, ...], of: tuple[int, ...], first: int, seed: int) -> Rates:
@@ -65,6 +93,31 @@ def _of(top: float, bottom: float, drawn_top: Array, drawn_bottom: Array) -> tup
     return value, float(min(low, value)), float(max(high, value))
 
 
+def doubt(reference: Scored, label: str, positive: str) -> str:
+    """Why a reference's scores and labels say nothing of recall and precision, "" where they do: the positive value
+    never occurs, or all scores are on one side of the threshold.
+
+    A threshold of .5 that is assumed and scores that leave 0..1 may leave a stray row on the other side.
+    """
+    rows = sum(reference.rows)
+    if not rows:
+        return ""
+    if not sum(reference.positives):
+        return f"positive value {visible(positive, 40)!r} never occurs in {visible(label, 60)!r}; set --positive"
+    below = sum(reference.rows[: reference.flagged()])
+    cuts = [e for e in reference.edges if e != reference.threshold] or list(reference.edges)
+    assumed = reference.threshold == ASSUMED and not 0 <= min(cuts) <= max(cuts) <= 1
+    if min(below, rows - below) > (STRAY * rows if assumed else 0):
+        return ""
+    where = "below" if below > rows - below else "above"
+    few = "all" if not min(below, rows - below) else f"{max(below, rows - below):,} of {rows:,}"
+    told = f" ({ASSUMED:g} is assumed where none is given)" if reference.threshold == ASSUMED else ""
+    return (
+        f"{few} scores of the reference lie {where} the threshold {reference.threshold:g}{told}: nine in ten are from "
+        f"{min(cuts):.3g} to {max(cuts):.3g}; give --threshold"
+    )
+
+
 def unsupported(reference: Scored, rows: tuple[int, ...]) -> float:
     """The share of new rows whose scores the reference hardly has: what is expected there rests on nothing."""
     thin = np.array(reference.rows) < LEAST_BIN
@@ -72,21 +125,34 @@ def unsupported(reference: Scored, rows: tuple[int, ...]) -> float:
     return float(np.array(rows)[thin].sum() / total) if total else 0.0
 
 
-def same_meaning(reference: Scored, rows: tuple[int, ...], positives: tuple[int, ...]) -> float:
-    """The p-value of "the same score means the same chance as in the reference", from labels that came later.
+class Meaning(msgspec.Struct, frozen=True):
+    """Whether the same score means the same chance: the p-value, and over how many ranges of scores (0: not tested)."""
 
-    Per bin the split of positives between both tables is hypergeometric; the squared deviations are summed over bins
-    (Mantel and Haenszel 1959 without their common direction; chi-square with one degree of freedom a bin).
+    p: float
+    ranges: int
+
+
+def same_meaning(reference: Scored, rows: tuple[int, ...], positives: tuple[int, ...]) -> Meaning:
+    """Test that "the same score means the same chance as in the reference", from labels that came later.
+
+    Per bin the split of positives between both tables is hypergeometric. Deviations and variances are summed over
+    neighbouring bins until the variance is at least 2. Two questions at half the level each: whether all ranges
+    together moved one way (Mantel and Haenszel 1959), and whether they moved at all (the squared sums; chi-square with
+    one degree of freedom a range). Which scores are labelled does not matter.
     """
     from scipy.special import gammaincc
 
-    seen, bins = 0.0, 0
+    seen, ranges, apart, variance = 0.0, 0, 0.0, 0.0
+    moved, spread = 0.0, 0.0
     for n1, k1, n2, k2 in zip(reference.rows, reference.positives, rows, positives, strict=True):
         total, hits = n1 + n2, k1 + k2
-        if min(n1, n2) < LEAST_BIN or not 0 < hits < total:
-            continue
-        variance = n1 * n2 * hits * (total - hits) / (total * total * (total - 1))
-        if variance >= 0.5:
-            seen += (k2 - hits * n2 / total) ** 2 / variance
-            bins += 1
-    return float(gammaincc(bins / 2, seen / 2)) if bins else 1.0
+        if min(n1, n2) and total > 1:
+            apart += k2 - hits * n2 / total
+            variance += n1 * n2 * hits * (total - hits) / (total * total * (total - 1))
+        if variance >= LEAST_VARIANCE:
+            moved, spread = moved + apart, spread + variance
+            seen, ranges, apart, variance = seen + apart**2 / variance, ranges + 1, 0.0, 0.0
+    if not ranges:
+        return Meaning(1.0, 0)
+    one_way, at_all = gammaincc(0.5, moved**2 / spread / 2), gammaincc(ranges / 2, seen / 2)
+    return Meaning(min(1.0, 2 * float(min(one_way, at_all))), ranges)

@@ -38,7 +38,8 @@ from assay.core.text import visible
 from assay.detectors.drift import drift
 from assay.detectors.intent import marks, threshold_of
 from assay.detectors.nature import Verdict as NatureVerdict
-from assay.detectors.vigil import look
+from assay.detectors.scored import doubt
+from assay.detectors.vigil import Judged, judge
 from assay.engine.inline import InlineExecutor
 from assay.engine.plan import Settings, plan
 from assay.engine.run import Ran
@@ -51,11 +52,13 @@ Verdict = Literal["drift", "no drift", "open"]
 
 class Watched(msgspec.Struct, frozen=True, kw_only=True):
     """What a watch says: one verdict, what kind of drift it is, every column with its figures, and the report with
-    findings and pictures. `nature` is "" where nothing drifted."""
+    findings and pictures. `nature` is "" where nothing drifted; `new` says that the alarm is of this table, not one of
+    an earlier look that stands."""
 
     schema: Schema = SCHEMA
     verdict: Verdict
     alarm: bool
+    new: bool = False
     nature: NatureVerdict | Literal[""]
     columns: tuple[ColumnDrift, ...]
     report: Report
@@ -92,7 +95,26 @@ def settings_of(alpha: float, least_effect: float, seed: int) -> Settings:
     columns: dict[str, Json] = {"alpha": alpha, "least_effect": least_effect}
     own: dict[str, Json] = {"alpha": min(0.01, alpha)}
     asked = {"data.drift": columns, "data.drift-nature": columns, "data.joint-drift": own}
+    asked["data.drift-over-time"] = {"least_effect": least_effect}  # the state keeps the level
     return Settings(parameters={**asked, "performance.late-labels": own}, seed=seed)
+
+
+def doubt_of(before: Reference) -> str:
+    """Why a reference's scores and labels will say nothing of performance, "" where they do, or there are none."""
+    if before.scored is None:
+        return ""
+    return doubt(before.scored, str(before.facts.get("label", "")), str(before.facts.get("positive", "1")))
+
+
+def verdict_in_words(found: Watched) -> str:
+    """The verdict in a line."""
+    if not found.alarm:
+        return "no drift" if found.verdict == "no drift" else "open: something could not be compared"
+    if not found.new:
+        return "drift: an alarm of an earlier look stands"
+    if found.nature == "unclear":
+        return "drift, unclear whether natural or adversarial"
+    return f"drift, looks {found.nature}" if found.nature else "drift"
 
 
 def watch(
@@ -145,9 +167,8 @@ def watch(
             traffic.digest = _digest_of(current, traffic)
         ran = _ran(traffic, subject, settings)
         report = report_of(ran, (subject,), None, None, settings, start, began)
-        if state is not None and vigil is not None and not any(o.status is Status.OPEN for o in report.body.outcomes):
-            asked = next(o for o in report.body.outcomes if o.check == "data.drift-over-time")
-            save(state, look(vigil, traffic.current, traffic.digest, seed=asked.seed))
+        if state is not None and _counted(report):
+            save(state, _judged(traffic, report).after)
         return Watched(**_verdict(report), columns=_columns(traffic, report), report=report)
 
 
@@ -182,6 +203,12 @@ def _ran(traffic: Traffic, subject: Subject, settings: Settings) -> Ran:
     return Ran(tuple(outcomes[i][0] for i in range(len(tasks))), durations, 0)
 
 
+def _counted(report: Report) -> bool:
+    """Whether a look counts for the state: what else stayed open, such as labels that are too few, does not undo it."""
+    asked = next(o for o in report.body.outcomes if o.check == "data.drift-over-time")
+    return asked.complete and asked.status in _LOOKED
+
+
 def _digest_of(current: Any, traffic: Traffic) -> str:
     """What tells one table from another, so that none is counted twice; of what is no file, its counts."""
     if isinstance(current, (str, Path)):
@@ -193,21 +220,38 @@ def _verdict(report: Report) -> dict[str, Any]:
     outcomes = report.body.outcomes
     found = [f for o in outcomes for f in o.findings if (f.severity or Severity.CRITICAL).rank >= Severity.MEDIUM.rank]
     if found:
+        new = any(not f.evidence.get("standing") for f in found)
         told = next((f.evidence["verdict"] for o in outcomes for f in o.findings if o.check == "data.drift-nature"), "")
-        return {"verdict": "drift", "alarm": True, "nature": told}
+        return {"verdict": "drift", "alarm": True, "new": new, "nature": told}
     blind = any(o.status is Status.OPEN or not o.complete for o in outcomes)
     return {"verdict": "open" if blind else "no drift", "alarm": False, "nature": ""}
 
 
 def _columns(traffic: Traffic, report: Report) -> tuple[ColumnDrift, ...]:
     """Every column's figures, by the parameters and the seed that the check was asked with; the worst first."""
+    if any(o.check == "data.drift-over-time" and o.measures for o in report.body.outcomes):
+        return _worst_first(_judged(traffic, report).columns)
     asked = next((o for o in report.body.outcomes if o.check == "data.drift" and o.status in _LOOKED), None)
     if asked is None:
         return ()
     found = drift(
         traffic.reference.profile, traffic.current, **_given(asked.parameters), roles=roles(traffic), seed=asked.seed
     )
-    return tuple(sorted(found.columns, key=lambda c: (not c.flagged, -c.effect, c.name)))
+    return _worst_first(found.columns)
+
+
+def _worst_first(columns: tuple[ColumnDrift, ...]) -> tuple[ColumnDrift, ...]:
+    return tuple(sorted(columns, key=lambda c: (not c.flagged, -c.effect, c.name)))
+
+
+def _judged(traffic: Traffic, report: Report) -> Judged:
+    """The look as data.drift-over-time saw it: by its parameters and its seed."""
+    assert traffic.vigil is not None
+    asked = next(o for o in report.body.outcomes if o.check == "data.drift-over-time")
+    return judge(
+        traffic.vigil, traffic.reference.profile, traffic.current, traffic.digest,
+        least_effect=asked.parameters["least_effect"], roles=roles(traffic), seed=asked.seed,  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 def _given(parameters: dict[str, Json]) -> dict[str, Any]:

@@ -100,6 +100,8 @@ def _contradiction(found: Vigil, reference: Profile) -> str:
             return "its stakes are on other columns"
     if set(found.stakes) - set(pool):
         return "its stakes are on other columns"
+    if not 0 <= found.alarm <= found.looked or not 0 <= found.rang <= found.looked:
+        return "it rang at a look that never was"
     most = len(found.looks) if len(found.looks) < MAX_LOOKS else math.inf
     for stake in found.stakes.values():
         numbers = (*stake.shares, stake.highest)
@@ -109,7 +111,8 @@ def _contradiction(found: Vigil, reference: Profile) -> str:
         if (
             bad
             or len(stake.shares) != len(EXPONENTS)
-            or not 0 <= stake.rang <= stake.bets
+            or not 0 <= stake.rang <= found.looked
+            or not (stake.alarm == 0 or 0 < stake.rang <= stake.alarm <= found.looked)
             or not 0 < stake.bets <= most
         ):
             return "its stakes are none"

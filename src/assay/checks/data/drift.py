@@ -58,8 +58,8 @@ def drift(
     population stability index, with what chance alone gives taken off; less than `least_effect` is no finding, however
     sure. With fewer than 30 rows on either side what is not found stays open. Rows are taken to be independent draws:
     rows that come in clusters (many of one customer) differ by more than that. An effect of .25 and more, a column that
-    is gone or holds another kind of values is a high finding, any other flagged column a medium one. Where a state is
-    kept for many looks, `data.drift-over-time` asks instead.
+    is gone or holds another kind of values is a high finding, any other flagged column a medium one. Labels that
+    are not there yet are no drift. Where a state is kept for many looks, `data.drift-over-time` asks instead.
 
     Fix: find out what changed at the source of that column. If the change is real and lasts, train and judge the model
     anew on rows that hold it; if it is a fault, mend it where it arises.
@@ -87,6 +87,38 @@ def drift(
         raise CouldNotLook(f"{least} rows on one side are too few to say that nothing drifted; at least {LEAST_ROWS}")
 
 
+def grave(column: ColumnDrift) -> Severity:
+    """How grave a column's drift is: by its effect, high where it is gone or holds another kind of values."""
+    return Severity.HIGH if column.seen in ("missing", "changed") or column.effect >= LARGE else Severity.MEDIUM
+
+
+def told(column: ColumnDrift, *, interval: bool = False) -> str:
+    """What a column did, in words, and how far."""
+    if column.seen == "missing":
+        return "is gone"
+    if column.seen == "changed":
+        return f"changed its kind: {column.reason}"
+    size = " far" if column.effect >= LARGE else "" if column.effect >= MODERATE else " a little"
+    return f"drifted{size}: {column.reason} ({effect(column, interval=interval)})"
+
+
+def effect(column: ColumnDrift, *, interval: bool = False) -> str:
+    """The effect in words, with its interval where asked."""
+    return f"effect {column.effect:.3f}{f' [{column.low:.3f}, {column.high:.3f}]' if interval else ''}"
+
+
+def mend(traffic: Traffic, column: ColumnDrift) -> str:
+    """What to do about it; of what looks like the number of a row or a time, to say so."""
+    from assay.detectors.drift import names_rows
+
+    before, now = traffic.reference.profile.column(column.name), traffic.current.column(column.name)
+    if column.role == "input" and before is not None and now is not None and names_rows(before, now):
+        name = visible(column.name, 60)
+        options = f"--id {name} or --time {name}"
+        return f"hardly a value lies where the reference's do: if it names rows or is a time, say {options}"
+    return "find out what changed where this column comes from; if it lasts, train and judge anew"
+
+
 def roles(traffic: Traffic) -> dict[str, str]:
     """What the columns that have a role are: {column: role}."""
     facts = traffic.reference.facts
@@ -110,14 +142,6 @@ def _measures(found: Drift) -> Iterator[Measure]:
 
 def _finding(traffic: Traffic, column: ColumnDrift, found: Drift) -> Finding:
     what = column.role if column.role != "input" else "column"
-    grave = column.seen in ("missing", "changed") or column.effect >= LARGE
-    if column.seen == "missing":
-        said = "is gone"
-    elif column.seen == "changed":
-        said = f"changed its kind: {column.reason}"
-    else:
-        size = "far" if column.effect >= LARGE else "" if column.effect >= MODERATE else "a little"
-        said = f"drifted{f' {size}' if size else ''}: {column.reason} (effect {column.effect:.3f})"
     evidence: dict[str, Json] = {
         "effect": round(column.effect, 6),
         "low": round(column.low, 6),
@@ -128,13 +152,13 @@ def _finding(traffic: Traffic, column: ColumnDrift, found: Drift) -> Finding:
         "reference_rows": found.reference_rows,
     }
     return Finding(
-        message=f"{what} {visible(column.name, 60)} {said}",
+        message=f"{what} {visible(column.name, 60)} {told(column)}",
         location=Location(uri=traffic.subject.uri, column=column.name),
         key="drift",
-        severity=Severity.HIGH if grave else Severity.MEDIUM,
+        severity=grave(column),
         confidence=Confidence.HIGH,
         evidence=evidence,
-        fix="find out what changed where this column comes from; if it lasts, train and judge anew",
+        fix=mend(traffic, column),
     )
 
 
@@ -209,5 +233,6 @@ def _range(edges: tuple[float, ...], i: int) -> str:
     if not edges:
         return "all"
     if i == 0:
-        return f"≤ {edges[0]:.3g}"
+        only = len(edges) > 1 and edges[1] - edges[0] <= 1e-9 * max(1.0, abs(edges[1]))  # just below the least value
+        return f"< {edges[1]:.3g}" if only else f"≤ {edges[0]:.3g}"
     return f"> {edges[-1]:.3g}" if i == len(edges) else f"≤ {edges[i]:.3g}"

@@ -44,20 +44,21 @@ def drift_nature(
     Why: customers change, sensors break, prices rise; and fraudsters try the model until it lets them pass. Both are
     drift, and need other people at once: a change by nature a new model, an attack somebody who stops it.
 
-    How it decides: once a column drifted, five signals are looked for in a sample of about 30,000 rows (seeded).
-    Two are signals of intent. *Mass just under the threshold* (with `--score` and `--threshold`): of the scores around
-    the threshold more lie just under it than in the reference, as where rows are changed until they pass; the ranges
-    on both sides of it move with any change by nature, so that only their contrast counts. *Near-duplicates*: more
-    rows than among as many of the reference are nearly the same as four others and more, yet not exact copies, as
-    where one row is tried in variations; columns that froze or went missing are left out: they make rows alike. Three
-    go with faults too. *A few sources bring it* (`--source`): without at most a tenth of the sources, that hold at most
-    a quarter of the rows, four fifths of a column's drift are gone, and would not be if sources were shuffled; or these
-    sources bring far more of the rows than in the reference. *One exact value is repeated*: a number in a column of
-    many holds more rows than its whole range did, and makes half of the drift. *It sets in at once* (`--time`).
-    Adversarial needs one signal of intent and one other: a high finding. Natural needs that at least three signals
-    could be looked for, and none is there. All else is unclear, and says what is there: a few sources that begin at
-    once with one value are most often a fault. None of this proves a hand, or nature: who knows these signals can
-    avoid them.
+    How it decides: once a column drifted, five signals are looked for in a sample of about 30,000 rows (seeded). Two
+    are signals of intent. *Mass just under the threshold* (with `--score` and `--threshold`): of the scores around the
+    threshold more lie just under it than in the reference, as where rows are changed until they pass; the ranges on
+    both sides of it move with any change by nature, so that only their contrast counts. *Near-duplicates*: more rows
+    than among as many of the reference are nearly the same as four others and more, yet not exact copies, as where one
+    row is tried in variations; columns that froze or went missing are left out: they make rows alike. Three go with
+    faults too. *A few sources bring it* (`--source`): without at most a tenth of the sources, that hold at most a
+    quarter of the rows, four fifths of a column's drift are gone, and would not be if sources were shuffled; or these
+    sources bring far more of the rows than in the reference; where the source that brings most of it holds more than a
+    quarter by itself, it is not looked for. *One exact value is repeated*: a number in a column of many holds more rows
+    than its whole range did, and makes half of the drift. *It sets in at once* (`--time`): a level that changes and
+    stays; of what comes and goes it is not told. Adversarial needs one signal of intent and one other: a high finding.
+    Natural needs that at least three signals could be looked for, and none is there. All else is unclear, and says what
+    is there: a few sources that begin at once with one value are most often a fault. None of this proves a hand, or
+    nature: who knows these signals can avoid them.
 
     Without any of `--score`, `--time` and `--source` nothing is looked for: two signals cannot say that it is nature.
 

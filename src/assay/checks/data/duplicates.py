@@ -99,7 +99,8 @@ def _facts(data: Dataset, columns: tuple[str, ...]) -> _Facts:
     keys = ", ".join(ident(c) for c in columns)
     label = f"count(DISTINCT {ident(data.label)})" if data.label else "1"
     few = f"labels > 1 AND n < {FLOOD}"
-    grouped = f"SELECT count(*) AS n, {label} AS labels, min(rowid) AS first FROM data GROUP BY {keys}"  # noqa: S608
+    first = f"min({data.row_number}) AS first"
+    grouped = f"SELECT count(*) AS n, {label} AS labels, {first} FROM data GROUP BY {keys}"  # noqa: S608
     query = f"""SELECT count(*), max(n), arg_max(first, n), coalesce(sum(n) FILTER ({few}), 0)::BIGINT,
         sum(n * n)::DOUBLE, sum(n - 1)::DOUBLE, sum((n - 1) * (n - 1))::DOUBLE, sum((n - 1) * n)::DOUBLE,
         coalesce(sum(n) FILTER (labels > 1), 0)::DOUBLE, coalesce(sum(n * n) FILTER (labels > 1), 0)::DOUBLE

@@ -90,9 +90,10 @@ def label_flips(
     far apart as a low finding asks for: how many of the contradicted labels are wrong cannot be told otherwise. With
     `trusted`, rows whose labels are known, it can: at equal scores, what the data contradicts more often than those
     rows do are wrong labels. That count has an interval of profile likelihood, and where its lower end is above `rate`
-    of the class the finding is medium. Trusted rows must be drawn like the others, at least 200 of them with 20 of each
-    class. Flagged are as many of the strongest rows as are surely wrong, none where that may be 0, and in a batch
-    unlike the rest its excess.
+    of the class the finding is medium. Rows that are the same, or of one entity where one is declared, are one draw on
+    either side: the interval is as wide as the draws ask for. Trusted rows must be drawn like the others, at least 200
+    draws of them with 20 of each class. Flagged are as many of the strongest rows as are surely wrong, none where that
+    may be 0, and in a batch unlike the rest its excess.
 
     Fix: have the listed rows labelled again by someone who did not label them first; take out an upload that is unlike
     the rest until it is explained. Then train again.
@@ -156,17 +157,35 @@ def _with_trusted(
     from assay.detectors.label_errors import LEAST_CLASS, LEAST_ROWS
     from assay.detectors.label_suspicion import committee, stacked, trusted_rates
     from assay.detectors.out_of_fold import out_of_fold
+    from assay.detectors.rows import entities_of
+    from assay.stats.effective import effective_n, whole
 
-    truth = trusted.target()
-    if len(truth) < LEAST_ROWS or min(int(truth.sum()), int((~truth).sum())) < LEAST_CLASS:
-        why = f"the {len(truth)} trusted rows are too few to compare with"
+    truth, known, whose = trusted.target(), trusted.encoded(like=encoded), entities_of(trusted)
+    drawn = _drawn(known, truth, whose)
+    sizes = [whole(effective_n(part)) for part in (drawn, drawn[truth], drawn[~truth])]
+    if sizes[0] < LEAST_ROWS or min(sizes[1:]) < LEAST_CLASS:
+        fewer = f" (worth {sizes[0]} draws, {sizes[1]} and {sizes[2]} of the classes)" if sizes[0] < len(truth) else ""
+        why = f"the {len(truth)} trusted rows{fewer} are too few to compare with"
         raise CouldNotLook(f"{why}: {LEAST_ROWS}, {LEAST_CLASS} of each class")
-    both, of = stacked(encoded, trusted.encoded(like=encoded), entities)
+    both, of = stacked(encoded, known, entities, whose)
     said = np.concatenate([target, truth])
     first = out_of_fold(both, said, seed, entities=of, progress=progress)
     votes = committee(both, said, first, seed, entities=of, progress=progress)
     rows = len(target)
-    return votes[:rows], trusted_rates(votes[:rows], target, votes[rows:], truth)
+    worth = effective_n(_drawn(encoded, target, entities)) / rows, effective_n(drawn) / len(truth)
+    return votes[:rows], trusted_rates(votes[:rows], target, votes[rows:], truth, worth)
+
+
+def _drawn(encoded: Any, target: Any, entities: Any) -> Any:
+    """A number per row, the same for rows that are one draw: those of one entity, or those that are the same, label
+    included, whichever leaves fewer draws."""
+    import numpy as np
+
+    from assay.detectors.out_of_fold import row_groups
+    from assay.stats.effective import effective_n
+
+    same = row_groups(np.column_stack([encoded.matrix, target]))
+    return same if entities is None else min(same, entities, key=effective_n)
 
 
 def _share(found: Direction, n: int, seed: int) -> Measure:

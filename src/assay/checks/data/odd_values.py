@@ -35,16 +35,19 @@ def odd_values(data: Dataset) -> Iterator[Finding | Measure | Suspects]:
     value planted as a trigger or to drag a scale. Rows whose values are ordinary one by one are the matter of
     data.injected-rows.
 
-    How it decides: each column by itself. A number is far where a gap of more than ten times the whole range of
-    the other values lies before it and at most 1% of the rows lie beyond that gap; long tails thin out and leave no
-    such gap. Where the others are all one number its size stands for their range; beside nothing but zeros no number
-    is far, for a rare flag is no wrong unit. Infinite numbers are far. Far numbers are a low finding, a column each,
-    and flagged. Every row has a score, that of its oddest value: how many widths of the middle 96% a number lies
-    outside it, on a scale that shrinks long tails, or how rare a level is. The ranking is for a person to read from the
-    top; it flags nothing by itself, because rare levels and long tails are usual.
+    How it decides: each column by itself. A number is far where a gap of more than a hundred times the whole range of
+    the other values lies before it and at most 1% of the rows lie beyond that gap. Tails as heavy as a power of the
+    distance leave such a gap by chance, however many rows there are: about one column in a hundred where the power is 1
+    (Pareto, Cauchy), one in a thousand where it is 1.5; lighter tails seldom do, and the more seldom the more rows
+    there are. A range is known where at least 10 of the other rows differ from their commonest value: beside a constant
+    no number is far, for a rare flag, or a count that is seldom more than none, is no wrong unit. Infinite numbers are
+    far. Far numbers are a low finding, a column each, and flagged. Every row has a score, that of its oddest value: how
+    many widths of the middle 96% a number lies outside it, on a scale that shrinks long tails, or how rare a level is.
+    The ranking is for a person to read from the top; it flags nothing by itself, because rare levels and long tails are
+    usual.
 
-    It cannot say that a far number is wrong, and a wrong value inside the range is not seen: that is what
-    ranges and categories in the contract (data.schema) are for.
+    It cannot say that a far number is wrong, and a wrong value inside the range, or less than a hundred ranges beyond,
+    is in the ranking alone: that is what ranges and categories in the contract (data.schema) are for.
 
     Fix: correct the unit or the export, or write the range that holds into the contract.
 
@@ -58,8 +61,8 @@ def odd_values(data: Dataset) -> Iterator[Finding | Measure | Suspects]:
     found = oddness(encoded)
     far = int(found.far.sum())
     yield Measure(name="data.odd_values.far_rows", value=far, n=data.rows, unit="rows", method="beyond a gap, exact")
-    for place in sorted(set(found.column[found.far].tolist())):
-        rows = [i for i in found.far.nonzero()[0].tolist() if found.column[i] == place]
+    for place, held in found.places.items():
+        rows = held.tolist()
         name = visible(encoded.names[place], 60)
         yield Finding(
             message=f"{len(rows)} value{'s' * (len(rows) != 1)} of {name} lie far outside all others, first in row "

@@ -31,7 +31,7 @@ UNDER = 0.8
     version=2,
     tags=("eu-ai-act:Art.10", "nist-ai-rmf:MEASURE 2.11"),
     may_read=("trusted",),
-    libraries=("duckdb", "pyarrow", "numpy"),
+    libraries=("duckdb", "pyarrow", "numpy", "scipy"),
     measures=("data.representation.smallest_share", "data.representation.positive_gap"),
 )
 def representation(
@@ -50,11 +50,13 @@ def representation(
     nationality, marital status, religion, disability and the like, in several languages; ages and other numbers by
     quarters) make groups, one by one and two by two. A value that fewer than 20 rows have is told as one of the other
     values. Each group's share of the rows and rate of positives are shown with 95% intervals; where an entity is
-    declared, its rows count as one draw, and where a weight is, rows count as it says and the intervals widen by what
-    unequal weights cost (Kish's effective size). Groups of fewer than `least` rows, or `least_positives` rows of either
-    class, cannot be judged: a low finding for each column, for no figure of them can be relied on. With a trusted table
+    declared, its rows count as one draw, and where a weight is, rows count as it says. What entities and weights cost
+    is reckoned group by group (the variance of a ratio over entities), so that a few heavy rows do not pass for many.
+    Groups worth fewer than `least` rows, or `least_positives` rows of either class, cannot be judged (by Kish's
+    effective size of each): a low finding for each column, for no figure of them can be relied on. With a trusted table
     (rows that are known to represent who is concerned) a group whose share is surely below four fifths of its share
-    there is a medium finding; the intervals of all groups hold together at 95%.
+    there is a medium finding; the intervals of all groups hold together at 95% (less where very unequal weights rest on
+    few rows of a group: their tail is not in the sample).
 
     Without such a table nothing is said of whether shares are right: only the world knows. A gap between the groups'
     rates of positives is a measure and no finding: it may be the world, the sample or the labels. It does not see
@@ -62,9 +64,10 @@ def representation(
 
     Fix: collect more of the groups that are too few, weight them, or say in the papers for whom the model is not meant.
 
-    References: EU AI Act Art. 10(3); Kish 1965; Buolamwini and Gebru 2018; Katz et al. 1978 (interval of a ratio).
+    References: EU AI Act Art. 10(3); Kish 1965; Cochran 1977 (variance of a ratio); Buolamwini and Gebru 2018; Donner
+    and Zou 2012 (interval of a ratio).
     """
-    from assay.detectors.groups import gaps, groups
+    from assay.detectors.groups import draws_of, gaps, groups
     from assay.detectors.headers import PROTECTED, said
 
     columns = data.protected or tuple(c.name for c in data.columns if said(c.name, PROTECTED) and c.name != data.label)
@@ -86,22 +89,20 @@ def representation(
         cut = groups(data, common, None, least=least, least_positives=0, like=trusted, **counted)
         theirs = groups(trusted, common, None, least=least, least_positives=0, **other)
         single = tuple(g for g in cut if len(g.columns) == 1)
-        for gap in gaps(single, theirs, counted["draws"], other["draws"]):
+        for gap in gaps(single, theirs, draws_of(**counted)):
             if gap.high < UNDER:
                 yield _under(data, trusted, gap)
 
 
 def _counted(data: Dataset) -> dict[str, Any]:
-    """How much each row counts, and how many independent rows the table is worth: fewer where rows are of one entity,
-    or where few of them have most of the weight."""
+    """How much each row counts, and whose it is: the rows of one entity are one draw."""
     from assay.adapters.weights import weights_of
-    from assay.detectors.groups import draws_of
     from assay.detectors.rows import entities_of
 
     weight = weights_of(data)
     if not weight.any():
         raise CouldNotLook(f"{data.name}: every row has the weight 0")
-    return {"weight": weight, "draws": draws_of(weight, entities_of(data))}
+    return {"weight": weight, "entities": entities_of(data)}
 
 
 def _measures(found: tuple[Group, ...]) -> Iterator[Measure]:

@@ -173,7 +173,8 @@ def _count(data: Dataset, condition: str) -> tuple[int, list[int]]:
 
 
 def _first(data: Dataset, condition: str) -> list[int]:
-    found = data.sql(f"SELECT rowid FROM data WHERE {condition} ORDER BY rowid LIMIT {SHOWN}")  # noqa: S608
+    row = data.row_number
+    found = data.sql(f"SELECT {row} FROM data WHERE {condition} ORDER BY {row} LIMIT {SHOWN}")  # noqa: S608
     return [int(row) for row in found.column(0).to_pylist()]
 
 
@@ -181,8 +182,8 @@ def _unique(data: Dataset, name: str, names: set[str]) -> Iterator[Finding]:
     if name not in names:
         yield _finding(data, name, "missing", "should be unique and is not in the data", Severity.HIGH, {})
         return
-    c = ident(name)
-    again = f"rowid NOT IN (SELECT min(rowid) FROM data WHERE {c} IS NOT NULL GROUP BY {c}) AND {c} IS NOT NULL"  # noqa: S608
+    c, row = ident(name), data.row_number
+    again = f"{row} NOT IN (SELECT min({row}) FROM data WHERE {c} IS NOT NULL GROUP BY {c}) AND {c} IS NOT NULL"  # noqa: S608
     bad, first = _count(data, again)
     if bad:
         message = f"should be unique and repeats a value in {_rows(bad)}"
