@@ -32,6 +32,7 @@ MODERATE, LARGE = 0.1, 0.25
     stage=Stage.LIVE,
     severity=Severity.HIGH,
     needs="ml",
+    version=2,
     tags=("nist-ai-rmf:MEASURE 2.4",),
     libraries=("numpy", "scipy", "duckdb"),
     cacheable=False,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     stage=Stage.LIVE,
     severity=Severity.HIGH,
     needs="ml",
+    version=2,
     tags=("atlas:AML.T0020", "nist-ai-rmf:MEASURE 2.4"),
     libraries=("numpy", "scipy", "duckdb"),
     cacheable=False,

@@ -29,6 +29,7 @@ ANEW = "once it is mended, or the model trained anew, begin a new state: delete 
     stage=Stage.LIVE,
     severity=Severity.HIGH,
     needs="ml",
+    version=2,
     tags=("nist-ai-rmf:MEASURE 2.4",),
     libraries=("numpy", "scipy", "duckdb"),
     cacheable=False,

@@ -28,6 +28,7 @@ LEAST_LABELS = 30
     stage=Stage.LIVE,
     severity=Severity.HIGH,
     needs="ml",
+    version=2,
     tags=("nist-ai-rmf:MEASURE 4.3",),
     libraries=("numpy", "scipy", "duckdb"),
     cacheable=False,

@@ -23,6 +23,7 @@ NAMES = ("recall", "precision", "accuracy")
     stage=Stage.LIVE,
     severity=Severity.MEDIUM,
     needs="ml",
+    version=2,
     tags=("nist-ai-rmf:MEASURE 4.3",),
     libraries=("numpy", "scipy", "duckdb"),
     cacheable=False,
