@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from assay.adapters.engines import EngineTable
+from assay.adapters.frames import arrow_of
 from assay.adapters.relation import Relation, open_relation, relation_of
 from assay.adapters.scored import DEFAULT_THRESHOLD
 from assay.adapters.traffic import (
@@ -45,6 +46,7 @@ from assay.engine.plan import Settings, plan
 from assay.engine.run import Ran
 from assay.flow.examine import report_of
 from assay.flow.watch_state import held, load, save
+from assay.harden.columns import content_digest
 
 _LOOKED = (Status.PASS, Status.FAIL)
 Verdict = Literal["drift", "no drift", "open"]
@@ -210,9 +212,12 @@ def _counted(report: Report) -> bool:
 
 
 def _digest_of(current: Any, traffic: Traffic) -> str:
-    """What tells one table from another, so that none is counted twice; of what is no file, its counts."""
+    """What tells one table from another, so that none is counted twice: a file's bytes, a frame's cells; of an engine's
+    table, which stays where it is, its counts."""
     if isinstance(current, (str, Path)):
         return digest_path(Path(current))
+    if not isinstance(current, EngineTable):
+        return content_digest(arrow_of(current, "current"))
     return digest_bytes(msgspec.json.encode(traffic.current))
 
 
