@@ -22,7 +22,7 @@ def test_a_relabelled_upload_is_named(bench: Bench, seed: int) -> None:
     assert [f.evidence["batch"] for f in outcome.findings if str(f.severity) == "high"] == ["u17"]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(s, marks=pytest.mark.heavy) for s in (3, 4))])
 def test_clean_labels_raise_no_alarm(bench: Bench, seed: int) -> None:
     outcome = bench.ask(CHECK, bench.table(payments(4000, seed), **FACTS), seed=seed)
     assert (str(outcome.status), outcome.complete) == ("pass", True), said(outcome)

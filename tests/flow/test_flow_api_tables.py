@@ -19,7 +19,7 @@ pytest.importorskip("scipy")
 import assay  # noqa: E402
 from assay.core.errors import InputError, UsageError  # noqa: E402
 
-ASKED = ("data.duplicates", "data.schema", "data.representation")
+ASKED = ("data.duplicates", "data.representation")
 
 
 def rows(n: int = 400, seed: int = 0, shift: float = 0.0) -> Any:

@@ -38,8 +38,9 @@ class Redacted:
 
 
 def nearest(word: str, options: list[str] | tuple[str, ...]) -> str:
-    """The option closest to `word`, or "" when none is close: for "did you mean" lines."""
+    """The option closest to `word`, or "" when none is close: for "did you mean" lines. Letters in another order come
+    first: `lable` is label, not table."""
     import difflib
 
-    found = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
-    return found[0] if found else ""
+    found = difflib.get_close_matches(word, options, n=3, cutoff=0.6)
+    return next((o for o in found if sorted(o) == sorted(word)), found[0] if found else "")
