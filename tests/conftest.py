@@ -17,7 +17,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--heavy", action="store_true", help="run the tests that need heavy extras or minutes")
 
 
+SLOW = ("test_labs_demo", "test_cli_interrupted", "test_cli_harden_data", "test_ledger_durable")
+"""Files of few tests that take long: first, or a worker is left alone with one of them at the end."""
+
+
+@pytest.hookimpl(trylast=True)  # after the shuffle
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.path.name.startswith(SLOW))
     if config.getoption("--heavy"):
         return
     skip = pytest.mark.skip(reason="heavy: run with --heavy (make test-all)")

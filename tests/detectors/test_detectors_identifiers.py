@@ -49,6 +49,7 @@ BAD = [
     (ids.is_italian, "RSSMRA85T10A562T"),
     (ids.is_finnish, "131052-308U"),
     (ids.is_brazilian, "111.111.111-11"),
+    (ids.is_brazilian, "9384001.26"),
     (ids.is_polish, "44051401358"),
     (ids.is_american, "000-12-3456"),
 ]

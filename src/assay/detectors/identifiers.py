@@ -143,11 +143,14 @@ def is_french(text: str) -> bool:
     )  # fmt: skip
 
 
+_CPF = re.compile(r"[0-9]{3}([. ]?)[0-9]{3}\1[0-9]{3}[- ]?[0-9]{2}|[0-9]{9,11}")
+
+
 def is_brazilian(text: str) -> bool:
-    """CPF: two check digits by 11."""
-    digits = re.sub(r"[.\- ]", "", text.strip())
-    if not digits.isascii() or not digits.isdigit() or not 9 <= len(digits) <= 11:
+    """CPF: two check digits by 11; as it is written, or digits alone (a price of nine digits is none)."""
+    if _CPF.fullmatch(text.strip()) is None:
         return False
+    digits = re.sub(r"[.\- ]", "", text.strip())
     digits = digits.zfill(11)
     if len(set(digits)) == 1:
         return False

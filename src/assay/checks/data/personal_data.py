@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     stage=Stage.DATA,
     severity=Severity.HIGH,
     needs="ml",
+    version=2,
     tags=("eu-ai-act:Art.10", "owasp-llm-2025:LLM02"),
     libraries=("duckdb", "pyarrow"),
     measures=("data.personal_data.columns",),
