@@ -34,3 +34,12 @@ def test_a_frame_that_no_worker_sends_is_refused() -> None:
         Inbox().feed(b"\xff\xff\xff\xff")
     with pytest.raises(ValueError, match="too large"):
         frame(bytes(65 << 20))
+
+
+def test_a_number_of_numpy_travels_as_python_would_have_it_and_nothing_else_does() -> None:
+    np = pytest.importorskip("numpy")
+    sent = pack(said(Measure(name="m", value=np.float64(0.25), low=np.float64(0.1), n=np.int64(7))))
+    assert sent == pack(said(Measure(name="m", value=0.25, low=0.1, n=7)))
+    for bad in (np.zeros(2), object()):
+        with pytest.raises(TypeError, match="cannot be sent"):
+            pack(said(Measure(name="m", value=bad)))

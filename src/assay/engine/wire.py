@@ -62,10 +62,10 @@ def pack(message: Message) -> bytes:
 
 
 def _number(value: object) -> object:
-    """A number of numpy that a check left among its own, as Python's. Raises NotImplementedError for anything else."""
+    """A number of numpy that a check left among its own, as Python's. Raises TypeError for anything else."""
     if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
         return value.item()  # type: ignore[attr-defined]
-    raise NotImplementedError(f"a {type(value).__name__} cannot be sent")
+    raise TypeError(f"a {type(value).__name__} cannot be sent")
 
 
 def frame(data: bytes) -> bytes:
