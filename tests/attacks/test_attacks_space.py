@@ -47,12 +47,12 @@ def test_nothing_to_change_is_said() -> None:
 )
 def test_a_change_names_only_levels_that_the_contract_lists(feature: Feature, says: set[str]) -> None:
     axis = one(["shop", "zaphod"], feature, "category").axes[0]
-    assert {axis.change(row, place) for row in (0, 1) for place in range(len(axis.levels))} == says
+    assert {axis.change(row, place) for row in (0.0, 1.0) for place in range(len(axis.levels))} == says
 
 
 def test_a_listed_level_is_told_as_it_is_listed() -> None:
     axis = one(["01", "2"], Feature(categories=(1, 2)), "category").axes[0]
-    assert {axis.change(0, place) for place in range(2)} == {"→ 1", "→ 2"}
+    assert {axis.change(0.0, place) for place in range(2)} == {"→ 1", "→ 2"}
 
 
 def test_missing_values_are_left_alone() -> None:

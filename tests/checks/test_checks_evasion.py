@@ -239,11 +239,11 @@ def test_the_table_tells_prices_in_the_datas_own_measure_and_shows_no_value(mode
 def test_many_inputs_are_counted_in_the_tables_note() -> None:
     from assay.attacks.needs import Needs
     from assay.attacks.reach import Reach
-    from assay.checks.robustness.evasion import _affordable
+    from assay.attacks.shown import affordable
 
     inputs = tuple(Reach(name=f"x{i}", moves="yes" if i % 2 else "no", unit="place", price=1.0) for i in range(100))
     found = Needs(np.ones((30, 100)), np.zeros((30, 100)), np.ones(30))
-    share, shown = _affordable(inputs, found, 3.0, 0)
+    share, shown = affordable(inputs, found, 3.0, 0)
     assert (share.n, share.value) == (30, 0)
     assert len(shown.rows) == 40
     assert {row[1] for row in shown.rows} == {"yes"}
@@ -254,10 +254,10 @@ def test_many_inputs_are_counted_in_the_tables_note() -> None:
 def test_from_too_few_rows_or_changes_there_is_no_affordable_share(rows: int, changes: int) -> None:
     from assay.attacks.needs import Needs
     from assay.attacks.reach import Reach
-    from assay.checks.robustness.evasion import _affordable
+    from assay.attacks.shown import affordable
 
     ones = np.ones((rows, 1))
-    share, _ = _affordable((Reach(name="x", moves="yes"),), Needs(ones, ones, np.full(rows, changes)), 3.0, 0)
+    share, _ = affordable((Reach(name="x", moves="yes"),), Needs(ones, ones, np.full(rows, changes)), 3.0, 0)
     assert (share.value, share.low, share.high) == (None, None, None)
 
 

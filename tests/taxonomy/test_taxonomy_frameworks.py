@@ -52,10 +52,14 @@ def test_the_crosswalk_speaks_of_every_check_and_of_nothing_else() -> None:
 
 
 def test_no_check_claims_fairness_or_privacy_that_it_does_not_measure() -> None:
-    """Two checks look at groups or for personal data, each evidence for one such entry; no other is for any."""
+    """Checks that look at groups, for personal data or at what a model remembers are evidence for it; no other is."""
     honest = {
         "data.personal-data": {"nist-ai-rmf:MEASURE 2.10"},
         "data.representation": {"nist-ai-rmf:MEASURE 2.11"},
+        "fairness.groups": {"nist-ai-rmf:MEASURE 2.11", "iso-42001:A.5.4", "owasp-aitg:AITG-APP-10"},
+        "privacy.membership": {"nist-ai-rmf:MEASURE 2.10", "iso-42001:A.5.4"},
+        "privacy.memorisation": {"nist-ai-rmf:MEASURE 2.10"},
+        "privacy.dp-accounting": {"nist-ai-rmf:MEASURE 2.10"},
     }
     measured = ("nist-ai-rmf:MEASURE 2.10", "nist-ai-rmf:MEASURE 2.11", "iso-42001:A.5.4", "owasp-aitg:AITG-APP-10")
     for subject in crosswalk_subjects():

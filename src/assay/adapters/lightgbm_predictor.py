@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from assay.adapters.encode import codes, numbers
+from assay.adapters.ensembles.trees import Trees
 from assay.adapters.extras import library
 from assay.adapters.lightgbm_text import TextModel, sound
 from assay.adapters.predictor_base import (
@@ -33,7 +34,7 @@ class LightgbmPredictor(BasePredictor):
     def __init__(self, content: bytes, subject: Subject, data: Dataset | None = None) -> None:
         super().__init__(subject.uri)
         model = sound(content, self.where)
-        self._booster = _load(model, self.where)
+        self._booster, self._text = _load(model, self.where), model.text
         self.features = self._columns(model.features, subject, data)
         require_columns(self.where, self.features, data)
         self._levels = {self.features[p]: level for p, level in zip(model.categorical, model.levels, strict=False)}
@@ -55,6 +56,14 @@ class LightgbmPredictor(BasePredictor):
     def levels(self) -> dict[str, tuple[Any, ...]]:
         """The categories that the model knows, by column."""
         return self._levels
+
+    def trees(self) -> Trees:
+        """The trees of the booster. Raises CouldNotLook where its answer is no rising function of their sum."""
+        from assay.adapters.ensembles.lightgbm_trees import lightgbm_trees
+
+        return lightgbm_trees(
+            self._text, self.where, self.features, self._matrix, self._levels, positive=self._positive
+        )
 
     def class_scores(self, rows: ArrowTable, place: int) -> FloatArray:
         """Scores of the class at `place`, shape (n,), without counting queries."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.adapters.extras import library
 from assay.adapters.tables import Dataset
@@ -12,6 +12,9 @@ from assay.core.errors import CouldNotLook
 from assay.core.protocols import Access, ArrowTable, FloatArray
 from assay.core.subject import Subject
 from assay.core.text import visible
+
+if TYPE_CHECKING:
+    from assay.adapters.ensembles.trees import Trees
 
 
 class BasePredictor:
@@ -51,6 +54,11 @@ class BasePredictor:
     def flagged(self, rows: ArrowTable) -> FloatArray:
         """Whether score >= threshold for each row, shape (n,), bool."""
         return self.scores(rows) >= self.threshold
+
+    def trees(self) -> Trees:
+        """What it computes, as trees. Raises CouldNotLook where it is no ensemble of them that can be read."""
+        what = "is no ensemble of trees that can be read out of it (XGBoost, LightGBM, scikit-learn, ONNX)"
+        raise CouldNotLook(f"{self.where}: {what}; attack it with `access: score` or `access: label`")
 
     def close(self) -> None:
         """Let go of what it holds."""

@@ -1,4 +1,4 @@
-"""Opening a model as a `Predictor`: ONNX and LightGBM in this process, pickled models only inside the sandbox."""
+"""Opening a model as a `Predictor`: ONNX, LightGBM and XGBoost here, pickled models only inside the sandbox."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from assay.adapters.predictor_base import BasePredictor
 from assay.adapters.tables import Dataset
 from assay.core.errors import CouldNotLook, InputError
 from assay.core.subject import Subject
+from assay.formats.models.boosters import looks_like_xgboost
 
 MAX_MODEL_BYTES = 2 << 30
 # A pickle of protocol 2 or later, or what joblib compresses it to.
@@ -46,24 +47,30 @@ def open_predictor(
         from assay.adapters.lightgbm_predictor import LightgbmPredictor
 
         return LightgbmPredictor(content, subject, data)
+    if kind == "xgboost":
+        from assay.adapters.xgboost_predictor import XgboostPredictor
+
+        return XgboostPredictor(content, subject, data)
     if kind == "onnx":
         from assay.adapters.onnx_predictor import OnnxPredictor
 
         return OnnxPredictor(content, subject, data)
-    what = "is not a model that can be run here (ONNX, LightGBM text, scikit-learn pickle or joblib)"
+    what = "is not a model that can be run here (ONNX, LightGBM text, XGBoost JSON, scikit-learn pickle or joblib)"
     raise CouldNotLook(f"{subject.uri}: {what}; convert it to ONNX")
 
 
 def model_kind(path: Path) -> str:
-    """onnx, lightgbm, pickle (compressed or not) or "" by the file's first bytes, helped by its name.
+    """onnx, lightgbm, xgboost, pickle (compressed or not) or "" by the file's first bytes, helped by its name.
 
     Only a guess at who should look: each loader judges the file itself, and the sandbox scans it first.
     """
     with path.open("rb") as file:
-        head = file.read(16)
+        head = file.read(64)
     suffix = path.suffix.lower()
     if head.startswith((b"tree\n", b"tree\r\n")):
         return "lightgbm"
+    if looks_like_xgboost(head, path.name):
+        return "xgboost"
     if suffix == ".onnx":
         return "onnx"
     if suffix in (".pkl", ".pickle", ".joblib", ".sav") or head.startswith(_PICKLED):

@@ -36,6 +36,7 @@ from assay.core.text import visible
 _MAX_NOTE = 4 << 20
 _MAX_BLOCK = 32 << 20
 _MAX_ANSWERS = 1 << 30
+_OF_ROWS = frozenset({"predicting", "training again"})  # in which a library's words may quote values of rows
 # What interpreters and numeric libraries read beside their own folders: the linker's cache, the machine's processors.
 _SYSTEM = (
     *("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/localtime"),
@@ -54,13 +55,14 @@ class NotHeld(CouldNotLook):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the child may use: bytes of address space, CPU seconds in all, and seconds to start, load and answer."""
+    """What the child may use: bytes of address space, CPU seconds in all, seconds to start, load, answer and train."""
 
     memory: int = 4 << 30
     cpu: int = 3600
     start: float = 30.0
     load: float = 120.0
     answer: float = 120.0
+    train: float = 600.0
 
 
 class Isolation(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,10 +174,26 @@ class Sandbox:
         texts: list[str] = self._decode(reply[1:], list[str])
         return texts
 
-    def scores(self, rows: ArrowTable, method: str, positive: int) -> FloatArray:
-        """The estimator's answers by `method` for the class at place `positive`, shape (n,). Raises CouldNotLook."""
+    def train(self, rows: ArrowTable, ask: dict[str, Any]) -> int:
+        """Train the estimator again on `rows`; the number under which the child keeps it. Raises CouldNotLook.
+
+        `ask` names the `label` column (places among the classes), a `seed` and `changes` of parameters.
+        """
+        self._send(b"F", _as_stream(rows, ask), self._limits.answer, "training again")
+        number: int = self._decode(self._receive(b"F", _MAX_NOTE, self._limits.train, "training again"), int)
+        return number
+
+    def forget(self, number: int) -> None:
+        """Let the child drop what it trained under this number. Raises CouldNotLook."""
+        self.ask(b"X", json.dumps(number).encode(), b"X", int, "forgetting")
+
+    def scores(self, rows: ArrowTable, method: str, positive: int, number: int = 0) -> FloatArray:
+        """The estimator's answers by `method` for the class at place `positive`, shape (n,). Raises CouldNotLook.
+
+        `number` asks one that was trained again, 0 the one from the file.
+        """
         np = library("numpy")
-        payload = _as_stream(rows, {"method": method, "positive": positive})
+        payload = _as_stream(rows, {"method": method, "positive": positive, "trained": number})
         self._send(b"P", payload, self._limits.answer, "predicting")
         size = rows.num_rows * 8
         reply = self._receive(b"S", size, self._limits.answer, "predicting")
@@ -350,7 +368,7 @@ def _as_stream(rows: ArrowTable, ask: dict[str, Any]) -> memoryview:
 
 
 def _unquoted(text: str, doing: str) -> str:
-    return re.sub(r"'[^']*'|\"[^\"]*\"|\[[^\]]*\]", "…", text) if doing == "predicting" else text
+    return re.sub(r"'[^']*'|\"[^\"]*\"|\[[^\]]*\]", "…", text) if doing in _OF_ROWS else text
 
 
 def _interpreter_paths() -> set[str]:

@@ -80,6 +80,10 @@ class _Serving:
             _send(self._pipe, b"M", json.dumps(meta).encode())
         elif tag == b"P":  # predict
             _send(self._pipe, b"S", estimator.score(self._model, payload))
+        elif tag == b"F":  # fit again
+            _send(self._pipe, b"F", json.dumps(estimator.train(self._model, payload)).encode())
+        elif tag == b"X":  # forget what was fitted again
+            _send(self._pipe, b"X", json.dumps(estimator.forget(self._model, json.loads(payload))).encode())
         elif tag == b"A":  # all that a method answers
             _send(self._pipe, b"A", estimator.answers(self._model, payload))
         elif tag == b"U":  # untrusted types of a skops file

@@ -1,4 +1,5 @@
-"""The sandbox child's estimator: unpickled (or read from skops) inside the walls, asked, and written in other formats.
+"""The sandbox child's estimator: unpickled (or read from skops) inside the walls, asked, trained again, and written in
+other formats.
 
 Nothing heavy is imported before it is needed, which is after the walls stand.
 """
@@ -22,10 +23,12 @@ _MOST_TYPES = 10_000
 
 
 class Model:
-    """An estimator and what the parent was told of it."""
+    """An estimator, what the parent was told of it, and those that were `trained` again from it, by number."""
 
     def __init__(self, estimator: Any, meta: dict[str, Any]) -> None:
         self.estimator, self.meta = estimator, meta
+        self.trained: dict[int, Model] = {}
+        self.count = 0
 
 
 def load(number: int, paths: list[str], trusted: list[str] | None = None) -> tuple[Model, dict[str, Any]]:
@@ -102,8 +105,7 @@ def score(model: Any, payload: bytes) -> bytes:
     """Scores of an Arrow IPC stream of rows as little-endian float64."""
     import numpy as np
 
-    model = _of(model)
-    ask, answer = _asked(model, payload)
+    model, ask, answer = _asked(_of(model), payload)
     answer = np.asarray(answer)
     positive = ask["positive"]
     if ask["method"] == "predict":
@@ -120,7 +122,7 @@ def answers(model: Any, payload: bytes) -> bytes:
     """All that a method answers for rows: numbers as float64 (`f`), else JSON texts (`t`), row by row."""
     import numpy as np
 
-    _, answer = _asked(_of(model), payload)
+    _, _, answer = _asked(_of(model), payload)
     if hasattr(answer, "toarray"):
         if answer.shape[0] * answer.shape[1] > _MOST_DENSE:
             raise ValueError("its answers are too many to compare")
@@ -133,17 +135,63 @@ def answers(model: Any, payload: bytes) -> bytes:
     return b"t" + json.dumps([str(v) for v in answer.reshape(-1).tolist()]).encode("utf-8", "replace")
 
 
-def _asked(model: Model, payload: bytes) -> tuple[dict[str, Any], Any]:
+def train(model: Any, payload: bytes) -> int:
+    """Fit a clone of the estimator on rows with their labels; the number that it is kept under, from 1.
+
+    The label column holds places among the classes (numbers as they are for an estimator without). A name in `changes`
+    is a parameter of the estimator, or the last part of exactly one (`max_depth` for `forest__max_depth`).
+    """
     import warnings
 
+    import numpy as np
+
+    model, clone = _of(model), library("sklearn.base").clone
+    number: int = model.count + 1
+    ask, table = _table(payload)
+    label = np.asarray(table.column(ask["label"]))
+    classes = getattr(model.estimator, "classes_", None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        new = clone(model.estimator)
+        known = new.get_params()
+        seeds = {n: ask["seed"] for n in known if n == "random_state" or n.endswith("__random_state")}
+        new.set_params(**seeds, **{_parameter(n, list(known)): value for n, value in ask["changes"].items()})
+        new.fit(_rows(model, table.drop_columns([ask["label"]])), label if classes is None else classes[label])
+    if classes is not None and list(new.classes_) != list(classes):
+        raise ValueError("the rows do not hold all classes of the model")
+    model.count, model.trained[number] = number, Model(new, model.meta)
+    return number
+
+
+def _parameter(name: str, known: list[str]) -> str:
+    found = [name] if name in known else [k for k in known if k.endswith("__" + name)]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} parameters of the model are called {name}")
+    return found[0]
+
+
+def forget(model: Any, number: int) -> int:
+    """Drop what was trained under `number`; 1 where there was one."""
+    return int(_of(model).trained.pop(number, None) is not None)
+
+
+def _table(payload: bytes) -> tuple[dict[str, Any], Any]:
     import pyarrow as pa
 
     with pa.ipc.open_stream(pa.py_buffer(payload)) as reader:
         table = reader.read_all()
-    ask = json.loads(table.schema.metadata[b"assay"])
+    return json.loads(table.schema.metadata[b"assay"]), table
+
+
+def _asked(model: Model, payload: bytes) -> tuple[Model, dict[str, Any], Any]:
+    """(the estimator that is asked, the question, its answer)."""
+    import warnings
+
+    ask, table = _table(payload)
+    asked = model.trained[ask["trained"]] if ask.get("trained") else model
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return ask, getattr(model.estimator, ask["method"])(_rows(model, table))
+        return asked, ask, getattr(asked.estimator, ask["method"])(_rows(asked, table))
 
 
 def _of(model: Any) -> Model:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from assay.adapters.extras import library
 from assay.adapters.predictor_base import (
@@ -41,7 +44,7 @@ class SandboxedPredictor(BasePredictor):
 
     def __init__(self, sandbox: Sandbox, subject: Subject, data: Dataset | None = None) -> None:
         super().__init__(subject.uri)
-        self._sandbox = sandbox
+        self._sandbox, self._number = sandbox, 0  # the estimator from the file; others were trained again from it
         self.isolation: Isolation = sandbox.isolation
         facts = sandbox.load()
         if not facts.methods:
@@ -55,8 +58,29 @@ class SandboxedPredictor(BasePredictor):
         self.notes = tuple(visible(w, 200) for w in facts.warnings)
 
     def close(self) -> None:
-        """Kill the child."""
-        self._sandbox.close()
+        """Kill the child; of what was trained again in it, only let go."""
+        if not self._number:
+            self._sandbox.close()
+        else:
+            with contextlib.suppress(CouldNotLook):  # the child may be gone already
+                self._sandbox.forget(self._number)
+
+    def trained_again(
+        self, rows: ArrowTable, places: FloatArray, *, changes: Mapping[str, Any] | None = None, seed: int = 0
+    ) -> SandboxedPredictor:
+        """A clone of the estimator, trained in the same child on `rows` whose classes are at `places` (n,).
+
+        With other values for the parameters in `changes`. Raises CouldNotLook where it cannot be cloned or trained.
+        """
+        rows = self._as_asked(rows.select(list(self.features)))
+        label = next(
+            name for name in ("label", *(f"label {i}" for i in range(10_000))) if name not in rows.column_names
+        )
+        ask = {"label": label, "seed": int(seed), "changes": dict(changes or {})}
+        twin = copy.copy(self)
+        twin._number = self._sandbox.train(rows.append_column(label, library("pyarrow").array(places)), ask)
+        twin.queries = 0
+        return twin
 
     def _classify(self, facts: ModelFacts, subject: Subject, data: Dataset | None) -> None:
         classes = facts.classes or ()
@@ -76,12 +100,16 @@ class SandboxedPredictor(BasePredictor):
 
     def _score(self, rows: ArrowTable) -> FloatArray:
         np = library("numpy")
-        if not self._named:
-            require_numeric(self.where, rows, self.features)
-            rows = as_numbers(rows)
-        starts = range(0, rows.num_rows, _BATCH)
-        parts = [self._sandbox.scores(rows.slice(s, _BATCH), self._method, self._positive) for s in starts]
-        return np.concatenate(parts)
+        rows = self._as_asked(rows)
+        parts = (rows.slice(s, _BATCH) for s in range(0, rows.num_rows, _BATCH))
+        return np.concatenate([self._sandbox.scores(p, self._method, self._positive, self._number) for p in parts])
+
+    def _as_asked(self, rows: ArrowTable) -> ArrowTable:
+        """The rows as the estimator was fitted on them: by name, or as numbers."""
+        if self._named:
+            return rows
+        require_numeric(self.where, rows, self.features)
+        return as_numbers(rows)
 
 
 def open_sandboxed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from assay.core.subject import Contract, Feature
 from assay.core.text import visible
 
 Array = Any
+Norm = Literal["linf", "l2", "l1", "cost"]
 MOST = 100
 MOST_LEVELS = 500
 STEPS = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0])
@@ -134,6 +135,19 @@ class Axis:
             bad |= np.abs(places - np.round(places)) > 1e-6
         return np.where(bad, np.inf, np.abs(move) / self.scale * self.feature.cost)
 
+    def parts(self, origin: Array, codes: Array, norm: Norm) -> Array:
+        """What moving from one code to another adds in a norm, inf where it is no move or not permitted.
+
+        L-infinity, L2 (squared) and L1 are in the number's own units, divided by its `scale:` where one is declared; a
+        category counts 1 a change, or 1 a place where it is ordered. `cost` is the contract's.
+        """
+        cost = self.costs(origin, codes)
+        if norm == "cost":
+            return cost
+        move = np.abs(codes - origin) / (1.0 if self.levels else self.feature.scale or 1.0)
+        move = move if self.ordered else np.ones_like(move)
+        return np.where(np.isfinite(cost), move**2 if norm == "l2" else move, np.inf)
+
     def place(self, values: list[Any]) -> Array:
         """The codes of raw values (n,): NaN for a missing one, UNLISTED for a category that is not listed."""
         if not self.levels:
@@ -149,9 +163,8 @@ class Axis:
             return pa.array(self.levels, type=type_).take(pa.array(codes.astype(int)))
         return pa.array(codes).cast(type_, safe=False)
 
-    def change(self, row: int, choice: int) -> str:
-        """The change in words that reveal no more of the row than the change itself."""
-        code, origin = float(self.codes[row, choice]), float(self.origin[row])
+    def change(self, origin: float, code: float) -> str:
+        """The change from one code to another in words that reveal no more of the row than the change itself."""
         if self.levels and self.ordered:
             places = int(code - origin)
             return f"{places:+d} place{'s' if abs(places) != 1 else ''}".replace("-", "−")
@@ -175,6 +188,7 @@ class Space:
         self, rows: Any, contract: Contract, reference: Any, kinds: Mapping[str, str], inputs: tuple[str, ...]
     ) -> None:
         self.constraints = tuple(Constraint(text) for text in contract.constraints)
+        self.free = contract.free
         read = set(inputs).union(*(c.columns for c in self.constraints))
         self.rows = rows.select([name for name in rows.column_names if name in read])
         numbers = {
@@ -189,6 +203,8 @@ class Space:
                 beside = np.array(others).reshape(-1, rows.num_rows).T
                 axes.append(Axis(name, feature, rows.column(name).combine_chunks(), reference, kinds[name], beside))
         self.axes = [a for a in axes if np.isfinite(a.cost).any()]
+        for axis in self.axes if contract.free else ():
+            axis.low, axis.high = -math.inf, math.inf
         if not self.axes:
             raise CouldNotLook(
                 "the feature contract lets an attacker change nothing; declare `features:` in assay.yaml"
@@ -226,15 +242,15 @@ class Space:
         codes = np.full(choice.shape, np.nan)
         for j, axis in enumerate(self.axes):
             codes[:, j] = np.where(choice[:, j] == KEEP, np.nan, axis.codes[ids, choice[:, j]])
-        return self._written(ids, codes)
+        return self.moved(ids, codes)
 
     def overwritten(self, ids: Array, codes: Array) -> Any:
         """Rows with every one of the codes (q, m) that they may be moved to, on a candidate or between them."""
         may = np.column_stack([np.isfinite(a.costs(a.origin[ids], codes[:, j])) for j, a in enumerate(self.axes)])
-        return self._written(ids, np.where(may, codes, np.nan))
+        return self.moved(ids, np.where(may, codes, np.nan))
 
-    def _written(self, ids: Array, codes: Array) -> Any:
-        """Rows with the codes (q, m) written in; NaN leaves a value as it is."""
+    def moved(self, ids: Array, codes: Array) -> Any:
+        """Rows with the codes (q, m) written in, on a candidate or not; NaN leaves a value as it is."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -267,22 +283,30 @@ class Space:
             can[ids, j, k] = self.valid(self.build(ids, choice))
         return can
 
-    def price(self, ids: Array, table: Any) -> Array:
-        """What it costs to turn rows `ids` into those of `table`, by their values alone; inf where it cannot be."""
-        total = np.zeros(len(ids))
-        moved = {a.name: a for a in self.axes}
+    def price(self, ids: Array, table: Any, norm: Norm = "cost") -> Array:
+        """How far rows `ids` are from those of `table`, by values alone; inf where one cannot become the other."""
+        parts = np.zeros((len(ids), 1 + len(self.axes)))
+        moved = {a.name: (place, a) for place, a in enumerate(self.axes, 1)}
         old = self.rows.take(ids)
         for name in self.rows.column_names:
             before, after = old.column(name).to_pylist(), table.column(name).to_pylist()
             differs = np.array(
                 [a != b and not (a != a and b != b) for a, b in zip(before, after, strict=True)], dtype=bool
             )
-            if name in moved and differs.any():
-                axis = moved[name]
-                total[differs] += axis.costs(axis.place(before), axis.place(after))[differs]
-            else:
-                total[differs] = np.inf
-        return total
+            place, axis = moved.get(name, (0, None))
+            if axis is None:
+                parts[differs, 0] = np.inf
+            elif differs.any():
+                parts[differs, place] = axis.parts(axis.place(before), axis.place(after), norm)[differs]
+        return length(parts, norm)
+
+
+def length(parts: Array, norm: Norm) -> Array:
+    """The distances (q,) of moves whose parts are (q, m)."""
+    if norm == "linf":
+        return parts.max(axis=1, initial=0.0)
+    total = parts.sum(axis=1)
+    return np.sqrt(total) if norm == "l2" else total
 
 
 def satisfied(constraints: Iterable[Constraint], table: Any) -> Array:

@@ -37,10 +37,27 @@ from assay.cli.common import (
     help="What an attacker can change: assay.yaml, or a YAML file with its `features:` and `constraints:`.",
 )
 @click.option("--train", type=FILE, help="The training data, for the scale of each feature  [default: --data].")
-@click.option("--cost", type=Finite(0, min_open=True), default=3.0, show_default=True, help="The budget.")
-@click.option("--access", type=click.Choice(["label", "score"]), default="label", show_default=True)
+@click.option(
+    "--cost", type=Finite(0, min_open=True), default=3.0, show_default=True, help="The budget of --norm cost."
+)
+@click.option(
+    "--norm",
+    type=click.Choice(["linf", "l2", "l1", "cost"]),
+    default="cost",
+    show_default=True,
+    help="How far a change is: the largest, the Euclidean length, the sum, or what the threat model says it costs.",
+)
+@click.option("--budget", type=Finite(0, min_open=True), help="The budget of the other norms  [default: no limit].")
+@click.option(
+    "--access",
+    type=click.Choice(["label", "score", "whitebox"]),
+    default="label",
+    show_default=True,
+    help="What the attacker sees: decisions, scores, or the model itself.",
+)
 @click.option("--rows", type=click.IntRange(10), default=300, show_default=True, help="Positive rows to try.")
 @click.option("--queries", type=click.IntRange(10), default=600, show_default=True, help="Queries a row may ask.")
+@click.option("--examples", type=FILE, help="Write the attacked rows to this Parquet file.")
 @asking_options
 @output_options
 def command(
@@ -52,18 +69,22 @@ def command(
     threat: Path | None,
     train: Path | None,
     cost: float,
+    norm: str,
+    budget: float | None,
     access: str,
     rows: int,
     queries: int,
+    examples: Path | None,
     format_: str,
     output: Path | None,
     fail_level: str,
     **options: Any,
 ) -> None:
-    """Attack MODEL: a model file with --data, --label and --threat, or a project folder with assay.yaml.
+    """Attack MODEL: a model file with --data and --label, or a project folder with assay.yaml.
 
-    For a project the manifest's own data, threat and budget are used. `features:` declares every input of the model,
-    one a line: `Sex: {mutable: false}`, `Amount: {min: 0, max: 500, cost: 2}`, `Day: {categories: [Mon, Tue]}`.
+    For a project the manifest's own data, threat and budget are used. A threat model says of every input of the model
+    whether and how an attacker can change it, one a line: `Sex: {mutable: false}`, `Amount: {min: 0, max: 500, cost:
+    2}`, `Day: {categories: [Mon, Tue]}`; `assay attack init` drafts it. Without one everything may change.
     """
     from assay.core.dossier import Dossier
 
@@ -75,34 +96,33 @@ def command(
             _refuse_ignored()
             report = examine_only(model, settings_from(only=wanted, **options), progress=progress)
         else:
-            from assay.config.manifest import load_threat
-            from assay.core.subject import Kind, Subject
-            from assay.flow.examine import examine_loose
+            from assay.flow.attack import Attack, attack_model
 
-            table: Path = must(data, "--data", "to attack a model file")
-            facts: dict[str, Any] = {
-                "label": must(label, "--label", "to know what should be flagged"),
-                "positive": positive,
-            }
-            contract = load_threat(must(threat, "--threat", "to know what an attacker can change"))
-            name = f"{model.name} (model)" if model.name in ("data", "train") else model.name
-            subjects = {
-                "data": Subject(name="data", kind=Kind.DATASET, uri=str(table), options=facts),
-                name: Subject(
-                    name=name,
-                    kind=Kind.MODEL,
-                    uri=str(model),
-                    options={"threshold": threshold},
-                    reads={"holdout": "data"} | ({"data": "train"} if train is not None else {}),
-                ),
-            }
-            if train is not None:
-                subjects["train"] = Subject(name="train", kind=Kind.DATASET, uri=str(train), options=facts)
-            asked = {"cost": cost, "access": access, "rows": rows, "queries": queries}
+            _refuse_other_budget(norm, budget)
+            what = Attack(
+                model=model,
+                data=must(data, "--data", "to attack a model file"),
+                label=must(label, "--label", "to know what should be flagged"),
+                positive=positive,
+                threshold=threshold,
+                threat=threat if norm != "cost" else must(threat, "--threat", "to know what a change costs"),
+                train=train,
+            )
+            asked = {"cost": cost, "norm": norm, "budget": budget, "access": access, "rows": rows, "queries": queries}
             settings = settings_from(only=wanted, parameters={"robustness.evasion": asked}, **options)
-            report = examine_loose(subjects, [(Kind.MODEL, name)], contract, settings, progress=progress)
+            report = attack_model(what, settings, examples=examples, progress=progress)
     emit(Dossier(report=report), format_, output)
     raise click.exceptions.Exit(report_code(report, fail_level))
+
+
+def _refuse_other_budget(norm: str, budget: float | None) -> None:
+    from assay.core.errors import UsageError
+
+    source = click.get_current_context().get_parameter_source("cost")
+    if norm == "cost" and budget is not None:
+        raise UsageError("--budget is for the other norms", where="assay attack", fix="use --cost")
+    if norm != "cost" and source is click.core.ParameterSource.COMMANDLINE:
+        raise UsageError("--cost is the budget of --norm cost", where="assay attack", fix="use --budget")
 
 
 def _refuse_ignored() -> None:
@@ -111,6 +131,7 @@ def _refuse_ignored() -> None:
 
     context = click.get_current_context()
     given = click.core.ParameterSource.COMMANDLINE
-    for name in ("data", "label", "positive", "threshold", "threat", "train", "cost", "access", "rows", "queries"):
+    for name in ("data", "label", "positive", "threshold", "threat", "train", "cost", "norm", "budget",
+                 "access", "rows", "queries", "examples"):  # fmt: skip
         if context.get_parameter_source(name) is given:
             raise UsageError(f"--{name} is for a model file", where="assay attack", fix="set it in assay.yaml")

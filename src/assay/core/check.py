@@ -7,13 +7,14 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from assay.core.adversaries import Adversaries
 from assay.core.exhibit import Exhibit
 from assay.core.finding import Finding, Measure, Severity
 from assay.core.subject import Kind, Stage
 from assay.core.suspects import Suspects
 
 Yielded = Finding | Measure | Exhibit
-CheckFunction = Callable[..., Iterator[Yielded | Suspects]]
+CheckFunction = Callable[..., Iterator[Yielded | Suspects | Adversaries]]
 F = TypeVar("F", bound=CheckFunction)
 Cost = Literal["instant", "seconds", "minutes"]
 

@@ -69,7 +69,11 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
-    """The feature contract: the facts of `features:` and the relations of `constraints:` in the manifest."""
+    """The feature contract: the facts of `features:` and the relations of `constraints:` in the manifest.
+
+    `free` where nobody declared one: every input may move, beyond the range of the data too.
+    """
 
     features: dict[str, Feature] = {}
     constraints: tuple[str, ...] = ()
+    free: bool = False

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from assay.core.adversaries import Adversaries
 from assay.core.artifact import Artifact, Source
 from assay.core.check import CheckSpec, Yielded
 from assay.core.errors import AssayError, CouldNotLook, NotApplicable
@@ -92,7 +93,7 @@ def _asked(
         for item in check.function(subject, **keywords, **roles):
             if isinstance(item, Measure) and item.key not in check.spec.measures:
                 raise ValueError("a measure that the check does not declare")
-            if isinstance(item, Suspects):
+            if isinstance(item, Suspects | Adversaries):
                 _keep(item, task)
             else:
                 emit(complete_finding(item, task, check) if isinstance(item, Finding) else item)
@@ -116,10 +117,10 @@ def unmet(task: Task, spec: CheckSpec) -> str:
     return next((fact for fact in spec.wants if not task.target.options.get(fact)), "")
 
 
-def _keep(item: Suspects, task: Task) -> None:
-    """Write down which rows a check points at, where the task was told to; they are no part of its outcome."""
-    if task.suspects:
-        write_whole(Path(task.suspects) / f"{task.check}.msgpack", msgspec.msgpack.encode(item))
+def _keep(item: Suspects | Adversaries, task: Task) -> None:
+    """Write down rows that a check points at or made, where the task was told to; they are no part of its outcome."""
+    if task.aside:
+        write_whole(Path(task.aside) / f"{task.check}.msgpack", msgspec.msgpack.encode(item))
 
 
 def _roles(task: Task, check: LoadedCheck) -> dict[str, str]:

@@ -31,7 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     threats: ThreatsAt | None = None
     remote: dict[str, Remote] = {}
-    suspects: str = ""
+    aside: str = ""
 
 
 def select(settings: Settings) -> tuple[str, ...]:
@@ -100,7 +100,7 @@ def _task(
         weak_sandbox=settings.weak_sandbox,
         limits=settings.limits,
         remote=settings.remote.get(name),
-        suspects=settings.suspects,
+        aside=settings.aside,
         threats=settings.threats if kind in (Kind.ARTIFACT, Kind.MODEL) else None,
     )
 

@@ -42,7 +42,7 @@ class ThreatsAt(msgspec.Struct, frozen=True):
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a worker needs. `subjects` holds the subject and all it reads, by name; `root` is the project.
 
-    `suspects` is the folder in which checks write down the rows that they point at, "" where nobody asked for them.
+    `aside` is the folder in which checks write down rows that they point at or made, "" where nobody asked for them.
     """
 
     check: str
@@ -55,7 +55,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     weak_sandbox: bool = False
     threats: ThreatsAt | None = None
     remote: Remote | None = None
-    suspects: str = ""
+    aside: str = ""
     limits: Limits = Limits()
 
     @property

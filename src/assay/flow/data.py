@@ -120,7 +120,7 @@ def ask_table(
     subjects[file.name] = Subject(name=file.name, kind=Kind.DATASET, uri=str(file), options=facts, reads=reads)
     asked = [(Kind.DATASET, file.name)]
     with tempfile.TemporaryDirectory(prefix="assay-suspects-") as folder:
-        settings = replace(settings, suspects=folder if told else "")
+        settings = replace(settings, aside=folder if told else "")
         report = examine_loose(subjects, asked, contract or Contract(), settings, root=root, progress=progress)
         written = sorted(Path(folder).iterdir())
         return report, [msgspec.msgpack.decode(p.read_bytes(), type=Suspects) for p in written]

@@ -147,7 +147,7 @@ class Bench:
         subject = replace(self._subject, uri=str(path), digest=digest_file(path), reads=reads)
         subjects = {name: subject, **({self._trusted.name: self._trusted} if self._trusted is not None else {})}
         settings = replace(self._settings, only=checks, seed=self._settings.seed + turn)
-        settings = replace(settings, suspects=str(here / "suspects"))
+        settings = replace(settings, aside=str(here / "suspects"))
         return plan(subjects, [(Kind.DATASET, name)], os.getcwd(), self._contract, settings)
 
 

@@ -55,6 +55,10 @@ TOO_MUCH = frozenset(
         ("gate.approvals", "eu-ai-act:Art.14"),  # oversight of the system in use, not of its release
         ("gate.evidence", "eu-ai-act:Art.19"),  # logs that the system itself makes in use
         ("gate.evidence", "iso-42001:A.6.2.8"),
+        ("explanation.importance", "owasp-llm-2025:LLM09"),  # which inputs count says nothing of a language model
+        ("explanation.importance", "owasp-agentic-2026:ASI09"),
+        ("explanation.importance", "cosai:riskInsecureModelOutput"),
+        ("fairness.groups", "cosai:riskInferredSensitiveData"),  # nothing is inferred of a person here
         ("manifest.system", "eu-ai-act:Art.49"),  # a line in a manifest registers nothing in the EU's database
     }
 )

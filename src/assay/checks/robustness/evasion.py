@@ -4,50 +4,61 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta
 
 from assay.adapters.cases import ModelCase
 from assay.adapters.tables import Dataset
 from assay.config.constraints import Constraint
+from assay.core.adversaries import Adversaries
 from assay.core.check import check
 from assay.core.errors import CouldNotLook
-from assay.core.exhibit import Curve, Series, Step, Table, Waterfall
+from assay.core.exhibit import Curve, Table, Waterfall
 from assay.core.finding import Direction, Measure, Severity
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
 from assay.core.subject import Kind, Stage
-from assay.core.text import visible
-from assay.stats.intervals import wilson, wilson_rate
+from assay.stats.intervals import wilson
 
 if TYPE_CHECKING:
-    from assay.attacks.evasion import Evaded
-    from assay.attacks.needs import Needs
-    from assay.attacks.reach import Reach
+    from assay.attacks.attacked import Attacked
     from assay.attacks.space import Space
 
 LEAST = 10
-LEAST_CHANGES = 30
 MOST_EXCLUDED = 0.05
-SHOWN = 40
-NAME = "robustness.evasion.recall_under_attack"
+ID = "robustness.evasion"
+Norm = Literal["linf", "l2", "l1", "cost"]
+
+
+class _Asked(NamedTuple):
+    """How to attack, and how much a change may cost."""
+
+    norm: Norm
+    access: Literal["label", "score", "whitebox"]
+    budget: float
+    queries: int
+    seed: int
+    progress: Progress
 
 
 @check(
-    "robustness.evasion",
+    ID,
     on=Kind.MODEL,
     stage=Stage.MODEL,
     severity=Severity.INFO,
     needs="ml",
     cost="minutes",
-    version=4,
+    version=5,
     tags=("owasp-ml-2023:ML01", "atlas:AML.T0043", "eu-ai-act:Art.15"),
     reads=("data", "holdout"),
     libraries=("numpy", "pyarrow", "onnxruntime", "lightgbm", "scikit-learn"),
     measures=(
         "robustness.evasion.recall_under_attack",
         "robustness.evasion.recall_unattacked",
+        "robustness.evasion.recall_certified",
         "robustness.evasion.evaded_share",
+        "robustness.evasion.unknown_share",
+        "robustness.evasion.distance",
         "robustness.evasion.queries",
         "robustness.evasion.excluded_share",
         "robustness.evasion.affordable_share",
@@ -57,12 +68,14 @@ def evasion(
     case: ModelCase,
     *,
     cost: Annotated[float, Meta(gt=0)] = 3.0,
-    access: Literal["label", "score"] = "label",
+    budget: Annotated[float, Meta(gt=0)] | None = None,
+    norm: Norm = "cost",
+    access: Literal["label", "score", "whitebox"] = "label",
     rows: Annotated[int, Meta(ge=10)] = 300,
     queries: Annotated[int, Meta(ge=10)] = 600,
     seed: int = 0,
     progress: Progress = silent,
-) -> Iterator[Measure | Table | Curve | Waterfall]:
+) -> Iterator[Measure | Table | Curve | Waterfall | Adversaries]:
     """How many of the caught rows slip past the model after changes that an attacker can really make.
 
     Why: a fraud, abuse or intrusion model has an opponent. If moving one date or filing one more form turns a
@@ -103,29 +116,35 @@ def evasion(
 
     References: Carlini et al. 2019; Zimmermann et al. 2022; Cartella et al. 2021 (tabular attacks in fraud).
     """
+    from assay.attacks.attacked import adversaries
+    from assay.attacks.left import Left, curve, measures
     from assay.attacks.needs import needs
     from assay.attacks.reach import reaches
     from assay.attacks.sanity import refuse_access
+    from assay.attacks.shown import affordable
 
     refuse_access(case.predictor, access)
+    asked = _Asked(norm, access, cost if norm == "cost" else budget or math.inf, queries, seed, progress)
     data, known = _data(case)
     target, possible = data.target(), _possible(case, data)
     yield from _excluded(int((target & ~possible).sum()), int(target.sum()))
-    sample, flags, weight, passing = _drawn(case, data.table(), target & possible, rows, seed)
+    places, flags, weight, passing = _drawn(case, data.table(), target & possible, rows, seed)
+    sample = data.table().take(places)
     caught = sample.filter(flags)
     against = (case.contract, known, {c.name: c.kind for c in data.columns}, case.predictor.features)
-    n, k = sample.num_rows, caught.num_rows
-    if k and passing.num_rows:
+    if norm == "cost" and not case.contract.free and caught.num_rows and passing.num_rows:
         needed = needs(case.predictor, caught, passing, *against[:3], cost, seed)
-        yield from _affordable(reaches(sample, *against, cost), needed, cost, seed)
-    _enough(k, n, passing.num_rows, case.threshold)
+        yield from affordable(reaches(sample, *against, cost), needed, cost, seed)
     if not any(case.contract.features[name].mutable for name in case.predictor.features):
+        yield adversaries(ID, norm, asked.budget, places, flags, sample, None)
         raise CouldNotLook("the contract lets an attacker change no input of the model, so nothing was attacked")
-    space, found = _attacked(case.predictor, caught, passing, against, access, queries, seed, progress)
-    left = _Left(weight, flags, found)
-    yield from _measures(left, cost, seed)
-    yield _curve(left, cost, access, queries)
-    yield from _waterfall(case, space, found, cost)
+    _enough(caught.num_rows, sample.num_rows, passing.num_rows, case.threshold)
+    space, found = _attacked(case, caught, passing, against, asked)
+    left = Left(weight, flags, found)
+    yield from measures(left, norm, asked.budget, access, seed)
+    yield curve(left, norm, asked.budget, access, queries)
+    yield from _row(case, space, found, asked)
+    yield adversaries(ID, norm, asked.budget, places, flags, sample, found)
 
 
 def _data(case: ModelCase) -> tuple[Dataset, ArrowTable]:
@@ -159,9 +178,9 @@ def _excluded(out: int, positives: int) -> Iterator[Measure]:
         raise CouldNotLook(f"{what}, at most {MOST_EXCLUDED:.0%} may: mend the rows, or the relations")
 
 
-def _drawn(case: ModelCase, table: ArrowTable, usable: Any, rows: int, seed: int) -> tuple[ArrowTable, Any, Any, Any]:
-    """(positive rows of which no two have equal inputs, whether the model flags each, how many rows each stands for,
-    rows that the model lets pass), drawn at random."""
+def _drawn(case: ModelCase, table: ArrowTable, usable: Any, rows: int, seed: int) -> tuple[Any, Any, Any, ArrowTable]:
+    """(numbers of positive rows of which no two have equal inputs, whether the model flags each, how many rows each
+    stands for, rows that the model lets pass), drawn at random."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
@@ -174,7 +193,7 @@ def _drawn(case: ModelCase, table: ArrowTable, usable: Any, rows: int, seed: int
     chosen = chosen[np.argsort(drawn[first[chosen]])]
     sample = drawn[first[chosen]]
     passing = rng.permutation(np.flatnonzero(~flagged))[:500]
-    return table.take(sample), flagged[sample], count[chosen], table.take(passing)
+    return sample, flagged[sample], count[chosen], table.take(passing)
 
 
 def _alike(table: ArrowTable) -> tuple[Any, Any]:
@@ -188,114 +207,46 @@ def _alike(table: ArrowTable) -> tuple[Any, Any]:
     return first, count
 
 
-class _Left:
-    """What is left of recall: `weight` (n,) rows that each sampled row stands for, and those that the model `flags`."""
-
-    def __init__(self, weight: Any, flags: Any, found: Evaded) -> None:
-        import numpy as np
-
-        self.weight, self.flags, self.found = weight, flags, found
-        self.cost = np.zeros(len(weight))  # of what is not caught
-        self.cost[self.flags] = found.cost
-        self.all, self.caught = np.ones(len(weight), dtype=bool), int(self.flags.sum())
-
-    def rate(self, hit: Any, among: Any) -> tuple[float, float, float, int]:
-        """(rate, low, high, effective rows) of `hit` (n,) among the sampled rows `among` (n,): Wilson."""
-        import numpy as np
-
-        from assay.stats.effective import effective_n, whole
-
-        weight, hit = self.weight[among], hit[among]
-        value = float((weight * hit).sum() / weight.sum())
-        n = float(effective_n(np.repeat(np.arange(len(weight)), weight), np.repeat(hit, weight)))
-        return value, *wilson_rate(value, n), whole(n)
-
-    def after(self, budget: float) -> tuple[float, float, float, int]:
-        """The recall that is left after what costs up to `budget`."""
-        return self.rate(self.flags & (self.cost > budget), self.all)
-
-
-def _affordable(inputs: tuple[Reach, ...], found: Needs, cost: float, seed: int) -> Iterator[Measure | Table]:
-    """How much of what caught rows need to slip past is permitted and paid for, and the table with the prices."""
-    from assay.stats.classifier import ratio_interval
-
-    whole, rows = found.needed.sum(axis=1), int((found.changes > 0).sum())
-    value = low = high = None
-    if rows >= LEAST and found.changes.sum() >= LEAST_CHANGES:
-        part = found.permitted.sum(axis=1)
-        value = float(part.sum() / whole.sum())
-        ends = (*ratio_interval(part, whole, seed), *wilson_rate(value, rows))  # a few rows resample too much alike
-        low, high = float(min(ends)), float(max(ends))
-    yield Measure(
-        name="robustness.evasion.affordable_share", value=value, low=low, high=high, n=rows, seed=seed,
-        unit="share", direction=Direction.HIGHER,
-        method=f"needed moves that the contract permits and a budget of {cost:g} pays for, bootstrap, Wilson",
-    )  # fmt: skip
-    needed, permitted = found.needed.sum(axis=0), found.permitted.sum(axis=0)
-    order = sorted(range(len(inputs)), key=lambda i: (-needed[i], inputs[i].moves == "no"))
-    rest = [inputs[i] for i in order[SHOWN:]]
-    note = (
-        "Needed: of all moves that caught rows need to slip past if everything were allowed, the share on this input. "
-        "Within reach: the share of these that the contract permits and the budget pays for, the cheapest first."
-    )
-    if rest:
-        note += f" Not shown: {len(rest)} inputs more, {sum(r.moves != 'no' for r in rest)} of which may change."
-    yield Table(
-        name="robustness.evasion.contract",
-        title="What an attacker may change",
-        subtitle=f"Each input of the model, as the feature contract has it, for a budget of {cost:g}",
-        columns=("input", "may change", "price", "the budget reaches", "needed", "within reach"),
-        rows=tuple(
-            (
-                visible(inputs[i].name, 60), inputs[i].moves, _price(inputs[i]), _distance(inputs[i]),
-                _share(needed[i], whole.sum()) if needed[i] else "never",
-                _share(permitted[i], needed[i]) if needed[i] else "",
-            )
-            for i in order[:SHOWN]
-        ),
-        note=note,
-    )  # fmt: skip
-
-
-def _share(part: float, whole: float) -> str:
-    share = float(part) / float(whole)
-    return "under 0.1%" if 0 < share < 0.001 else f"{share:.1%}"
-
-
-def _price(reach: Reach) -> str:
-    return "" if reach.price is None else f"{reach.price:.3g} a {reach.unit}"
-
-
-def _distance(reach: Reach) -> str:
-    if reach.unit == "standard deviation":
-        return "its whole range" if math.isinf(reach.distance) else f"{reach.distance:.3g}"
-    if math.isinf(reach.distance):
-        return "every place"
-    if reach.unit == "place":
-        return f"{reach.distance:.0f} place{'' if reach.distance == 1 else 's'}"
-    return "any other level" if reach.distance else "nothing"
-
-
 def _attacked(
-    model: Predictor, caught: ArrowTable, passing: ArrowTable, against: Any, access: str, queries: int, seed: int,
-    progress: Progress,
-) -> tuple[Space, Evaded]:  # fmt: skip
-    """The attack on every caught row, with the sanity test before it and after it."""
+    case: ModelCase, caught: ArrowTable, passing: ArrowTable, against: Any, asked: _Asked
+) -> tuple[Space, Attacked]:
+    """The attack that fits what was asked on every caught row, with its sanity test."""
     from assay.attacks import sanity
-    from assay.attacks.evasion import attack
+    from assay.attacks.attacked import confirmed
     from assay.attacks.space import Space
 
+    model = case.predictor
     sanity.refuse_unstable(model, caught)
     sanity.refuse_masking(model, caught, passing)
-    few = Space(caught.slice(0, sanity.ROWS), *against)
-    sanity.refuse_blind(model, few, passing, access=access, limit=queries, seed=seed)
-    if access == "score":
-        sanity.refuse_masked_scores(model, few, passing, limit=queries, seed=seed)
     space = Space(caught, *against)
-    found = attack(model, space, passing, access=access, limit=queries, seed=seed, progress=progress)
+    if asked.access == "whitebox":
+        from assay.attacks.trees.attack import attack_trees
+
+        found = attack_trees(model, space, passing, asked.norm, asked.budget, seed=asked.seed, progress=asked.progress)
+    elif asked.norm == "cost":
+        found = _priced(model, space, Space(caught.slice(0, sanity.ROWS), *against), passing, asked)
+    else:
+        raise CouldNotLook(f"--norm {asked.norm} needs --access whitebox; with {asked.access} access use --norm cost")
+    return space, confirmed(model, space, found, asked.norm)
+
+
+def _priced(model: Predictor, space: Space, few: Space, passing: ArrowTable, asked: _Asked) -> Attacked:
+    """The search by queries inside the contract, for the cheapest change."""
+    import numpy as np
+
+    from assay.attacks import sanity
+    from assay.attacks.attacked import Attacked
+    from assay.attacks.evasion import attack
+
+    limit, seed = asked.queries, asked.seed
+    sanity.refuse_blind(model, few, passing, access=asked.access, limit=limit, seed=seed)
+    if asked.access == "score":
+        sanity.refuse_masked_scores(model, few, passing, limit=limit, seed=seed)
+    found = attack(model, space, passing, access=asked.access, limit=limit, seed=seed, progress=asked.progress)
     sanity.refuse_neighbours(model, space, found)
     sanity.refuse_missed(model, space, found, passing, seed)
-    return space, sanity.confirm(model, space, found)
+    table = space.build(np.arange(space.size), found.choice)
+    return Attacked(distance=found.cost, bound=np.zeros(space.size), queries=found.queries, table=table)
 
 
 def _enough(caught: int, sample: int, passing: int, threshold: float) -> None:
@@ -306,105 +257,20 @@ def _enough(caught: int, sample: int, passing: int, threshold: float) -> None:
         raise CouldNotLook(f"the model lets {passing} rows pass: at least {LEAST} are needed to attack toward")
 
 
-def _measures(left: _Left, cost: float, seed: int) -> Iterator[Measure]:
+def _row(case: ModelCase, space: Space, found: Attacked, asked: _Asked) -> Iterator[Waterfall]:
+    """The row within the budget that took most changes."""
     import numpy as np
 
-    from assay.stats.classifier import ratio_interval
+    from assay.attacks.shown import waterfall
 
-    value, low, high, n = left.after(cost)
-    yield Measure(
-        name=NAME, value=value, low=low, high=high, n=n, seed=seed, unit="share", direction=Direction.HIGHER,
-        method=f"at most: budget {cost:g}, Wilson, equal rows as one draw",
-    )  # fmt: skip
-    value, low, high, n = left.rate(left.flags, left.all)
-    yield Measure(
-        name="robustness.evasion.recall_unattacked", value=value, low=low, high=high, n=n, seed=seed,
-        unit="share", direction=Direction.HIGHER, method="the same rows before the attack, Wilson",
-    )  # fmt: skip
-    value, low, high, n = left.rate(left.cost <= cost, left.flags)
-    yield Measure(
-        name="robustness.evasion.evaded_share", value=value, low=low, high=high, n=n, seed=seed,
-        unit="share", direction=Direction.LOWER,
-        method=f"caught rows that slip past, at least: budget {cost:g}, Wilson",
-    )  # fmt: skip
-    asked = np.asarray(left.found.queries, dtype=float)
-    low, high = ratio_interval(asked, np.ones(left.caught), seed)
-    yield Measure(
-        name="robustness.evasion.queries", value=float(asked.mean()), low=low, high=high, n=left.caught, seed=seed,
-        unit="a row", method="mean over the attacked rows, bootstrap",
-    )  # fmt: skip
-
-
-def _curve(left: _Left, cost: float, access: str, queries: int) -> Curve:
-    import numpy as np
-
-    found = left.found.cost
-    ends = np.unique(np.concatenate([[0.0, cost], found[np.isfinite(found)]]))
-    reach = max(2 * cost, 1e-9)
-    x = np.unique(np.clip(ends, 0, reach))
-    if len(x) > 120:
-        x = np.unique(np.concatenate([np.quantile(x, np.linspace(0, 1, 119)), [0.0, cost]]))
-    rates = [left.after(float(budget)) for budget in x]
-    now, low = left.after(cost)[:2]
-    before = left.rate(left.flags, left.all)[0]
-    return Curve(
-        name="robustness.evasion.curve",
-        title=(
-            f"Of {before:.1%} of the positives caught, a budget of {cost:g} leaves {now:.1%} of this sample "
-            f"(95%: from {low:.1%}), or less to a better attack"
-        ),
-        subtitle="Share of positive holdout rows still flagged, against what the attacker may spend; 95% band",
-        x_label="budget (cost units of the feature contract)",
-        y_label="recall under attack, at most",
-        series=(
-            Series(
-                name="best attack found",
-                x=tuple(float(v) for v in x),
-                y=tuple(rate[0] for rate in rates),
-                low=tuple(rate[1] for rate in rates),
-                high=tuple(rate[2] for rate in rates),
-                kind="at-most",
-            ),
-        ),
-        mark=cost,
-        mark_label="declared budget",
-        measure=NAME,
-        note=(
-            f"{len(left.all)} positive rows, no two alike, {left.caught} flagged; {access} access, "
-            f"up to {queries} queries a row."
-        ),
-    )
-
-
-def _waterfall(case: ModelCase, space: Space, found: Evaded, cost: float) -> Iterator[Waterfall]:
-    """One row that slips past within the budget, change by change; the row itself stays out of evidence."""
-    import numpy as np
-
-    from assay.attacks.space import KEEP
-
-    inside = np.flatnonzero(found.cost <= cost)
+    inside = np.flatnonzero((found.distance <= asked.budget) & np.isfinite(found.distance))
     if not len(inside):
         return
-    changes = (found.choice[inside] != KEEP).sum(axis=1)
-    row = int(inside[np.argmax(changes)])
-    ids = np.array([row])
-    choice = space.keep(1)
-    start = float(case.predictor.scores(space.build(ids, choice))[0])
-    steps = []
-    for j, axis in enumerate(space.axes):
-        if found.choice[row, j] != KEEP:
-            choice[0, j] = found.choice[row, j]
-            value = float(case.predictor.scores(space.build(ids, choice))[0])
-            steps.append(Step(label=axis.name, change=axis.change(row, int(found.choice[row, j])), value=value))
-    yield Waterfall(
-        name="robustness.evasion.row",
-        title=f"How one caught case slips past for {found.cost[row]:.3g}",
-        subtitle="Its score after each change; to the left of the threshold it is not flagged",
-        x_label="score",
-        start_label="as it is",
-        start=start,
-        steps=tuple(steps),
-        mark=case.threshold,
-        mark_label=f"flagged from {case.threshold:g}",
-        note="Told as changes; the row's own values stay out of evidence.",
-    )
+    own, new = space.rows, found.table
+    changes = np.zeros(space.size, dtype=int)
+    for axis in space.axes:
+        pairs = zip(own.column(axis.name).to_pylist(), new.column(axis.name).to_pylist(), strict=True)
+        changes += np.array([a != b for a, b in pairs])
+    row = int(inside[np.argmax(changes[inside])])
+    title = f"How one caught case slips past for {found.distance[row]:.3g}"
+    yield waterfall(case.predictor, space, new, row, name="robustness.evasion.row", title=title)

@@ -1,14 +1,17 @@
-"""A bounded walk over UBJSON (draft 12, with typed and counted containers), which passes over arrays of numbers.
+"""UBJSON (draft 12, typed and counted containers): a bounded walk that passes over arrays of numbers, and a loader.
 
-Values are kept only where they are short and near the root: what a model says of itself, not its numbers.
+The walk keeps only values that are short and near the root: what a model says of itself, not its numbers.
 """
 
 from __future__ import annotations
+
+import struct
 
 from assay.core.finding import Json
 from assay.formats.models.source import Cursor, TornError
 
 _NUMBERS = {b"i": "b", b"U": "B", b"I": "h", b"l": "i", b"L": "q"}
+_CODES = {**_NUMBERS, b"d": "f", b"D": "d"}
 _WIDTHS = {b"i": 1, b"U": 1, b"I": 2, b"l": 4, b"L": 8, b"d": 4, b"D": 8, b"C": 1, b"Z": 0, b"T": 0, b"F": 0, b"N": 0}
 _CONSTANTS: dict[bytes, Json] = {b"Z": None, b"T": True, b"F": False}
 _MOST_DEPTH = 64
@@ -94,3 +97,67 @@ class Walk:
 
     def _peek(self) -> bytes:
         return self.cursor.source.at(self.cursor.place, 1)
+
+
+def load(cursor: Cursor) -> Json:
+    """The value at a cursor (big-endian), whole, with its numbers. Raises ValueError or TornError where it is none."""
+    return _Load(cursor).whole()
+
+
+class _Load(Walk):
+    """Builds what `Walk` passes over."""
+
+    def whole(self) -> Json:
+        value = self._read(self._mark(), 0)
+        if self.cursor.place != self.cursor.source.size:
+            raise ValueError("bytes after its end")
+        return value
+
+    def _read(self, mark: bytes, depth: int) -> Json:
+        self.cursor.source.step()
+        if mark in _CODES:
+            return (self.cursor.number if mark in _NUMBERS else self.cursor.real)(_CODES[mark])
+        if mark in _CONSTANTS:
+            return _CONSTANTS[mark]
+        if mark == b"S":
+            length = self._length()
+            if length > self.cursor.source.size - self.cursor.place:
+                raise TornError("a text reaches beyond its end")
+            return self.cursor.take(length).decode("utf-8")
+        if mark not in (b"[", b"{") or depth >= _MOST_DEPTH:
+            raise ValueError("a byte that begins no value here, or values nested too deeply")
+        kind, count = self._head()
+        if mark == b"[" and kind in _CODES:
+            return self._numbers(kind, count)
+        items: list[Json] = []
+        keyed: dict[str, Json] = {}
+        close, at = b"}" if mark == b"{" else b"]", 0
+        while at != count:
+            if count < 0 and self._peek() == close:
+                self.cursor.skip(1)
+                break
+            if mark == b"{":
+                name = self.cursor.take(self._length()).decode("utf-8")
+                keyed[name] = self._read(kind or self._mark(), depth + 1)
+            else:
+                items.append(self._read(kind or self._mark(), depth + 1))
+            at += 1
+        return keyed if mark == b"{" else items
+
+    def _head(self) -> tuple[bytes, int]:
+        """The kind of all values (b"" where each says its own) and how many there are (-1 where an end is marked)."""
+        kind, count = b"", -1
+        if self._peek() == b"$":
+            self.cursor.skip(1)
+            kind = self.cursor.take(1)
+            if self._peek() != b"#":
+                raise ValueError("a typed list without its length")
+        if self._peek() == b"#":
+            self.cursor.skip(1)
+            count = self._length()
+        return kind, count
+
+    def _numbers(self, kind: bytes, count: int) -> list[Json]:
+        if count * _WIDTHS[kind] > self.cursor.source.size - self.cursor.place:
+            raise TornError("a list reaches beyond its end")
+        return list(struct.unpack(f">{count}{_CODES[kind]}", self.cursor.take(count * _WIDTHS[kind])))

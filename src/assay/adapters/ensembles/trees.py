@@ -1,0 +1,134 @@
+"""An additive ensemble of trees as arrays, whatever library grew it, and the proof that it answers as the model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from copy import copy
+from typing import Literal
+
+import numpy as np
+
+from assay.core.errors import CouldNotLook
+from assay.core.protocols import ArrowTable, FloatArray, Predictor
+
+Link = Literal["identity", "logistic"]
+PARITY = 1e-5
+_CELLS = 4_000_000
+
+
+class Trees:
+    """Every node of every tree in one table; a row's margin is `base` plus the value of its leaf in each tree.
+
+    Nodes (m,): `feature` is a place in `columns`, -1 at a leaf; a row goes left where its value is below `threshold`
+    (`strict`) or not above it, a missing one where `missing_left` says so. Where `set_of` is not -1, it goes left where
+    its code is in that row of `sets` (s, k), bool. `value` counts at leaves. `roots` (t,) are the first nodes.
+    The score, `link` of the margin, rises with it; `single` models read their inputs as float32. `read` turns rows
+    into codes (n, d) as the model sees them; `levels` are the categories whose place is the code.
+    """
+
+    def __init__(
+        self,
+        columns: tuple[str, ...],
+        read: Callable[[ArrowTable], FloatArray],
+        nodes: dict[str, FloatArray],
+        *,
+        base: float = 0.0,
+        link: Link = "identity",
+        strict: bool = False,
+        single: bool = False,
+        sets: FloatArray | None = None,
+        levels: dict[str, tuple[object, ...]] | None = None,
+    ) -> None:
+        self.columns, self.read = columns, read
+        self.feature = np.asarray(nodes["feature"], dtype=np.int32)
+        self.threshold = np.asarray(nodes["threshold"], dtype=np.float64)
+        self.left, self.right = (np.asarray(nodes[k], dtype=np.int32) for k in ("left", "right"))
+        self.missing_left = np.asarray(nodes["missing_left"], dtype=bool)
+        self.value = np.asarray(nodes["value"], dtype=np.float64)
+        self.roots = np.asarray(nodes["roots"], dtype=np.int32)
+        none = np.full(len(self.feature), -1)
+        self.set_of = np.asarray(nodes.get("set_of", none), dtype=np.int32)
+        self.sets = np.zeros((0, 1), dtype=bool) if sets is None else np.asarray(sets, dtype=bool)
+        self.base, self.link, self.strict, self.single = float(base), link, strict, single
+        self.levels = levels or {}
+
+    @property
+    def categorical(self) -> frozenset[str]:
+        """The columns that are split by sets of categories."""
+        used = np.unique(self.feature[(self.set_of >= 0) & (self.feature >= 0)])
+        return frozenset(self.columns[j] for j in used.tolist())
+
+    def grown(self, nodes: dict[str, FloatArray], sets: FloatArray) -> Trees:
+        """These trees and more, as `Nodes` gathers them."""
+        more = copy(self)
+        count, known = len(self.feature), len(self.sets)
+        joined = {name: np.concatenate([getattr(self, name), np.asarray(new)]) for name, new in nodes.items()}
+        for name in ("left", "right"):
+            joined[name][count:] += np.where(joined["feature"][count:] >= 0, count, 0).astype(np.int32)
+        joined["roots"][len(self.roots) :] += count
+        joined["set_of"][count:] += np.where(joined["set_of"][count:] >= 0, known, 0).astype(np.int32)
+        for name, values in joined.items():
+            setattr(more, name, values.astype(getattr(self, name).dtype))
+        wide = max(self.sets.shape[1], sets.shape[1])
+        both = [np.pad(s, ((0, 0), (0, wide - s.shape[1]))) for s in (self.sets, sets)]
+        more.sets = np.concatenate(both).astype(bool)
+        return more
+
+    def goes_left(self, nodes: FloatArray, codes: FloatArray) -> FloatArray:
+        """Whether a value goes left at a node, bool; both of one shape."""
+        x = codes.astype(np.float32).astype(np.float64) if self.single else codes
+        at = self.threshold[nodes]
+        with np.errstate(invalid="ignore"):
+            left = (x < at) if self.strict else (x <= at)
+            split_by_set = self.set_of[nodes] >= 0
+            if split_by_set.any():
+                known = (x >= 0) & (x < self.sets.shape[1])
+                inside = self.sets[self.set_of[nodes], np.where(known, x, 0).astype(np.int64)] & known
+                left = np.where(split_by_set, inside, left)
+        return np.where(np.isnan(x), self.missing_left[nodes], left)
+
+    def margins(self, codes: FloatArray) -> FloatArray:
+        """The margin of each row of codes (n, d), shape (n,)."""
+        step = max(1, _CELLS // max(1, len(self.roots)))
+        parts = [self._margins(codes[at : at + step]) for at in range(0, len(codes), step)]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def _margins(self, codes: FloatArray) -> FloatArray:
+        node = np.broadcast_to(self.roots, (len(codes), len(self.roots))).copy()
+        while True:
+            inner = self.feature[node] >= 0
+            if not inner.any():
+                return self.base + self.value[node].sum(axis=1)
+            at, rows = node[inner], np.nonzero(inner)[0]
+            left = self.goes_left(at, codes[rows, self.feature[at]])
+            node[inner] = np.where(left, self.left[at], self.right[at])
+
+    def scores(self, margins: FloatArray) -> FloatArray:
+        """What the model scores for margins (n,)."""
+        if self.link == "identity":
+            return margins
+        return 1.0 / (1.0 + np.exp(-np.clip(margins, -700, 700)))
+
+    def least(self, threshold: float) -> float:
+        """The margin from which a score is at or above `threshold`; infinite where no score, or every one, is."""
+        if self.link == "identity":
+            return threshold
+        if not 0.0 < threshold < 1.0:
+            return -math.inf if threshold <= 0.0 else math.inf
+        return math.log(threshold / (1.0 - threshold))
+
+
+def require_parity(trees: Trees, predictor: Predictor, rows: ArrowTable) -> float:
+    """The largest difference between the scores of the model and of its trees over `rows` (n > 0).
+
+    Raises CouldNotLook where one is above 1e-5: what was read out of the model is then not what the model computes.
+    """
+    real = predictor.scores(rows)
+    mine = trees.scores(trees.margins(trees.read(rows)))
+    apart = np.abs(real - mine) / np.maximum(1.0, np.abs(real))
+    worst = float(np.max(apart, initial=0.0))
+    if not worst <= PARITY:
+        what = f"its trees, read out of it, score {int((apart > PARITY).sum())} of {rows.num_rows} rows differently"
+        raise CouldNotLook(f"{what} (by up to {worst:.2g}); attack it with `access: label`")
+    return worst

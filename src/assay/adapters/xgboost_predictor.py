@@ -1,0 +1,135 @@
+"""XGBoost models (JSON, UBJSON) through XGBoost itself, native categories included."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from assay.adapters.encode import codes, numbers
+from assay.adapters.ensembles.trees import Trees
+from assay.adapters.extras import library
+from assay.adapters.predictor_base import (
+    BasePredictor,
+    declared_inputs,
+    positive_index,
+    require_columns,
+    require_count,
+    require_numeric,
+    threshold_of,
+)
+from assay.adapters.tables import Dataset
+from assay.adapters.xgboost_model import Learner, sound
+from assay.core.errors import CouldNotLook
+from assay.core.protocols import ArrowTable, FloatArray
+from assay.core.subject import Subject
+
+_BATCH = 65_536
+_PROBABILITIES = frozenset({"binary:logistic", "reg:logistic", "multi:softprob"})
+
+
+class XgboostPredictor(BasePredictor):
+    """A Booster from its file. Categories are those that the file lists; any other is missing."""
+
+    kind = "xgboost"
+
+    def __init__(self, content: bytes, subject: Subject, data: Dataset | None = None) -> None:
+        super().__init__(subject.uri)
+        self._learner, checked = sound(content, self.where)
+        self._booster = _load(checked, self.where)
+        self.features = self._columns(self._learner, subject, data)
+        require_columns(self.where, self.features, data)
+        self._levels = self._categories(self._learner)
+        self.classes = tuple(range(max(2, self._learner.outputs)))
+        self._positive = positive_index(subject, data, self.classes)
+        self._probability = self._learner.objective.name in _PROBABILITIES
+        self.threshold = threshold_of(subject, 0.5 if self._probability else 0.0)
+        self.access = "whitebox"
+        if data is not None:
+            self._matrix(data.table(self.features).slice(0, 1))
+
+    @property
+    def booster(self) -> Any:
+        """The `xgboost.Booster`, for white-box work."""
+        return self._booster
+
+    def trees(self) -> Trees:
+        """The trees of the booster. Raises CouldNotLook where its answer is no rising function of their sum."""
+        from assay.adapters.ensembles.xgboost_trees import xgboost_trees
+
+        return xgboost_trees(
+            self._learner, self.where, self.features, self._matrix, self._levels, positive=self._positive
+        )
+
+    def close(self) -> None:
+        """Let go of the booster."""
+        self._booster = None
+
+    def _columns(self, learner: Learner, subject: Subject, data: Dataset | None) -> tuple[str, ...]:
+        if declared := declared_inputs(subject):
+            require_count(self.where, declared, learner.width, "`inputs:`")
+            return declared
+        if learner.feature_names:
+            return tuple(learner.feature_names)
+        if data is None:
+            raise CouldNotLook(f"{self.where}: does not say which columns it reads; set `inputs:` or `data:`")
+        require_count(self.where, data.features, learner.width, data.subject.uri)
+        return data.features
+
+    def _categories(self, learner: Learner) -> dict[str, tuple[Any, ...]]:
+        """The levels of categorical columns by name, where the file lists them."""
+        found: dict[str, tuple[Any, ...]] = {}
+        for place, encoding in enumerate(learner.forest.cats.enc[: len(self.features)]):
+            if not encoding.values:
+                continue
+            if not encoding.offsets:
+                found[self.features[place]] = tuple(encoding.values)
+                continue
+            text = bytes(int(v) & 255 for v in encoding.values)
+            ends = encoding.offsets
+            words = [text[a:b].decode("utf-8", "replace") for a, b in itertools.pairwise(ends)]
+            found[self.features[place]] = tuple(words)
+        return found
+
+    def _matrix(self, rows: ArrowTable) -> FloatArray:
+        np = library("numpy")
+        require_numeric(self.where, rows, tuple(n for n in self.features if n not in self._levels))
+        matrix = np.empty((rows.num_rows, len(self.features)), dtype=np.float64)
+        for place, name in enumerate(self.features):
+            column, levels = rows.column(name), self._levels.get(name)
+            matrix[:, place] = numbers(column) if levels is None else codes(column, levels)[0]
+        return matrix
+
+    def _score(self, rows: ArrowTable) -> FloatArray:
+        np = library("numpy")
+        if self._booster is None:
+            raise CouldNotLook(f"{self.where}: is closed")
+        xgboost = library("xgboost", "xgboost")
+        parts = []
+        for start in range(0, rows.num_rows, _BATCH):
+            with np.errstate(over="ignore"):  # beyond float32's range it is infinite, as where the model is served
+                matrix = self._matrix(rows.slice(start, _BATCH)).astype(np.float32)
+            try:
+                answer = self._booster.predict(
+                    xgboost.DMatrix(matrix, nthread=1, feature_types=self._booster.feature_types),
+                    validate_features=False,
+                )
+            except (xgboost.core.XGBoostError, ValueError) as error:
+                # Its words may hold values of the rows.
+                raise CouldNotLook(f"{self.where}: failed to predict: {type(error).__name__}") from None
+            parts.append(np.asarray(answer, dtype=np.float64))
+        out = np.concatenate(parts)
+        if out.ndim == 2:
+            return out[:, self._positive]
+        if self._positive == 1:
+            return out
+        return 1.0 - out if self._probability else -out
+
+
+def _load(content: bytes, where: str) -> Any:
+    xgboost = library("xgboost", "xgboost")
+    try:
+        booster = xgboost.Booster(model_file=bytearray(content))
+        booster.set_param({"nthread": 1})
+    except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
+        raise CouldNotLook(f"{where}: XGBoost cannot load it: {type(error).__name__}") from None
+    return booster

@@ -1,0 +1,100 @@
+"""What an attack made of the rows that the model flags: how far each went, how near it cannot, and the changed rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from assay.attacks.space import Array, Norm, Space
+from assay.core.adversaries import Adversaries, Verdict
+from assay.core.errors import CouldNotLook
+from assay.core.protocols import ArrowTable, Predictor
+
+
+class Attacked(msgspec.Struct, frozen=True):
+    """Per row (k,): `distance` in the norm's units, inf where nothing was found; `bound`, below which nothing passes;
+    `queries` asked of the model. `table` (k rows) are the changed rows, the row as it was where nothing was found."""
+
+    distance: Array
+    bound: Array
+    queries: Array
+    table: ArrowTable
+
+    def verdicts(self, budget: float) -> tuple[Verdict, ...]:
+        """Evaded within the budget, certified that nothing is, or unknown, for each row."""
+        evaded, certified = self.distance <= budget, (self.bound >= budget * (1 - 1e-5)) & (self.bound > 0)
+        return tuple("evaded" if e else "certified" if c else "unknown" for e, c in zip(evaded, certified, strict=True))
+
+
+def confirmed(predictor: Predictor, space: Space, found: Attacked, norm: Norm) -> Attacked:
+    """Ask the real model again for every success, at its threshold, with its relations; its distance by its values.
+
+    A success that does not hold is an error of ours: CouldNotLook, not a quieter number.
+    """
+    rows = np.flatnonzero(np.isfinite(found.distance))
+    if not len(rows):
+        return found
+    table = found.table.take(rows)
+    holds = ~predictor.flagged(table) & space.valid(table) & (found.distance[rows] > 0)
+    holds &= np.isclose(space.price(rows, table, norm), found.distance[rows], rtol=1e-6, atol=1e-9)
+    if not holds.all():
+        wrong = int((~holds).sum())
+        raise CouldNotLook(f"the sanity test failed: {wrong} of {len(rows)} examples do not hold on the real model")
+    beaten = int((found.distance[rows] < found.bound[rows] * (1 - 1e-5)).sum())
+    if beaten:
+        raise CouldNotLook(f"the sanity test failed: {beaten} examples lie below what was proved to be their bound")
+    return found
+
+
+def adversaries(
+    check: str, norm: Norm, budget: float, rows: Array, flags: Array, sample: ArrowTable, found: Attacked | None
+) -> Adversaries:
+    """All sampled rows (n,): those that the model flags (`flags`, bool) with what became of them; `rows` are their
+    numbers. Without `found` the contract lets nothing change, so that every one is certified.
+    """
+    import pyarrow as pa
+
+    caught = np.flatnonzero(flags)
+    verdicts: list[Verdict] = ["misclassified"] * len(rows)
+    distance, bound = np.zeros(len(rows)), np.zeros(len(rows))
+    queries, valid = np.ones(len(rows), dtype=int), np.zeros(len(rows), dtype=bool)
+    told: Any = ["certified"] * len(caught)
+    distance[caught], bound[caught] = np.inf, np.inf
+    table = sample
+    if found is not None:
+        told = found.verdicts(budget)
+        distance[caught], bound[caught], queries[caught] = found.distance, found.bound, found.queries
+        table = _replaced(sample, caught, found.table)
+    for place, verdict in zip(caught.tolist(), told, strict=True):
+        verdicts[place] = verdict
+    valid[caught] = np.isfinite(distance[caught])
+    none = pa.array(~np.isfinite(distance))
+    columns = {n: pa.compute.if_else(none, pa.scalar(None, table.schema.field(n).type), table.column(n)) for n in
+               table.column_names}  # fmt: skip
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, pa.table(columns).schema) as writer:
+        writer.write_table(pa.table(columns))
+    return Adversaries(
+        check=check, norm=norm, budget=None if np.isinf(budget) else float(budget), rows=tuple(rows.tolist()),
+        verdicts=tuple(verdicts), distances=tuple(distance.tolist()), bounds=tuple(bound.tolist()),
+        queries=tuple(queries.tolist()), valid=tuple(valid.tolist()), table=sink.getvalue().to_pybytes(),
+    )  # fmt: skip
+
+
+def _replaced(sample: ArrowTable, places: Array, changed: ArrowTable) -> ArrowTable:
+    """The sample with the rows at `places` (k,) as in `changed` (k rows), which may lack columns."""
+    import pyarrow as pa
+
+    index = np.arange(sample.num_rows)
+    index[places] = sample.num_rows + np.arange(len(places))
+    take = pa.array(index)
+    columns = {}
+    for name in sample.column_names:
+        column = sample.column(name)
+        if name in changed.column_names:
+            both = pa.chunked_array([*column.chunks, *changed.column(name).cast(column.type).chunks])
+            column = both.take(take)
+        columns[name] = column
+    return pa.table(columns)

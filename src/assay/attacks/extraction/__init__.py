@@ -1,0 +1,1 @@
+"""Model extraction: what a copy made of answers alone is worth, and what it costs."""

@@ -1,0 +1,210 @@
+"""What an attacker can do to each row, told in the cells of an ensemble: values, and what they cost."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from assay.adapters.ensembles.trees import Trees
+from assay.adapters.values import canonical_text
+from assay.attacks.space import Axis, Norm, Space
+from assay.attacks.trees.leaves import Leaves
+from assay.attacks.trees.problem import Problem
+from assay.core.errors import CouldNotLook
+from assay.core.protocols import FloatArray as Array
+
+_ONE = np.uint64(1)
+SLACK = 1e-6
+"""How far a margin must lie below the threshold to count as passing: models add up in other orders, and in float32."""
+
+
+class Column:
+    """One column of the model over the rows of a block: where each row stands, and its candidates.
+
+    `origin` (n,) is the cell or class (-1 missing), `values` (n, k) what to write for each candidate cell or class (a
+    code of the axis), `parts` (n, k) its cost in the norm's terms, inf where it cannot be, 0 at the origin.
+    """
+
+    def __init__(self, origin: Array, values: Array, parts: Array) -> None:
+        self.origin, self.values, self.parts = origin, values, parts
+
+
+class Rows:
+    """The rows of a space as problems against an ensemble, built block by block."""
+
+    def __init__(self, leaves: Leaves, trees: Trees, space: Space, norm: Norm, threshold: float) -> None:
+        self.leaves, self.space, self.norm = leaves, space, norm
+        least = trees.least(threshold)
+        self.target = least - SLACK * max(1.0, abs(least)) - trees.base
+        self.codes = trees.read(space.rows)
+        self.axes = {axis.name: axis for axis in space.axes}
+        self.levels = trees.levels
+
+    @property
+    def additive(self) -> bool:
+        """Whether a point costs the sum of its parts, not the largest."""
+        return self.norm != "linf"
+
+    def distance(self, cost: float) -> float:
+        """A point's cost in the norm's own units."""
+        return float(np.sqrt(cost)) if self.norm == "l2" else float(cost)
+
+    def radius(self, distance: float) -> float:
+        """A distance as what a point costs."""
+        return distance * distance if self.norm == "l2" else distance
+
+    def block(self, ids: Array) -> list[Column]:
+        """Every column of the model for rows `ids`."""
+        out = []
+        for j, name in enumerate(self.leaves.columns):
+            codes = self.codes[ids, j]
+            axis = self.axes.get(name)
+            fixed = self.leaves.cell(j, codes)
+            if axis is None:
+                out.append(self._fixed(fixed))
+            elif axis.levels:
+                out.append(self._listed(j, axis, ids, fixed))
+            elif self.leaves.by_set[j]:
+                raise CouldNotLook(f"{name} is a category to the model; list those that count in `categories:`")
+            else:
+                out.append(self._number(j, axis, ids, fixed))
+        return out
+
+    def _fixed(self, cells: Array) -> Column:
+        return Column(cells, np.full((len(cells), 1), np.nan), np.zeros((len(cells), 1)))
+
+    def _number(self, j: int, axis: Axis, ids: Array, cells: Array) -> Column:
+        """The permitted value nearest to each row in every cell of a number."""
+        below, above = self.leaves.edges(j)
+        count = len(below) + 1
+        origin = axis.origin[ids]
+        cell = np.arange(count)
+        higher = np.where(cell > cells[:, None], np.append(np.nan, above), 0)
+        values = np.where(cell < cells[:, None], np.append(below, np.nan), higher)
+        values = np.where(cell == cells[:, None], origin[:, None], values)
+        values = np.where(cell < cells[:, None], np.minimum(values, axis.high), np.maximum(values, axis.low))
+        step = axis.feature.step or (1.0 if axis.integer else 0.0)
+        if step:
+            start = axis.start if axis.feature.step else 0.0
+            places = (values - start) / step
+            snapped = start + step * np.where(cell < cells[:, None], np.floor(places + 1e-9), np.ceil(places - 1e-9))
+            values = np.where(cell == cells[:, None], values, snapped)
+        there = self.leaves.cell(j, values) == cell
+        parts = np.where(there, axis.parts(origin[:, None], values, self.norm), np.inf)
+        parts[cell == cells[:, None]] = 0.0
+        return Column(cells, values, parts)
+
+    def _listed(self, j: int, axis: Axis, ids: Array, cells: Array) -> Column:
+        """The cheapest permitted level in every cell or class of a listed column."""
+        codes = self._codes(self.leaves.columns[j], axis)
+        at = self.leaves.cell(j, codes)
+        origin = axis.origin[ids]
+        places = np.arange(len(axis.levels), dtype=float)
+        parts = axis.parts(origin[:, None], np.broadcast_to(places, (len(ids), len(places))), self.norm)
+        count = int(self.leaves.size[j])
+        best, values = np.full((len(ids), count), np.inf), np.full((len(ids), count), np.nan)
+        for level in np.flatnonzero(at >= 0).tolist():
+            k = int(at[level])
+            better = parts[:, level] < best[:, k]
+            best[better, k], values[better, k] = parts[better, level], level
+        known = np.flatnonzero(cells >= 0)
+        best[known, cells[known]], values[known, cells[known]] = 0.0, np.nan
+        if not self.leaves.by_set[j]:
+            best = _rising(best, cells, axis.name)
+        return Column(cells, values, best)
+
+    def _codes(self, name: str, axis: Axis) -> Array:
+        """The levels of an axis as the model's codes, NaN for one that it does not know."""
+        known = self.levels.get(name)
+        if known is None:
+            try:
+                return np.array([float(level) for level in axis.levels])
+            except (TypeError, ValueError):
+                raise CouldNotLook(f"{name}: its categories are no numbers, as the model reads it") from None
+        places = {canonical_text(level): float(i) for i, level in enumerate(known)}
+        return np.array([places.get(canonical_text(level), np.nan) for level in axis.levels])
+
+    def values(self, block: list[Column], row: int, point: Array, places: list[Array]) -> Array:
+        """The codes (m,) of the space's axes for a point of the whole row; NaN where a value is kept."""
+        out = np.full(len(self.space.axes), np.nan)
+        for a, axis in enumerate(self.space.axes):
+            if axis.name not in self.leaves.columns:
+                continue
+            j = self.leaves.columns.index(axis.name)
+            cell = int(places[j][point[j]])
+            if cell != int(block[j].origin[row]):
+                out[a] = block[j].values[row, cell]
+        return out
+
+
+def _rising(parts: Array, cells: Array, name: str) -> Array:
+    """The parts (n, k) if they do not fall away from the origin's cell. Raises CouldNotLook."""
+    count = np.arange(parts.shape[1])
+    for side in (-1, 1):
+        there = np.where((count - cells[:, None]) * side >= 0, parts, np.nan)[:, ::side]
+        seen = np.where(np.isfinite(there), there, np.nan)
+        highest = np.fmax.accumulate(seen, axis=1)
+        if (seen < highest - 1e-12).any():
+            what = f"{name}: its order is not that of the numbers which the model reads"
+            raise CouldNotLook(f"{what}; attack it with `access: label`")
+    return parts
+
+
+class Whole:
+    """One row: which cells it may take, in order, and the conditions told in those."""
+
+    def __init__(self, leaves: Leaves, block: list[Column], row: int, additive: bool) -> None:
+        self.leaves, self.additive = leaves, additive
+        self.places: list[Array] = []
+        self.parts: list[Array] = []
+        origin, missing = [], []
+        for j, column in enumerate(block):
+            cell = int(column.origin[row])
+            missing.append(cell < 0)
+            parts = column.parts[row]
+            if cell < 0 or len(parts) == 1:
+                places, parts = np.array([max(cell, 0)]), np.zeros(1)
+            elif leaves.by_set[j]:
+                order = np.argsort(parts, kind="stable")  # the origin, which costs nothing, comes first
+                places = np.concatenate([[cell], order[(order != cell) & np.isfinite(parts[order])]])
+                parts = parts[places]
+            else:
+                places = np.flatnonzero(np.isfinite(parts))
+                parts = parts[places]
+            self.places.append(places)
+            self.parts.append(parts)
+            origin.append(0 if leaves.by_set[j] or cell < 0 else int(np.searchsorted(places, cell)))
+        self.origin, self.missing = np.array(origin), np.array(missing)
+
+    def problem(self, radius: float) -> Problem:
+        """The problem of points that cost less than `radius`."""
+        leaves = self.leaves
+        upto = [np.searchsorted(p, np.arange(int(n) + 1)) for p, n in zip(self.places, leaves.size, strict=True)]
+        start = np.concatenate([[0], np.cumsum([len(u) for u in upto])])[:-1]
+        flat = np.concatenate(upto)
+        low = flat[start[leaves.column] + leaves.low]
+        high = flat[start[leaves.column] + leaves.high + 1] - 1
+        mask = leaves.mask
+        for j in np.flatnonzero(leaves.by_set).tolist():
+            mine = leaves.column == j
+            mask = mask.copy()
+            mask[mine] = _renumbered(leaves.mask[mine], self.places[j])
+            low[mine], high[mine] = 0, len(self.places[j]) - 1
+        if self.missing.any():
+            gone = self.missing[leaves.column]
+            low = np.where(gone, np.where(leaves.missing, 0, 1), low)
+            high = np.where(gone, 0, high)
+            mask = np.where(gone, leaves.missing.astype(np.uint64), mask)
+        columns = np.arange(len(self.parts))
+        whole = Problem(
+            self.parts, self.origin, leaves.by_set, leaves.tree, leaves.value, leaves.leaf, leaves.column, low, high,
+            mask, 0.0, additive=self.additive, axes=columns, shift=np.zeros(len(columns), dtype=np.int64),
+        )  # fmt: skip
+        return whole.pruned(radius)
+
+
+def _renumbered(masks: Array, places: Array) -> Array:
+    """Masks over classes as masks over a row's candidates."""
+    out = np.zeros(len(masks), dtype=np.uint64)
+    for new, old in enumerate(places.tolist()):
+        out |= ((masks >> np.uint64(old)) & _ONE) << np.uint64(new)
+    return out

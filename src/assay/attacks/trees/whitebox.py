@@ -1,0 +1,136 @@
+"""White-box evasion of a tree ensemble: for every row the nearest change that passes, and how near none can be.
+
+Cells between thresholds make the search finite (Kantchelian et al. 2016). First descents inside a shrinking radius find
+a near point, then branch and bound improves it until its work is spent, or proves that nothing nearer passes. Work is
+counted in boxes times conditions, never in seconds, so that the same rows get the same answers on any machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+
+from assay.adapters.ensembles.trees import Trees
+from assay.attacks.space import Norm, Space
+from assay.attacks.trees.descent import Point, approach, trimmed
+from assay.attacks.trees.leaves import Leaves
+from assay.attacks.trees.problem import Problem
+from assay.attacks.trees.proof import decide
+from assay.attacks.trees.rows import Column, Rows, Whole
+from assay.core.protocols import FloatArray as Array
+from assay.core.protocols import Progress, silent
+
+SEARCH = 2e5
+PROOF = 6e6
+"""Work for a row: to come near, and to prove that nothing costs less than a budget."""
+_NEARER = (0.9, 0.75, 0.6, 0.45, 0.3, 0.15, 0.05)
+_BLOCK = 2_000_000
+_RELATIVE = 1e-6
+"""A border is told to the width of a float32; a bound is given that much below it."""
+
+
+class Nearest(msgspec.Struct, frozen=True):
+    """Per row (n,): `codes` (n, m) of the space's axes, NaN where kept; `distance` in the norm's units, inf where none
+    was found; `bound`, below which no change passes."""
+
+    codes: Array
+    distance: Array
+    bound: Array
+
+
+class Whitebox:
+    """The attack on the rows of a space."""
+
+    def __init__(self, trees: Trees, space: Space, norm: Norm, threshold: float) -> None:
+        self.space = space
+        self.leaves = Leaves(trees)
+        self.rows = Rows(self.leaves, trees, space, norm, threshold)
+
+    def run(
+        self, budget: float = np.inf, *, search: float = SEARCH, proof: float = PROOF, progress: Progress = silent
+    ) -> Nearest:
+        """The nearest evasion of every row; where it is dearer than a finite `budget`, whether one within it exists."""
+        count = self.space.size
+        codes = np.full((count, len(self.space.axes)), np.nan)
+        distance, bound = np.full(count, np.inf), np.zeros(count)
+        size = max(1, _BLOCK // max(1, int(self.leaves.size.sum())))
+        for at in range(0, count, size):
+            ids = np.arange(at, min(at + size, count))
+            block = self.rows.block(ids)
+            for i, row in enumerate(ids.tolist()):
+                one = _Row(self, block, i, row)
+                codes[row], distance[row], bound[row] = one.run(budget, search, proof)
+                progress(row + 1, count, "rows")
+        return Nearest(codes, distance, bound)
+
+
+class _Row:
+    def __init__(self, attack: Whitebox, block: list[Column], place: int, row: int) -> None:
+        self.attack, self.block, self.place, self.row = attack, block, place, row
+        self.rows = attack.rows
+        self.whole = Whole(attack.leaves, block, place, self.rows.additive)
+        self.best = Point(self.whole.problem(np.inf), self.whole.origin)
+        self.target = self.rows.target
+        self.holds = self._holds if attack.space.constraints else None
+
+    def run(self, budget: float, search: float, proof: float) -> tuple[Array, float, float]:
+        """(codes, distance, bound) of the row."""
+        best, radius = self.best, self.rows.radius(budget)
+        if best.whole.sweep(best.whole.origin)[0] < self.target:
+            return np.full(len(self.attack.space.axes), np.nan), 0.0, 0.0  # it passes as it is
+        approach(best, self.target, self.holds)
+        proved = self._improve(search)
+        bound = best.cost if proved else 0.0
+        if not proved and best.cost > radius:
+            bound = self._certify(radius, proof)
+        if not bound and np.isfinite(best.cost):
+            bound = self._nearer(search)
+        codes = np.full(len(self.attack.space.axes), np.nan)
+        if np.isfinite(best.cost):
+            codes = self.rows.values(self.block, self.place, best.point, self.whole.places)
+        return codes, self.rows.distance(best.cost), self.rows.distance(bound) * (1 - _RELATIVE)
+
+    def _improve(self, work: float) -> bool:
+        """Look for nearer points until the work is spent; True where it is proved that there is none."""
+        while work > 0:
+            problem = self.best.whole.pruned(self.best.cost)
+            answer = decide(problem, self.target, self.best.cost, work, self._lifted(problem))
+            work -= answer.work + 1
+            if answer.point is None:
+                return answer.proved
+            trim = trimmed(problem, answer.point, self.target)
+            if not any(self.best.take(problem, point, self.holds) for point in (trim, answer.point)):
+                return False
+        return False
+
+    def _certify(self, radius: float, work: float) -> float:
+        """The budget where nothing costs less than it; else a point within it is taken, or 0 is given for unknown."""
+        inside = float(np.nextafter(radius, np.inf))
+        problem = self.best.whole.pruned(inside)
+        answer = decide(problem, self.target, inside, work, self._lifted(problem))
+        if answer.point is not None:
+            self.best.take(problem, trimmed(problem, answer.point, self.target), self.holds)
+            if self._improve(SEARCH):
+                return self.best.cost
+        return radius if answer.proved else 0.0
+
+    def _nearer(self, work: float) -> float:
+        """The largest of a few fractions of what was found within which nothing passes."""
+        for part in _NEARER:
+            radius = self.best.cost * (part * part if self.rows.norm == "l2" else part)
+            if decide(self.best.whole.pruned(radius), self.target, radius, work / len(_NEARER)).proved:
+                return radius
+        return 0.0
+
+    def _lifted(self, problem: Problem) -> Callable[[Array], bool] | None:
+        if self.holds is None:
+            return None
+        return lambda point: self._holds(problem.whole(point, self.best.start))
+
+    def _holds(self, point: Array) -> bool:
+        """Whether a point of the whole row keeps every relation."""
+        space = self.attack.space
+        codes = self.rows.values(self.block, self.place, point, self.whole.places)
+        return bool(space.valid(space.moved(np.array([self.row]), codes[None]))[0])

@@ -1,0 +1,1 @@
+"""Checks of theft: can the model be copied by asking it."""

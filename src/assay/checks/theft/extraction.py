@@ -1,0 +1,407 @@
+"""theft.extraction: how good a copy of the model an attacker makes of its answers, and at what price."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import Meta
+
+from assay.adapters.cases import ModelCase, scores_alone
+from assay.core.check import check
+from assay.core.errors import CouldNotLook
+from assay.core.exhibit import Curve, Series, Table
+from assay.core.finding import Confidence, Direction, Finding, Location, Measure, Severity
+from assay.core.protocols import Progress, silent
+from assay.core.subject import Kind, Stage
+from assay.stats.intervals import wilson
+
+if TYPE_CHECKING:
+    from assay.attacks.extraction.agreement import Value
+    from assay.attacks.extraction.curves import Curves, Judged, Point
+    from assay.attacks.extraction.schema import Schema
+    from assay.attacks.extraction.transfer import Transferred
+
+POINTS = 7
+LEAST = 10
+FEW = 1_000
+LIMITED = 5_000
+NAME = "theft.extraction"
+NAMES = {"random": "random: ranges only", "marginal": "marginal: each column", "active": "active: where unsure"}
+
+
+@check(
+    "theft.extraction",
+    on=Kind.MODEL,
+    stage=Stage.MODEL,
+    severity=Severity.HIGH,
+    needs="ml",
+    cost="minutes",
+    tags=("owasp-ml-2023:ML05", "atlas:AML.T0024.002", "nist-aml:NISTAML.031", "eu-ai-act:Art.15"),
+    reads=("holdout",),
+    may_read=("data",),
+    libraries=("numpy", "pyarrow", "scipy", "scikit-learn", "lightgbm", "onnxruntime"),
+    measures=(
+        "theft.extraction.f1",
+        "theft.extraction.f1_baseline",
+        "theft.extraction.mcc",
+        "theft.extraction.fidelity",
+        "theft.extraction.fidelity_baseline",
+        "theft.extraction.auc_ratio",
+        "theft.extraction.rank_correlation",
+        "theft.extraction.transfer_evasion",
+        "theft.extraction.queries_needed",
+        "theft.extraction.price",
+    ),
+)
+def extraction(
+    case: ModelCase,
+    *,
+    queries: Annotated[int, Meta(ge=100, le=1_000_000)] = 20_000,
+    runs: Annotated[int, Meta(ge=1, le=20)] = 2,
+    rows: Annotated[int, Meta(ge=100)] = 4_000,
+    good: Annotated[float, Meta(gt=0, lt=1)] = 0.8,
+    price: Annotated[float, Meta(ge=0)] | None = None,
+    worth: Annotated[float, Meta(gt=0)] | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Iterator[Finding | Measure | Table | Curve]:
+    """How good a copy of the model somebody makes who can only ask it, and how many questions that takes.
+
+    Why: who can ask a model can train another one on its answers. The copy saves the thief the data and the work, tells
+    a competitor how cases are decided, and lets a fraudster search at home, unseen, for what slips past.
+
+    How it decides: half of the holdout (rows that are equal stay together) is the attacker's knowledge, the other half
+    judges, on real rows of which none was asked (those asked by chance are left out, unless too few were left). Three
+    attackers ask up to `queries` rows, `runs` times with other questions: `random` knows only ranges and levels;
+    `marginal` draws each column by itself from its half; `active` starts so, and then spends half its questions where
+    its copy is unsure (uncertainty sampling among fresh rows and changed copies of asked ones). Each trains a copy at
+    seven numbers of queries: boosted trees (on the logit of scores, or on decisions), a linear model or a small
+    network, whichever agrees best in cross-validation on its own answers (chosen in the first run), its decision moved
+    so that it flags as often as the victim does on answers that it was not trained on. Beside them a solver asks one
+    question for each weight of a linear model; whether the model is linear is told by the error on fresh rows (at most
+    1% of the spread of scores).
+
+    Agreement at the deployed threshold is F1 and Matthews' correlation (MCC) of the two decisions. The share of equal
+    decisions (fidelity) is only given beside that of the best constant answer, which needs no query: 95.5% means
+    nothing where "never flagged" reaches 93.9%. F1 has that baseline too (always flagging), MCC has 0. Further: the
+    copy's AUC on true labels over the model's (none without labels), the rank correlation of scores, and transfer: of
+    evasions found on the copy alone under `features:`, the share that evades the model, each shown to it once (not
+    asked where `features:` does not cover every input). The measures are those of the best attacker at any number of
+    queries, chosen on the judging rows: an upper choice, as a defender should want. Values are means over runs;
+    intervals say where one run on fresh rows would lie (a Bayesian bootstrap of the table of agreement with half a row
+    in each cell, runs mixed, equal rows as one draw).
+
+    There is a finding where a copy has an MCC whose lower bound is at least `good` (0.8: "almost perfect" agreement
+    by the convention of Landis and Koch 1977 for chance-corrected agreement; not tuned on any model). Severity is by
+    cost: medium up to 1,000 queries, low above; with `price` (for a query) and `worth` (what the model cost to make,
+    same unit) high below 1% of its worth, medium below 10%, low below 100%, else info. A copy below the bar is no proof
+    that there is none: a better attacker, or one with real rows, does better. A model that answers at random, a
+    constant one, or one that flags fewer than 10 judged rows (or passes fewer) is not judged.
+
+    Fix: give decisions instead of scores or round them (the table says what that buys, often little), limit and price
+    queries per client, watch for clients whose rows look drawn, and decide on what a thief cannot ask about.
+
+    References: Tramèr et al. 2016 (equation solving); Lewis and Gale 1994 (uncertainty sampling); Orekondy et al. 2019
+    (Knockoff Nets); Jagielski et al. 2020 (fidelity and accuracy); Landis and Koch 1977.
+    """
+    from assay.attacks.extraction.curves import curves
+    from assay.attacks.extraction.pools import ATTACKERS
+    from assay.attacks.extraction.steal import sizes_up_to
+
+    schema, judged = _halves(case, rows, seed)
+    sizes = sizes_up_to(queries, POINTS)
+    steps = _Steps(progress, len(ATTACKERS) * runs + 8)
+    found = curves(case.predictor, schema, judged, ATTACKERS, sizes, runs, seed, told=steps)
+    moved = _transfers(case, schema, found, seed, steps)
+    yield from _measures(found, moved, price, good, seed)
+    yield from _curves(found, good)
+    yield _points(found, moved, price)
+    yield _defences(case, schema, judged, found, sizes, seed, steps)
+    yield from _findings(case, found, good, price, worth)
+
+
+class _Steps:
+    """Tells progress, one step for each word."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self.progress, self.total, self.done = progress, total, 0
+
+    def __call__(self, what: str) -> None:
+        self.progress(min(self.done, self.total), self.total, what)
+        self.done += 1
+
+
+def _halves(case: ModelCase, most: int, seed: int) -> tuple[Schema, Judged]:
+    """What the attacker knows, and the rows that judge. Raises CouldNotLook where they say nothing."""
+    import numpy as np
+
+    from assay.attacks.extraction.curves import Judged
+    from assay.attacks.extraction.schema import Schema
+    from assay.attacks.extraction.victim import finite
+    from assay.attacks.sanity import refuse_unstable
+    from assay.detectors.rows import draws
+
+    data, model = case.holdout, case.predictor
+    if data is None:
+        raise CouldNotLook(f"{case.name} has no untouched data to judge a copy on; add `holdout:` to it in assay.yaml")
+    rng = np.random.default_rng([seed, 41])
+    groups = draws(data, tuple(model.features))
+    number = rng.permutation(int(groups.max()) + 1)[groups]  # by what is equal, so that no row is on both sides
+    mine = rng.permutation(np.flatnonzero(number % 2 == 0))[: max(most, 5_000)]
+    theirs = rng.permutation(np.flatnonzero(number % 2 == 1))[:most]
+    table = data.table()
+    kinds = {c.name: c.kind for c in data.columns}
+    schema = Schema(table.take(mine), model.features, kinds, case.contract)
+    rows = table.take(theirs)
+    refuse_unstable(model, rows.slice(0, 200))
+    scores = finite(scores_alone(model, rows, seed))
+    target = data.target()[theirs] if data.label else None
+    flagged = scores >= case.threshold
+    judged = Judged(
+        rows, schema.encoded(rows), flagged, None if model.access == "label" else scores, target, groups[theirs]
+    )
+    if not judged.told_apart():
+        hits, n = int(flagged.sum()), len(flagged)
+        what = f"the model flags {hits} of {n} judged rows at its threshold {case.threshold:g}"
+        raise CouldNotLook(
+            f"{what}: at least {LEAST} of each decision are needed to tell a copy from a constant answer"
+        )
+    return schema, judged
+
+
+def _transfers(
+    case: ModelCase, schema: Schema, found: Curves, seed: int, steps: _Steps
+) -> dict[tuple[str, int], Transferred | str]:
+    """For each attacker's last copy, what evades the victim; or why that was not asked."""
+    from assay.attacks.extraction.pools import ATTACKERS
+    from assay.attacks.extraction.surrogate import Copied
+    from assay.attacks.extraction.transfer import transfer, undeclared
+
+    data = case.holdout
+    assert data is not None
+    best = found.best()
+    asked = {(p.attacker, p.queries): p for p in [*map(found.last, ATTACKERS), best]}
+    why = undeclared(schema.inputs, case.contract)
+    kinds = {c.name: c.kind for c in data.columns}
+    known = schema.written(schema.known[:1_000])
+    out: dict[tuple[str, int], Transferred | str] = {}
+    flagged = found.judged.table.filter(found.judged.flagged)
+    for key, point in asked.items():
+        if why:
+            out[key] = why
+            continue
+        steps("transfer")
+        copy = Copied(schema, case.predictor.classes, point.margin)
+        try:
+            out[key] = transfer(case.predictor, copy, flagged, known, case.contract, kinds, seed)
+        except CouldNotLook as error:
+            out[key] = str(error)
+    return out
+
+
+def _measures(
+    found: Curves, moved: dict[tuple[str, int], Any], price: float | None, good: float, seed: int
+) -> Iterator[Measure]:
+    best, base = found.best(), found.baseline
+    by = f"{best.attacker}, {best.queries:,} queries, {best.learner}"
+
+    def given(name: str, value: Value, method: str) -> Measure:
+        return Measure(
+            name=f"{NAME}.{name}", value=value.value, low=value.low, high=value.high, n=value.n, seed=seed,
+            direction=Direction.LOWER, method=f"{by}: {method}",
+        )  # fmt: skip
+
+    n = len(found.judged.flagged)
+    yield given("f1", best.f1, "of decisions, Bayesian bootstrap, runs mixed")
+    yield given("mcc", best.mcc, "of decisions, Bayesian bootstrap, runs mixed")
+    yield given("fidelity", best.fidelity, f"equal decisions, beside {base.fidelity:.3f} for {base.name}")
+    for name, value, how in (
+        ("f1_baseline", base.f1, "always flagged, no query"),
+        ("fidelity_baseline", base.fidelity, f"{base.name}, no query"),
+    ):
+        yield Measure(name=f"{NAME}.{name}", value=value, n=n, method=how)
+    yield given("auc_ratio", best.area, "AUC on true labels over the model's, bootstrap over rows, runs mixed")
+    yield given("rank_correlation", best.rank, "Spearman, Bonett and Wright, runs mixed")
+    went = moved[best.attacker, best.queries]
+    told = not isinstance(went, str) and went.found > 0
+    low, high = wilson(went.evaded, went.found) if told else (None, None)
+    yield Measure(
+        name=f"{NAME}.transfer_evasion", value=went.evaded / went.found if told else None, low=low, high=high,
+        n=went.found if told else 0, seed=seed, unit="share", direction=Direction.LOWER,
+        method=f"{by}: evasions of the copy that evade the model, Wilson" if told else f"not asked: {_why(went)}",
+    )  # fmt: skip
+    first = found.first_good(good)
+    yield Measure(
+        name=f"{NAME}.queries_needed", value=None if first is None else float(first.queries), seed=seed,
+        direction=Direction.HIGHER,
+        method=f"fewest for a copy with an MCC surely {good:g} or more" + ("" if first else "; none was that good"),
+    )  # fmt: skip
+    yield Measure(
+        name=f"{NAME}.price", value=None if price is None else float(price * (first or best).queries),
+        direction=Direction.HIGHER, method="queries × `price`" if price is not None else "`price` is not declared",
+    )  # fmt: skip
+
+
+def _why(went: Any) -> str:
+    return went if isinstance(went, str) else "nothing evaded the copy"
+
+
+def _curves(found: Curves, good: float) -> Iterator[Curve]:
+    best, base = found.best(), found.baseline
+    n, asked = len(found.judged.flagged), max(p.queries for p in found.points)
+    title = f"{best.queries:,} queries copy it with {{}} {{:.2f}} ({best.attacker}), a constant answer {{:.2f}}"
+    if not found.stolen():
+        title = f"Nothing was stolen with {asked:,} queries: {{}} {{:.2f}} at best, a constant answer {{:.2f}}"
+    for name, label, floor in (("f1", "F1", base.f1), ("mcc", "MCC", 0.0)):
+        series = []
+        for attacker in dict.fromkeys(p.attacker for p in found.points):
+            line = sorted((p for p in found.points if p.attacker == attacker), key=lambda p: p.queries)
+            values = [getattr(p, name) for p in line]
+            series.append(
+                Series(
+                    name=NAMES.get(attacker, "solved equations"),
+                    x=tuple(float(p.queries) for p in line),
+                    y=tuple(v.value for v in values),
+                    low=tuple(v.low for v in values),
+                    high=tuple(v.high for v in values),
+                    kind="at-least",
+                )
+            )
+        ends = (float(min(p.queries for p in found.points)), float(asked))
+        series.append(Series(name="best constant answer", x=ends, y=(floor, floor), role="other"))
+        yield Curve(
+            name=f"{NAME}.{name}",
+            title=title.format(label, getattr(best, name).value, floor),
+            subtitle=f"{label} agreement of a copy's decisions with the model's on rows never asked; 95% band",
+            x_label="queries",
+            y_label=f"{label} agreement",
+            series=tuple(series),
+            measure=f"{NAME}.{name}",
+            note=_note(found, n) if name == "f1" else f"A copy counts as good from an MCC of {good:g} on.",
+        )
+
+
+def _note(found: Curves, n: int) -> str:
+    flagged = int(found.judged.flagged.sum())
+    text = f"{n} judged rows, {flagged} flagged by the model; it was asked {found.asked:,} rows in all."
+    if found.left_out is None:
+        return text + " Most judged rows were asked too: its inputs are so few that a list of answers is a copy."
+    return text + (f" {found.left_out} rows that were asked by chance are left out." if found.left_out else "")
+
+
+def _points(found: Curves, moved: dict[tuple[str, int], Any], price: float | None) -> Table:
+    base = found.baseline
+    rows = []
+    for p in found.points:
+        went = moved.get((p.attacker, p.queries))
+        share = f"{went.evaded} of {went.found}" if went is not None and not isinstance(went, str) else ""
+        rows.append(
+            (
+                p.attacker,
+                p.queries,
+                "" if price is None else f"{price * p.queries:,.2f}",
+                p.learner,
+                _told(p.f1),
+                _told(p.mcc),
+                _told(p.fidelity),
+                _told(p.area),
+                _told(p.rank),
+                share,
+            )
+        )
+    rows.append(("best constant", 0, "", base.name, f"{base.f1:.3f}", "0", f"{base.fidelity:.3f}", "", "", ""))
+    reasons = sorted({went for went in moved.values() if isinstance(went, str)})
+    notes = [f"Transfer was not asked: {'; '.join(reasons)}."] if reasons else []
+    if price is None:
+        notes.append("No price: `price` is not declared.")
+    if found.solved is not None and not found.solved.linear:
+        error = found.solved.residual
+        notes.append(f"Equations: not linear (error {error:.0%} of the spread after {found.solved.queries} queries).")
+    return Table(
+        name=f"{NAME}.points",
+        title="What each attacker's copy is worth, by queries",
+        subtitle="Agreement with the model on judged rows; equal decisions only beside those of a constant answer",
+        columns=(
+            "attacker", "queries", "price", "copy", "F1", "MCC", "equal decisions", "AUC ratio", "rank correlation",
+            "evasions that transfer",
+        ),
+        rows=tuple(rows),
+        note=" ".join(notes),
+    )  # fmt: skip
+
+
+def _told(value: Value) -> str:
+    if value.value is None:
+        return ""
+    return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
+
+
+def _defences(
+    case: ModelCase, schema: Schema, judged: Judged, found: Curves, sizes: tuple[int, ...], seed: int, steps: _Steps
+) -> Table:
+    """The same attacker against rounded scores, decisions only and limits."""
+    from assay.attacks.extraction.curves import SOLVER, curves
+    from assay.attacks.extraction.victim import LABEL, ONE, TWO
+
+    learned = [p for p in found.points if p.attacker != SOLVER]
+    at = min(sizes, key=lambda s: abs(s - LIMITED))
+    attacker = max((p for p in learned if p.queries == at), key=lambda p: p.mcc.value or 0.0).attacker
+    mine: dict[int, Point] = {p.queries: p for p in learned if p.attacker == attacker}
+    solved = [p for p in found.points if p.attacker == SOLVER]
+    rows: list[tuple[str, int, str, str, str]] = []
+
+    def row(name: str, p: Point) -> None:
+        rows.append((name, p.queries, _told(p.f1), _told(p.mcc), p.learner))
+
+    told = "decisions" if judged.scores is None else "full scores"
+    for p in solved:
+        row(f"{told}, solved", p)
+    row(told, mine[at])
+    if judged.scores is not None:
+        for view in (TWO, ONE, LABEL):
+            steps(view.name)
+            made = curves(case.predictor, schema, judged, (attacker,), (at,), 1, seed, view)  # type: ignore[arg-type]
+            for p in made.points:
+                row(view.name + (", solved" if p.attacker == SOLVER else ""), p)
+    for size in sizes[: sizes.index(at)]:
+        row(f"{told}, at most {size:,} queries", mine[size])
+    return Table(
+        name=f"{NAME}.defences",
+        title=f"What rounding, decisions only and limits buy against the {attacker} attacker",
+        subtitle=f"Agreement at {at:,} queries, or fewer where they are limited; decisions are always told",
+        columns=("defence", "queries", "F1", "MCC", "copy"),
+        rows=tuple(rows),
+        note="Rounded scores and decisions only were attacked once, full scores in every run.",
+    )
+
+
+def _findings(
+    case: ModelCase, found: Curves, good: float, price: float | None, worth: float | None
+) -> Iterator[Finding]:
+    first = found.first_good(good)
+    if first is None or not found.stolen():
+        return
+    money = None if price is None else price * first.queries
+    paid = "" if money is None else f" for {money:,.2f}"
+    how = "solve its weights" if first.learner == "weights" else "copy it"
+    yield Finding(
+        message=(
+            f"{first.queries:,} queries{paid} {how}: F1 agreement {first.f1.value:.2f} where a constant answer has "
+            f"{found.baseline.f1:.2f}, MCC {first.mcc.value:.2f} (at least {first.mcc.low:.2f})"
+        ),
+        location=Location(uri=case.subject.uri),
+        key="solved" if first.learner == "weights" else "copied",
+        severity=severity_of(first.queries, money, worth),
+        confidence=Confidence.HIGH,
+        evidence={"attacker": first.attacker, "queries": first.queries, "copy": first.learner},
+        fix="limit and price queries for each client, tell decisions instead of scores, watch for drawn rows",
+    )
+
+
+def severity_of(queries: int, money: float | None, worth: float | None) -> Severity:
+    """How severe a good copy is: by its cost as a share of what the model is worth, else by the queries it took."""
+    if money is None or worth is None:
+        return Severity.MEDIUM if queries <= FEW else Severity.LOW
+    steps = ((0.01, Severity.HIGH), (0.1, Severity.MEDIUM), (1.0, Severity.LOW))
+    return next((s for share, s in steps if money < share * worth), Severity.INFO)
