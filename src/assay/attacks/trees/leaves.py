@@ -127,13 +127,21 @@ class Leaves:
 
         As float32 where that lies in the cell beside the border, so that a loader of either width reads the same.
         """
+        below, above = self._sharp(j)
+        places = np.arange(len(below))
+        return self._short(j, below, places, -np.inf), self._short(j, above, places + 1, np.inf)
+
+    def gap(self, j: int) -> float:
+        """How far at most an edge of column j lies from its border."""
+        pairs = zip(self.edges(j), self._sharp(j), strict=True)
+        return max((float(np.abs(told - sharp).max(initial=0.0)) for told, sharp in pairs), default=0.0)
+
+    def _sharp(self, j: int) -> tuple[Array, Array]:
+        """The edges of column j as float64."""
         borders = self.thresholds[j]
         if self.trees.strict:
-            below, above = np.nextafter(borders, -np.inf), borders
-        else:
-            below, above = borders, np.nextafter(borders, np.inf)
-        places = np.arange(len(borders))
-        return self._short(j, below, places, -np.inf), self._short(j, above, places + 1, np.inf)
+            return np.nextafter(borders, -np.inf), borders
+        return borders, np.nextafter(borders, np.inf)
 
     def _short(self, j: int, values: Array, cells: Array, toward: float) -> Array:
         with np.errstate(over="ignore"):

@@ -85,7 +85,7 @@ class Problem:
         at = self.offset[axis]
         rises = np.bincount(at + self.low[one], weights=step, minlength=size)
         falls = np.bincount(at + self.high[one] + 1, weights=step, minlength=size)
-        change += np.cumsum(rises - falls)[:-1]
+        change = change + np.cumsum(rises - falls)[:-1]
         return margin, margin + change
 
     def _jumps(self, one: Array, step: Array) -> Array:
@@ -153,7 +153,7 @@ class Problem:
         if len(self.sets):
             s = self.sets
             at[s] = lowest_bit(mask[s])
-        return self.flat[self.offset[self.axis] + at]
+        return self.flat[self.offset[self.axis] + np.minimum(at, self.size[self.axis] - 1)]
 
     def box(self) -> tuple[Array, Array, Array]:
         """All of it as a box: (first, last) candidates and bits of the sets, shape (1, a) each."""

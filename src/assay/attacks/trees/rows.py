@@ -6,7 +6,7 @@ import numpy as np
 
 from assay.adapters.ensembles.trees import Trees
 from assay.adapters.values import canonical_text
-from assay.attacks.space import Axis, Norm, Space
+from assay.attacks.space import Axis, Norm, Space, length
 from assay.attacks.trees.leaves import Leaves
 from assay.attacks.trees.problem import Problem
 from assay.core.errors import CouldNotLook
@@ -38,6 +38,17 @@ class Rows:
         self.codes = trees.read(space.rows)
         self.axes = {axis.name: axis for axis in space.axes}
         self.levels = trees.levels
+
+    @property
+    def slack(self) -> float:
+        """How much farther than it is a change may be told, since borders are told to the width of a float32."""
+        gaps = []
+        for j, name in enumerate(self.leaves.columns):
+            axis = self.axes.get(name)
+            if axis is not None and not axis.levels:
+                unit = axis.scale / axis.feature.cost if self.norm == "cost" else axis.feature.scale or 1.0
+                gaps.append(self.leaves.gap(j) / unit)
+        return float(length(np.array([gaps]) ** (2 if self.norm == "l2" else 1), self.norm)[0])
 
     @property
     def additive(self) -> bool:

@@ -27,8 +27,7 @@ PROOF = 6e6
 """Work for a row: to come near, and to prove that nothing costs less than a budget."""
 _NEARER = (0.9, 0.75, 0.6, 0.45, 0.3, 0.15, 0.05)
 _BLOCK = 2_000_000
-_RELATIVE = 1e-6
-"""A border is told to the width of a float32; a bound is given that much below it."""
+_RELATIVE = 1e-9
 
 
 class Nearest(msgspec.Struct, frozen=True):
@@ -47,6 +46,7 @@ class Whitebox:
         self.space = space
         self.leaves = Leaves(trees)
         self.rows = Rows(self.leaves, trees, space, norm, threshold)
+        self.slack = self.rows.slack
 
     def run(
         self, budget: float = np.inf, *, search: float = SEARCH, proof: float = PROOF, progress: Progress = silent
@@ -90,7 +90,8 @@ class _Row:
         codes = np.full(len(self.attack.space.axes), np.nan)
         if np.isfinite(best.cost):
             codes = self.rows.values(self.block, self.place, best.point, self.whole.places)
-        return codes, self.rows.distance(best.cost), self.rows.distance(bound) * (1 - _RELATIVE)
+        told = max(0.0, self.rows.distance(bound) * (1 - _RELATIVE) - self.attack.slack)
+        return codes, self.rows.distance(best.cost), told
 
     def _improve(self, work: float) -> bool:
         """Look for nearer points until the work is spent; True where it is proved that there is none."""

@@ -1,0 +1,226 @@
+"""The white-box attack on trees against oracles: every cell tried, Veritas, and a mixed-integer program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trees_tools import Model, brute, grown, space, table
+
+from assay.attacks.space import Norm
+from assay.attacks.trees.attack import attack_trees
+from assay.attacks.trees.planted import refuse_blind
+from assay.attacks.trees.whitebox import Nearest, Whitebox
+from assay.core.errors import CouldNotLook
+from assay.core.subject import Feature
+
+NORMS: tuple[Norm, ...] = ("linf", "l2", "l1", "cost")
+
+
+def caught(model: Model, rows: int, seed: int, **options: Any) -> Any:
+    drawn = table(model.trees(), 400, seed, **options)
+    flags = model.flagged(drawn)
+    return drawn.filter(pa.array(flags)).slice(0, rows), drawn.filter(pa.array(~flags))
+
+
+def agrees(model: Model, where: Any, found: Nearest, norm: Norm) -> None:
+    """Every row's distance is the oracle's, its changed row passes, and its bound is no more than it."""
+    changed = where.moved(np.arange(where.size), found.codes)
+    passes = ~model.flagged(changed)
+    for row in range(where.size):
+        exact = brute(model, where, row, norm)
+        assert found.distance[row] == pytest.approx(exact, rel=1e-5, abs=3e-7), (row, found.distance[row], exact)
+        assert found.bound[row] <= exact * (1 + 1e-9)
+        if np.isfinite(exact):
+            assert passes[row]
+            assert where.price(np.array([row]), changed.slice(row, 1), norm)[0] == pytest.approx(exact, rel=1e-5, abs=3e-7)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@settings(max_examples=8)
+@given(seed=st.integers(0, 10_000), strict=st.booleans(), single=st.booleans())
+def test_it_is_as_near_as_the_nearest_of_all_cells(norm: Norm, seed: int, strict: bool, single: bool) -> None:
+    trees = grown(seed, strict=strict, single=single)
+    model = Model(trees)
+    rows, _ = caught(model, 2, seed)
+    if rows.num_rows:
+        where = space(trees, rows)
+        agrees(model, where, Whitebox(trees, where, norm, 0.5).run(search=1e7), norm)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@settings(max_examples=8)
+@given(seed=st.integers(0, 10_000))
+def test_it_is_exact_under_every_kind_of_rule(norm: Norm, seed: int) -> None:
+    trees = grown(seed, features=4, levels=5)
+    features = {
+        "x0": Feature(min=0.1, max=0.8, step=0.1, cost=2.0),
+        "x1": Feature(direction="up", max=0.9, scale=0.5),
+        "x2": Feature(mutable=False),
+        "x3": Feature(categories=tuple("abcde"), cost=0.3),
+    }
+    model = Model(trees)
+    rows, _ = caught(model, 3, seed)
+    if rows.num_rows:
+        where = space(trees, rows, features)
+        agrees(model, where, Whitebox(trees, where, norm, 0.5).run(search=1e7), norm)
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 10_000))
+def test_missing_values_stay_and_go_where_the_trees_send_them(seed: int) -> None:
+    trees = grown(seed, features=3)
+    model = Model(trees)
+    rows, _ = caught(model, 4, seed, holes=0.4)
+    if rows.num_rows:
+        where = space(trees, rows)
+        agrees(model, where, Whitebox(trees, where, "linf", 0.5).run(search=1e7), "linf")
+
+
+@settings(max_examples=8)
+@given(seed=st.integers(0, 10_000))
+def test_a_relation_is_never_broken_and_bounds_hold_under_it(seed: int) -> None:
+    trees = grown(seed)
+    model = Model(trees)
+    rows, _ = caught(model, 6, seed)
+    keeps = pa.array(np.asarray(rows.column("x0")) <= np.asarray(rows.column("x1")))
+    rows = rows.filter(keeps)
+    if not rows.num_rows:
+        return
+    where = space(trees, rows, {name: Feature(min=0, max=1) for name in trees.columns}, constraints=("x0 <= x1",))
+    found = Whitebox(trees, where, "linf", 0.5).run()
+    there = np.flatnonzero(np.isfinite(found.distance))
+    changed = where.moved(there, found.codes[there])
+    assert where.valid(changed).all()
+    assert not model.flagged(changed).any()
+    for row in range(where.size):
+        exact = brute(model, where, row, "linf")  # over the cells' nearest values: an upper bound of the exact
+        assert found.bound[row] <= exact * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_budget_is_certified_or_evaded(norm: Norm) -> None:
+    trees = grown(3, features=4, count=20, depth=4)
+    model = Model(trees)
+    rows, passing = caught(model, 20, 5)
+    where = space(trees, rows)
+    exact = Whitebox(trees, where, norm, 0.5).run(search=1e8).distance
+    budget = float(np.median(exact))
+    found = attack_trees(model, where, passing, norm, budget)
+    verdicts = np.array(found.verdicts(budget))
+    assert (verdicts != "unknown").mean() >= 0.9
+    assert not (exact[verdicts == "certified"] < budget * (1 - 1e-6)).any()
+    assert (exact[verdicts == "evaded"] <= budget * (1 + 1e-6)).all()
+
+
+def test_veritas_finds_nothing_nearer() -> None:
+    veritas = pytest.importorskip("veritas", reason="dtai-veritas is not installed")
+    xgboost = pytest.importorskip("xgboost", reason="xgboost is not installed")
+    from sklearn.datasets import make_classification
+
+    from assay.adapters.ensembles.xgboost_trees import xgboost_trees
+    from assay.adapters.xgboost_model import sound
+
+    X, y = make_classification(1500, 10, n_informative=6, random_state=0)
+    X = ((X - X.min(0)) / (X.max(0) - X.min(0))).astype(np.float32)
+    model = xgboost.XGBClassifier(n_estimators=40, max_depth=5, n_jobs=1).fit(X, y)
+    learner, _ = sound(bytes(model.get_booster().save_raw("json")), "m.json")
+    names = tuple(f"x{j}" for j in range(10))
+    trees = xgboost_trees(learner, "m.json", names, lambda t: np.column_stack([t.column(n) for n in names]), {}, positive=1)
+    rows = X[(model.predict(X) == 1)][:12]
+    data = pa.table({n: pa.array(rows[:, j].astype(float)) for j, n in enumerate(names)})
+    found = Whitebox(trees, space(trees, data), "linf", 0.5).run(search=1e7)
+    ensemble = veritas.get_addtree(model, silent=True)
+    for row, mine in zip(rows, found.distance, strict=True):
+        search = veritas.VeritasRobustnessSearch(row, 0.6, ensemble, None, max_time=10, silent=True, num_steps=30)
+        theirs = search.search()[2]
+        assert mine == pytest.approx(theirs, rel=2e-3)
+
+
+def test_a_mixed_integer_program_finds_nothing_nearer_in_l1() -> None:
+    from scipy.optimize import LinearConstraint, milp
+    from scipy.sparse import lil_matrix
+
+    trees = grown(11, features=5, count=12, depth=3)
+    model = Model(trees)
+    rows, _ = caught(model, 5, 2)
+    where = space(trees, rows)
+    attack = Whitebox(trees, where, "l1", 0.5)
+    found = attack.run(search=1e7)
+    leaves, target = attack.leaves, attack.rows.target
+    block = attack.rows.block(np.arange(where.size))
+    for row in range(where.size):
+        # One binary for each cell of each column and each leaf; a leaf needs a cell of its interval in every column.
+        sizes = [int(n) for n in leaves.size]
+        start = np.concatenate([[0], np.cumsum(sizes)])
+        count = int(start[-1]) + len(leaves.tree)
+        cost = np.zeros(count)
+        bound = np.ones(count)
+        for j, column in enumerate(block):
+            part = column.parts[row]
+            cost[start[j] : start[j + 1]] = np.where(np.isfinite(part), part, 0)
+            bound[start[j] : start[j + 1]] = np.isfinite(part)
+        trees_count = int(leaves.tree[-1]) + 1
+        a = lil_matrix((len(sizes) + trees_count + len(leaves.leaf) + 1, count))
+        low, high = np.zeros(a.shape[0]), np.ones(a.shape[0])
+        for j in range(len(sizes)):
+            a[j, start[j] : start[j + 1]] = 1
+            low[j] = 1
+        for t in range(trees_count):
+            a[len(sizes) + t, start[-1] + np.flatnonzero(leaves.tree == t)] = 1
+            low[len(sizes) + t] = 1
+        for c, (leaf, column) in enumerate(zip(leaves.leaf, leaves.column, strict=True)):
+            at = len(sizes) + trees_count + c
+            a[at, start[-1] + leaf] = 1
+            a[at, start[column] + leaves.low[c] : start[column] + leaves.high[c] + 1] = -1
+            low[at], high[at] = -np.inf, 0
+        a[a.shape[0] - 1, start[-1] :] = leaves.value
+        low[-1], high[-1] = -np.inf, target
+        solved = milp(cost, constraints=LinearConstraint(a.tocsr(), low, high), integrality=np.ones(count), bounds=(0, bound))
+        assert solved.success
+        assert found.distance[row] == pytest.approx(solved.fun, rel=1e-5, abs=1e-9)
+
+
+def test_an_attack_that_misses_a_planted_hole_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    trees = grown(5, features=4, count=10)
+    model = Model(trees)
+    rows, _ = caught(model, 8, 1)
+    where = space(trees, rows)
+    found = Whitebox(trees, where, "linf", 0.5).run()
+    refuse_blind(trees, where, "linf", 0.5, found, 0)
+
+    def blind(self: Whitebox, budget: float = np.inf, **_: Any) -> Nearest:
+        return Nearest(found.codes, found.distance * 10, found.bound)
+
+    monkeypatch.setattr(Whitebox, "run", blind)
+    with pytest.raises(CouldNotLook, match="planted in the trees"):
+        refuse_blind(trees, where, "linf", 0.5, found, 0)
+
+
+def test_trees_that_are_not_the_model_are_refused() -> None:
+    trees, other = grown(5), grown(6)
+    model = Model(trees)
+    rows, passing = caught(model, 8, 1)
+    model.trees = lambda: other  # type: ignore[method-assign]
+    with pytest.raises(CouldNotLook, match="score .* rows differently"):
+        attack_trees(model, space(trees, rows), passing, "linf", 1.0)
+
+
+def test_nothing_is_found_where_one_direction_forbids_it() -> None:
+    """A model that flags small x0 and may only have it lowered: proved, at every distance."""
+    from assay.adapters.ensembles.nodes import Nodes
+    from assay.adapters.ensembles.trees import Trees
+    from trees_tools import matrix
+
+    nodes = Nodes()
+    nodes.tree([nodes.split(0, 0.5, 1, 2, False), nodes.leaf(1.0), nodes.leaf(-1.0)])
+    trees = Trees(("x0",), matrix(("x0",), {}), nodes.arrays(), link="logistic")
+    rows = pa.table({"x0": [0.2, 0.4]})
+    where = space(trees, rows, {"x0": Feature(direction="down", min=0, max=1)})
+    found = Whitebox(trees, where, "cost", 0.5).run()
+    assert np.isinf(found.distance).all()
+    assert np.isinf(found.bound).all()
