@@ -21,7 +21,7 @@ from assay.render.charts.histogram import draw_histogram
 from assay.render.charts.intervals import draw_intervals, turned
 from assay.render.charts.labels import Box, Label, Spot, clip_text, place, spread, text_width, wrap_text
 from assay.render.charts.mini import draw_mini
-from assay.render.charts.scale import exact, linear, nice_step, tick_text
+from assay.render.charts.scale import exact, linear, logarithmic, nice_step, tick_text
 from assay.render.charts.svg import MOST_POINTS, thin
 from assay.render.charts.waterfall import draw_waterfall
 from assay.render.page.figures import figure
@@ -298,3 +298,32 @@ def test_values_against_a_reference_that_is_not_zero_carry_no_sign() -> None:
     assert ">0.690<" in svg
     assert "+0" not in svg
     assert turned(exhibit, rows[0]) == 1
+
+
+def test_a_log_axis_gives_every_factor_the_same_room_and_leaves_out_what_is_not_above_zero() -> None:
+    axis = logarithmic([0.001, 1.0], 0.0, 300.0)
+    assert (axis.low, axis.high) == (0.001, 1.0)
+    assert [axis(v) for v in (0.001, 0.01, 0.1, 1.0)] == pytest.approx([0, 100, 200, 300])
+    assert axis.value(150.0) == pytest.approx(10**-1.5)
+    assert [axis.tick(t, "%") for t in axis.ticks if t in (0.001, 0.01, 1.0)] == ["0.1%", "1%", "100%"]
+    assert not axis.shows(0.0)
+    assert axis.near(0.0101) == 0.01
+    x = (0.0, 0.001, 0.1, 1.0)
+    line = Series(name="found", x=x, y=(0.0, 0.01, 0.3, 1.0))
+    curve = Curve(
+        name="roc", title="", subtitle="", x_label="false positive rate", y_label="true positive rate",
+        series=(line,), x_scale="log", y_scale="log",
+    )  # fmt: skip
+    picture = draw_curve(curve, None, 640, "roc")
+    assert "nan" not in picture
+    assert picture.count("<circle") == 3, "the point at 0 has no place"
+
+
+@given(st.lists(st.floats(1e-12, 1e12), min_size=1, max_size=20))
+def test_a_log_axis_holds_its_values_between_ticks(values: list[float]) -> None:
+    axis = logarithmic(values, 0.0, 100.0)
+    assert axis.low <= min(values) * (1 + 1e-9)
+    assert axis.high >= max(values) * (1 - 1e-9)
+    assert axis.ticks[0] == axis.low < axis.high
+    assert len(axis.ticks) <= 12
+    assert all(-1e-6 <= axis(v) <= 100 + 1e-6 for v in values)

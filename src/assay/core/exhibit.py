@@ -8,6 +8,7 @@ import msgspec
 
 MAX_POINTS = 500
 Role = Literal["data", "other"]
+AxisScale = Literal["linear", "log"]
 
 
 def _bounded(name: str, points: int) -> None:
@@ -28,7 +29,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Curve(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="curve"):
-    """Lines over a common axis. `mark` is the x that matters (the declared budget, the operating point)."""
+    """Lines over a common axis. `mark` is the x that matters (the declared budget, the operating point). On a log axis
+    what is not above 0 is not drawn."""
 
     name: str
     title: str
@@ -37,6 +39,8 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="
     y_label: str
     series: tuple[Series, ...]
     y_unit: str = ""
+    x_scale: AxisScale = "linear"
+    y_scale: AxisScale = "linear"
     mark: float | None = None
     mark_label: str = ""
     measure: str = ""

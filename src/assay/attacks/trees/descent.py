@@ -35,11 +35,16 @@ class Point:
         return True
 
 
-def descend(problem: Problem, point: Array, target: float, radius: float) -> tuple[float, Array]:
+def descend(
+    problem: Problem, point: Array, target: float, radius: float, but: Array | None = None
+) -> tuple[float, Array]:
     """(margin, point) after single changes, each the best there is, inside the radius, until the margin passes below
-    `target` or none helps. Of additive norms the change that gains most for what it adds comes first."""
+    `target` or none helps; never into the candidates `but`, bool over `flat`. Of additive norms the change that gains
+    most for what it adds comes first."""
     point = point.copy()
     allowed = problem.flat < radius
+    if but is not None:
+        allowed &= ~but
     axis_of = np.repeat(np.arange(len(problem.size)), problem.size)
     spent = problem.cost(point)
     while True:
@@ -120,6 +125,8 @@ def approach(best: Point, target: float, holds: Callable[[Array], bool] | None =
             radius *= 2
     while _try(best, best.cost, target, holds):
         pass
+    while whole.additive and _exchanged(best, target, holds):
+        pass
 
 
 def _try(best: Point, radius: float, target: float, holds: Callable[[Array], bool] | None) -> bool:
@@ -137,6 +144,26 @@ def _try(best: Point, radius: float, target: float, holds: Callable[[Array], boo
             first = problem.origin.copy()
         margin, point = descend(problem, first, target, radius)
         if margin < target and best.take(problem, trimmed(problem, point, target), holds):
+            return True
+    return False
+
+
+def _exchanged(best: Point, target: float, holds: Callable[[Array], bool] | None) -> bool:
+    """Whether one move of what is known can be given back, or made smaller, for cheaper ones elsewhere."""
+    problem = best.whole.pruned(best.cost)
+    if not len(problem.tree):
+        return False
+    known = problem.within(best.point)
+    axis_of = np.repeat(np.arange(len(problem.size)), problem.size)
+    parts = problem.flat[problem.offset[:-1] + known]
+    for axis in np.argsort(-parts).tolist():
+        if parts[axis] <= 0:
+            break
+        point = known.copy()
+        point[axis] = problem.origin[axis]
+        dear = (axis_of == axis) & (problem.flat >= parts[axis])
+        margin, found = descend(problem, point, target, best.cost, dear)
+        if margin < target and best.take(problem, trimmed(problem, found, target), holds):
             return True
     return False
 

@@ -225,6 +225,8 @@ def _curve(attacks: list[Found], play: Played, how: str) -> Curve:
         subtitle=f"{int(member.sum())} training and {others} holdout rows; {how}",
         x_label="false positive rate",
         y_label="true positive rate",
+        x_scale="log",
+        y_scale="log",
         series=tuple(lines),
         mark=0.01 if others * 0.01 >= LEAST_FALSE else None,
         mark_label="1%" if others * 0.01 >= LEAST_FALSE else "",

@@ -276,6 +276,7 @@ def _curves(found: Curves, good: float) -> Iterator[Curve]:
             subtitle=f"{label} agreement of a copy's decisions with the model's on rows never asked; 95% band",
             x_label="queries",
             y_label=f"{label} agreement",
+            x_scale="log",
             series=tuple(series),
             measure=f"{NAME}.{name}",
             note=_note(found, n) if name == "f1" else f"A copy counts as good from an MCC of {good:g} on.",

@@ -12,7 +12,7 @@ from assay.core.decision import Verdict
 from assay.core.exhibit import Curve, Series
 from assay.render.charts.bound import Bound
 from assay.render.charts.labels import LINE, Anchor, Box, Label, Spot, clip_text, place, spread, text_width, wrap_text
-from assay.render.charts.scale import Scale, drawable, exact, finite, linear, tick_text
+from assay.render.charts.scale import Scale, drawable, exact, finite, linear, logarithmic
 from assay.render.charts.svg import Canvas, Point, path, thin
 from assay.render.page.words import is_rate, percent, tick_number
 
@@ -99,13 +99,15 @@ def _frame(curve: Curve, bound: Bound | None, width: int) -> Frame:
     top, bottom = 34.0, height - 46
     height += LINE * (len(_x_lines(curve, width)) - 1)
     shown = [*ys, bound.at] if bound is not None and axis == "y" else ys
-    y = linear(shown, bottom, top, 5)
-    left = 10 + max(text_width(tick_text(t, y.step, unit_y)) for t in y.ticks)
+    y = logarithmic(shown, bottom, top) if curve.y_scale == "log" else linear(shown, bottom, top, 5)
+    left = 10 + max(text_width(y.tick(t, unit_y)) for t in y.ticks)
     margin = _end_width(curve) if wide else 8
     low, high = (min(xs), max(xs)) if xs else (0.0, 1.0)
     if bound is not None and axis == "x":
         low, high = min(low, bound.at), max(high, bound.at)
-    x = exact(low, high, left, width - margin, 8 if wide else 5)
+    x: Scale = exact(low, high, left, width - margin, 8 if wide else 5)
+    if curve.x_scale == "log":
+        x = logarithmic([*xs, high], left, width - margin)
     return Frame(
         canvas=Canvas(width, height), left=left, right=width - margin, top=top, bottom=bottom, x=x, y=y,
         unit_x=unit_x, unit_y=unit_y, wide=wide,
@@ -144,11 +146,11 @@ def _axes(frame: Frame, curve: Curve, on_y: Bound | None, on_x: Bound | None) ->
         at = y(tick)
         canvas.line((frame.left, at), (frame.right, at), "axis" if i == 0 else "grid")
         bold = "b" if tick == bound_tick else "q"
-        canvas.text(frame.left - 8, at + 4, tick_text(tick, y.step, frame.unit_y), bold, "end")
+        canvas.text(frame.left - 8, at + 4, y.tick(tick, frame.unit_y), bold, "end")
     emphasised = x.near(curve.mark) if curve.mark is not None else None
     used = -1e9
     for tick in x.ticks:
-        words = tick_text(tick, x.step, frame.unit_x)
+        words = x.tick(tick, frame.unit_x)
         half = text_width(words) / 2
         at = min(max(x(tick), half), canvas.width - half)
         if at - half > used + 6:
@@ -184,7 +186,7 @@ def _line(frame: Frame, series: Series) -> list[Point]:
 
     def pixels(ys: tuple[float, ...]) -> list[Point]:
         pairs = zip(series.x, ys, strict=True)
-        return [(frame.x(a), frame.y(b)) for a, b in pairs if drawable(a) and drawable(b)]
+        return [(frame.x(a), frame.y(b)) for a, b in pairs if frame.x.shows(a) and frame.y.shows(b)]
 
     if series.low:
         edge = thin(pixels(series.high)) + thin(pixels(series.low))[::-1]
@@ -326,7 +328,11 @@ def _bound_label(frame: Frame, bound: Bound, axis: str) -> Label:
 
 def _along(frame: Frame, curve: Curve, series: Series) -> Label | None:
     """A label beside its own line, anywhere along it: for the narrow picture."""
-    points = [(frame.x(a), frame.y(b)) for a, b in zip(series.x, series.y, strict=True) if drawable(a) and drawable(b)]
+    points = [
+        (frame.x(a), frame.y(b))
+        for a, b in zip(series.x, series.y, strict=True)
+        if frame.x.shows(a) and frame.y.shows(b)
+    ]
     if not points:
         return None
     css = _label_css(series)
@@ -342,9 +348,7 @@ def _along(frame: Frame, curve: Curve, series: Series) -> Label | None:
 
 def _is_nearest(frame: Frame, curve: Curve, series: Series, box: Box) -> bool:
     """Whether a label in `box` stands closer to its own line than to any other, so that nobody mistakes it."""
-    x = frame.x.low + ((box.left + box.right) / 2 - frame.x.start) / (frame.x.end - frame.x.start) * (
-        frame.x.high - frame.x.low
-    )
+    x = frame.x.value((box.left + box.right) / 2)
     middle = (box.top + box.bottom) / 2
     gaps = {id(s): abs(frame.y(v) - middle) for s in curve.series if (v := value_at(s, x)) is not None}
     return id(series) in gaps and gaps[id(series)] == min(gaps.values())

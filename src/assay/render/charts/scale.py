@@ -1,4 +1,4 @@
-"""Axes: nice ticks, linear scales, and how ticks are written."""
+"""Axes: nice ticks, linear and logarithmic scales, and how ticks are written."""
 
 from __future__ import annotations
 
@@ -46,10 +46,63 @@ class Scale(msgspec.Struct, frozen=True):
         share = (value - self.low) / (self.high - self.low)
         return self.start + (self.end - self.start) * min(1.02, max(-0.02, share))
 
+    def value(self, pixel: float) -> float:
+        """The value at a pixel."""
+        return self.low + (pixel - self.start) / (self.end - self.start) * (self.high - self.low)
+
     def near(self, value: float, tolerance: float = 0.01) -> float | None:
         """The tick that `value` falls on, if any."""
-        reach = (self.high - self.low) * tolerance
-        return next((t for t in self.ticks if abs(t - value) <= reach), None)
+        reach = abs(self.end - self.start) * tolerance
+        return next((t for t in self.ticks if abs(self(t) - self(value)) <= reach), None)
+
+    def tick(self, value: float, unit: str) -> str:
+        """A tick in words."""
+        return tick_text(value, self.step, unit)
+
+    def shows(self, value: float) -> bool:
+        """Whether a value has a place on it."""
+        return drawable(value)
+
+
+class LogScale(Scale, frozen=True):
+    """A logarithmic scale: the same distance for the same factor."""
+
+    def __call__(self, value: float) -> float:
+        """The pixel of a value, held inside the drawing."""
+        if value <= 0:
+            return self.start
+        share = math.log(value / self.low) / math.log(self.high / self.low)
+        return self.start + (self.end - self.start) * min(1.02, max(-0.02, share))
+
+    def value(self, pixel: float) -> float:
+        """The value at a pixel."""
+        return float(self.low * (self.high / self.low) ** ((pixel - self.start) / (self.end - self.start)))
+
+    def tick(self, value: float, unit: str) -> str:
+        """A tick in words, with the digits that it needs itself."""
+        return tick_text(value, value, unit)
+
+    def shows(self, value: float) -> bool:
+        """Whether a value has a place on it."""
+        return drawable(value) and value > 0
+
+
+def logarithmic(values: Iterable[float], start: float, end: float) -> LogScale:
+    """A log scale over the values above 0, from one tick to another; ticks at powers of ten, or at 1, 2, 5 of them."""
+    known = [v for v in finite(values) if v > 1e-90] or [0.1, 1.0]
+    low, high = min(known), max(known)
+    decades = math.log10(high / low)
+    parts = (1.0,) if decades > 3 else (1.0, 2.0, 5.0)
+    first, last = math.floor(math.log10(low) + 1e-9) - 1, math.ceil(math.log10(high) - 1e-9) + 1
+    every = [float(f"{p}e{n}") for n in range(first, last + 1) for p in parts]
+    below = [t for t in every if t <= low * (1 + 1e-9)]
+    above = [t for t in every if t >= high * (1 - 1e-9)]
+    low, high = below[-1], above[0]
+    if high <= low:
+        high = next(t for t in every if t > low)
+    ticks = [t for t in every if low <= t <= high]
+    ticks = ticks[:: max(1, math.ceil(len(ticks) / 10))]
+    return LogScale(low, high, start, end, tuple(ticks), low)
 
 
 def linear(values: Iterable[float], start: float, end: float, most: int, *, zero: bool = False) -> Scale:
