@@ -60,7 +60,9 @@ def test_an_attack_on_a_model_file_whatever_its_name(robust: Path, threat: Path,
         "attack", model, "--data", robust / "data/holdout.csv", "--train", robust / "data/train.csv",
         "--label", "is_fraud", "--threat", threat, "--threshold", "0.2", "--rows", "20", "-f", "json",
     )  # fmt: skip
-    (outcome,) = outcomes(done).values()
+    told = {check: outcome for (check, _), outcome in outcomes(done).items()}
+    assert told["data.schema"]["status"] == "pass", "the rows keep the rules that they are attacked under"
+    outcome = told["robustness.evasion"]
     assert (done.code, outcome["status"], outcome["reason"]) == (0, "pass", "")
     measures = {m["name"].rpartition(".")[2]: m["value"] for m in outcome["measures"]}
     assert 0 <= measures["recall_under_attack"] <= measures["recall_unattacked"] <= 1
@@ -70,7 +72,7 @@ def test_what_an_attack_needs_is_asked_for(robust: Path, threat: Path) -> None:
     model, data = robust / "models/model.txt", robust / "data/holdout.csv"
     assert one_line(assay("attack", model), "--data is needed", code=2)
     assert one_line(assay("attack", model, "--data", data), "--label is needed", code=2)
-    assert one_line(assay("attack", model, "--data", data, "--label", "is_fraud"), "--threat is needed", code=2)
+    assert one_line(assay("attack", model, "--data", data, "--label", "is_fraud"), "--threat", "--norm", code=2)
     wrong = ("attack", model, "--data", data, "--label", "is_fraud", "--threat")
     whole = assay(*wrong, robust / "assay.yaml")
     assert whole.code == 0, "a manifest says what an attacker can change"

@@ -59,6 +59,7 @@ class Axis:
             self.origin = column.to_numpy(zero_copy_only=False).astype(float)
             self.codes, self.fine = self._numbers(reference.column(name).to_numpy().astype(float), beside)
         self.ordered = not self.levels or bool(feature.order)
+        self.entry = np.array([_price(feature, level) for level in self.levels])
         self.price = self.unit / self.scale * feature.cost
         self.cost = self.costs(self.origin[:, None], self.codes)
         if not self.levels:  # clipping and rounding give the same value more than once
@@ -127,7 +128,8 @@ class Axis:
             bad |= move < 0 if self.feature.direction == "up" else move > 0
         if self.levels:
             bad |= (codes == UNLISTED) | (self.ordered & (origin == UNLISTED))
-            return np.where(bad, np.inf, (np.abs(move) if self.ordered else 1.0) * self.feature.cost)
+            into = self.entry[np.clip(np.nan_to_num(codes), 0, None).astype(int)]
+            return np.where(bad, np.inf, np.abs(move) * self.feature.cost if self.ordered else into)
         bad |= (codes < self.low) | (codes > self.high)
         bad |= self.integer & (codes != np.round(codes))
         if self.feature.step:
@@ -173,6 +175,14 @@ class Axis:
             level, declared = self.levels[int(code)], self.feature.categories
             return next((f"→ {visible(str(d), 40)}" for d in declared if same_value(level, d)), "→ another level")
         return f"{code - origin:+.4g}".replace("-", "−")
+
+
+def _price(feature: Feature, level: Any) -> float:
+    """What a change into a category costs, inf where it is not possible."""
+    for name, price in feature.costs.items():
+        if same_value(level, name) or str(level) == name:
+            return math.inf if price is None else price
+    return feature.cost
 
 
 class Space:

@@ -21,59 +21,77 @@ from assay.cli.common import (
 )
 
 
-@click.command("attack")
+class Attack(click.Group):
+    """`assay attack MODEL …`; what is no command of its own is a model."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command, `model` where none is named."""
+        if args[0] not in self.commands:
+            args = ["model", *args]
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The help of `attack MODEL`, and what else there is."""
+        model = self.commands["model"]
+        model.format_help(click.Context(model, info_name="attack", parent=ctx.parent), formatter)
+        with formatter.section("Or"):
+            others = [c for name, c in self.commands.items() if name != "model"]
+            formatter.write_dl([(f"attack {c.name}", c.get_short_help_str(80)) for c in others])
+
+
+@click.group("attack", cls=Attack)
+def command() -> None:
+    """Attack a model."""
+
+
+@command.command("model")
 @click.argument("model", type=FILE)
 @click.option("--data", type=FILE, help="Rows the model has not seen (CSV, Parquet or Arrow).")
 @click.option("--label", help="The label column of the data.")
 @click.option(
     "--positive", default="1", show_default=True, help="The label's positive value: what the model should flag."
 )
-@click.option(
-    "--threshold", type=Number(), default=0.5, show_default=True, help="The score from which the model flags."
-)
+@click.option("--threshold", type=Number(), help="The score from which the model flags  [default: 0.5].")
 @click.option(
     "--threat",
     type=FILE,
     help="What an attacker can change: assay.yaml, or a YAML file with its `features:` and `constraints:`.",
 )
 @click.option("--train", type=FILE, help="The training data, for the scale of each feature  [default: --data].")
-@click.option(
-    "--cost", type=Finite(0, min_open=True), default=3.0, show_default=True, help="The budget of --norm cost."
-)
+@click.option("--cost", type=Finite(0, min_open=True), help="The budget of --norm cost  [default: 3].")
 @click.option(
     "--norm",
     type=click.Choice(["linf", "l2", "l1", "cost"]),
-    default="cost",
-    show_default=True,
-    help="How far a change is: the largest, the Euclidean length, the sum, or what the threat model says it costs.",
+    help="How far a change is: the largest, the Euclidean length, the sum, or what the threat model prices  "
+    "[default: cost].",
 )
 @click.option("--budget", type=Finite(0, min_open=True), help="The budget of the other norms  [default: no limit].")
 @click.option(
     "--access",
     type=click.Choice(["label", "score", "whitebox"]),
-    default="label",
-    show_default=True,
-    help="What the attacker sees: decisions, scores, or the model itself.",
+    help="What the attacker sees: decisions, scores, or the model itself  [default: label].",
 )
 @click.option("--rows", type=click.IntRange(10), default=300, show_default=True, help="Positive rows to try.")
-@click.option("--queries", type=click.IntRange(10), default=600, show_default=True, help="Queries a row may ask.")
+@click.option("--queries", type=click.IntRange(10), help="Queries a row may ask  [default: 600].")
 @click.option("--examples", type=FILE, help="Write the attacked rows to this Parquet file.")
 @asking_options
 @output_options
-def command(
+def attack(
     model: Path,
     data: Path | None,
     label: str | None,
     positive: str,
-    threshold: float,
+    threshold: float | None,
     threat: Path | None,
     train: Path | None,
-    cost: float,
-    norm: str,
+    cost: float | None,
+    norm: str | None,
     budget: float | None,
-    access: str,
+    access: str | None,
     rows: int,
-    queries: int,
+    queries: int | None,
     examples: Path | None,
     format_: str,
     output: Path | None,
@@ -88,7 +106,7 @@ def command(
     """
     from assay.core.dossier import Dossier
 
-    wanted = options.pop("only") or ("robustness.*",)
+    wanted = options.pop("only") or ("data.schema", "robustness.*")
     with progress_bar() as progress:
         if model.is_dir():
             from assay.flow.project import examine_only
@@ -98,31 +116,47 @@ def command(
         else:
             from assay.flow.attack import Attack, attack_model
 
-            _refuse_other_budget(norm, budget)
             what = Attack(
                 model=model,
                 data=must(data, "--data", "to attack a model file"),
                 label=must(label, "--label", "to know what should be flagged"),
                 positive=positive,
                 threshold=threshold,
-                threat=threat if norm != "cost" else must(threat, "--threat", "to know what a change costs"),
+                threat=threat,
                 train=train,
             )
-            asked = {"cost": cost, "norm": norm, "budget": budget, "access": access, "rows": rows, "queries": queries}
+            given = {"cost": cost, "norm": norm, "budget": budget, "access": access, "rows": rows, "queries": queries}
+            asked = {name: value for name, value in given.items() if value is not None}
             settings = settings_from(only=wanted, parameters={"robustness.evasion": asked}, **options)
             report = attack_model(what, settings, examples=examples, progress=progress)
     emit(Dossier(report=report), format_, output)
     raise click.exceptions.Exit(report_code(report, fail_level))
 
 
-def _refuse_other_budget(norm: str, budget: float | None) -> None:
-    from assay.core.errors import UsageError
+@command.command("init")
+@click.argument("table", type=FILE)
+@click.option("--label", help="The label column.")
+@click.option("--drop", multiple=True, help="A column that is no input of the model (may repeat).")
+@click.option("--output", "-o", type=FILE, help="Write the draft here, where nothing lies yet  [default: stdout].")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything that is random.")
+def init(table: Path, label: str | None, drop: tuple[str, ...], output: Path | None, seed: int) -> None:
+    """Draft a threat model from the rows of TABLE: what may change, within which bounds, and what must hold.
 
-    source = click.get_current_context().get_parameter_source("cost")
-    if norm == "cost" and budget is not None:
-        raise UsageError("--budget is for the other norms", where="assay attack", fix="use --cost")
-    if norm != "cost" and source is click.core.ParameterSource.COMMANDLINE:
-        raise UsageError("--cost is the budget of --norm cost", where="assay attack", fix="use --budget")
+    Nothing is overwritten. `assay attack MODEL --threat DRAFT` then attacks within it, and says which rows break it.
+    """
+    from assay.flow.infer import write_new_draft
+    from assay.flow.threat_draft import draft_threat
+
+    facts: dict[str, Any] = {k: v for k, v in {"label": label, "drop": list(drop)}.items() if v}
+    if output is not None and output.exists():
+        write_new_draft("", output)  # says so before the work, not after it
+    with progress_bar() as progress:
+        text = draft_threat(table, facts, seed=seed, progress=progress)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    write_new_draft(text, output)
+    click.echo(f"wrote {output}; read every line, then: assay attack MODEL --data {table} --threat {output}")
 
 
 def _refuse_ignored() -> None:

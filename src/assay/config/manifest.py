@@ -14,7 +14,7 @@ from assay.config.strict_yaml import Document, convert, parse, read_text
 from assay.core.errors import UsageError
 from assay.core.finding import Json, Scalar
 from assay.core.report import SystemInfo
-from assay.core.subject import Contract, Feature, Kind, Subject
+from assay.core.subject import Attacker, Contract, Feature, Kind, Subject
 
 NAME = "assay.yaml"
 DEFAULT_THRESHOLD = 0.5
@@ -102,6 +102,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     subjects: dict[str, dict[str, Json]] = {}
     features: dict[str, Feature] = {}
     constraints: tuple[str, ...] = ()
+    attacker: Attacker = Attacker()
     checks: dict[str, dict[str, Json]] = {}
     release: str | None = None
     training: Training = Training()
@@ -118,10 +119,11 @@ _ROLES = ("data", "holdout", "champion", "holdout_of")
 
 
 class Threat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an attacker can change, where no manifest says it: the same `features:` and `constraints:`."""
+    """What an attacker can change and sees, where no manifest says it: the same keys."""
 
     features: dict[str, Feature]
     constraints: tuple[str, ...] = ()
+    attacker: Attacker = Attacker()
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,7 +154,7 @@ def load_threat(path: Path) -> Contract:
     whole = isinstance(document.value, dict) and "subjects" in document.value
     threat = convert(document, Manifest) if whole else convert(document, Threat)
     _check_features(document, threat)
-    return Contract(features=threat.features, constraints=threat.constraints)
+    return Contract(features=threat.features, constraints=threat.constraints, attacker=threat.attacker)
 
 
 def project_from(document: Document, root: Path) -> Project:
@@ -165,7 +167,7 @@ def project_from(document: Document, root: Path) -> Project:
     subjects = _with_splits(document, subjects)
     _check_features(document, manifest)
     _check_files(document, manifest)
-    contract = Contract(features=manifest.features, constraints=manifest.constraints)
+    contract = Contract(features=manifest.features, constraints=manifest.constraints, attacker=manifest.attacker)
     model = _release_model(document, manifest, subjects)
     return Project(
         root=root, manifest=manifest, subjects=subjects, contract=contract, model=model, lines=document.lines
@@ -256,11 +258,24 @@ def _check_features(document: Document, manifest: Manifest | Threat) -> None:
             if value is not None and (not math.isfinite(value) or (key in positive and value <= 0)):
                 word = "positive" if key in positive else "a finite number"
                 raise document.error(f"{at}.{key}", f"is {value:g}, not {word}", "mend the number")
+        for level, value in feature.costs.items():
+            if value is not None and not 0 < value < math.inf:
+                raise document.error(f"{at}.costs.{level}", f"is {value:g}, not a positive number", "mend the number")
+    _check_attacker(document, manifest.attacker)
     for index, text in enumerate(manifest.constraints):
         try:
             Constraint(text)
         except UsageError as error:
             raise document.error(f"$.constraints[{index}]", error.what, error.fix) from None
+
+
+def _check_attacker(document: Document, attacker: Attacker) -> None:
+    positive = {"queries": attacker.queries, "budget": attacker.budget, "price": attacker.price}
+    for key, value in positive.items():
+        if value is not None and not 0 < value < math.inf:
+            raise document.error(f"$.attacker.{key}", f"is {value:g}, not a positive number", "mend the number")
+    if attacker.threshold is not None and not math.isfinite(attacker.threshold):
+        raise document.error("$.attacker.threshold", "is not a finite number", "mend the number")
 
 
 def _no_circle(document: Document, name: str, subjects: dict[str, Subject]) -> None:

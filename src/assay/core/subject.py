@@ -51,7 +51,8 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
 
     `order` lists ordered categories from low to high, `categories` unordered ones; `direction` is the only way it can
     move; `cost` is the price of one unit (numeric: per `scale`, by default the training data's standard deviation;
-    ordered: per place; unordered: per change).
+    ordered: per place; unordered: per change), and `costs` of a change into single categories (null: not possible).
+    Columns of one `one_hot` group stand for one category: exactly one of them is 1.
     """
 
     mutable: bool = True
@@ -64,8 +65,26 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     order: tuple[Scalar, ...] = ()
     categories: tuple[Scalar, ...] = ()
     cost: float = 1.0
+    costs: dict[str, float | None] = {}
+    one_hot: str = ""
     type: Literal["number", "category", ""] = ""
     nullable: bool = True
+
+
+class Attacker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What an attacker sees and can spend, where a check is not told otherwise.
+
+    `access` is what the model shows (decisions, scores, or itself), `queries` how often a row may ask, `norm` how a
+    change is measured, `budget` how far it may go (None: 3 cost units, or in the other norms any distance), `price`
+    what a query costs in money, `threshold` the score from which the model flags.
+    """
+
+    access: Literal["label", "score", "whitebox"] = "label"
+    queries: int = 600
+    norm: Literal["linf", "l2", "l1", "cost"] = "cost"
+    budget: float | None = None
+    price: float | None = None
+    threshold: float | None = None
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,4 +95,5 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
 
     features: dict[str, Feature] = {}
     constraints: tuple[str, ...] = ()
+    attacker: Attacker = Attacker()
     free: bool = False

@@ -114,7 +114,8 @@ def _asked(
 
 def unmet(task: Task, spec: CheckSpec) -> str:
     """The first fact that a check wants and its subject does not declare; "" where it declares all."""
-    return next((fact for fact in spec.wants if not task.target.options.get(fact)), "")
+    told = {**task.target.reads, **task.target.options}
+    return next((fact for fact in spec.wants if not told.get(fact)), "")
 
 
 def _keep(item: Suspects | Adversaries, task: Task) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import types
 import typing
 from functools import cache
 from importlib import import_module
@@ -83,6 +84,11 @@ def from_function(function: CheckFunction) -> LoadedCheck:
 
 def _words(hint: Any, written: str) -> str:
     """A parameter's type for people: as it is written, or with its bounds (`float, 0 to 1`)."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        parts = typing.get_args(hint)
+        bounded = [p for p in parts if typing.get_origin(p) is typing.Annotated]
+        if bounded and len(parts) == 2 and type(None) in parts:
+            return f"{_words(bounded[0], written)} or null"
     if typing.get_origin(hint) is not typing.Annotated:
         return written
     base, meta = typing.get_args(hint)[:2]

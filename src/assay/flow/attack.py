@@ -12,15 +12,17 @@ import msgspec
 from msgspec.structs import replace
 
 from assay.adapters.examples import write_examples
-from assay.config.manifest import load_threat
+from assay.config.manifest import DEFAULT_THRESHOLD, load_threat
 from assay.core.adversaries import Adversaries
 from assay.core.errors import InputError, UsageError
 from assay.core.finding import Json
 from assay.core.protocols import Progress, silent
 from assay.core.report import Report
 from assay.core.subject import Contract, Feature, Kind, Subject
-from assay.engine.plan import Settings
+from assay.engine.plan import Settings, select
 from assay.flow.examine import examine_loose
+
+EVASION = "robustness.evasion"
 
 
 class Attack(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +32,7 @@ class Attack(msgspec.Struct, frozen=True, kw_only=True):
     data: Path
     label: str
     positive: str = "1"
-    threshold: float = 0.5
+    threshold: float | None = None
     threat: Path | None = None
     train: Path | None = None
 
@@ -49,7 +51,10 @@ def attack_model(
     """
     facts: dict[str, Json] = {"label": what.label, "positive": what.positive}
     name = f"{what.model.name} (model)" if what.model.name in ("data", "train") else what.model.name
-    options: dict[str, Json] = {"threshold": what.threshold}
+    contract = load_threat(what.threat) if what.threat is not None else _anything(what, facts, root)
+    _refuse_other_budget(contract, settings.parameters.get(EVASION, {}))
+    declared = contract.attacker.threshold if contract.attacker.threshold is not None else DEFAULT_THRESHOLD
+    options: dict[str, Json] = {"threshold": declared if what.threshold is None else what.threshold}
     subjects = {
         "data": Subject(name="data", kind=Kind.DATASET, uri=str(what.data), options=facts),
         name: Subject(
@@ -62,14 +67,28 @@ def attack_model(
     }
     if what.train is not None:
         subjects["train"] = Subject(name="train", kind=Kind.DATASET, uri=str(what.train), options=facts)
-    contract = load_threat(what.threat) if what.threat is not None else _anything(what, facts, root)
     with tempfile.TemporaryDirectory(prefix="assay-examples-") as folder:
         settings = replace(settings, aside=folder if examples is not None else "")
-        report = examine_loose(subjects, [(Kind.MODEL, name)], contract, settings, root=root, progress=progress)
+        asked = [(Kind.MODEL, name)]
+        if not contract.free and "data.schema" in select(settings):  # the rows must keep the rules that they are under
+            asked.insert(0, (Kind.DATASET, "data" if what.train is None else "train"))
+        report = examine_loose(subjects, asked, contract, settings, root=root, progress=progress)
         written = sorted(Path(folder).iterdir())
         if examples is not None:
             _write(written, report, examples)
     return report
+
+
+def _refuse_other_budget(contract: Contract, asked: Mapping[str, Json]) -> None:
+    """A budget must be one of the norm that is asked, and a cost one that somebody declared."""
+    priced = (asked.get("norm") or contract.attacker.norm) == "cost"
+    if priced and contract.free:
+        fix = "give --threat (`assay attack init` drafts it), or choose --norm linf, l2 or l1"
+        raise UsageError("nobody has said what a change costs", where="assay attack", fix=fix)
+    if priced and asked.get("budget") is not None:
+        raise UsageError("--budget is for the other norms", where="assay attack", fix="use --cost")
+    if not priced and asked.get("cost") is not None:
+        raise UsageError("--cost is the budget of --norm cost", where="assay attack", fix="use --budget")
 
 
 def _write(written: list[Path], report: Report, examples: Path) -> None:

@@ -70,7 +70,7 @@ def _text(found: Draft, file: Path, at: Path | None, rows: int, facts: dict[str,
             lines.append(f"    {role}: {quoted(found.roles[role])}{why}")
     if found.positive is not None:
         why = "1, or the rarer of the two: is it the one to be found?"
-        lines.append(f"    positive: {_scalar(found.positive)}    # {why}")
+        lines.append(f"    positive: {scalar(found.positive)}    # {why}")
     if found.protected:
         lines.append(f"    protected: [{', '.join(map(quoted, found.protected))}]    # by their headers")
     given = facts.get("drop")
@@ -115,7 +115,7 @@ def _features(found: Draft) -> list[str]:
         if feature.name == "<<":
             lines.append("  # the column <<: no key of YAML; give it another name")
             continue
-        body = ", ".join(f"{k}: {_scalar(v)}" for k, v in feature.facts.items())
+        body = ", ".join(f"{k}: {scalar(v)}" for k, v in feature.facts.items())
         note = f"    # {'; '.join(feature.notes)}" if feature.notes else ""
         lines.append(f"  {quoted(feature.name)}: {{{body}}}{note}")
     return lines
@@ -126,9 +126,10 @@ def quoted(text: str) -> str:
     return msgspec.json.encode(text).decode()
 
 
-def _scalar(value: Any) -> str:
+def scalar(value: Any) -> str:
+    """A value as YAML reads it."""
     if isinstance(value, list):
-        return f"[{', '.join(map(_scalar, value))}]"
+        return f"[{', '.join(map(scalar, value))}]"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

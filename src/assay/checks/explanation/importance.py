@@ -38,6 +38,7 @@ OFF = 1e-3  # of the spread of the scores
     cost="minutes",
     tags=("nist-ai-rmf:MEASURE 2.9", "nist-ai-rmf:MEASURE 2.8", "eu-ai-act:Art.13", "owasp-aisvs:C7.4"),
     reads=("data", "holdout"),
+    wants=("holdout",),
     libraries=("numpy", "scipy", "pyarrow", "onnxruntime", "lightgbm", "scikit-learn", "duckdb"),
     measures=(
         "explanation.efficiency_error",

@@ -31,6 +31,7 @@ ODDS = ("true_positive_rate_difference", "false_positive_rate_difference")
     needs="ml",
     tags=("nist-ai-rmf:MEASURE 2.11", "eu-ai-act:Art.10", "eu-ai-act:Art.15", "owasp-aitg:AITG-APP-10"),
     reads=("data", "holdout"),
+    wants=("holdout",),
     libraries=("numpy", "scipy", "pyarrow", "onnxruntime", "lightgbm", "scikit-learn", "duckdb"),
     measures=(
         "fairness.selection_ratio",

@@ -37,6 +37,7 @@ FIX = (
     cost="minutes",
     tags=("owasp-ml-2023:ML04", "nist-aml:NISTAML.033", "eu-ai-act:Art.10"),
     reads=("data", "holdout"),
+    wants=("holdout",),
     libraries=("numpy", "scipy", "pyarrow", "onnxruntime", "lightgbm", "scikit-learn"),
     measures=(
         "privacy.membership.rmia_tpr_at_1pct_fpr",

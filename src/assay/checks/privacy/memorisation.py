@@ -38,6 +38,7 @@ FIX = (
     cost="minutes",
     tags=("owasp-ml-2023:ML03", "nist-aml:NISTAML.037", "nist-aml:NISTAML.038", "eu-ai-act:Art.10"),
     reads=("data", "holdout"),
+    wants=("holdout",),
     libraries=("numpy", "scipy", "pyarrow", "onnxruntime", "lightgbm", "scikit-learn"),
     measures=(SHARE, LABELS, REPEATED),
 )

@@ -17,7 +17,7 @@ from assay.core.errors import CouldNotLook
 from assay.core.exhibit import Curve, Table, Waterfall
 from assay.core.finding import Direction, Measure, Severity
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
-from assay.core.subject import Kind, Stage
+from assay.core.subject import Attacker, Kind, Stage
 from assay.stats.intervals import wilson
 
 if TYPE_CHECKING:
@@ -27,14 +27,16 @@ if TYPE_CHECKING:
 LEAST = 10
 MOST_EXCLUDED = 0.05
 ID = "robustness.evasion"
+COST = 3.0
 Norm = Literal["linf", "l2", "l1", "cost"]
+Access = Literal["label", "score", "whitebox"]
 
 
 class _Asked(NamedTuple):
     """How to attack, and how much a change may cost."""
 
     norm: Norm
-    access: Literal["label", "score", "whitebox"]
+    access: Access
     budget: float
     queries: int
     seed: int
@@ -67,12 +69,12 @@ class _Asked(NamedTuple):
 def evasion(
     case: ModelCase,
     *,
-    cost: Annotated[float, Meta(gt=0)] = 3.0,
+    cost: Annotated[float, Meta(gt=0)] | None = None,
     budget: Annotated[float, Meta(gt=0)] | None = None,
-    norm: Norm = "cost",
-    access: Literal["label", "score", "whitebox"] = "label",
+    norm: Norm | None = None,
+    access: Access | None = None,
     rows: Annotated[int, Meta(ge=10)] = 300,
-    queries: Annotated[int, Meta(ge=10)] = 600,
+    queries: Annotated[int, Meta(ge=10)] | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Iterator[Measure | Table | Curve | Waterfall | Adversaries]:
@@ -123,8 +125,8 @@ def evasion(
     from assay.attacks.sanity import refuse_access
     from assay.attacks.shown import affordable
 
-    refuse_access(case.predictor, access)
-    asked = _Asked(norm, access, cost if norm == "cost" else budget or math.inf, queries, seed, progress)
+    asked = _asked(case.contract.attacker, cost, budget, norm, access, queries, seed, progress)
+    refuse_access(case.predictor, asked.access)
     data, known = _data(case)
     target, possible = data.target(), _possible(case, data)
     yield from _excluded(int((target & ~possible).sum()), int(target.sum()))
@@ -132,19 +134,31 @@ def evasion(
     sample = data.table().take(places)
     caught = sample.filter(flags)
     against = (case.contract, known, {c.name: c.kind for c in data.columns}, case.predictor.features)
-    if norm == "cost" and not case.contract.free and caught.num_rows and passing.num_rows:
-        needed = needs(case.predictor, caught, passing, *against[:3], cost, seed)
-        yield from affordable(reaches(sample, *against, cost), needed, cost, seed)
+    if asked.norm == "cost" and not case.contract.free and caught.num_rows and passing.num_rows:
+        needed = needs(case.predictor, caught, passing, *against[:3], asked.budget, seed)
+        yield from affordable(reaches(sample, *against, asked.budget), needed, asked.budget, seed)
     if not any(case.contract.features[name].mutable for name in case.predictor.features):
-        yield adversaries(ID, norm, asked.budget, places, flags, sample, None)
+        yield adversaries(ID, asked.norm, asked.budget, places, flags, sample, None)
         raise CouldNotLook("the contract lets an attacker change no input of the model, so nothing was attacked")
     _enough(caught.num_rows, sample.num_rows, passing.num_rows, case.threshold)
     space, found = _attacked(case, caught, passing, against, asked)
     left = Left(weight, flags, found)
-    yield from measures(left, norm, asked.budget, access, seed)
-    yield curve(left, norm, asked.budget, access, queries)
+    yield from measures(left, asked.norm, asked.budget, asked.access, seed)
+    yield curve(left, asked.norm, asked.budget, asked.access, asked.queries)
     yield from _row(case, space, found, asked)
-    yield adversaries(ID, norm, asked.budget, places, flags, sample, found)
+    yield adversaries(ID, asked.norm, asked.budget, places, flags, sample, found)
+
+
+def _asked(
+    attacker: Attacker, cost: float | None, budget: float | None, norm: Norm | None, access: Access | None,
+    queries: int | None, seed: int, progress: Progress,
+) -> _Asked:  # fmt: skip
+    """What the parameters say, and where they are silent the threat model."""
+    chosen = norm or attacker.norm
+    declared = attacker.budget if chosen == attacker.norm else None
+    given = cost if chosen == "cost" else budget
+    spent = given or declared or (COST if chosen == "cost" else math.inf)
+    return _Asked(chosen, access or attacker.access, spent, queries or attacker.queries, seed, progress)
 
 
 def _data(case: ModelCase) -> tuple[Dataset, ArrowTable]:

@@ -39,6 +39,7 @@ NAMES = {"random": "random: ranges only", "marginal": "marginal: each column", "
     cost="minutes",
     tags=("owasp-ml-2023:ML05", "atlas:AML.T0024.002", "nist-aml:NISTAML.031", "eu-ai-act:Art.15"),
     reads=("holdout",),
+    wants=("holdout",),
     may_read=("data",),
     libraries=("numpy", "pyarrow", "scipy", "scikit-learn", "lightgbm", "onnxruntime"),
     measures=(

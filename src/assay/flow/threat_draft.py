@@ -1,0 +1,130 @@
+"""Drafts a threat model from a table: what an attacker may change of every input, each line with its reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.config.manifest import Threat
+from assay.config.strict_yaml import convert, parse
+from assay.core.finding import Json
+from assay.core.protocols import Progress, silent
+from assay.core.subject import Kind, Subject
+from assay.core.text import visible
+from assay.flow.infer import quoted, scalar
+
+if TYPE_CHECKING:
+    from assay.adapters.tables import Dataset
+    from assay.detectors.contract_draft import Draft, Drafted
+
+APART = 4.0  # spreads that differ by more than this are not on one scale
+
+
+def draft_threat(file: Path, facts: dict[str, Json], *, seed: int = 0, progress: Progress = silent) -> str:
+    """The text of a threat file for the rows of `file`. Raises InputError for a table that cannot be read."""
+    from assay.adapters.tables import open_dataset
+    from assay.detectors.contract_draft import draft
+
+    data = open_dataset(Subject(name=file.name, kind=Kind.DATASET, uri=str(file), options=facts), Path.cwd())
+    try:
+        if data.label:
+            data.column(data.label)
+        found = draft(data, seed, progress)
+        text = _text(found, data, file)
+    finally:
+        data.close()
+    convert(parse(text.encode(), "the draft"), Threat)
+    return text
+
+
+def _text(found: Draft, data: Dataset, file: Path) -> str:
+    spread = _spread(found, data)
+    groups = _one_hot(found, data)
+    lines = [
+        f"# Drafted by `assay attack init` from {visible(file.name, 100)}, {data.rows:,} rows.",
+        "# It says what an attacker can change, and what that costs. Only you know: read every line and mend it.",
+        "# `mutable: false` for what cannot be faked; `direction: up` or `down` for what moves one way only (an age, a",
+        "# count of past claims); `cost:` for what one unit of it is worth to the attacker.",
+        "attacker:",
+        "  access: label       # what the model shows: label (decisions), score, or whitebox (the file itself leaks)",
+        "  queries: 600        # how often one row may ask",
+        "  norm: cost          # how a change is measured: cost, linf, l2 or l1",
+        "  budget: 3           # how much a change may cost",
+        "  threshold: 0.5      # the operating point: the score from which the model flags",
+        "features:",
+    ]
+    for feature in found.features:
+        lines.append(_line(feature, found, spread, groups))
+    if found.relations:
+        lines += ["# Each holds in every row; the share says how many would break it by chance.", "constraints:"]
+        lines += [f"  - {quoted(r.text)}    # {r.broken:.0%}" for r in found.relations]
+    return "\n".join(lines) + "\n"
+
+
+def _line(feature: Drafted, found: Draft, spread: dict[str, float], groups: dict[str, str]) -> str:
+    facts: dict[str, Any] = {k: v for k, v in feature.facts.items() if k != "nullable"}
+    notes = [note for note in feature.notes if "far from the rest" not in note]
+    why = _fixed(feature.name, found)
+    if why:
+        facts, notes = {"mutable": False, **facts}, [why, *notes]
+    elif feature.name in groups:
+        facts, notes = {**facts, "one_hot": groups[feature.name]}, ["one of a group of which exactly one is 1", *notes]
+    elif feature.name in spread:
+        facts["scale"] = float(f"{spread[feature.name]:.3g}")
+    body = ", ".join(f"{k}: {scalar(v)}" for k, v in facts.items())
+    note = f"    # {'; '.join(notes)}" if notes else ""
+    return f"  {quoted(feature.name)}: {{{body}}}{note}"
+
+
+def _fixed(name: str, found: Draft) -> str:
+    """Why a column is drafted as one that cannot be changed, "" where it is not."""
+    if name in found.protected:
+        return "a protected attribute, by its header"
+    if name in found.constant:
+        return "it never varies in these rows"
+    if name in found.unique:
+        return "no value comes twice: a name of the row?"
+    return ""
+
+
+def _spread(found: Draft, data: Dataset) -> dict[str, float]:
+    """The standard deviation of each number where they are not on one scale: `scale:` makes norms comparable."""
+    import numpy as np
+
+    from assay.adapters.encode import numbers
+
+    out: dict[str, float] = {}
+    names = [c.name for c in data.columns if c.kind in ("number", "integer")]
+    wanted = {f.name for f in found.features} - set(found.constant)
+    for name, values in data.each(n for n in names if n in wanted):
+        held = numbers(values)
+        held = held[np.isfinite(held)]
+        if len(held) and held.std() > 0:
+            out[name] = float(held.std())
+    if not out or max(out.values()) <= APART * min(out.values()):
+        return {}
+    return out
+
+
+def _one_hot(found: Draft, data: Dataset) -> dict[str, str]:
+    """Columns of 0 and 1 whose names begin alike, of which exactly one is 1 in every row, with their group."""
+    import numpy as np
+
+    from assay.adapters.encode import numbers
+
+    flags = [f for f in found.features if f.facts.get("integer")]
+    able = [f.name for f in flags if {f.facts.get("min"), f.facts.get("max")} == {0, 1}]
+    stems: dict[str, list[str]] = {}
+    for name in able:
+        for mark in ("_", "=", ".", "-", " "):
+            if mark in name[1:]:
+                stems.setdefault(name.rpartition(mark)[0], []).append(name)
+                break
+    groups: dict[str, str] = {}
+    for stem, names in stems.items():
+        if len(names) < 2:
+            continue
+        total = sum(numbers(values) for _, values in data.each(names))
+        if np.all(total == 1):
+            groups |= dict.fromkeys(names, stem)
+    return groups
