@@ -11,7 +11,8 @@ import numpy as np
 from assay.core.protocols import FloatArray as Array
 
 _ONE = np.uint64(1)
-_CELLS = 2_000_000
+_SUMMED = 1 + 1e-9
+"""A sum may be told differently in another order: what lies at the radius itself is kept."""
 
 
 class Problem:
@@ -112,7 +113,7 @@ class Problem:
         gone[self.leaf[empty]] = True
         if self.additive:
             need = np.where(empty, 0.0, self._least(low, high, mask))
-            gone |= np.bincount(self.leaf, weights=need, minlength=len(self.tree)) >= radius
+            gone |= np.bincount(self.leaf, weights=need, minlength=len(self.tree)) >= radius * _SUMMED
         stay = ~gone
         alone = np.bincount(self.tree[stay], minlength=int(self.tree[-1]) + 1 if len(self.tree) else 0) == 1
         single = stay & alone[self.tree]
@@ -180,7 +181,7 @@ class Problem:
                 at[:, self.sets] = lowest_bit(inside)
             more = np.where(fails, 0.0, self.flat[self.offset[axis] + at] - least[:, axis])
             total = least.sum(axis=1)[:, None] + np.add.reduceat(more, self.start, axis=1)
-            out &= total < radius
+            out &= total < radius * _SUMMED
         return out
 
     def least(self, low: Array, high: Array, bits: Array) -> Array:

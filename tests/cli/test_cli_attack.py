@@ -1,0 +1,162 @@
+"""`assay attack`: the rows it writes, threat models and their drafts, and what it refuses in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_tools import Done, assay, one_line, report
+
+lightgbm = pytest.importorskip("lightgbm")
+pytest.importorskip("duckdb")
+
+import numpy as np  # noqa: E402
+import pyarrow as pa  # noqa: E402
+import pyarrow.parquet as pq  # noqa: E402
+
+NAMES = ("amount", "hour", "claims", "shop")
+OWN = ["row", "status", "distance", "lower_bound", "queries", "valid"]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with rows and a booster that was trained on others of their kind."""
+    folder = tmp_path_factory.mktemp("shop")
+    rng = np.random.default_rng(0)
+    X = np.column_stack(
+        [rng.gamma(2, 50, 1200).round(2), rng.integers(0, 24, 1200), rng.integers(0, 6, 1200), rng.integers(0, 4, 1200)]
+    ).astype(float)
+    y = (X[:, 0] / 60 + X[:, 2] - (X[:, 1] > 8) + rng.normal(0, 0.7, 1200) > 4).astype(int)
+    settings = {"objective": "binary", "verbose": -1, "num_threads": 1, "seed": 1}
+    booster = lightgbm.train(settings, lightgbm.Dataset(X[:600], y[:600], feature_name=list(NAMES)), 30)
+    booster.save_model(folder / "model.txt")
+    data = {name: pa.array(X[600:, j]) for j, name in enumerate(NAMES)}
+    pq.write_table(pa.table({**data, "fraud": pa.array(y[600:])}), folder / "rows.parquet")
+    return folder
+
+
+def attack(shop: Path, *words: Any) -> Done:
+    base = ("attack", shop / "model.txt", "--data", shop / "rows.parquet", "--label", "fraud", "--rows", "30")
+    return assay(*base, *words)
+
+
+def measures(done: Done) -> dict[str, Any]:
+    found = report(done)["body"]["outcomes"]
+    return {m["name"].rpartition(".")[2]: m for o in found for m in o["measures"]}
+
+
+def threat(shop: Path, name: str, text: str) -> Path:
+    path = shop / name
+    path.write_text(text)
+    return path
+
+
+def test_the_rows_it_writes_pass_when_anybody_else_asks_the_model(shop: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    done = attack(shop, "--norm", "linf", "--access", "whitebox", "--examples", out, "-f", "json")
+    assert done.code == 0, done
+    rows, table = pq.read_table(shop / "rows.parquet"), pq.read_table(out)
+    assert table.column_names == [*OWN, *NAMES, "fraud"]
+    own = rows.take(table.column("row"))
+    before, after = (np.column_stack([t.column(n) for n in NAMES]).astype(float) for t in (own, table))
+    model = lightgbm.Booster(model_file=str(shop / "model.txt"))
+    status = np.array(table.column("status").to_pylist())
+    assert set(own.column("fraud").to_pylist()) == {1}
+    assert (model.predict(before)[status == "misclassified"] < 0.5).all()
+    evaded = status == "evaded"
+    assert evaded.any()
+    assert np.array(table.column("valid").to_pylist())[evaded].all()
+    assert (model.predict(before)[evaded] >= 0.5).all()
+    assert (model.predict(after)[evaded] < 0.5).all()
+    assert (model.predict(after.astype(np.float32))[evaded] < 0.5).all(), "a loader of float32 reads the same"
+    distance = np.array(table.column("distance").to_pylist())
+    assert np.abs(after - before).max(axis=1)[evaded] == pytest.approx(distance[evaded], rel=1e-6)
+    assert (np.array(table.column("lower_bound").to_pylist())[evaded] <= distance[evaded] * (1 + 1e-9)).all()
+    told = measures(done)
+    assert told["evaded_share"]["n"] == evaded.sum() == told["distance"]["n"]
+    assert told["distance"]["value"] == pytest.approx(distance[evaded].mean())
+
+
+def test_a_threat_that_forbids_every_change_evades_nothing(shop: Path, tmp_path: Path) -> None:
+    nothing = threat(shop, "none.yaml", "features:\n" + "".join(f"  {n}: {{mutable: false}}\n" for n in NAMES))
+    for access in ("label", "whitebox"):
+        out = tmp_path / f"{access}.parquet"
+        done = attack(shop, "--threat", nothing, "--access", access, "--examples", out, "-f", "json")
+        assert done.code == 3, "nothing was attacked: the gate must not take that for robust"
+        status = pq.read_table(out).column("status").to_pylist()
+        assert set(status) <= {"certified", "misclassified"}
+        assert "certified" in status
+
+
+def test_a_budget_is_evaded_or_certified_and_the_rules_hold(shop: Path, tmp_path: Path) -> None:
+    rules = threat(
+        shop, "rules.yaml",
+        "features:\n  amount: {min: 0, max: 600, step: 5, direction: down, cost: 2}\n"
+        "  hour: {min: 0, max: 23, integer: true}\n"
+        "  claims: {order: [0, 1, 2, 3, 4, 5], direction: up}\n  shop: {categories: [0, 1, 2, 3], costs: {'2': null}}\n"
+        "attacker: {access: whitebox, norm: cost, budget: 1.5}\n",
+    )  # fmt: skip
+    out = tmp_path / "out.parquet"
+    done = attack(shop, "--threat", rules, "--examples", out, "-f", "json", "--only", "robustness.*")
+    assert done.code == 0, done
+    table = pq.read_table(out)
+    status = np.array(table.column("status").to_pylist())
+    assert set(status) <= {"evaded", "certified", "misclassified"}, "small trees leave nothing unknown"
+    assert {"evaded", "certified"} <= set(status)
+    own = pq.read_table(shop / "rows.parquet").take(table.column("row"))
+    there = np.flatnonzero(status == "evaded")
+    before, after = ({n: np.array(t.column(n).to_pylist(), dtype=float)[there] for n in NAMES} for t in (own, table))
+    assert (after["amount"] <= before["amount"]).all()
+    moved = after["amount"] != before["amount"]
+    assert (after["amount"][moved] % 5 == 0).all()
+    assert (after["claims"] >= before["claims"]).all()
+    assert not ((after["shop"] == 2) & (before["shop"] != 2)).any(), "nobody can change into 2"
+    told = measures(done)
+    assert told["recall_certified"]["value"] <= told["recall_under_attack"]["value"]
+    assert told["unknown_share"]["value"] == 0
+
+
+def test_a_draft_can_be_attacked_under_at_once(shop: Path) -> None:
+    draft = shop / "draft.yaml"
+    done = assay("attack", "init", shop / "rows.parquet", "--label", "fraud", "-o", draft)
+    assert done.code == 0, done
+    text = draft.read_text()
+    assert '"amount": {min: 0' in text
+    assert "scale:" in text, "amounts and hours are not on one scale"
+    assert one_line(assay("attack", "init", shop / "rows.parquet", "-o", draft), "is there already", code=2)
+    assert attack(shop, "--threat", draft, "-f", "json").code == 0
+    broken = threat(shop, "broken.yaml", text.replace("max: 5,", "max: 3,"))
+    done = attack(shop, "--threat", broken)
+    assert done.code == 1
+    assert "claims is above 3" in done.out, "rows that break the rules they are under are shown"
+
+
+@pytest.mark.parametrize(
+    ("words", "texts"),
+    [
+        (("--norm", "cost"), ("what a change costs", "--threat")),
+        (("--norm", "linf", "--cost", "2"), ("--cost is the budget of --norm cost",)),
+        (("--norm", "max"), ("max",)),
+    ],
+    ids=["no threat", "another budget", "no norm"],
+)
+def test_what_does_not_go_together_is_one_line(shop: Path, words: tuple[str, ...], texts: tuple[str, ...]) -> None:
+    done = attack(shop, *words)
+    assert done.code == 2
+    assert all(text in done.err for text in texts), done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("features: {amount: {cost: -1}}", "not positive"),
+        ("features: {amount: {costs: {a: 0}}}", "not a positive number"),
+        ("features: {}\nattacker: {queries: 0}", "not a positive number"),
+        ("features: {}\nattacker: {access: god}", "attacker"),
+    ],
+)
+def test_a_threat_that_makes_no_sense_is_one_line(shop: Path, text: str, says: str) -> None:
+    path = threat(shop, "wrong.yaml", text)
+    assert one_line(attack(shop, "--threat", path), "wrong.yaml", says, code=2)
