@@ -37,7 +37,9 @@ def agrees(model: Model, where: Any, found: Nearest, norm: Norm) -> None:
         assert found.bound[row] <= exact * (1 + 1e-9)
         if np.isfinite(exact):
             assert passes[row]
-            assert where.price(np.array([row]), changed.slice(row, 1), norm)[0] == pytest.approx(exact, rel=1e-5, abs=3e-7)
+            assert where.price(np.array([row]), changed.slice(row, 1), norm)[0] == pytest.approx(
+                exact, rel=1e-5, abs=3e-7
+            )
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -130,7 +132,9 @@ def test_veritas_finds_nothing_nearer() -> None:
     model = xgboost.XGBClassifier(n_estimators=40, max_depth=5, n_jobs=1).fit(X, y)
     learner, _ = sound(bytes(model.get_booster().save_raw("json")), "m.json")
     names = tuple(f"x{j}" for j in range(10))
-    trees = xgboost_trees(learner, "m.json", names, lambda t: np.column_stack([t.column(n) for n in names]), {}, positive=1)
+    trees = xgboost_trees(
+        learner, "m.json", names, lambda t: np.column_stack([t.column(n) for n in names]), {}, positive=1
+    )
     rows = X[(model.predict(X) == 1)][:12]
     data = pa.table({n: pa.array(rows[:, j].astype(float)) for j, n in enumerate(names)})
     found = Whitebox(trees, space(trees, data), "linf", 0.5).run(search=1e7)
@@ -180,7 +184,9 @@ def test_a_mixed_integer_program_finds_nothing_nearer_in_l1() -> None:
             low[at], high[at] = -np.inf, 0
         a[a.shape[0] - 1, start[-1] :] = leaves.value
         low[-1], high[-1] = -np.inf, target
-        solved = milp(cost, constraints=LinearConstraint(a.tocsr(), low, high), integrality=np.ones(count), bounds=(0, bound))
+        solved = milp(
+            cost, constraints=LinearConstraint(a.tocsr(), low, high), integrality=np.ones(count), bounds=(0, bound)
+        )
         assert solved.success
         assert found.distance[row] == pytest.approx(solved.fun, rel=1e-5, abs=1e-9)
 
@@ -206,15 +212,16 @@ def test_trees_that_are_not_the_model_are_refused() -> None:
     model = Model(trees)
     rows, passing = caught(model, 8, 1)
     model.trees = lambda: other  # type: ignore[method-assign]
-    with pytest.raises(CouldNotLook, match="score .* rows differently"):
+    with pytest.raises(CouldNotLook, match=r"scores .* rows differently"):
         attack_trees(model, space(trees, rows), passing, "linf", 1.0)
 
 
 def test_nothing_is_found_where_one_direction_forbids_it() -> None:
     """A model that flags small x0 and may only have it lowered: proved, at every distance."""
+    from trees_tools import matrix
+
     from assay.adapters.ensembles.nodes import Nodes
     from assay.adapters.ensembles.trees import Trees
-    from trees_tools import matrix
 
     nodes = Nodes()
     nodes.tree([nodes.split(0, 0.5, 1, 2, False), nodes.leaf(1.0), nodes.leaf(-1.0)])

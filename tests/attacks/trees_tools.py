@@ -128,7 +128,9 @@ def brute(model: Model, where: Space, row: int, norm: Norm) -> float:
                     step = axis.feature.step or 1.0
                     first = axis.start if axis.feature.step else 0.0
                     at = (t - first) / step
-                    values |= {first + step * float(k) for k in (np.floor(at), np.ceil(at), np.floor(at) + 1, np.ceil(at) - 1)}
+                    values |= {
+                        first + step * float(k) for k in (np.floor(at), np.ceil(at), np.floor(at) + 1, np.ceil(at) - 1)
+                    }
         parts = axis.parts(np.full(len(values), origin), np.array(sorted(values)), norm)
         options = [(v, float(p)) for v, p in zip(sorted(values), parts, strict=True) if np.isfinite(p)]
         choices.append([(np.nan, 0.0), *options])

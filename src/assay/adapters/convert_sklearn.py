@@ -27,7 +27,8 @@ def sklearn_to_onnx(model: Any, names: Sequence[str], words: set[str], precision
     try:
         with _plain_attributes(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return skl2onnx.convert_sklearn(model, initial_types=initial, options={"zipmap": False})
+            options = {"zipmap": False} if hasattr(model, "predict_proba") else None
+            return skl2onnx.convert_sklearn(model, initial_types=initial, options=options)
     except Exception as error:  # the converters raise whatever their authors met
         what = f"skl2onnx cannot convert it with {precision} inputs: {visible(str(error), 160)}"
         raise InputError(what, fix="ship the original") from None

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.adapters.encode import numbers
 from assay.adapters.extras import library
@@ -28,6 +28,10 @@ from assay.core.protocols import ArrowTable, FloatArray
 from assay.core.subject import Subject
 from assay.core.text import visible
 
+if TYPE_CHECKING:
+    from assay.adapters.ensembles.trees import Trees
+    from assay.adapters.networks.network import Network
+
 _BATCH = 65_536
 _FLOATS = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
 _INTEGERS = {"tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(int8)": "int8", "tensor(bool)": "bool"}
@@ -46,6 +50,7 @@ class OnnxPredictor(BasePredictor):
     def __init__(self, content: bytes, subject: Subject, data: Dataset | None = None) -> None:
         super().__init__(subject.uri)
         require_self_contained(content, subject.uri)
+        self._content = content
         self._session = _session(content, subject.uri)
         self._inputs = self._session.get_inputs()
         for item in self._inputs:
@@ -76,6 +81,53 @@ class OnnxPredictor(BasePredictor):
     def close(self) -> None:
         """Let go of the session."""
         self._session = None
+
+    def trees(self) -> Trees:
+        """The trees of the graph, in the columns of its inputs. Raises CouldNotLook where any of it cannot be read."""
+        from assay.adapters.ensembles.onnx_trees import onnx_trees, zipped
+
+        if self._form == "label":
+            raise CouldNotLook(f"{self.where}: answers labels only; attack it with `access: label`")
+        graph = library("onnx").ModelProto.FromString(self._content).graph
+        target = self._session.get_outputs()[self._output].name
+        if self._positive < 0 and (classes := zipped(graph, target)):
+            self.classes = classes
+            self._positive = self._find_positive(classes)
+        kinds = [_KNOWN[item.type] for item in self._inputs]
+        kinds = kinds if len(kinds) == len(self.features) else kinds * len(self.features)
+        return onnx_trees(
+            graph, target, max(self._positive, 0), self.features, tuple(kinds), self._inside(), self.where
+        )
+
+    def network(self, rows: ArrowTable) -> Network:
+        """The small network that the graph is; `rows` are any that it reads. Raises CouldNotLook."""
+        from assay.adapters.networks.onnx_network import Asked, onnx_network, parsed
+
+        if self._form == "maps" and self._positive < 0:
+            self._run(rows.select(list(self.features)).slice(0, 1))  # its answer tells the classes
+        positive = self.classes[self._positive] if self._form == "maps" else None
+        asked = Asked(self._output, self._form, max(self._positive, 0), positive)
+        return onnx_network(parsed(self._content, self.where), self.where, self.features, asked)
+
+    def _inside(self) -> Callable[[str, ArrowTable], Any]:
+        """What tensors inside the graph hold for rows."""
+        sessions: dict[str, Any] = {}
+
+        def ask(tensor: str, rows: ArrowTable) -> Any:
+            feeds = self._feeds(rows)
+            if tensor in feeds:
+                return feeds[tensor]
+            if tensor not in sessions:
+                model = library("onnx").ModelProto.FromString(self._content)
+                del model.graph.output[:]
+                model.graph.output.add().name = tensor
+                sessions[tensor] = _session(model.SerializeToString(), self.where)
+            try:
+                return sessions[tensor].run([tensor], {i.name: feeds[i.name] for i in sessions[tensor].get_inputs()})[0]
+            except Exception as error:  # onnxruntime's errors share no base class but Exception
+                raise CouldNotLook(f"{self.where}: failed to predict: {_failure(error)}") from None
+
+        return ask
 
     def _feature_names(self, meta: dict[str, Any], subject: Subject, data: Dataset | None) -> tuple[str, ...]:
         """Input names if they are columns, else metadata, else `inputs:`, else the dataset's features in file order."""

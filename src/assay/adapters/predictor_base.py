@@ -15,6 +15,7 @@ from assay.core.text import visible
 
 if TYPE_CHECKING:
     from assay.adapters.ensembles.trees import Trees
+    from assay.adapters.networks.network import Network
 
 
 class BasePredictor:
@@ -58,6 +59,11 @@ class BasePredictor:
     def trees(self) -> Trees:
         """What it computes, as trees. Raises CouldNotLook where it is no ensemble of them that can be read."""
         what = "is no ensemble of trees that can be read out of it (XGBoost, LightGBM, scikit-learn, ONNX)"
+        raise CouldNotLook(f"{self.where}: {what}; attack it with `access: score` or `access: label`")
+
+    def network(self, rows: ArrowTable) -> Network:
+        """What it computes, as layers; `rows` are any that it reads. Raises CouldNotLook where it is no network."""
+        what = "is no small network or linear model that can be read out of it"
         raise CouldNotLook(f"{self.where}: {what}; attack it with `access: score` or `access: label`")
 
     def close(self) -> None:

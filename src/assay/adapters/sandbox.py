@@ -201,6 +201,15 @@ class Sandbox:
             self._give_up(f"answered {len(reply)} bytes for {rows.num_rows} scores")
         return np.frombuffer(reply, dtype="<f8").astype(np.float64)
 
+    def derived(self, rows: ArrowTable, width: int, number: int = 0) -> FloatArray:
+        """What the trees inside read of `rows`, shape (n, width). Raises CouldNotLook."""
+        np = library("numpy")
+        self._send(b"V", _as_stream(rows, {"trained": number}), self._limits.answer, "predicting")
+        reply = self._receive(b"V", max(_MAX_NOTE, rows.num_rows * width * 8), self._limits.answer, "predicting")
+        if len(reply) != rows.num_rows * width * 8:
+            raise CouldNotLook(f"{self._where}: its steps give other columns than their settings say")
+        return np.frombuffer(reply, dtype="<f8").reshape(rows.num_rows, width).astype(np.float64)
+
     def close(self) -> None:
         """Kill the child, with what it may have left behind. Safe to call again."""
         child, self._child = self._child, None

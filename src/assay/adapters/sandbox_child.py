@@ -26,6 +26,7 @@ if __name__ == "__main__":
 from assay.adapters import sandbox_estimator as estimator
 from assay.adapters import sandbox_kernel as kernel
 from assay.adapters import sandbox_tensors as tensors
+from assay.adapters import sandbox_trees as trees
 from assay.adapters.sandbox_strides import Refused
 
 Frame = tuple[bytes, bytes]
@@ -95,6 +96,10 @@ class _Serving:
             self._stream(self._contents.stream(json.loads(payload)["name"]))
         elif tag == b"K":  # keep the estimator in another format
             self._stream(estimator.kept(self._model, json.loads(payload)))
+        elif tag == b"N":  # nodes of its trees
+            self._stream(trees.nodes(self._model, json.loads(payload)))
+        elif tag == b"V":  # values that the trees read
+            _send(self._pipe, b"V", trees.derived(self._model, payload))
         else:
             return False
         return True

@@ -147,7 +147,7 @@ def train(model: Any, payload: bytes) -> int:
 
     model, clone = _of(model), library("sklearn.base").clone
     number: int = model.count + 1
-    ask, table = _table(payload)
+    ask, table = asked_table(payload)
     label = np.asarray(table.column(ask["label"]))
     classes = getattr(model.estimator, "classes_", None)
     with warnings.catch_warnings():
@@ -156,7 +156,7 @@ def train(model: Any, payload: bytes) -> int:
         known = new.get_params()
         seeds = {n: ask["seed"] for n in known if n == "random_state" or n.endswith("__random_state")}
         new.set_params(**seeds, **{_parameter(n, list(known)): value for n, value in ask["changes"].items()})
-        new.fit(_rows(model, table.drop_columns([ask["label"]])), label if classes is None else classes[label])
+        new.fit(rows_for(model, table.drop_columns([ask["label"]])), label if classes is None else classes[label])
     if classes is not None and list(new.classes_) != list(classes):
         raise ValueError("the rows do not hold all classes of the model")
     model.count, model.trained[number] = number, Model(new, model.meta)
@@ -175,7 +175,8 @@ def forget(model: Any, number: int) -> int:
     return int(_of(model).trained.pop(number, None) is not None)
 
 
-def _table(payload: bytes) -> tuple[dict[str, Any], Any]:
+def asked_table(payload: bytes) -> tuple[dict[str, Any], Any]:
+    """(what is asked, of which rows) of an Arrow IPC stream."""
     import pyarrow as pa
 
     with pa.ipc.open_stream(pa.py_buffer(payload)) as reader:
@@ -187,11 +188,11 @@ def _asked(model: Model, payload: bytes) -> tuple[Model, dict[str, Any], Any]:
     """(the estimator that is asked, the question, its answer)."""
     import warnings
 
-    ask, table = _table(payload)
+    ask, table = asked_table(payload)
     asked = model.trained[ask["trained"]] if ask.get("trained") else model
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return asked, ask, getattr(asked.estimator, ask["method"])(_rows(asked, table))
+        return asked, ask, getattr(asked.estimator, ask["method"])(rows_for(asked, table))
 
 
 def _of(model: Any) -> Model:
@@ -205,7 +206,7 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | str) else str(value)
 
 
-def _rows(model: Model, table: Any) -> Any:
+def rows_for(model: Model, table: Any) -> Any:
     """A DataFrame for estimators that were fitted on one, a list for one column of texts, else a float64 matrix."""
     import numpy as np
     import pyarrow as pa

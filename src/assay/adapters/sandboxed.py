@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from assay.adapters.extras import library
 from assay.adapters.predictor_base import (
@@ -31,6 +31,10 @@ from assay.core.subject import Subject
 from assay.core.text import visible
 from assay.formats.allowed import allowed
 from assay.formats.artifact import examine, safe_to_load
+
+if TYPE_CHECKING:
+    from assay.adapters.ensembles.trees import Trees
+    from assay.adapters.networks.network import Network
 
 _BATCH = 65_536
 # What joblib opens as one pickle: plain, or compressed as a whole.
@@ -64,6 +68,27 @@ class SandboxedPredictor(BasePredictor):
         else:
             with contextlib.suppress(CouldNotLook):  # the child may be gone already
                 self._sandbox.forget(self._number)
+
+    def trees(self) -> Trees:
+        """The trees of the estimator, told in the model's own columns where steps stand before them.
+
+        Raises CouldNotLook where it is no ensemble that can be read out, or a step bends or mixes its columns.
+        """
+        from assay.adapters.ensembles.estimator_trees import estimator_trees
+
+        return estimator_trees(
+            self._sandbox, self._number, self.where, self.features, self._as_asked, positive=self._positive
+        )
+
+    def network(self, rows: ArrowTable) -> Network:
+        """The estimator as layers. Raises CouldNotLook where it is no small network or linear model."""
+        from assay.adapters.networks.sklearn_network import estimator_network
+
+        if self._number:
+            raise CouldNotLook(f"{self.where}: was trained again; its network is not read")
+        types = library("pyarrow").types
+        words = frozenset(n for n in self.features if types.is_string(rows.schema.field(n).type))
+        return estimator_network(self._sandbox, self.where, self.features, words, self._positive)
 
     def trained_again(
         self, rows: ArrowTable, places: FloatArray, *, changes: Mapping[str, Any] | None = None, seed: int = 0

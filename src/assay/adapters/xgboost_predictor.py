@@ -85,6 +85,10 @@ class XgboostPredictor(BasePredictor):
                 found[self.features[place]] = tuple(encoding.values)
                 continue
             text = bytes(int(v) & 255 for v in encoding.values)
+            if not text.isascii():
+                # Saved from a DataFrame, it counts letters where it should count bytes: the last ones are lost.
+                what = "has categories with letters beyond ASCII, which XGBoost cuts off when it saves them"
+                raise CouldNotLook(f"{self.where}: {what}; train it with plain letters, or with codes")
             ends = encoding.offsets
             words = [text[a:b].decode("utf-8", "replace") for a, b in itertools.pairwise(ends)]
             found[self.features[place]] = tuple(words)

@@ -52,7 +52,6 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     `order` lists ordered categories from low to high, `categories` unordered ones; `direction` is the only way it can
     move; `cost` is the price of one unit (numeric: per `scale`, by default the training data's standard deviation;
     ordered: per place; unordered: per change), and `costs` of a change into single categories (null: not possible).
-    Columns of one `one_hot` group stand for one category: exactly one of them is 1.
     """
 
     mutable: bool = True
@@ -66,7 +65,6 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     categories: tuple[Scalar, ...] = ()
     cost: float = 1.0
     costs: dict[str, float | None] = {}
-    one_hot: str = ""
     type: Literal["number", "category", ""] = ""
     nullable: bool = True
 

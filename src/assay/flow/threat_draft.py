@@ -53,22 +53,21 @@ def _text(found: Draft, data: Dataset, file: Path) -> str:
         "  threshold: 0.5      # the operating point: the score from which the model flags",
         "features:",
     ]
-    for feature in found.features:
-        lines.append(_line(feature, found, spread, groups))
-    if found.relations:
+    lines += [_line(feature, found, spread) for feature in found.features]
+    if found.relations or groups:
         lines += ["# Each holds in every row; the share says how many would break it by chance.", "constraints:"]
         lines += [f"  - {quoted(r.text)}    # {r.broken:.0%}" for r in found.relations]
+        for names in groups:
+            lines.append(f"  - {quoted(' + '.join(f'`{n}`' for n in names) + ' == 1')}    # one category, one-hot")
     return "\n".join(lines) + "\n"
 
 
-def _line(feature: Drafted, found: Draft, spread: dict[str, float], groups: dict[str, str]) -> str:
+def _line(feature: Drafted, found: Draft, spread: dict[str, float]) -> str:
     facts: dict[str, Any] = {k: v for k, v in feature.facts.items() if k != "nullable"}
     notes = [note for note in feature.notes if "far from the rest" not in note]
     why = _fixed(feature.name, found)
     if why:
         facts, notes = {"mutable": False, **facts}, [why, *notes]
-    elif feature.name in groups:
-        facts, notes = {**facts, "one_hot": groups[feature.name]}, ["one of a group of which exactly one is 1", *notes]
     elif feature.name in spread:
         facts["scale"] = float(f"{spread[feature.name]:.3g}")
     body = ", ".join(f"{k}: {scalar(v)}" for k, v in facts.items())
@@ -106,8 +105,8 @@ def _spread(found: Draft, data: Dataset) -> dict[str, float]:
     return out
 
 
-def _one_hot(found: Draft, data: Dataset) -> dict[str, str]:
-    """Columns of 0 and 1 whose names begin alike, of which exactly one is 1 in every row, with their group."""
+def _one_hot(found: Draft, data: Dataset) -> list[list[str]]:
+    """Groups of columns of 0 and 1 whose names begin alike, of which exactly one is 1 in every row."""
     import numpy as np
 
     from assay.adapters.encode import numbers
@@ -120,11 +119,8 @@ def _one_hot(found: Draft, data: Dataset) -> dict[str, str]:
             if mark in name[1:]:
                 stems.setdefault(name.rpartition(mark)[0], []).append(name)
                 break
-    groups: dict[str, str] = {}
-    for stem, names in stems.items():
-        if len(names) < 2:
-            continue
-        total = sum(numbers(values) for _, values in data.each(names))
-        if np.all(total == 1):
-            groups |= dict.fromkeys(names, stem)
+    groups = []
+    for names in stems.values():
+        if len(names) > 1 and np.all(sum(numbers(values) for _, values in data.each(names)) == 1):
+            groups.append(names)
     return groups

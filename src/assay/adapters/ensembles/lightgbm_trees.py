@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from assay.core.protocols import ArrowTable, FloatArray
 
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2
 _NO_MISSING, _ZERO_MISSING = 0, 1
+_ZERO = float(np.float32(1e-35))
 _IDENTITY = frozenset({"custom", "regression", "regression_l1", "huber", "fair", "quantile", "mape", "lambdarank"})
 _LOGISTIC = frozenset({"binary", "cross_entropy"})
 
@@ -82,8 +84,15 @@ def _tree(fields: dict[str, str], nodes: Nodes, where: str) -> None:
             continue
         # Without a way for missing values NaN is taken for 0.
         goes_left = threshold[i] >= 0.0 if missing == _NO_MISSING else bool(kinds[i] & _DEFAULT_LEFT)
-        rows.append(nodes.split(feature[i], threshold[i], child(left[i]), child(right[i]), goes_left))
+        rows.append(nodes.split(feature[i], _border(threshold[i]), child(left[i]), child(right[i]), goes_left))
     nodes.tree([*rows, *(nodes.leaf(v) for v in values)])
+
+
+def _border(threshold: float) -> float:
+    """The last value that goes left: values of at most 1e-35 in size are zero to LightGBM, whatever the threshold."""
+    if not abs(threshold) <= _ZERO:
+        return threshold
+    return _ZERO if threshold >= 0.0 else math.nextafter(-_ZERO, -math.inf)
 
 
 def _codes(words: list[int]) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from copy import copy
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -77,9 +77,9 @@ class Trees:
 
     def goes_left(self, nodes: FloatArray, codes: FloatArray) -> FloatArray:
         """Whether a value goes left at a node, bool; both of one shape."""
-        x = codes.astype(np.float32).astype(np.float64) if self.single else codes
         at = self.threshold[nodes]
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
+            x = codes.astype(np.float32).astype(np.float64) if self.single else codes
             left = (x < at) if self.strict else (x <= at)
             split_by_set = self.set_of[nodes] >= 0
             if split_by_set.any():
@@ -119,8 +119,20 @@ class Trees:
         return math.log(threshold / (1.0 - threshold))
 
 
-def require_parity(trees: Trees, predictor: Predictor, rows: ArrowTable) -> float:
-    """The largest difference between the scores of the model and of its trees over `rows` (n > 0).
+class ReadOut(Protocol):
+    """A model as data: how rows become codes, codes margins, and margins scores."""
+
+    read: Callable[[ArrowTable], FloatArray]
+
+    def margins(self, codes: FloatArray) -> FloatArray:
+        """The margin of each row of codes (n, d), shape (n,)."""
+
+    def scores(self, margins: FloatArray) -> FloatArray:
+        """What the model scores for margins (n,)."""
+
+
+def require_parity(trees: ReadOut, predictor: Predictor, rows: ArrowTable) -> float:
+    """The largest difference between the scores of the model and of what was read out of it, over `rows` (n > 0).
 
     Raises CouldNotLook where one is above 1e-5: what was read out of the model is then not what the model computes.
     """
@@ -129,6 +141,6 @@ def require_parity(trees: Trees, predictor: Predictor, rows: ArrowTable) -> floa
     apart = np.abs(real - mine) / np.maximum(1.0, np.abs(real))
     worst = float(np.max(apart, initial=0.0))
     if not worst <= PARITY:
-        what = f"its trees, read out of it, score {int((apart > PARITY).sum())} of {rows.num_rows} rows differently"
+        what = f"what was read out of it scores {int((apart > PARITY).sum())} of {rows.num_rows} rows differently"
         raise CouldNotLook(f"{what} (by up to {worst:.2g}); attack it with `access: label`")
     return worst

@@ -10,6 +10,8 @@ from assay.attacks.trees.problem import Problem
 from assay.core.protocols import FloatArray as Array
 
 _EPS = 1e-12
+_SHRINK, _FINEST = 0.6, 0.95
+_WORTH = 2000  # conditions from which on it pays to cut a problem down again
 _START = 0.05
 """The share of a row's candidates that lie inside the first radius."""
 
@@ -19,6 +21,7 @@ class Point:
 
     def __init__(self, whole: Problem, start: Array) -> None:
         self.whole, self.cost = whole, float("inf")
+        self.near = whole  # what is left of it within the best cost so far
         self.start = self.point = start
         self.refused = 0
 
@@ -33,6 +36,14 @@ class Point:
             return False
         self.point, self.cost = found, cost
         return True
+
+    def within(self, radius: float) -> Problem:
+        """The problem of points that cost less than a radius."""
+        if radius > self.cost:
+            return self.whole.pruned(radius)
+        if self.near is self.whole or len(self.near.leaf) > _WORTH:
+            self.near = self.near.pruned(self.cost)
+        return self.near.pruned(radius)
 
 
 def descend(
@@ -123,6 +134,10 @@ def approach(best: Point, target: float, holds: Callable[[Array], bool] | None =
             if radius >= total:
                 return
             radius *= 2
+    shrink = _SHRINK
+    while shrink < 1.0:
+        if not _try(best, best.cost * shrink, target, holds):
+            shrink = shrink**0.5 if shrink < _FINEST else 1.0
     while _try(best, best.cost, target, holds):
         pass
     while whole.additive and _exchanged(best, target, holds):
@@ -131,7 +146,7 @@ def approach(best: Point, target: float, holds: Callable[[Array], bool] | None =
 
 def _try(best: Point, radius: float, target: float, holds: Callable[[Array], bool] | None) -> bool:
     """Whether a descent inside the radius passes: from what is known, from the origin, or from a dive."""
-    problem = best.whole.pruned(radius)
+    problem = best.within(radius)
     if not len(problem.tree):
         return problem.base < target and best.take(problem, problem.origin.copy(), holds)
     starts: list[Callable[[], Array]] = []
@@ -150,7 +165,7 @@ def _try(best: Point, radius: float, target: float, holds: Callable[[Array], boo
 
 def _exchanged(best: Point, target: float, holds: Callable[[Array], bool] | None) -> bool:
     """Whether one move of what is known can be given back, or made smaller, for cheaper ones elsewhere."""
-    problem = best.whole.pruned(best.cost)
+    problem = best.within(best.cost)
     if not len(problem.tree):
         return False
     known = problem.within(best.point)

@@ -127,17 +127,17 @@ class Leaves:
 
         As float32 where that lies in the cell beside the border, so that a loader of either width reads the same.
         """
-        below, above = self._sharp(j)
+        below, above = self.sharp(j)
         places = np.arange(len(below))
         return self._short(j, below, places, -np.inf), self._short(j, above, places + 1, np.inf)
 
     def gap(self, j: int) -> float:
         """How far at most an edge of column j lies from its border."""
-        pairs = zip(self.edges(j), self._sharp(j), strict=True)
+        pairs = zip(self.edges(j), self.sharp(j), strict=True)
         return max((float(np.abs(told - sharp).max(initial=0.0)) for told, sharp in pairs), default=0.0)
 
-    def _sharp(self, j: int) -> tuple[Array, Array]:
-        """The edges of column j as float64."""
+    def sharp(self, j: int) -> tuple[Array, Array]:
+        """The edges of column j (below, above), shape (t,) each, to the last float64."""
         borders = self.thresholds[j]
         if self.trees.strict:
             return np.nextafter(borders, -np.inf), borders

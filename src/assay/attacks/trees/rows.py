@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from assay.adapters.ensembles.trees import Trees
@@ -13,6 +15,7 @@ from assay.core.errors import CouldNotLook
 from assay.core.protocols import FloatArray as Array
 
 _ONE = np.uint64(1)
+_RELATIVE = 1e-9
 SLACK = 1e-6
 """How far a margin must lie below the threshold to count as passing: models add up in other orders, and in float32."""
 
@@ -39,7 +42,7 @@ class Rows:
         self.axes = {axis.name: axis for axis in space.axes}
         self.levels = trees.levels
 
-    @property
+    @cached_property
     def slack(self) -> float:
         """How much farther than it is a change may be told, since borders are told to the width of a float32."""
         gaps = []
@@ -49,6 +52,28 @@ class Rows:
                 unit = axis.scale / axis.feature.cost if self.norm == "cost" else axis.feature.scale or 1.0
                 gaps.append(self.leaves.gap(j) / unit)
         return float(length(np.array([gaps]) ** (2 if self.norm == "l2" else 1), self.norm)[0])
+
+    def told(self, block: list[Column], row: int, id_: int, bound: float) -> float:
+        """A distance within which nothing passes, for `bound` in parts: by the borders themselves, not their edges.
+
+        What passes has, in L-infinity, a part of at least the bound; otherwise every part may be off by its gap.
+        """
+        if self.norm != "linf" or not np.isfinite(bound):
+            return max(0.0, self.distance(bound) * (1 - _RELATIVE) - self.slack)
+        least = bound
+        for j, name in enumerate(self.leaves.columns):
+            axis = self.axes.get(name)
+            if axis is None or axis.levels:
+                continue
+            cell = int(block[j].origin[row])
+            parts = block[j].parts[row]
+            far = (parts >= bound) & np.isfinite(parts)
+            below, above = self.leaves.sharp(j)
+            origin, unit = float(axis.origin[id_]), axis.feature.scale or 1.0
+            down, up = far[:-1] & (np.arange(len(below)) < cell), far[1:] & (np.arange(len(above)) >= cell)
+            near = np.concatenate([origin - below[down], above[up] - origin])
+            least = min(least, float(near.min(initial=np.inf)) / unit)
+        return max(0.0, least * (1 - _RELATIVE))
 
     @property
     def additive(self) -> bool:

@@ -27,7 +27,6 @@ PROOF = 6e6
 """Work for a row: to come near, and to prove that nothing costs less than a budget."""
 _NEARER = (0.9, 0.75, 0.6, 0.45, 0.3, 0.15, 0.05)
 _BLOCK = 2_000_000
-_RELATIVE = 1e-9
 
 
 class Nearest(msgspec.Struct, frozen=True):
@@ -46,7 +45,6 @@ class Whitebox:
         self.space = space
         self.leaves = Leaves(trees)
         self.rows = Rows(self.leaves, trees, space, norm, threshold)
-        self.slack = self.rows.slack
 
     def run(
         self, budget: float = np.inf, *, search: float = SEARCH, proof: float = PROOF, progress: Progress = silent
@@ -90,13 +88,12 @@ class _Row:
         codes = np.full(len(self.attack.space.axes), np.nan)
         if np.isfinite(best.cost):
             codes = self.rows.values(self.block, self.place, best.point, self.whole.places)
-        told = max(0.0, self.rows.distance(bound) * (1 - _RELATIVE) - self.attack.slack)
-        return codes, self.rows.distance(best.cost), told
+        return codes, self.rows.distance(best.cost), self.rows.told(self.block, self.place, self.row, bound)
 
     def _improve(self, work: float) -> bool:
         """Look for nearer points until the work is spent; True where it is proved that there is none."""
         while work > 0:
-            problem = self.best.whole.pruned(self.best.cost)
+            problem = self.best.within(self.best.cost)
             answer = decide(problem, self.target, self.best.cost, work, self._lifted(problem))
             work -= answer.work + 1
             if answer.point is None:
@@ -109,7 +106,7 @@ class _Row:
     def _certify(self, radius: float, work: float) -> float:
         """The budget where nothing costs less than it; else a point within it is taken, or 0 is given for unknown."""
         inside = float(np.nextafter(radius, np.inf))
-        problem = self.best.whole.pruned(inside)
+        problem = self.best.within(inside)
         answer = decide(problem, self.target, inside, work, self._lifted(problem))
         if answer.point is not None:
             self.best.take(problem, trimmed(problem, answer.point, self.target), self.holds)
@@ -121,7 +118,7 @@ class _Row:
         """The largest of a few fractions of what was found within which nothing passes."""
         for part in _NEARER:
             radius = self.best.cost * (part * part if self.rows.norm == "l2" else part)
-            if decide(self.best.whole.pruned(radius), self.target, radius, work / len(_NEARER)).proved:
+            if decide(self.best.within(radius), self.target, radius, work / len(_NEARER)).proved:
                 return radius
         return 0.0
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta
 
 from assay.adapters.cases import ModelCase
+from assay.adapters.predictor_base import BasePredictor
 from assay.adapters.tables import Dataset
 from assay.config.constraints import Constraint
 from assay.core.adversaries import Adversaries
@@ -84,8 +85,26 @@ def evasion(
     caught case into a passed one, its recall on yesterday's cases says nothing about tomorrow's.
 
     How it decides: it does not; the policy reads the lower bound of the recall that is left. For a sample of positive
-    holdout rows that the model flags it looks for the cheapest change within `features:` and `constraints:` (immutable
-    columns stay, directions, ranges, steps and orders hold) by asking only for decisions (`access: label`) or scores.
+    holdout rows that the model flags it looks for the nearest change within `features:` and `constraints:` (immutable
+    columns stay, directions, ranges, steps and orders hold): the cheapest by the contract's prices (`norm: cost`), or
+    by the largest change (`linf`), the Euclidean length (`l2`) or the sum (`l1`) in the features' own units, divided by
+    `scale:` where one is declared (a category counts 1 a change, or 1 a place where it is ordered). `attacker:` says
+    what is seen and spent; parameters go before.
+
+    With `access: whitebox` the model itself is read. Of an ensemble of trees (XGBoost, LightGBM, scikit-learn, ONNX)
+    the space between thresholds is a finite set of cells: descents come near, branch and bound improves or proves, so
+    that each row is evaded within the budget, certified (nothing within it passes, by proof over every permitted value) or
+    unknown. Before that the trees must score as the model does, and afterwards holes planted in them must be found.
+    Changes that only together keep a relation are looked for among the cells' nearest values alone, and prove nothing
+    beyond them. Certificates hold for values that a float32 can hold.
+
+    Linear models are attacked in closed form or by a mixed-integer program, small networks (ONNX, scikit-learn) by an
+    ensemble of gradient attacks (nearest points of the tangent plane, APGD in shrinking balls) with CROWN's bounds
+    below; where borrowed values succeed and gradients fail, the model masks them and the check says so.
+
+    With labels or scores it asks only for those: for the cheapest change by a search over candidates, told below; in
+    the other norms by mutants of the nearest success inside a shrinking ball, chosen by a copy that is learned from all
+    answers so far.
     Of rows with equal inputs one is asked, with the weight of all; they count as one draw, so that copies narrow no
     interval: n is the effective number of rows. The result is an upper bound of the true recall under attack: a better
     attack can only lower it. Candidates of a number are its whole grid where that has fewer than 100 places; else steps
@@ -234,14 +253,34 @@ def _attacked(
     sanity.refuse_masking(model, caught, passing)
     space = Space(caught, *against)
     if asked.access == "whitebox":
-        from assay.attacks.trees.attack import attack_trees
-
-        found = attack_trees(model, space, passing, asked.norm, asked.budget, seed=asked.seed, progress=asked.progress)
+        strike = _whitebox(model, caught)
+        found = strike(model, space, passing, asked.norm, asked.budget, seed=asked.seed, progress=asked.progress)
     elif asked.norm == "cost":
         found = _priced(model, space, Space(caught.slice(0, sanity.ROWS), *against), passing, asked)
     else:
-        raise CouldNotLook(f"--norm {asked.norm} needs --access whitebox; with {asked.access} access use --norm cost")
+        from assay.attacks.boundary.attack import attack_boundary
+
+        found = attack_boundary(
+            model, space, passing, asked.norm, asked.budget, access=asked.access, limit=asked.queries,
+            seed=asked.seed, progress=asked.progress,
+        )  # fmt: skip
     return space, confirmed(model, space, found, asked.norm)
+
+
+def _whitebox(model: BasePredictor, rows: ArrowTable) -> Callable[..., Attacked]:
+    """The attack on what the model is: trees, or a small network. Raises CouldNotLook where it is neither."""
+    from assay.attacks.gradient.attack import attack_gradient
+    from assay.attacks.trees.attack import attack_trees
+
+    try:
+        model.trees()
+    except CouldNotLook as no_trees:
+        try:
+            model.network(rows)
+        except CouldNotLook as no_network:
+            raise CouldNotLook(f"{no_trees}; {no_network}") from None
+        return attack_gradient
+    return attack_trees
 
 
 def _priced(model: Predictor, space: Space, few: Space, passing: ArrowTable, asked: _Asked) -> Attacked:

@@ -1,0 +1,110 @@
+"""The trees of an ONNX graph, told in the columns that it is given: what stands before them is asked, never copied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from assay.adapters.ensembles.onnx_columns import Column, Facts, attributes, behind
+from assay.adapters.ensembles.onnx_nodes import OPERATORS, Forest, forest, scores
+from assay.adapters.ensembles.onnx_scores import Score, answer
+from assay.adapters.ensembles.pulled import Derived, Reach, Reader, pulled
+from assay.adapters.ensembles.sound import require_sound
+from assay.adapters.ensembles.trees import Trees
+from assay.adapters.extras import library
+from assay.core.errors import CouldNotLook
+from assay.core.protocols import ArrowTable, FloatArray
+
+Ask = Callable[[str, ArrowTable], Any]
+_REACH = {"int64": 2.0**62, "int32": 2.0**31 - 1, "int8": 127.0, "float16": 65504.0}
+
+
+def zipped(graph: Any, target: str) -> tuple[Any, ...]:
+    """The classes of the ZipMap that makes `target`, in order; () where none does."""
+    node = Facts(graph).made.get(target)
+    if node is None or node.op_type != "ZipMap":
+        return ()
+    said = attributes(node)
+    return tuple(said.get("classlabels_int64s") or said.get("classlabels_strings") or ())
+
+
+def onnx_trees(
+    graph: Any, target: str, positive: int, columns: tuple[str, ...], kinds: tuple[str, ...], ask: Ask, where: str
+) -> Trees:
+    """The trees behind column `positive` of output `target`, over the `columns` of the data, whose inputs have `kinds`.
+
+    `ask(tensor, rows)` gives what a tensor of the graph holds for rows. Raises CouldNotLook where something in the
+    graph cannot be read exactly.
+    """
+    facts = Facts(graph)
+    node = _ensemble(facts, where)
+    tensor, said = node.input[0], attributes(node)
+    names = [item.name for item in graph.input if item.name not in facts.constants]
+    inputs = {names[0]: [Column(i) for i in range(len(columns))]} if tuple(names) != columns else {
+        name: [Column(i)] for i, name in enumerate(names)
+    }  # fmt: skip
+    read = behind(facts, inputs, tensor, where)
+    known = set(kinds) - {"str"}
+    sample = None if tensor in inputs else np.asarray(ask(tensor, _usual(columns, kinds, read)))
+    kind = str(sample.dtype) if sample is not None else kinds[0]
+    made = forest(node.op_type, said, kind != "float64", where)
+    require_sound(made.nodes, len(read), len(made.sets), where)
+    # A classifier's scores are its second output.
+    output = node.output[1] if node.op_type == "TreeEnsembleClassifier" else node.output[0]
+    found = answer(facts, {output: scores(node.op_type, said, made, where)}, target, where)
+    if positive >= len(found) > 1:
+        raise CouldNotLook(f"{where}: gives {len(found)} scores, which does not fit its classes")
+    score = found[positive] if len(found) > 1 else found[0]
+    if tensor in inputs and not len(made.sets) and known <= {"float32", "float64"}:
+        return _trees(made, score, columns, Reader(columns, {}, where), kind != "float64")
+    inner = _trees(made, score, tuple(str(j) for j in range(len(read))), Reader((), {}, where), kind != "float64")
+
+    def derive(rows: ArrowTable) -> FloatArray:
+        values = np.asarray(ask(tensor, rows), dtype=np.float64)
+        if values.shape != (rows.num_rows, len(read)):
+            raise CouldNotLook(f"{where}: what its trees read has another shape than its graph says")
+        return values
+
+    reach: Reach = {i: (-_REACH[k], _REACH[k]) for i, k in enumerate(kinds) if k in _REACH}
+    reach |= {i: (0.0, 1.0) for i, k in enumerate(kinds) if k == "bool"}
+    words = frozenset(n for n, k in zip(columns, kinds, strict=True) if k == "str")
+    return pulled(inner, _derived(inner, read, where), columns, derive, where, reach=reach, as_words=words)
+
+
+def _ensemble(facts: Facts, where: str) -> Any:
+    found = [n for n in facts.graph.node if n.domain == "ai.onnx.ml" and n.op_type in OPERATORS]
+    if len(found) != 1:
+        what = "holds no ensemble of trees" if not found else f"holds {len(found)} ensembles of trees"
+        raise CouldNotLook(f"{where}: {what}, not one that can be read out of it; attack it with `access: label`")
+    return found[0]
+
+
+def _trees(made: Forest, score: Score, columns: tuple[str, ...], read: Reader, single: bool) -> Trees:
+    nodes = {**made.nodes, "value": np.where(made.nodes["feature"] < 0, score.values, 0.0)}
+    if not np.isfinite(nodes["value"]).all():
+        raise CouldNotLook(f"{read.where}: its trees are torn or damaged: a leaf has a value that is no number")
+    return Trees(columns, read, nodes, base=score.base, link=score.link, single=single, sets=made.sets)
+
+
+def _derived(inner: Trees, read: list[Column], where: str) -> list[Derived]:
+    """The columns behind, of which one that is asked for equality alone is told by the values it is asked for."""
+    out = [Derived(c.place, c.levels) for c in read]
+    for j in np.unique(inner.feature[(inner.set_of >= 0) & (inner.feature >= 0)]).tolist():
+        if read[j].levels is not None:
+            continue
+        mine = inner.feature == j
+        if not read[j].raw or (inner.set_of[mine] < 0).any():
+            raise CouldNotLook(f"{where}: asks a number for equality and for size; attack it with `access: label`")
+        codes = np.flatnonzero(inner.sets[inner.set_of[mine]].any(axis=0))
+        out[j] = Derived(read[j].place, tuple(codes.astype(float).tolist()))
+    return out
+
+
+def _usual(columns: tuple[str, ...], kinds: tuple[str, ...], read: list[Column]) -> ArrowTable:
+    """One row that the graph takes, to see what type a tensor has."""
+    pa = library("pyarrow")
+    first = {c.place: c.levels[0] for c in read if c.levels}
+    usual = [first.get(i, "" if k == "str" else 0.0) for i, k in enumerate(kinds)]
+    return pa.table({name: pa.array([value]) for name, value in zip(columns, usual, strict=True)})

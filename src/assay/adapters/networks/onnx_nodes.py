@@ -1,0 +1,424 @@
+"""Follows an ONNX graph operator by operator, from a name back to the columns that feed it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from assay.adapters.extras import library
+from assay.adapters.networks.activations import KINDS, Activation
+from assay.adapters.networks.network import Inputs, Layer
+from assay.adapters.networks.onnx_values import Value, together
+from assay.core.errors import CouldNotLook
+from assay.core.protocols import FloatArray
+from assay.core.text import visible
+
+_PASSED = frozenset({"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Dropout"})
+_FLOATS = frozenset({1, 10, 11})  # float, float16, double
+_WHOLE = frozenset({6, 7})
+_DEEP = 400
+
+
+class Follow:
+    """One walk through a graph. `layers` are what it has met so far, in order; `single` whether inputs are float32."""
+
+    def __init__(self, model: Any, where: str, features: tuple[str, ...]) -> None:
+        onnx = library("onnx")
+        graph = model.graph
+        self.where, self.features = where, features
+        self.constants: dict[str, FloatArray] = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+        self.nodes = {name: node for node in graph.node for name in node.output if name}
+        self.outputs = [o.name for o in graph.output]
+        inputs = [i for i in graph.input if i.name not in self.constants]
+        self.entries = {i.name: i.type.tensor_type.elem_type for i in inputs}
+        self.layers: list[Layer] = []
+        self.levels: dict[str, tuple[Any, ...]] = {}
+        self.labels: tuple[Any, ...] = ()
+        self.single, self.softmax = False, False
+        self._inputs: list[list[float]] = [[float(j), math.nan, math.nan] for j in range(len(features))]
+        self._known: dict[str, Value | FloatArray] = {}
+        self._deep = 0
+
+    def inputs(self) -> Inputs:
+        """What the first layer reads."""
+        column, level, filled = np.array(self._inputs).T
+        return Inputs(column.astype(np.int64), level, filled)
+
+    def width(self, stage: int) -> int:
+        """How many numbers a stage gives."""
+        return len(self._inputs) if stage == 0 else len(self.layers[stage - 1].bias)
+
+    def layers_done(self, last: Layer) -> tuple[Layer, ...]:
+        """The layers, the last one without its softmax."""
+        return (*self.layers[:-1], last)
+
+    def value(self, name: str) -> Value:
+        """What a name stands for. Raises CouldNotLook for an operator that cannot be followed."""
+        found = self.any(name)
+        if not isinstance(found, Value):
+            raise ValueError("a constant where an input should be")
+        return found
+
+    def constant(self, name: str) -> FloatArray:
+        """A name that no input reaches, as numbers."""
+        found = self.any(name)
+        if isinstance(found, Value):
+            raise ValueError("an input where a constant should be")
+        return found
+
+    def any(self, name: str) -> Value | FloatArray:
+        """What a name stands for, a constant or not."""
+        if name in self._known:
+            return self._known[name]
+        if name in self.constants:
+            return self.constants[name]
+        if name in self.entries:
+            found: Value | FloatArray = self._entry(name)
+        else:
+            self._deep += 1
+            if self._deep > _DEEP:
+                raise CouldNotLook(f"{self.where}: its graph is more than {_DEEP} operators deep")
+            found = self._node(self.nodes[name], name)
+            self._deep -= 1
+        self._known[name] = found
+        return found
+
+    def _entry(self, name: str) -> Value:
+        """An input of the graph: a column, or all of them."""
+        kind = self.entries[name]
+        columns = [self.features.index(name)] if name in self.features else list(range(len(self.features)))
+        if kind == 8:
+            if len(columns) != 1:
+                raise self.odd("one tensor of text")
+            return Value(0, np.zeros((len(self._inputs), 1)), np.zeros(1), words=columns[0])
+        self.single |= kind in (1, 10)
+        return Value(0, np.eye(len(self.features))[:, columns], np.zeros(len(columns)))
+
+    def _node(self, node: Any, name: str) -> Value | FloatArray:
+        if node.domain not in ("", "ai.onnx", "ai.onnx.ml"):
+            raise self.odd(f"{node.domain}.{node.op_type}")
+        told = attributes(node)
+        kind = node.op_type
+        if kind == "Constant":
+            return np.asarray(next(iter(told.values())))
+        if kind in KINDS:
+            return self.layer(self.value(node.input[0]), *KINDS[kind](told))
+        if kind in _PASSED or kind == "ZipMap":
+            self.labels = tuple(told.get("classlabels_int64s") or told.get("classlabels_strings") or self.labels)
+            return self.any(node.input[0])
+        found: Callable[[Any, dict[str, Any], str], Value | FloatArray] | None = getattr(self, f"_{kind.lower()}", None)
+        if found is None:
+            raise self.odd(kind)
+        return found(node, told, name)
+
+    def odd(self, what: str) -> CouldNotLook:
+        """The refusal of an operator."""
+        text = f"{self.where}: its graph holds {visible(what, 40)}, which cannot be followed as a small network"
+        return CouldNotLook(f"{text}; attack it with `access: score` or `access: label`")
+
+    def layer(self, value: Value, kind: Activation, alpha: float = 1.0) -> Value:
+        """An activation over a value, as a layer."""
+        if value.curve or value.words >= 0 or value.stage != len(self.layers) or self.softmax:
+            raise self.odd("branches, or a step after its softmax")
+        count = self.width(value.stage)
+        self.layers.append(Layer(np.asarray(value.padded(count), float), np.asarray(value.bias, float), kind, alpha))
+        return Value(len(self.layers), np.eye(value.width), np.zeros(value.width))
+
+    # One method an operator, named by it.
+
+    def _cast(self, node: Any, told: dict[str, Any], name: str) -> Value | FloatArray:
+        found = self.any(node.input[0])
+        if isinstance(found, Value):
+            if told["to"] in _WHOLE and not found.curve and found.stage == 0:
+                return found._replace(curve="whole")  # only an encoder of levels may follow
+            if told["to"] not in _FLOATS or found.curve:
+                raise self.odd("a cast to whole numbers")
+            self.single |= found.stage == 0 and told["to"] != 11
+        return found
+
+    def _matmul(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        value, matrix = self.value(node.input[0]), np.asarray(self.constant(node.input[1]), float)
+        self._plain(value)
+        return value.times(matrix.reshape(len(matrix), -1))
+
+    def _gemm(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        value, matrix = self.value(node.input[0]), np.asarray(self.constant(node.input[1]), float)
+        self._plain(value)
+        if told.get("transA"):
+            raise self.odd("a transposed Gemm")
+        out = value.times((matrix.T if told.get("transB") else matrix) * told.get("alpha", 1.0))
+        if len(node.input) > 2 and node.input[2]:
+            out = out.plus(np.asarray(self.constant(node.input[2]), float).reshape(-1) * told.get("beta", 1.0))
+        return out
+
+    def _add(self, node: Any, told: dict[str, Any], name: str) -> Value | FloatArray:
+        return self._sum(node, 1.0)
+
+    def _sub(self, node: Any, told: dict[str, Any], name: str) -> Value | FloatArray:
+        return self._sum(node, -1.0)
+
+    def _sum(self, node: Any, sign: float) -> Value | FloatArray:
+        left, right = (self.any(i) for i in node.input)
+        if not isinstance(left, Value) and not isinstance(right, Value):
+            return np.asarray(left + sign * right)
+        if isinstance(left, Value) and isinstance(right, Value):
+            both = together([left, right])
+            k = left.width
+            if right.width != k:
+                raise ValueError("widths")
+            return both.times(np.vstack([np.eye(k), sign * np.eye(k)]))
+        if (isinstance(left, Value) and left.curve) or (isinstance(right, Value) and right.curve):
+            return self._risen(left, right, sign)
+        if isinstance(left, Value):
+            return self._spread(left, right).plus(sign * _row(right))
+        return self._spread(right, left).scaled(np.float64(sign)).plus(_row(left))
+
+    def _risen(self, left: Any, right: Any, sign: float) -> Value:
+        """erf and 1."""
+        value, number = (left, right) if isinstance(left, Value) else (right, left)
+        if value.curve != "erf" or sign != 1.0 or np.size(number) != 1 or float(np.reshape(number, -1)[0]) != 1.0:
+            raise self.odd("a step after erf")
+        return value._replace(curve="erf 1")
+
+    def _mul(self, node: Any, told: dict[str, Any], name: str) -> Value | FloatArray:
+        left, right = (self.any(i) for i in node.input)
+        if isinstance(left, Value) and isinstance(right, Value):
+            return self._gated(left, right)
+        value, number = (left, right) if isinstance(left, Value) else (right, left)
+        if not isinstance(value, Value):
+            return np.multiply(value, number)
+        self._plain(value)
+        return self._spread(value, number).scaled(_row(number))
+
+    def _div(self, node: Any, told: dict[str, Any], name: str) -> Value | FloatArray:
+        left, right = self.any(node.input[0]), np.asarray(self.constant(node.input[1]), float)
+        return (
+            self._spread(left, right).scaled(1.0 / _row(right)) if isinstance(left, Value) else np.asarray(left / right)
+        )
+
+    def _neg(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        return self.value(node.input[0]).scaled(np.float64(-1))
+
+    def _spread(self, value: Value, by: FloatArray) -> Value:
+        """A value of one column as wide as the numbers that it meets."""
+        size = int(np.size(by))
+        if value.words >= 0 or (size not in (1, value.width) and value.width != 1):
+            raise ValueError("widths")
+        return value.times(np.ones((1, size))) if value.width == 1 and size > 1 else value
+
+    def _erf(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        return self.value(node.input[0])._replace(curve="erf")
+
+    def _gated(self, left: Value, right: Value) -> Value:
+        """x (1 + erf(x / √2)), twice the GELU, or x times its own sigmoid, the SiLU, as exporters write them."""
+        value, gate = (left, right) if right.curve else (right, left)
+        if gate.curve == "erf 1" and not value.curve and value.stage == gate.stage:
+            x, y = (np.append(v.weight.ravel(), v.bias) for v in (value, gate))
+            times = float(x @ y / (y @ y)) / math.sqrt(2)
+            if times and np.allclose(x, y * times * math.sqrt(2), rtol=1e-5, atol=1e-9):
+                return self.layer(value.scaled(np.float64(1 / times)), "gelu").scaled(np.float64(2 * times))
+        for value, gate in ((left, right), (right, left)):
+            last = self.layers[-1] if self.layers else None
+            own = np.array_equal(gate.weight, np.eye(gate.width)) and not gate.bias.any() and not gate.curve
+            if last is None or last.activation != "logistic" or not own or gate.stage != len(self.layers):
+                continue
+            alike = value.stage == gate.stage - 1 and np.array_equal(value.bias, last.bias)
+            if alike and np.array_equal(value.padded(len(last.weight)), last.weight):
+                self.layers[-1] = last._replace(activation="silu")
+                return gate
+        raise self.odd("a product of inputs")
+
+    def _gelu(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        return self.layer(self.value(node.input[0]), "gelu tanh" if told.get("approximate") == "tanh" else "gelu")
+
+    def _selu(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        alpha, gamma = told.get("alpha", 1.6732632), told.get("gamma", 1.0507010)
+        return self.layer(self.value(node.input[0]), "elu", alpha).scaled(np.float64(gamma))
+
+    def _clip(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        given = [float(self.constant(i).reshape(-1)[0]) if i else math.nan for i in node.input[1:3]]
+        low, high = [*given, math.nan, math.nan][:2]
+        low, high = told.get("min", low), told.get("max", high)
+        value = self.value(node.input[0])
+        if not (math.isfinite(low) and math.isfinite(high)):
+            if low == 0.0 and not math.isfinite(high):
+                return self.layer(value, "relu")
+            raise self.odd("a clip with one end")
+        return self.layer(value.plus(np.float64(-low)), "clip", high - low).plus(np.float64(low))
+
+    def _softmax(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        out = self.layer(self.value(node.input[0]), "identity")
+        self.softmax = True
+        return out
+
+    def _concat(self, node: Any, told: dict[str, Any], name: str) -> Value | FloatArray:
+        parts = [self.any(i) for i in node.input]
+        values = [p for p in parts if isinstance(p, Value)]
+        if not values:
+            return np.concatenate(parts, axis=told.get("axis", 0))
+        if len(values) < len(parts) or told.get("axis", 1) not in (1, -1, 2):
+            raise self.odd("rows put together")
+        return together(values) if len(values) > 1 else values[0]
+
+    def _gather(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        value, index = self.value(node.input[0]), np.asarray(self.constant(node.input[1])).reshape(-1).astype(int)
+        if told.get("axis", 0) not in (1, -1):
+            raise self.odd("a choice of rows")
+        if value.words >= 0:
+            if index.tolist() != [0]:
+                raise ValueError("one column")
+            return value
+        return value.taken(index)._replace(curve=value.curve)
+
+    def _arrayfeatureextractor(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        return self.value(node.input[0]).taken(np.asarray(self.constant(node.input[1])).reshape(-1).astype(int))
+
+    def _batchnormalization(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        value = self.value(node.input[0])
+        factor, shift, mean, spread = (np.asarray(self.constant(i), float).reshape(-1) for i in node.input[1:5])
+        by = factor / np.sqrt(spread + told.get("epsilon", 1e-5))
+        return value.scaled(by).plus(shift - mean * by)
+
+    def _scaler(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        offset, by = (np.asarray(told[k], float) for k in ("offset", "scale"))
+        value = self.value(node.input[0])
+        self._plain(value)
+        return value.plus(-offset).scaled(np.broadcast_to(by, (value.width,)))
+
+    def _normalizer(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        value = self.value(node.input[0])
+        total = value.weight.sum(axis=1), float(value.bias.sum())
+        one = self.softmax and np.allclose(total[0], 1) and total[1] == 0
+        pair = value.width == 2 and value.stage and not np.abs(total[0]).any() and total[1] == 1
+        if told.get("norm", "MAX") != "L1" or not (one or pair):
+            raise self.odd("a row divided by its own length")
+        return value
+
+    def _imputer(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        value = self.value(node.input[0])
+        fill = np.asarray(told["imputed_value_floats"], float)
+        if not math.isnan(told.get("replaced_value_float", 0.0)) or value.stage:
+            raise self.odd("an imputer of other values than missing ones")
+        for k, number in enumerate(np.broadcast_to(fill, (value.width,)).tolist()):
+            used = np.flatnonzero(value.weight[:, k])
+            if len(used) != 1 or not math.isnan(self._inputs[used[0]][1]):
+                raise self.odd("an imputer of more than a column")
+            given = (number - float(value.bias[k])) / float(value.weight[used[0], k])
+            if not (math.isnan(self._inputs[used[0]][2]) or np.isclose(self._inputs[used[0]][2], given)):
+                raise self.odd("two imputers of one column")
+            self._inputs[used[0]][2] = given
+        return value
+
+    def _onehotencoder(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        value = self.value(node.input[0])
+        if not told.get("zeros", 1):
+            raise self.odd("a one-hot encoder that fails on unknown levels")
+        levels = told.get("cats_strings") or told.get("cats_int64s") or []
+        return self._indicators(value, levels)
+
+    def _labelencoder(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        value = self.value(node.input[0])
+        keys = next(told[k] for k in ("keys_strings", "keys_int64s", "keys_floats", "keys_tensor") if k in told)
+        to = next(told[k] for k in ("values_floats", "values_int64s", "values_tensor") if k in told)
+        rest = next((told[k] for k in ("default_float", "default_int64", "default_tensor") if k in told), -1)
+        to, rest = np.asarray(to, float), float(np.asarray(rest).reshape(-1)[0])
+        if math.isnan(rest):
+            raise self.odd("an encoder that gives NaN for unknown levels")
+        return self._indicators(value, list(keys)).times((to - rest)[:, None]).plus(np.float64(rest))
+
+    def _indicators(self, value: Value, levels: list[Any]) -> Value:
+        """One input for each level of a column."""
+        if value.words >= 0:
+            column = value.words
+            name = self.features[column]
+            known = self.levels.get(name, ())
+            known = (*known, *(v for v in levels if v not in known))
+            self.levels[name] = known
+            codes = [float(known.index(v)) for v in levels]
+        else:
+            used = np.flatnonzero(value.weight[:, 0])
+            plain = (
+                value.curve in ("", "whole")
+                and value.stage == 0
+                and value.width == 1
+                and len(used) == 1
+                and value.bias[0] == 0
+            )
+            if not plain or value.weight[used[0], 0] != 1 or used[0] >= len(self.features):
+                raise self.odd("levels of what is no column")
+            column, codes = int(used[0]), [float(v) for v in levels]
+        start = len(self._inputs)
+        self._inputs += [[float(column), code, math.nan] for code in codes]
+        weight = np.zeros((len(self._inputs), len(codes)))
+        weight[start + np.arange(len(codes)), np.arange(len(codes))] = 1
+        return Value(0, weight, np.zeros(len(codes)))
+
+    def _linearclassifier(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        if name != node.output[1]:
+            raise self.odd("its label")
+        value, bias = self.value(node.input[0]), np.asarray(told.get("intercepts", [0.0]), float)
+        self._plain(value)
+        labels = told.get("classlabels_ints") or told.get("classlabels_strings") or ()
+        self.labels = self.labels or tuple(labels)
+        weight = np.asarray(told["coefficients"], float).reshape(len(bias), -1)
+        out, after = value.times(weight.T).plus(bias), told.get("post_transform", "NONE")
+        if after == "SOFTMAX" and len(bias) > 1:
+            out = self.layer(out, "identity")
+            self.softmax = True
+        elif after == "LOGISTIC":
+            out = self._logistic(out)
+        elif after != "NONE":
+            raise self.odd(f"LinearClassifier with {after}")
+        if len(labels) == 2 and len(bias) == 1:
+            if after != "LOGISTIC":
+                raise self.odd("LinearClassifier with one row of two")
+            out = out.times(np.array([[-1.0, 1.0]])).plus(np.array([1.0, 0.0]))
+        return out
+
+    def _logistic(self, out: Value) -> Value:
+        """Sigmoids; two that are each other's opposite are one and what it leaves."""
+        both = out.width == 2 and np.array_equal(out.weight[:, 0], -out.weight[:, 1]) and out.bias[0] == -out.bias[1]
+        if not both:
+            return self.layer(out, "logistic")
+        one = self.layer(out.taken(np.array([1])), "logistic")
+        return one.times(np.array([[-1.0, 1.0]])).plus(np.array([1.0, 0.0]))
+
+    def _linearregressor(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        value, count = self.value(node.input[0]), told.get("targets", 1)
+        self._plain(value)
+        if told.get("post_transform", "NONE") != "NONE":
+            raise self.odd("LinearRegressor with a step after it")
+        weight = np.asarray(told["coefficients"], float).reshape(count, -1)
+        return value.times(weight.T).plus(np.asarray(told.get("intercepts", np.zeros(count)), float))
+
+    def _transpose(self, node: Any, told: dict[str, Any], name: str) -> FloatArray:
+        return np.transpose(self.constant(node.input[0]), told.get("perm"))
+
+    def _plain(self, value: Value) -> None:
+        if value.words >= 0 or value.curve:
+            raise self.odd("text among numbers")
+
+
+def _row(numbers: FloatArray) -> FloatArray:
+    """A constant as one row (k,) or one number."""
+    out = np.asarray(numbers, float)
+    return out.reshape(-1) if out.size > 1 else np.float64(out.reshape(-1)[0])
+
+
+def attributes(node: Any) -> dict[str, Any]:
+    """A node's attributes as plain values; text decoded."""
+    helper = library("onnx").helper
+    out: dict[str, Any] = {}
+    for item in node.attribute:
+        value = helper.get_attribute_value(item)
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        elif isinstance(value, list) and value and isinstance(value[0], bytes):
+            value = [v.decode("utf-8", "replace") for v in value]
+        elif hasattr(value, "raw_data"):
+            value = library("onnx").numpy_helper.to_array(value)
+        out[item.name] = value
+    return out

@@ -1,0 +1,190 @@
+"""The white-box attack on a small network or a linear model, with its sanity test."""
+
+from __future__ import annotations
+
+from copy import copy
+from math import comb
+
+import numpy as np
+
+from assay.adapters.networks.network import Network
+from assay.attacks.attacked import Attacked
+from assay.attacks.gradient.apgd import BALLS, INSIDE, Search, Sloped
+from assay.attacks.gradient.bounds import ROUNDING, bounds
+from assay.attacks.gradient.integer import programmed
+from assay.attacks.gradient.linear import nearest, offers
+from assay.attacks.gradient.moves import Moves, Point
+from assay.attacks.gradient.planted import refuse_blind
+from assay.attacks.space import Array, Norm, Space
+from assay.core.errors import CouldNotLook
+from assay.core.protocols import ArrowTable, Predictor, Progress, silent
+
+SLACK = 2e-6
+"""How far a margin must lie below the threshold to count as passing: the real model adds up in float32."""
+WIDER = 10.0
+HALVED = 8
+DEARER, SURE = 1.5, 0.01
+
+
+def attack_gradient(
+    model: Predictor,
+    space: Space,
+    passing: ArrowTable,
+    norm: Norm,
+    budget: float,
+    *,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Attacked:
+    """The nearest evasion found of every row of `space`, and a bound below which there is none.
+
+    Exact for linear models but for the last step on a grid or among levels. The network is read out of the model, which
+    must score `space.rows` and `passing` as it does; holes planted in it must be found. Raises CouldNotLook.
+    """
+    from assay.adapters.ensembles.trees import require_parity
+
+    network: Network = model.network(space.rows)  # type: ignore[attr-defined]
+    for rows in (space.rows, passing):
+        require_parity(network, model, rows.select(list(model.features)))
+    least = network.least(model.threshold)
+    moves = Moves(network, space, norm)
+    slack = SLACK * max(1.0, abs(least))
+    if least == -np.inf:
+        return _written(space, moves.codes(np.arange(space.size), moves.start_at(np.arange(space.size))), np.inf)
+    donors = np.column_stack([a.place(passing.column(a.name).to_pylist()) for a in space.axes])
+    search = searched(network, moves, least - slack, donors, seed, progress=progress)
+    for _ in range(2):  # where the real model does not agree it must be clearer
+        wrong = _disagreeing(model, space, moves, search)
+        if not len(wrong):
+            break
+        slack *= WIDER
+        _once_more(network, search, wrong, least - slack, donors, seed)
+    else:
+        search.distance[_disagreeing(model, space, moves, search)] = np.inf
+    low = _bound(network, moves, least + SLACK * max(1.0, abs(least)), search.distance, budget)
+    refuse_blind(network, moves, least - slack, search.distance, donors, seed)
+    missed = int((~np.isfinite(search.distance)).sum())
+    if missed and space.free and passing.num_rows:
+        raise CouldNotLook(f"the sanity test failed: with everything allowed nothing was found for {missed} rows")
+    return _told(space, moves, search, low, norm)
+
+
+def searched(
+    network: Sloped, moves: Moves, target: float, donors: Array, seed: int, *, masked: bool = True,
+    progress: Progress = silent,
+) -> Search:  # fmt: skip
+    """All that the ensemble does, in turn. `donors` (d, m) are codes of rows that pass.
+
+    Raises CouldNotLook where values borrowed from rows that pass do clearly better than gradients (`masked`).
+    """
+    search = Search(network, moves, target, seed)
+    start = moves.start_at(search.rows)
+    search.single()
+    if moves.space.constraints:
+        search.follow(search.rows, start, _apart(moves))
+    search.follow(search.rows, start)
+    search.put_back()
+    search.again()
+    progress(1, 4, "along gradients")
+    by_slope = search.distance.copy()
+    search.distance[:] = np.inf
+    held = search.best
+    search.best = moves.start_at(search.rows)
+    search.lent(donors)
+    search.again()
+    progress(2, 4, "from rows that pass")
+    if masked:
+        refuse_masked(by_slope, search.distance)
+    worse = by_slope < search.distance
+    search.distance = np.where(worse, by_slope, search.distance)
+    search.best = Point(*(np.where(worse[:, None], a, b) for a, b in zip(held, search.best, strict=True)))
+    for ball in range(BALLS):
+        rows = search.rows[np.isfinite(search.distance)]
+        before = search.distance.copy()
+        for point in (moves.start_at(rows)._replace(pick=search.best.pick[rows]), search.best.take(rows)):
+            search.inside(rows, search.distance[rows] * INSIDE ** (ball + 1), point)
+        better = np.flatnonzero(search.distance < before)
+        if not len(better):
+            break
+        search.put_back()
+        search.again()
+        progress(3, 4, "inside a ball")
+    return search
+
+
+def refuse_masked(by_slope: Array, lent: Array) -> None:
+    """Raises CouldNotLook where rows are clearly more often nearer by borrowed values than by gradients (sign test)."""
+    worse, better = int((by_slope > lent * DEARER).sum()), int((lent > by_slope * DEARER).sum())
+    chance = sum(comb(worse + better, n) for n in range(worse, worse + better + 1)) / 2 ** (worse + better)
+    if chance < SURE:
+        raise CouldNotLook(
+            f"gradients are masked: in {worse} of {len(lent)} rows values of rows that pass lead nearer, "
+            f"in {better} less near; attack it with `access: score` or `access: label`"
+        )
+
+
+def _apart(moves: Moves) -> Moves:
+    """Moves of what no relation reads alone, which no relation can forbid."""
+    named = {name for c in moves.space.constraints for name in c.columns}
+    free = copy(moves)
+    tied = np.array([moves.space.axes[a].name in named for a in moves.axes], dtype=bool)
+    free.down, free.up = (np.where(tied, 0.0, x) for x in (moves.down, moves.up))
+    free.low, free.high = (np.where(tied, moves.origin, x) for x in (moves.low, moves.high))
+    free.listed = [
+        one._replace(parts=np.full_like(one.parts, np.inf)) if moves.space.axes[one.axis].name in named else one
+        for one in moves.listed
+    ]
+    return free
+
+
+def _disagreeing(model: Predictor, space: Space, moves: Moves, search: Search) -> Array:
+    """Rows whose point the real model still flags."""
+    rows = search.rows[np.isfinite(search.distance)]
+    if not len(rows):
+        return rows
+    table = space.moved(rows, moves.codes(rows, search.best.take(rows)))
+    wrong: Array = rows[np.asarray(model.flagged(table)) | ~space.valid(table)]
+    return wrong
+
+
+def _once_more(network: Network, search: Search, rows: Array, target: float, donors: Array, seed: int) -> None:
+    """Search again for some rows, further below the threshold."""
+    again = searched(network, search.moves, target, donors, seed, masked=False)
+    search.distance[rows] = again.distance[rows]
+    search.best.value[rows], search.best.pick[rows] = again.best.value[rows], again.best.pick[rows]
+
+
+def _bound(network: Network, moves: Moves, target: float, found: Array, budget: float) -> Array:
+    """The distance (n,) below which nothing passes: in closed form for a linear model, else by linear bounds."""
+    ids = np.arange(moves.space.size)
+    whole = all(one.whole for one in moves.listed)
+    if not network.linear:
+        return bounds(network, moves, target, found, budget, HALVED)
+    if not whole:
+        return np.zeros(len(ids))
+    margins, gradient = network.sloped(moves.lifted)
+    rounded = ROUNDING * (np.abs(gradient) * np.abs(moves.lifted)).sum(axis=1)
+    low = nearest(moves, offers(moves, ids, gradient), margins - target - rounded)[2]
+    if moves.knapsack:
+        low = np.maximum(low, programmed(moves, offers(moves, ids, gradient), margins - target - rounded)[1])
+    return np.where(margins - rounded <= target, 0.0, low) * (1 - 1e-6)
+
+
+def _told(space: Space, moves: Moves, search: Search, low: Array, norm: Norm) -> Attacked:
+    """The result; distances by the values that were written."""
+    ids, there = search.rows, np.isfinite(search.distance)
+    codes = np.where(there[:, None], moves.codes(ids, search.best), np.nan)
+    table = space.moved(ids, codes)
+    distance = np.full(len(ids), np.inf)
+    if there.any():
+        rows = np.flatnonzero(there)
+        distance[rows] = space.price(rows, table.take(rows), norm)
+    return Attacked(distance=distance, bound=low, queries=np.full(len(ids), 2), table=table)
+
+
+def _written(space: Space, codes: Array, bound: float) -> Attacked:
+    count = space.size
+    return Attacked(
+        distance=np.full(count, np.inf), bound=np.full(count, bound), queries=np.ones(count, dtype=int),
+        table=space.moved(np.arange(count), codes),
+    )  # fmt: skip

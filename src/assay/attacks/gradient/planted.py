@@ -1,0 +1,102 @@
+"""The sanity test of the gradient attack: slopes planted in the network must be found at what they cost."""
+
+from __future__ import annotations
+
+from copy import copy
+
+import numpy as np
+
+from assay.attacks.gradient.apgd import Sloped
+from assay.attacks.gradient.moves import KEEP, Moves, Point
+from assay.core.errors import CouldNotLook
+from assay.core.protocols import FloatArray as Array
+
+ROWS, TOGETHER = 8, 3
+NEARER, DEARER, STEEPER = 0.6, 1.1, 1.2
+COARSE = 1.5
+"""How much dearer a find may be, and where parts add up on grids, whose steps a gradient does not see."""
+
+
+class Planted:
+    """A network whose margin falls by `height` along `way` (n, p) from rows `origin` (n, p), on one side only.
+
+    Rows are told apart by a last column of their own, which the real network does not see.
+    """
+
+    def __init__(self, network: Sloped, origin: Array, way: Array, height: Array) -> None:
+        self.network, self.origin, self.way, self.height = network, origin, way, height
+
+    def forward(self, x: Array) -> Array:
+        """The margin (n,) of lifted rows (n, p + 1)."""
+        return self.sloped(x)[0]
+
+    def sloped(self, x: Array) -> tuple[Array, Array]:
+        """(margin (n,), its gradient (n, p + 1))."""
+        ids, x = x[:, -1].astype(int), x[:, :-1]
+        margin, slope = self.network.sloped(x)
+        along = ((x - self.origin[ids]) * self.way[ids]).sum(axis=1)
+        down = (along > -1e-12) * self.height[ids]
+        slope = slope - down[:, None] * self.way[ids]
+        return margin - np.maximum(along, 0.0) * self.height[ids], np.hstack([slope, np.zeros((len(x), 1))])
+
+
+def refuse_blind(network: Sloped, moves: Moves, target: float, found: Array, donors: Array, seed: int) -> None:
+    """Plant a slope at up to 8 rows, toward a point nearer than what was found, by one to three numbers.
+
+    Raises CouldNotLook when one is not found at up to 1.1 times what it costs, 1.5 where parts add up on grids.
+    """
+    from assay.attacks.gradient.attack import searched
+
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(np.flatnonzero(np.isfinite(found)))[:ROWS]
+    if not len(rows) or moves.space.constraints or not moves.places.size:
+        return
+    point, least = _points(moves, rows, found[rows] * NEARER, rng)
+    there = np.isfinite(least)
+    rows, point, least = rows[there], point.take(there), least[there]
+    if not len(rows):
+        return
+    origin = moves.lifted[rows]
+    ahead = moves.read(rows, point) - origin
+    way = ahead / (ahead**2).sum(axis=1, keepdims=True)
+    height = np.maximum(network.forward(origin + ahead) - target, 0.0) * STEEPER + 1e-6 * (1 + abs(target))
+    small = _few(moves, rows)
+    again = searched(Planted(network, origin, way, height), small, target, donors[:0], seed, masked=False)
+    dearer = COARSE if moves.additive and (moves.step > 0).any() else DEARER
+    missed = ~(again.distance <= least * dearer + 1e-9)
+    if missed.any():
+        what = f"{missed.sum()} of {len(rows)} slopes planted in the network were not found at their distance"
+        raise CouldNotLook(f"the sanity test failed: {what}")
+
+
+def _points(moves: Moves, rows: Array, radius: Array, rng: np.random.Generator) -> tuple[Point, Array]:
+    """(a permitted point for each row, moved in one to three numbers within a radius; its distance, inf where none)."""
+    point = moves.start_at(rows)
+    for i in range(len(rows)):
+        room = np.maximum(moves.up[rows[i]], -moves.down[rows[i]])
+        count = int(rng.integers(1, TOGETHER + 1))
+        columns = rng.permutation(np.flatnonzero(room > 0))[:count]
+        part = radius[i] / (len(columns) or 1) if moves.additive and not moves.square else radius[i]
+        part = part / np.sqrt(len(columns) or 1) if moves.square else part
+        for c in columns.tolist():
+            ways = [s for s, r in ((1, moves.up[rows[i], c]), (-1, -moves.down[rows[i], c])) if r > 0]
+            s = int(rng.choice(ways))
+            far = min(part / moves.price[c], moves.up[rows[i], c] if s > 0 else -moves.down[rows[i], c])
+            point.value[i, c] = moves.origin[rows[i], c] + s * far
+    point = Point(moves.snapped(rows, point.value), np.full_like(point.pick, KEEP))
+    distance = moves.distance(rows, point)
+    return point, np.where((distance > 0) & (distance <= radius * (1 + 1e-9)), distance, np.inf)
+
+
+def _few(moves: Moves, rows: Array) -> Moves:
+    """The moves of some rows, each with its number among them as a last input."""
+    few = copy(moves)
+    few.space = copy(moves.space)
+    few.space.rows, few.space.size = moves.space.rows.take(rows), len(rows)
+    for name in ("origin", "low", "high", "down", "up"):
+        setattr(few, name, getattr(moves, name)[rows])
+    few.lifted = np.hstack([moves.lifted[rows], np.arange(len(rows), dtype=float)[:, None]])
+    few.listed = [
+        one._replace(codes=one.codes[rows], parts=one.parts[rows], effect=one.effect[rows]) for one in moves.listed
+    ]
+    return few

@@ -1,0 +1,255 @@
+"""Evasion by transfer: copies are trained on the model's own answers, attacked white-box, and what passes is kept.
+
+A boosted ensemble and a small network learn from rows that pass, rows that are flagged, and rows whose inputs were
+drawn from both (Papernot et al. 2017). Each is attacked ever further below its own threshold, and the real model is
+asked; what it said of failures is learnt before the next round. Every answer is counted.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from assay.adapters.encode import encode
+from assay.adapters.ensembles.lightgbm_trees import lightgbm_trees
+from assay.adapters.ensembles.trees import Trees
+from assay.adapters.networks.network import Inputs, Layer, Network
+from assay.attacks.attacked import Attacked
+from assay.attacks.gradient.apgd import Search
+from assay.attacks.gradient.moves import Moves
+from assay.attacks.space import Array, Norm, Space
+from assay.attacks.trees.whitebox import Whitebox
+from assay.core.errors import CouldNotLook
+from assay.core.protocols import ArrowTable, Predictor
+
+ROUNDS = 3
+FURTHER = (0.0, 0.25, 0.6, 1.2)
+"""Standard deviations of the copy's margin below its threshold."""
+LEARNT, MOST = 0.5, 6000
+"""Share of the queries that goes into the first lesson, and rows of it at most."""
+LEAST = 40
+WORK = 2e4
+TREES: dict[str, Any] = {
+    "objective": "regression", "learning_rate": 0.15, "num_leaves": 15, "min_data_in_leaf": 5, "max_bin": 63,
+    "verbose": -1, "deterministic": True, "force_row_wise": True, "num_threads": 1, "max_cat_to_onehot": 8,
+}  # fmt: skip
+TREE_COUNT = 60
+
+
+class Lesson(NamedTuple):
+    """Rows asked (Arrow) and how far above the threshold each scored, (n,)."""
+
+    rows: ArrowTable
+    above: Array
+
+
+class Best:
+    """The nearest change of every row that the real model let pass, and what was asked."""
+
+    def __init__(self, model: Predictor, space: Space, norm: Norm, limit: int) -> None:
+        self.model, self.space, self.norm = model, space, norm
+        self.left = limit * space.size
+        self.queries = np.zeros(space.size, dtype=int)
+        self.distance = np.full(space.size, np.inf)
+        self.codes = np.full((space.size, len(space.axes)), np.nan)
+        self.heard: list[Lesson] = []
+
+    def ask(self, rows: ArrowTable) -> Array:
+        """How far above the threshold rows score, (n,); ±1 where the model gives labels only."""
+        self.left -= rows.num_rows
+        if self.model.access == "label":
+            above = np.where(self.model.flagged(rows), 1.0, -1.0)
+        else:
+            above = _height(np.asarray(self.model.scores(rows)), self.model.threshold)
+        self.heard.append(Lesson(rows.select(list(self.model.features)), above))
+        return above
+
+    def offer(self, ids: Array, codes: Array) -> None:
+        """Ask about changed rows, each nearer than the known, and keep those that pass."""
+        table = self.space.moved(ids, codes)
+        price = self.space.price(ids, table, self.norm)
+        use = np.flatnonzero((price < self.distance[ids]) & (price > 0) & self.space.valid(table))[: max(0, self.left)]
+        if not len(use):
+            return
+        above = self.ask(table.take(use))
+        np.add.at(self.queries, ids[use], 1)
+        passed = use[above < 0]
+        passed = passed[np.argsort(-price[passed], kind="stable")]  # the nearest is written last
+        self.distance[ids[passed]], self.codes[ids[passed]] = price[passed], codes[passed]
+
+
+def attack_transfer(
+    predictor: Predictor, space: Space, passing: ArrowTable, norm: Norm, budget: float, *, limit: int, seed: int = 0
+) -> Attacked:
+    """The nearest evasions of the rows of `space` that attacks on copies lead to; `limit` queries a row in all.
+
+    The copies' lessons count too, spread over the rows. There is no bound: it is 0. Raises CouldNotLook where there are
+    too few answers of either kind to learn from.
+    """
+    rng = np.random.default_rng(seed)
+    best = Best(predictor, space, norm, limit)
+    lesson = _lesson(space, passing, predictor.features, int(min(MOST, limit * LEARNT * space.size)), rng)
+    above = best.ask(lesson)
+    if lesson.num_rows < LEAST or not 0 < (above < 0).sum() < len(above):
+        raise CouldNotLook(f"{lesson.num_rows} answers, all alike or too few: no copy can be trained on them")
+    rows = np.arange(space.size)
+    for turn in range(ROUNDS):
+        if best.left <= 0:
+            break
+        copies = _copies(_joined(best.heard), predictor.features, seed + turn)
+        for further in FURTHER:
+            for codes, found in _candidates(copies, space, norm, further, passing, seed + turn):
+                near = rows[np.isfinite(found) & (found < best.distance)]
+                best.offer(near, codes[near])
+        _drawn(best)
+    shared = lesson.num_rows // max(1, space.size) + 1
+    return Attacked(
+        distance=best.distance, bound=np.zeros(space.size), queries=best.queries + shared,
+        table=space.moved(rows, best.codes),
+    )  # fmt: skip
+
+
+def _height(scores: Array, threshold: float) -> Array:
+    """Scores as log-odds over the threshold's where they are probabilities, else as they are."""
+    if 0.0 < threshold < 1.0 and scores.min(initial=0.5) >= 0.0 and scores.max(initial=0.5) <= 1.0:
+        p = np.clip(scores, 1e-7, 1 - 1e-7)
+        out: Array = np.log(p / (1 - p)) - np.log(threshold / (1 - threshold))
+        return np.where(scores >= threshold, np.maximum(out, 0.0), np.minimum(out, -1e-12))
+    return scores - threshold
+
+
+def _lesson(space: Space, passing: ArrowTable, names: tuple[str, ...], count: int, rng: Any) -> ArrowTable:
+    """Rows to ask at first: flagged, passing, and flagged ones of which some inputs are drawn from passing ones."""
+    import pyarrow as pa
+
+    own = [t.select(list(names)) for t in (space.rows, passing)]
+    plain = pa.concat_tables([own[0], own[1]])
+    if plain.num_rows >= count:
+        return plain.take(pa.array(rng.permutation(plain.num_rows)[:count]))
+    donors = np.column_stack([a.place(passing.column(a.name).to_pylist()) for a in space.axes])
+    more = count - plain.num_rows
+    ids = rng.integers(space.size, size=more)
+    codes = donors[rng.integers(len(donors), size=more)].copy()
+    codes[rng.random(codes.shape) < rng.random((more, 1))] = np.nan
+    return pa.concat_tables([plain, space.overwritten(ids, codes).select(list(names))])
+
+
+def _joined(heard: list[Lesson]) -> Lesson:
+    import pyarrow as pa
+
+    return Lesson(pa.concat_tables([h.rows for h in heard]), np.concatenate([h.above for h in heard]))
+
+
+class Copies(NamedTuple):
+    """What was learnt: a network, trees, and the spread of the margins that they imitate."""
+
+    network: Network
+    trees: Trees
+    spread: float
+
+
+def _copies(known: Lesson, names: tuple[str, ...], seed: int) -> Copies:
+    return Copies(
+        surrogate_network(known, names, seed), surrogate_trees(known, names, seed), float(np.std(known.above))
+    )
+
+
+def _candidates(
+    copies: Copies, space: Space, norm: Norm, further: float, passing: ArrowTable, seed: int
+) -> list[tuple[Array, Array]]:
+    """(codes (n, m), distances (n,)) that evade each copy by so much."""
+    out = []
+    deeper = further * copies.spread
+    moves = Moves(copies.network, space, norm)
+    search = Search(copies.network, moves, -deeper, seed)
+    search.single()
+    search.follow(search.rows, moves.start_at(search.rows), rounds=12)
+    search.lent(np.column_stack([a.place(passing.column(a.name).to_pylist()) for a in space.axes]), 1)
+    there = np.flatnonzero(np.isfinite(search.distance))
+    search.follow(there, search.best.take(there), rounds=4)
+    out.append((moves.codes(search.rows, search.best), search.distance))
+    nearest = Whitebox(copies.trees, space, norm, -deeper).run(search=WORK, proof=0.0)
+    out.append((nearest.codes, nearest.distance))
+    return out
+
+
+def surrogate_trees(known: Lesson, names: tuple[str, ...], seed: int) -> Trees:
+    """A boosted ensemble whose margin is how far above the threshold the model scores."""
+    import lightgbm as lgb
+
+    like = encode(known.rows, (), {})
+    codes = [i for i, n in enumerate(like.names) if n in like.levels]
+    data = lgb.Dataset(like.matrix, label=known.above, categorical_feature=codes, free_raw_data=True)
+    booster = lgb.train({**TREES, "seed": seed}, data, num_boost_round=TREE_COUNT)
+
+    def read(rows: ArrowTable) -> Array:
+        return encode(rows.select(list(names)), (), {}, like).matrix
+
+    text = booster.model_to_string(num_iteration=-1)
+    return lightgbm_trees(text.partition("\nend of trees")[0], "a copy", names, read, dict(like.levels), positive=1)
+
+
+def surrogate_network(known: Lesson, names: tuple[str, ...], seed: int) -> Network:
+    """A small network whose margin is how far above the threshold the model scores."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPRegressor
+    from threadpoolctl import threadpool_limits
+
+    like = encode(known.rows, (), {})
+
+    def read(rows: ArrowTable) -> Array:
+        return encode(rows.select(list(names)), (), {}, like).matrix
+
+    column, level, filled = [], [], []
+    for j, name in enumerate(like.names):
+        if name in like.levels:
+            codes = list(range(len(like.levels[name])))
+            column += [j] * len(codes)
+            level += [float(c) for c in codes]
+            filled += [np.nan] * len(codes)
+        else:
+            held = like.matrix[:, j][np.isfinite(like.matrix[:, j])]
+            column, level = [*column, j], [*level, np.nan]
+            filled.append(float(held.mean()) if len(held) else 0.0)
+    inputs = Inputs(np.array(column), np.array(level), np.array(filled))
+    lift = Network(names, read, inputs, (Layer(np.zeros((len(column), 1)), np.zeros(1)),), levels=dict(like.levels))
+    x = lift.lifted(like.matrix)
+    middle, spread = x.mean(axis=0), x.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    scale = float(known.above.std()) or 1.0
+    model = MLPRegressor(hidden_layer_sizes=(32,), max_iter=25, learning_rate_init=5e-3, random_state=seed)
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(np.clip((x - middle) / spread, -10, 10), known.above / scale)
+    first, last = model.coefs_
+    layers = (
+        Layer(first / spread[:, None], model.intercepts_[0] - (middle / spread) @ first, "relu"),
+        Layer(last * scale, model.intercepts_[1] * scale),
+    )
+    return Network(names, read, inputs, layers, levels=dict(like.levels))
+
+
+def _drawn(best: Best, halvings: int = 5) -> None:
+    """What passed, with its numbers drawn back toward the row by halving."""
+    space = best.space
+    rows = np.flatnonzero(np.isfinite(best.distance))
+    number = np.array([not a.levels for a in space.axes])
+    origin = np.column_stack([a.origin for a in space.axes])
+    low, high = np.zeros(len(rows)), np.ones(len(rows))
+    far = best.codes[rows].copy()
+    for _ in range(halvings):
+        if best.left <= 0 or not len(rows):
+            return
+        middle = (low + high) / 2
+        codes = np.where(number, origin[rows] + middle[:, None] * (far - origin[rows]), far)
+        for j, axis in enumerate(space.axes):
+            step = axis.feature.step or (1.0 if axis.integer else 0.0)
+            if number[j] and step:
+                start = axis.start if axis.feature.step else 0.0
+                codes[:, j] = start + step * np.round((codes[:, j] - start) / step)
+        codes = np.where(codes == origin[rows], np.nan, codes)
+        best.offer(rows, codes)
+        took = np.array([np.array_equal(best.codes[r], c, equal_nan=True) for r, c in zip(rows, codes, strict=True)])
+        low, high = np.where(took, low, middle), np.where(took, middle, high)
