@@ -7,6 +7,7 @@ from copy import copy
 import numpy as np
 
 from assay.attacks.gradient.apgd import Sloped
+from assay.attacks.gradient.ensemble import searched
 from assay.attacks.gradient.moves import KEEP, Moves, Point
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import FloatArray as Array
@@ -45,8 +46,6 @@ def refuse_blind(network: Sloped, moves: Moves, target: float, found: Array, don
 
     Raises CouldNotLook when one is not found at up to 1.1 times what it costs, 1.5 where parts add up on grids.
     """
-    from assay.attacks.gradient.attack import searched
-
     rng = np.random.default_rng(seed)
     rows = rng.permutation(np.flatnonzero(np.isfinite(found)))[:ROWS]
     if not len(rows) or moves.space.constraints or not moves.places.size:

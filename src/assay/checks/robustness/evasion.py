@@ -92,9 +92,9 @@ def evasion(
     what is seen and spent; parameters go before.
 
     With `access: whitebox` the model itself is read. Of an ensemble of trees (XGBoost, LightGBM, scikit-learn, ONNX)
-    the space between thresholds is a finite set of cells: descents come near, branch and bound improves or proves, so
-    that each row is evaded within the budget, certified (nothing within it passes, by proof over every permitted value) or
-    unknown. Before that the trees must score as the model does, and afterwards holes planted in them must be found.
+    the space between thresholds is a finite set of cells: descents come near, branch and bound improves or proves,
+    so that each row is evaded within the budget, certified (nothing within it passes, by proof over every permitted
+    value) or unknown. Before that the trees must score as the model does; then holes planted in them must be found.
     Changes that only together keep a relation are looked for among the cells' nearest values alone, and prove nothing
     beyond them. Certificates hold for values that a float32 can hold.
 
