@@ -17,7 +17,7 @@ from networks_tools import names, served, space_of, weights  # noqa: E402
 
 from assay.adapters.networks.network import Inputs, Layer, Network  # noqa: E402
 from assay.attacks.attacked import confirmed  # noqa: E402
-from assay.attacks.gradient import attack as room  # noqa: E402
+from assay.attacks.gradient import planted  # noqa: E402
 from assay.attacks.gradient.attack import SLACK, attack_gradient  # noqa: E402
 from assay.attacks.gradient.bounds import lowest  # noqa: E402
 from assay.attacks.gradient.moves import Moves, Point  # noqa: E402
@@ -260,7 +260,7 @@ def test_saturated_scores_do_not_mask_as_the_margin_is_followed() -> None:
 def test_an_attack_that_does_nothing_fails_its_sanity_test(monkeypatch: pytest.MonkeyPatch) -> None:
     model = served(weights(2, (6, 10, 1)))
     space, passing = space_of(model, 2, {n: Feature(**RANGE) for n in names(6)})
-    real = room.searched
+    real = planted.searched
 
     def blind(network: Any, moves: Any, *rest: Any, **options: Any) -> Any:
         search = real(network, moves, *rest, **options)
@@ -268,6 +268,6 @@ def test_an_attack_that_does_nothing_fails_its_sanity_test(monkeypatch: pytest.M
             search.distance[:] = np.inf
         return search
 
-    monkeypatch.setattr(room, "searched", blind)
+    monkeypatch.setattr(planted, "searched", blind)
     with pytest.raises(CouldNotLook, match="planted"):
         attack_gradient(model, space, passing, "l2", np.inf)
