@@ -75,6 +75,8 @@ def command() -> None:
 )
 @click.option("--rows", type=click.IntRange(10), default=300, show_default=True, help="Positive rows to try.")
 @click.option("--queries", type=click.IntRange(10), help="Queries a row may ask  [default: 600].")
+@click.option("--protected", multiple=True, help="A column of a protected attribute (may repeat).")
+@click.option("--drop", multiple=True, help="A column that is no input of the model (may repeat).")
 @click.option("--examples", type=FILE, help="Write the attacked rows to this Parquet file.")
 @asking_options
 @output_options
@@ -92,6 +94,8 @@ def attack(
     access: str | None,
     rows: int,
     queries: int | None,
+    protected: tuple[str, ...],
+    drop: tuple[str, ...],
     examples: Path | None,
     format_: str,
     output: Path | None,
@@ -124,6 +128,8 @@ def attack(
                 threshold=threshold,
                 threat=threat,
                 train=train,
+                protected=protected,
+                drop=drop,
             )
             given = {"cost": cost, "norm": norm, "budget": budget, "access": access, "rows": rows, "queries": queries}
             asked = {name: value for name, value in given.items() if value is not None}
@@ -166,6 +172,6 @@ def _refuse_ignored() -> None:
     context = click.get_current_context()
     given = click.core.ParameterSource.COMMANDLINE
     for name in ("data", "label", "positive", "threshold", "threat", "train", "cost", "norm", "budget",
-                 "access", "rows", "queries", "examples"):  # fmt: skip
+                 "access", "rows", "queries", "examples", "protected", "drop"):  # fmt: skip
         if context.get_parameter_source(name) is given:
             raise UsageError(f"--{name} is for a model file", where="assay attack", fix="set it in assay.yaml")

@@ -35,6 +35,8 @@ class Attack(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float | None = None
     threat: Path | None = None
     train: Path | None = None
+    protected: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
 
 
 def attack_model(
@@ -50,9 +52,11 @@ def attack_model(
     Raises InputError, UsageError.
     """
     facts: dict[str, Json] = {"label": what.label, "positive": what.positive}
+    facts |= {k: list(v) for k, v in (("protected", what.protected), ("drop", what.drop)) if v}
     name = f"{what.model.name} (model)" if what.model.name in ("data", "train") else what.model.name
     contract = load_threat(what.threat) if what.threat is not None else _anything(what, facts, root)
-    _refuse_other_budget(contract, settings.parameters.get(EVASION, {}))
+    if EVASION in select(settings):
+        _refuse_other_budget(contract, settings.parameters.get(EVASION, {}))
     declared = contract.attacker.threshold if contract.attacker.threshold is not None else DEFAULT_THRESHOLD
     options: dict[str, Json] = {"threshold": declared if what.threshold is None else what.threshold}
     subjects = {
