@@ -16,13 +16,14 @@ from assay.core.adversaries import Adversaries
 from assay.core.check import check
 from assay.core.errors import CouldNotLook
 from assay.core.exhibit import Curve, Table, Waterfall
-from assay.core.finding import Direction, Measure, Severity
+from assay.core.finding import Direction, Finding, Location, Measure, Severity
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
 from assay.core.subject import Attacker, Kind, Stage
 from assay.stats.intervals import wilson
 
 if TYPE_CHECKING:
     from assay.attacks.attacked import Attacked
+    from assay.attacks.left import Left
     from assay.attacks.space import Space
 
 LEAST = 10
@@ -78,7 +79,7 @@ def evasion(
     queries: Annotated[int, Meta(ge=10)] | None = None,
     seed: int = 0,
     progress: Progress = silent,
-) -> Iterator[Measure | Table | Curve | Waterfall | Adversaries]:
+) -> Iterator[Finding | Measure | Table | Curve | Waterfall | Adversaries]:
     """How many of the caught rows slip past the model after changes that an attacker can really make.
 
     Why: a fraud, abuse or intrusion model has an opponent. If moving one date or filing one more form turns a
@@ -163,6 +164,7 @@ def evasion(
     space, found = _attacked(case, caught, passing, against, asked)
     left = Left(weight, flags, found)
     yield from measures(left, asked.norm, asked.budget, asked.access, seed)
+    yield from _note(case, left, asked)
     yield curve(left, asked.norm, asked.budget, asked.access, asked.queries)
     yield from _row(case, space, found, asked)
     yield adversaries(ID, asked.norm, asked.budget, places, flags, sample, found)
@@ -308,6 +310,25 @@ def _enough(caught: int, sample: int, passing: int, threshold: float) -> None:
         raise CouldNotLook(f"{what}: at least {LEAST} are needed")
     if passing < LEAST:
         raise CouldNotLook(f"the model lets {passing} rows pass: at least {LEAST} are needed to attack toward")
+
+
+def _note(case: ModelCase, left: Left, asked: _Asked) -> Iterator[Finding]:
+    """What was evaded, as a note: whether it is too much the policy says, but nobody shall read that nothing was."""
+    from assay.attacks.left import told
+
+    evaded = sum(v == "evaded" for v in left.found.verdicts(asked.budget))
+    if not evaded:
+        return
+    before, after = left.rate(left.flags, left.all)[0], left.after(asked.budget)[0]
+    what = f"{evaded} of {left.caught} caught rows slip past, budget {told(asked.budget, asked.norm)}"
+    yield Finding(
+        message=f"{what}: of {before:.1%} recall {after:.1%} is left ({asked.access} access)",
+        location=Location(uri=case.subject.uri),
+        key="evaded",
+        severity=Severity.INFO,
+        evidence={"evaded": evaded, "caught": left.caught, "before": before, "after": after},
+        fix="say in the policy how much must be left: measure robustness.evasion.recall_under_attack",
+    )
 
 
 def _row(case: ModelCase, space: Space, found: Attacked, asked: _Asked) -> Iterator[Waterfall]:
