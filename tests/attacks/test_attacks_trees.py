@@ -72,6 +72,21 @@ def test_it_is_exact_under_every_kind_of_rule(norm: Norm, seed: int) -> None:
         agrees(model, where, Whitebox(trees, where, norm, 0.5).run(search=1e7), norm)
 
 
+@settings(max_examples=12)
+@given(seed=st.integers(0, 10_000), count=st.integers(4, 10))
+def test_a_score_at_the_threshold_is_put_to_the_model(seed: int, count: int) -> None:
+    """As in a forest: half of the votes is flagged, whatever the order in which they are added up."""
+    trees = grown(seed, count=count, depth=2, votes=True)
+    model = Model(trees)
+    rows, _ = caught(model, 3, seed)
+    if rows.num_rows:
+        where = space(trees, rows)
+        found = Whitebox(trees, where, "linf", 0.5, model).run(search=1e7)
+        agrees(model, where, found, "linf")
+        exact = found.bound >= found.distance * (1 - 1e-6) - 1e-6
+        assert exact.all(), "ties do not leave a row undecided"
+
+
 @settings(max_examples=10)
 @given(seed=st.integers(0, 10_000))
 def test_missing_values_stay_and_go_where_the_trees_send_them(seed: int) -> None:

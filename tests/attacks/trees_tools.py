@@ -51,9 +51,10 @@ def matrix(columns: tuple[str, ...], levels: dict[str, tuple[Any, ...]]) -> Any:
 
 def grown(
     seed: int, *, features: int = 3, count: int = 6, depth: int = 3, levels: int = 0, strict: bool = False,
-    single: bool = False, grid: int = 9,
+    single: bool = False, grid: int = 9, votes: bool = False,
 ) -> Trees:  # fmt: skip
-    """Random trees over x0, x1, … in [0, 1], thresholds on a grid; with `levels` the last column is a category."""
+    """Random trees over x0, x1, … in [0, 1], thresholds on a grid; with `levels` the last column is a category. With
+    `votes` each tree says 0 or 1 and the score is their mean, so that scores at the threshold itself are common."""
     rng = np.random.default_rng(seed)
     columns = tuple(f"x{j}" for j in range(features))
     words = {columns[-1]: tuple("abcdefghijklmnop"[:levels])} if levels else {}
@@ -63,7 +64,7 @@ def grown(
         at = len(rows)
         rows.append(None)
         if depth == 0 or (at and rng.random() < 0.15):
-            rows[at] = nodes.leaf(float(rng.normal()))
+            rows[at] = nodes.leaf(float(rng.integers(2)) / count if votes else float(rng.normal()))
             return at
         j = int(rng.integers(features))
         left, right = split(depth - 1, rows), split(depth - 1, rows)
@@ -80,7 +81,7 @@ def grown(
         split(depth, rows)
         nodes.tree(rows)
     return Trees(
-        columns, matrix(columns, words), nodes.arrays(), link="logistic", strict=strict, single=single,
+        columns, matrix(columns, words), nodes.arrays(), link="identity" if votes else "logistic", strict=strict, single=single,
         sets=nodes.sets(), levels=words,
     )  # fmt: skip
 

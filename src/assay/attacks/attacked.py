@@ -24,7 +24,7 @@ class Attacked(msgspec.Struct, frozen=True):
 
     def verdicts(self, budget: float) -> tuple[Verdict, ...]:
         """Evaded within the budget, certified that nothing is, or unknown, for each row."""
-        evaded, certified = self.distance <= budget, (self.bound >= budget * (1 - 1e-5)) & (self.bound > 0)
+        evaded, certified = self.distance <= budget, (self.bound >= budget) & (self.bound > 0)
         return tuple("evaded" if e else "certified" if c else "unknown" for e, c in zip(evaded, certified, strict=True))
 
 

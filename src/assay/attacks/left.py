@@ -50,7 +50,7 @@ class Left:
     def proved(self, budget: float) -> tuple[float, float, float, int]:
         """The recall that no attack within `budget` can take, whatever it does."""
         held = self.flags.copy()
-        held[self.flags] = self.found.bound >= budget * (1 - 1e-5) if budget else True
+        held[self.flags] = self.found.bound >= budget if budget else True
         return self.rate(held, self.all)
 
 

@@ -110,6 +110,17 @@ class Trees:
             return margins
         return 1.0 / (1.0 + np.exp(-np.clip(margins, -700, 700)))
 
+    def rounding(self, threshold: float) -> float:
+        """How far the model's own margin may lie from ours, and its score from the threshold told as a margin.
+
+        Sums in another order, float32 where the model computes in it, and the rounding of the score itself.
+        """
+        unit = 2.0**-22 if self.single else 2.0**-48
+        ends = np.append(self.roots[1:], len(self.value))
+        size = sum(float(np.abs(self.value[a:b]).max(initial=0.0)) for a, b in zip(self.roots, ends, strict=True))
+        steep = threshold * (1.0 - threshold) if self.link == "logistic" and 0.0 < threshold < 1.0 else 1.0
+        return unit * (abs(self.base) + size) + unit * max(1.0, abs(threshold)) / steep
+
     def least(self, threshold: float) -> float:
         """The margin from which a score is at or above `threshold`; infinite where no score, or every one, is."""
         if self.link == "identity":

@@ -31,7 +31,7 @@ def attack_trees(
     trees = model.trees()  # type: ignore[attr-defined]
     for rows in (space.rows, passing):
         require_parity(trees, model, rows.select(list(model.features)))
-    found = Whitebox(trees, space, norm, model.threshold).run(budget, progress=progress)
+    found = Whitebox(trees, space, norm, model.threshold, model).run(budget, progress=progress)
     refuse_blind(trees, space, norm, model.threshold, found, seed)
     missed = int((~np.isfinite(found.distance)).sum())
     if missed and space.free and passing.num_rows:

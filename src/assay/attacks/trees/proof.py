@@ -19,7 +19,7 @@ from assay.core.protocols import FloatArray as Array
 
 _BATCH = 12
 _PROMISING = 4
-_SWEEPS = 10
+_SWEEPS, _ASKED = 10, 64
 _FULL = 1 << 20
 """Boxes that wait at once, at most."""
 Holds = Callable[[Array], bool]
@@ -45,22 +45,30 @@ class Waiting(msgspec.Struct, order=True, frozen=True):
     there: Array
 
 
-def decide(problem: Problem, target: float, radius: float, most: float, holds: Holds | None = None) -> Answer:
+def decide(
+    problem: Problem, target: float, radius: float, most: float, holds: Holds | None = None,
+    *, safe: float | None = None, passes: Holds | None = None,
+) -> Answer:  # fmt: skip
     """Look for a point below `target` that costs less than `radius`, until `most` work is done.
 
-    `holds` says whether a point keeps every relation; those that do not are passed over, and then nothing is proved.
+    It is proved that there is none where every margin is at least `safe` (by default the target). A margin between the
+    two is put to `passes`, the real model; without it nothing is proved then. `holds` says whether a point keeps every
+    relation; those that do not are passed over, and then nothing is proved.
     """
     if not len(problem.tree):
         point = problem.origin.copy()
-        below = problem.base < target
-        passes = below and (holds is None or holds(point))
-        return Answer(point if passes else None, not below, 0.0)
-    return _Search(problem, target, radius, holds).run(most)
+        search = _Search(problem, target, radius, holds, target if safe is None else safe, passes)
+        taken = problem.base < search.safe and search.judged(problem.base, point)
+        return Answer(point if taken else None, not taken and not search.lost, 0.0)
+    return _Search(problem, target, radius, holds, target if safe is None else safe, passes).run(most)
 
 
 class _Search:
-    def __init__(self, problem: Problem, target: float, radius: float, holds: Holds | None) -> None:
+    def __init__(
+        self, problem: Problem, target: float, radius: float, holds: Holds | None, safe: float, passes: Holds | None
+    ) -> None:
         self.problem, self.target, self.radius, self.holds = problem, target, radius, holds
+        self.safe, self.passes, self.asked = safe, passes, 0
         self.heap: list[Waiting] = []
         self.count, self.work = 0, 0.0
         self.ends = np.append(problem.trees[1:], len(problem.value))
@@ -88,7 +96,7 @@ class _Search:
         there = p.reached(low, high, bits, self.radius)
         least = np.minimum.reduceat(np.where(there, p.value, np.inf), p.trees, axis=1)
         bound = p.base + least.sum(axis=1)
-        for i in np.flatnonzero(bound < self.target).tolist():
+        for i in np.flatnonzero(bound < self.safe).tolist():
             self.count += 1
             if len(self.heap) >= _FULL:
                 self.lost = True
@@ -118,15 +126,29 @@ class _Search:
                 return tried
         if not len(clash):
             point = nearest(p, first, last, bits)
-            if p.cost(point) < self.radius:
-                if self.holds is None or self.holds(point):
-                    return point
-                self.lost = True  # another value of the same cells may keep the relation
-            self._halve(box, point, halves)
+            cheap = p.cost(point) < self.radius
+            if cheap and self.judged(box.bound, point):
+                return point
+            if not cheap or self.holds is not None:  # of the same leaves the model says the same: the box is done
+                self._halve(box, point, halves)
             return None
         weight = np.minimum(second - values[low], 1e9)[p.tree[p.leaf[at]]]
         self._split(box, at, axis, weight, clash, halves)
         return None
+
+    def judged(self, margin: float, point: Array) -> bool:
+        """Whether a point of known margin passes and keeps the relations."""
+        if margin >= self.target:
+            self.asked += 1
+            if self.passes is None or self.asked > _ASKED:
+                self.lost = True
+                return False
+            if not self.passes(point):
+                return False
+        if self.holds is None or self.holds(point):
+            return True
+        self.lost = True  # another value of the same cells may keep the relation
+        return False
 
     def _descended(self, point: Array) -> Array | None:
         """A point that passes, by descent from this one, where there is one."""

@@ -16,8 +16,6 @@ from assay.core.protocols import FloatArray as Array
 
 _ONE = np.uint64(1)
 _RELATIVE = 1e-9
-SLACK = 1e-6
-"""How far a margin must lie below the threshold to count as passing: models add up in other orders, and in float32."""
 
 
 class Column:
@@ -32,12 +30,15 @@ class Column:
 
 
 class Rows:
-    """The rows of a space as problems against an ensemble, built block by block."""
+    """The rows of a space as problems against an ensemble, built block by block.
+
+    Below `target` a margin passes, from `safe` on it does not; between them only the real model can say.
+    """
 
     def __init__(self, leaves: Leaves, trees: Trees, space: Space, norm: Norm, threshold: float) -> None:
         self.leaves, self.space, self.norm = leaves, space, norm
-        least = trees.least(threshold)
-        self.target = least - SLACK * max(1.0, abs(least)) - trees.base
+        least, slack = trees.least(threshold), trees.rounding(threshold)
+        self.target, self.safe = least - slack - trees.base, least + slack - trees.base
         self.codes = trees.read(space.rows)
         self.axes = {axis.name: axis for axis in space.axes}
         self.levels = trees.levels

@@ -17,15 +17,16 @@ from assay.attacks.space import Norm, Space
 from assay.attacks.trees.descent import Point, approach, trimmed
 from assay.attacks.trees.leaves import Leaves
 from assay.attacks.trees.problem import Problem
-from assay.attacks.trees.proof import decide
+from assay.attacks.trees.proof import Answer, decide
 from assay.attacks.trees.rows import Column, Rows, Whole
+from assay.core.protocols import ArrowTable, Predictor, Progress, silent
 from assay.core.protocols import FloatArray as Array
-from assay.core.protocols import Progress, silent
 
 SEARCH = 2e5
 PROOF = 6e6
 """Work for a row: to come near, and to prove that nothing costs less than a budget."""
 _NEARER = (0.9, 0.75, 0.6, 0.45, 0.3, 0.15, 0.05)
+_WIDER = 1e-6
 _BLOCK = 2_000_000
 
 
@@ -41,8 +42,11 @@ class Nearest(msgspec.Struct, frozen=True):
 class Whitebox:
     """The attack on the rows of a space."""
 
-    def __init__(self, trees: Trees, space: Space, norm: Norm, threshold: float) -> None:
-        self.space = space
+    def __init__(
+        self, trees: Trees, space: Space, norm: Norm, threshold: float, model: Predictor | None = None
+    ) -> None:
+        """`model` is asked where the trees alone cannot say on which side of the threshold a score falls."""
+        self.space, self.model = space, model
         self.leaves = Leaves(trees)
         self.rows = Rows(self.leaves, trees, space, norm, threshold)
 
@@ -94,7 +98,7 @@ class _Row:
         """Look for nearer points until the work is spent; True where it is proved that there is none."""
         while work > 0:
             problem = self.best.within(self.best.cost)
-            answer = decide(problem, self.target, self.best.cost, work, self._lifted(problem))
+            answer = self._decide(problem, self.best.cost, work)
             work -= answer.work + 1
             if answer.point is None:
                 return answer.proved
@@ -105,30 +109,39 @@ class _Row:
 
     def _certify(self, radius: float, work: float) -> float:
         """The budget where nothing costs less than it; else a point within it is taken, or 0 is given for unknown."""
-        inside = float(np.nextafter(radius, np.inf))
-        problem = self.best.within(inside)
-        answer = decide(problem, self.target, inside, work, self._lifted(problem))
+        wider = self.rows.radius(self.rows.distance(radius) * (1 + _WIDER) + self.rows.slack)
+        problem = self.best.within(wider)
+        answer = self._decide(problem, wider, work)
         if answer.point is not None:
             self.best.take(problem, trimmed(problem, answer.point, self.target), self.holds)
             if self._improve(SEARCH):
                 return self.best.cost
-        return radius if answer.proved else 0.0
+        return wider if answer.proved else 0.0
 
     def _nearer(self, work: float) -> float:
         """The largest of a few fractions of what was found within which nothing passes."""
         for part in _NEARER:
             radius = self.best.cost * (part * part if self.rows.norm == "l2" else part)
-            if decide(self.best.within(radius), self.target, radius, work / len(_NEARER)).proved:
+            if self._decide(self.best.within(radius), radius, work / len(_NEARER)).proved:
                 return radius
         return 0.0
 
-    def _lifted(self, problem: Problem) -> Callable[[Array], bool] | None:
-        if self.holds is None:
-            return None
-        return lambda point: self._holds(problem.whole(point, self.best.start))
+    def _decide(self, problem: Problem, radius: float, work: float) -> Answer:
+        def lifted(ask: Callable[[Array], bool] | None) -> Callable[[Array], bool] | None:
+            return None if ask is None else lambda point: ask(problem.whole(point, self.best.start))
+
+        passes = lifted(self._passes if self.attack.model is not None else None)
+        return decide(problem, self.target, radius, work, lifted(self.holds), safe=self.rows.safe, passes=passes)
+
+    def _passes(self, point: Array) -> bool:
+        """Whether the real model lets a point of the whole row pass."""
+        model = self.attack.model
+        return model is not None and not bool(model.flagged(self._built(point))[0])
 
     def _holds(self, point: Array) -> bool:
         """Whether a point of the whole row keeps every relation."""
-        space = self.attack.space
+        return bool(self.attack.space.valid(self._built(point))[0])
+
+    def _built(self, point: Array) -> ArrowTable:
         codes = self.rows.values(self.block, self.place, point, self.whole.places)
-        return bool(space.valid(space.moved(np.array([self.row]), codes[None]))[0])
+        return self.attack.space.moved(np.array([self.row]), codes[None])
