@@ -81,8 +81,8 @@ def grown(
         split(depth, rows)
         nodes.tree(rows)
     return Trees(
-        columns, matrix(columns, words), nodes.arrays(), link="identity" if votes else "logistic", strict=strict, single=single,
-        sets=nodes.sets(), levels=words,
+        columns, matrix(columns, words), nodes.arrays(), link="identity" if votes else "logistic",
+        strict=strict, single=single, sets=nodes.sets(), levels=words,
     )  # fmt: skip
 
 
