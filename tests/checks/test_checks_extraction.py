@@ -103,9 +103,10 @@ def test_a_constant_decision_is_open(model: Bench, threshold: float) -> None:
     assert "to tell a copy from a constant answer" in outcome.reason
 
 
-def test_no_holdout_is_open(model: Bench) -> None:
+def test_without_a_holdout_it_does_not_apply(model: Bench) -> None:
     model.model("m.txt", reads={"data": "train"}, threshold=0.3)
-    assert "no untouched data" in model.ask(CHECK, "model").reason
+    outcome = model.ask(CHECK, "model")
+    assert (str(outcome.status), outcome.reason) == ("not-applicable", "model declares no holdout")
 
 
 def test_labels_are_not_needed(model: Bench) -> None:

@@ -264,7 +264,7 @@ def test_no_holdout_no_rows_and_scores_that_are_none(asked: Any, bench: Bench, m
         outcome = asked(torn)
         assert (str(outcome.status), outcome.measures) == ("open", ()), outcome.reason
     bench.model("m.txt", reads={}, threshold=0.5)
-    assert "no untouched data" in bench.ask(CHECK, "model").reason
+    assert "declares no holdout" in bench.ask(CHECK, "model").reason
     monkeypatch.setattr(Told, "scores", lambda self, table: np.full(table.num_rows, np.nan))
     outcome = asked(people(300))
     assert (str(outcome.status), "no numbers" in outcome.reason) == ("open", True)

@@ -159,7 +159,7 @@ def test_a_constant_model_and_missing_data_are_open(bench: Bench, monkeypatch: p
     from assay.adapters.cases import ModelCase
 
     ready(bench)
-    for reads, why in (({"data": "train"}, "no untouched data"), ({"holdout": "hold"}, "names no training data")):
+    for reads, why in (({"data": "train"}, "declares no holdout"), ({"holdout": "hold"}, "names no training data")):
         bench.model("m.txt", reads=reads, threshold=0.3)
         assert why in bench.ask(CHECK, "model").reason
     bench.table({n: c[:20] for n, c in two_tables()[1].items()}, "hold", **FACTS)

@@ -32,7 +32,7 @@ def suspects(folder: Path, check: str, columns: dict[str, Any], **others: dict[s
     (folder / "found").mkdir(exist_ok=True)
     task = Task(
         check=check, subject="t", root=str(folder), subjects=subjects, parameters={}, seed=0,
-        suspects=str(folder / "found"),
+        aside=str(folder / "found"),
     )  # fmt: skip
     ((_, outcome, _),) = InlineExecutor().run([msgspec.json.encode(task)])
     file = folder / "found" / f"{check}.msgpack"

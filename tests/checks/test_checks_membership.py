@@ -206,13 +206,12 @@ def test_a_model_without_a_recipe_is_judged_by_a_stand_in_and_says_so(
 @pytest.mark.parametrize(
     ("reads", "hold", "said"),
     [
-        ({"data": "train"}, None, "names no rows that it never saw"),
         ({"holdout": "hold"}, None, "names no training rows"),
         (READS, {**drawn(2, 40)}, "40 holdout rows"),
         (READS, {**drawn(2, 300), "y": [1] * 300}, "one class only"),
         (READS, {**drawn(2, 300), "y": [*([0, 1] * 149), 0, None]}, "have no label"),
     ],
-    ids=["no-holdout", "no-data", "too-few", "one-class", "no-label"],
+    ids=["no-data", "too-few", "one-class", "no-label"],
 )
 def test_what_cannot_be_judged_is_open(
     bench: Bench, check: str, reads: dict[str, str], hold: Columns | None, said: str
@@ -222,6 +221,14 @@ def test_what_cannot_be_judged_is_open(
     outcome = bench.ask(check, "model")
     assert (str(outcome.status), outcome.findings) == ("open", ())
     assert said in outcome.reason
+
+
+@pytest.mark.parametrize("check", [MEMBERSHIP, MEMORY])
+def test_without_a_holdout_it_does_not_apply(bench: Bench, check: str) -> None:
+    posed(bench, drawn(1, 300), drawn(2, 300), leaf=20)
+    bench.model("m.txt", reads={"data": "train"})
+    outcome = bench.ask(check, "model")
+    assert (str(outcome.status), outcome.reason) == ("not-applicable", "model declares no holdout")
 
 
 @pytest.mark.parametrize("check", [MEMBERSHIP, MEMORY])

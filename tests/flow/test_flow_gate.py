@@ -63,6 +63,7 @@ def test_bundles_of_two_machines_join(world: World) -> None:
     assert gated.decision.verdict is A
     assert {(v.person, v.check.partition(".")[0]) for v in gated.joined.vouches} == {
         ("dana", "data"), ("sam", "artifact"), ("sam", "performance"), ("sam", "robustness"), ("sam", "supply"),
+        ("sam", "theft"), ("sam", "privacy"), ("sam", "fairness"), ("sam", "explanation"),
     }  # fmt: skip
 
 
