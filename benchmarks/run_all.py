@@ -22,6 +22,7 @@ BENCHES = (
     "bench_gate.py",
     "bench_house.py",
     "bench_detectors.py",
+    "bench_fairness.py",
     "bench_watch.py",
 )
 
@@ -32,6 +33,9 @@ TABLES = (
     "bench_nature.py",
     "bench_copies.py",
     "bench_sanitise.py",
+    "bench_evasion.py",
+    "bench_extraction.py",
+    "bench_membership.py",
 )
 
 
