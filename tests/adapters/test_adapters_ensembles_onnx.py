@@ -96,7 +96,7 @@ def test_onnx_of_xgboost(tmp_path: Path, predictor: Any) -> None:
     for maker, target in ((xgboost.XGBClassifier, full().y), (xgboost.XGBRegressor, full().a)):
         fitted = maker(n_estimators=6, max_depth=3, n_jobs=1).fit(rows.to_numpy(), target)
         proto = tools.convert_xgboost(fitted, initial_types=[("X", FloatTensorType([None, 3]))], target_opset=15)
-        agrees(opened(proto, tmp_path, predictor), as_table(rows))
+        assert len(agrees(opened(proto, tmp_path, predictor), as_table(rows)).roots) == 6
 
 
 @pytest.mark.parametrize("encoder", ["one-hot", "ordinal"])

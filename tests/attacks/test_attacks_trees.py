@@ -27,8 +27,8 @@ def caught(model: Model, rows: int, seed: int, **options: Any) -> Any:
     return drawn.filter(pa.array(flags)).slice(0, rows), drawn.filter(pa.array(~flags))
 
 
-def agrees(model: Model, where: Any, found: Nearest, norm: Norm) -> None:
-    """Every row's distance is the oracle's, its changed row passes, and its bound is no more than it."""
+def agrees(model: Model, where: Any, found: Nearest, norm: Norm) -> int:
+    """How many rows were looked at: each has the oracle's distance, a changed row that passes, and a bound below."""
     changed = where.moved(np.arange(where.size), found.codes)
     passes = ~model.flagged(changed)
     for row in range(where.size):
@@ -40,6 +40,7 @@ def agrees(model: Model, where: Any, found: Nearest, norm: Norm) -> None:
             assert where.price(np.array([row]), changed.slice(row, 1), norm)[0] == pytest.approx(
                 exact, rel=1e-5, abs=3e-7
             )
+    return int(where.size)
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -51,7 +52,7 @@ def test_it_is_as_near_as_the_nearest_of_all_cells(norm: Norm, seed: int, strict
     rows, _ = caught(model, 2, seed)
     if rows.num_rows:
         where = space(trees, rows)
-        agrees(model, where, Whitebox(trees, where, norm, 0.5).run(search=1e7), norm)
+        assert agrees(model, where, Whitebox(trees, where, norm, 0.5).run(search=1e7), norm) == rows.num_rows
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -69,7 +70,7 @@ def test_it_is_exact_under_every_kind_of_rule(norm: Norm, seed: int) -> None:
     rows, _ = caught(model, 3, seed)
     if rows.num_rows:
         where = space(trees, rows, features)
-        agrees(model, where, Whitebox(trees, where, norm, 0.5).run(search=1e7), norm)
+        assert agrees(model, where, Whitebox(trees, where, norm, 0.5).run(search=1e7), norm) == rows.num_rows
 
 
 @settings(max_examples=12)
@@ -82,7 +83,7 @@ def test_a_score_at_the_threshold_is_put_to_the_model(seed: int, count: int) -> 
     if rows.num_rows:
         where = space(trees, rows)
         found = Whitebox(trees, where, "linf", 0.5, model).run(search=1e7)
-        agrees(model, where, found, "linf")
+        assert agrees(model, where, found, "linf") == rows.num_rows
         exact = found.bound >= found.distance * (1 - 1e-6) - 1e-6
         assert exact.all(), "ties do not leave a row undecided"
 
@@ -95,7 +96,7 @@ def test_missing_values_stay_and_go_where_the_trees_send_them(seed: int) -> None
     rows, _ = caught(model, 4, seed, holes=0.4)
     if rows.num_rows:
         where = space(trees, rows)
-        agrees(model, where, Whitebox(trees, where, "linf", 0.5).run(search=1e7), "linf")
+        assert agrees(model, where, Whitebox(trees, where, "linf", 0.5).run(search=1e7), "linf") == rows.num_rows
 
 
 @settings(max_examples=8)

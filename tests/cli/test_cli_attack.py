@@ -152,7 +152,9 @@ def test_what_does_not_go_together_is_one_line(shop: Path, words: tuple[str, ...
     ("text", "says"),
     [
         ("features: {amount: {cost: -1}}", "not positive"),
-        ("features: {amount: {costs: {a: 0}}}", "not a positive number"),
+        ("features: {shop: {categories: [a], costs: {a: 0}}}", "not a positive number"),
+        ("features: {shop: {categories: [a], costs: {b: 1}}}", "does not list"),
+        ("features: {shop: {order: [a, b], costs: {a: 1}}}", "does not list"),
         ("features: {}\nattacker: {queries: 0}", "not a positive number"),
         ("features: {}\nattacker: {access: god}", "attacker"),
     ],
@@ -160,3 +162,19 @@ def test_what_does_not_go_together_is_one_line(shop: Path, words: tuple[str, ...
 def test_a_threat_that_makes_no_sense_is_one_line(shop: Path, text: str, says: str) -> None:
     path = threat(shop, "wrong.yaml", text)
     assert one_line(attack(shop, "--threat", path), "wrong.yaml", says, code=2)
+
+
+def test_a_project_has_one_threshold_that_of_its_model(tmp_path: Path) -> None:
+    (tmp_path / "assay.yaml").write_text("system: {name: s}\nattacker: {threshold: 0.3}\n")
+    assert one_line(assay("run", tmp_path), "attacker.threshold", "threshold:", code=2)
+
+
+def test_the_price_of_a_query_is_the_threat_models(shop: Path) -> None:
+    priced = threat(shop, "priced.yaml", "features: {}\nattacker: {price: 0.5}\n")
+    few = ("--only", "theft.*", "-f", "json", "--seed", "1")
+    done = assay(
+        "attack", shop / "model.txt", "--data", shop / "rows.parquet", "--label", "fraud", "--threat", priced, *few
+    )
+    told = measures(done)
+    assert told["queries_needed"]["value"] > 0
+    assert told["price"]["value"] == 0.5 * told["queries_needed"]["value"]

@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from assay.adapters.encode import codes, numbers
 from assay.adapters.ensembles.trees import Trees
 from assay.adapters.extras import library
 from assay.adapters.lightgbm_text import TextModel, sound
 from assay.adapters.predictor_base import (
     BasePredictor,
+    coded_matrix,
     declared_inputs,
     positive_index,
     require_columns,
     require_count,
-    require_numeric,
     threshold_of,
 )
 from assay.adapters.tables import Dataset
@@ -90,14 +89,7 @@ class LightgbmPredictor(BasePredictor):
         return tuple(name if name in exact else spelled.get(name, name) for name in own)
 
     def _matrix(self, rows: ArrowTable) -> FloatArray:
-        np = library("numpy")
-        require_numeric(self.where, rows, tuple(n for n in self.features if n not in self._levels))
-        matrix = np.empty((rows.num_rows, len(self.features)), dtype=np.float64)
-        for place, name in enumerate(self.features):
-            column = rows.column(name)
-            levels = self._levels.get(name)
-            matrix[:, place] = numbers(column) if levels is None else codes(column, levels)[0]
-        return matrix
+        return coded_matrix(self.where, rows, self.features, self._levels)
 
     def _score(self, rows: ArrowTable) -> FloatArray:
         return self._answer(rows, self._positive)

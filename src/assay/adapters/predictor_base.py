@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from assay.adapters.encode import codes, numbers
 from assay.adapters.extras import library
 from assay.adapters.tables import Dataset
 from assay.adapters.values import same_value
@@ -157,6 +159,19 @@ def require_count(where: str, names: tuple[str, ...], count: int, source: str) -
     if len(names) != count:
         what = f"the model takes {count} inputs, {source} has {len(names)} ({listing(names)})"
         raise CouldNotLook(f"{where}: {what}; set `inputs:` to the columns in the model's order")
+
+
+def coded_matrix(
+    where: str, rows: ArrowTable, features: tuple[str, ...], levels: Mapping[str, tuple[Any, ...]]
+) -> FloatArray:
+    """Columns as one float64 matrix (n, d): numbers as they are, those with `levels` as their codes, NaN for others."""
+    np = library("numpy")
+    require_numeric(where, rows, tuple(n for n in features if n not in levels))
+    matrix = np.empty((rows.num_rows, len(features)), dtype=np.float64)
+    for place, name in enumerate(features):
+        column, known = rows.column(name), levels.get(name)
+        matrix[:, place] = numbers(column) if known is None else codes(column, known)[0]
+    return matrix
 
 
 def require_numeric(where: str, rows: ArrowTable, names: tuple[str, ...]) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from assay.adapters.encode import codes, numbers
 from assay.adapters.ensembles.trees import Trees
 from assay.adapters.extras import library
 from assay.adapters.predictor_base import (
     BasePredictor,
+    coded_matrix,
     declared_inputs,
     positive_index,
     require_columns,
     require_count,
-    require_numeric,
     threshold_of,
 )
 from assay.adapters.tables import Dataset
@@ -95,13 +94,7 @@ class XgboostPredictor(BasePredictor):
         return found
 
     def _matrix(self, rows: ArrowTable) -> FloatArray:
-        np = library("numpy")
-        require_numeric(self.where, rows, tuple(n for n in self.features if n not in self._levels))
-        matrix = np.empty((rows.num_rows, len(self.features)), dtype=np.float64)
-        for place, name in enumerate(self.features):
-            column, levels = rows.column(name), self._levels.get(name)
-            matrix[:, place] = numbers(column) if levels is None else codes(column, levels)[0]
-        return matrix
+        return coded_matrix(self.where, rows, self.features, self._levels)
 
     def _score(self, rows: ArrowTable) -> FloatArray:
         np = library("numpy")

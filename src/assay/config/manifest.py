@@ -160,6 +160,9 @@ def load_threat(path: Path) -> Contract:
 def project_from(document: Document, root: Path) -> Project:
     """Check a parsed manifest and resolve its names."""
     manifest = convert(document, Manifest)
+    if manifest.attacker.threshold is not None:
+        fix = "give the model its `threshold:` under `subjects:`; this one is for threat files"
+        raise document.error("$.attacker.threshold", "says again what the model says", fix)
     if manifest.schema != "assay/1":
         raise document.error("$.schema", f"{manifest.schema!r} is not known", "this version reads assay/1")
     entries = {name: _entry(document, name, raw) for name, raw in manifest.subjects.items()}
@@ -258,6 +261,9 @@ def _check_features(document: Document, manifest: Manifest | Threat) -> None:
             if value is not None and (not math.isfinite(value) or (key in positive and value <= 0)):
                 word = "positive" if key in positive else "a finite number"
                 raise document.error(f"{at}.{key}", f"is {value:g}, not {word}", "mend the number")
+        listed = {str(level) for level in feature.categories}
+        if feature.costs and (feature.order or not listed >= feature.costs.keys()):
+            raise document.error(f"{at}.costs", "prices what `categories:` does not list", "list every priced category")
         for level, value in feature.costs.items():
             if value is not None and not 0 < value < math.inf:
                 raise document.error(f"{at}.costs.{level}", f"is {value:g}, not a positive number", "mend the number")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from assay.attacks.trees.problem import Problem
+from assay.attacks.trees.problem import Problem, lowest_bit
 from assay.core.protocols import FloatArray as Array
 
 _EPS = 1e-12
@@ -112,8 +112,6 @@ def narrow(problem: Problem, low: Array, high: Array, bits: Array, leaf: int) ->
 
 def nearest(problem: Problem, low: Array, high: Array, bits: Array) -> Array:
     """The cheapest point (a,) of a box."""
-    from assay.attacks.trees.problem import lowest_bit
-
     point = np.clip(problem.origin, low, np.maximum(low, high))
     return np.where(problem.by_set, lowest_bit(bits), point)
 

@@ -115,6 +115,7 @@ def extraction(
     steps = _Steps(progress, len(ATTACKERS) * runs + 8)
     found = curves(case.predictor, schema, judged, ATTACKERS, sizes, runs, seed, told=steps)
     moved = _transfers(case, schema, found, seed, steps)
+    price = case.contract.attacker.price if price is None else price
     yield from _measures(found, moved, price, good, seed)
     yield from _curves(found, good)
     yield _points(found, moved, price)
