@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
 from assay.adapters.cases import ModelCase
-from assay.adapters.predictor_base import BasePredictor
 from assay.adapters.tables import Dataset
 from assay.config.constraints import Constraint
 from assay.core.adversaries import Adversaries
@@ -17,7 +16,7 @@ from assay.core.check import check
 from assay.core.errors import CouldNotLook
 from assay.core.exhibit import Curve, Table, Waterfall
 from assay.core.finding import Direction, Finding, Location, Measure, Severity
-from assay.core.protocols import ArrowTable, Predictor, Progress, silent
+from assay.core.protocols import ArrowTable, Progress, silent
 from assay.core.subject import Attacker, Kind, Stage
 from assay.stats.intervals import wilson
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from assay.attacks.attacked import Attacked
     from assay.attacks.left import Left
     from assay.attacks.space import Space
+    from assay.attacks.strike import Asked
 
 LEAST = 10
 MOST_EXCLUDED = 0.05
@@ -32,17 +32,6 @@ ID = "robustness.evasion"
 COST = 3.0
 Norm = Literal["linf", "l2", "l1", "cost"]
 Access = Literal["label", "score", "whitebox"]
-
-
-class _Asked(NamedTuple):
-    """How to attack, and how much a change may cost."""
-
-    norm: Norm
-    access: Access
-    budget: float
-    queries: int
-    seed: int
-    progress: Progress
 
 
 @check(
@@ -145,6 +134,7 @@ def evasion(
     from assay.attacks.reach import reaches
     from assay.attacks.sanity import refuse_access
     from assay.attacks.shown import affordable
+    from assay.attacks.strike import struck
 
     asked = _asked(case.contract.attacker, cost, budget, norm, access, queries, seed, progress)
     refuse_access(case.predictor, asked.access)
@@ -162,7 +152,7 @@ def evasion(
         yield adversaries(ID, asked.norm, asked.budget, places, flags, sample, None)
         raise CouldNotLook("the contract lets an attacker change no input of the model, so nothing was attacked")
     _enough(caught.num_rows, sample.num_rows, passing.num_rows, case.threshold)
-    space, found = _attacked(case, caught, passing, against, asked)
+    space, found = struck(case.predictor, caught, passing, against, asked)
     left = Left(weight, flags, found)
     yield from measures(left, asked.norm, asked.budget, asked.access, seed)
     yield from _note(case, left, asked)
@@ -174,13 +164,15 @@ def evasion(
 def _asked(
     attacker: Attacker, cost: float | None, budget: float | None, norm: Norm | None, access: Access | None,
     queries: int | None, seed: int, progress: Progress,
-) -> _Asked:  # fmt: skip
+) -> Asked:  # fmt: skip
     """What the parameters say, and where they are silent the threat model."""
+    from assay.attacks.strike import Asked
+
     chosen = norm or attacker.norm
     declared = attacker.budget if chosen == attacker.norm else None
     given = cost if chosen == "cost" else budget
     spent = given or declared or (COST if chosen == "cost" else math.inf)
-    return _Asked(chosen, access or attacker.access, spent, queries or attacker.queries, seed, progress)
+    return Asked(chosen, access or attacker.access, spent, queries or attacker.queries, seed, progress)
 
 
 def _data(case: ModelCase) -> tuple[Dataset, ArrowTable]:
@@ -243,68 +235,6 @@ def _alike(table: ArrowTable) -> tuple[Any, Any]:
     return first, count
 
 
-def _attacked(
-    case: ModelCase, caught: ArrowTable, passing: ArrowTable, against: Any, asked: _Asked
-) -> tuple[Space, Attacked]:
-    """The attack that fits what was asked on every caught row, with its sanity test."""
-    from assay.attacks import sanity
-    from assay.attacks.attacked import confirmed
-    from assay.attacks.space import Space
-
-    model = case.predictor
-    sanity.refuse_unstable(model, caught)
-    sanity.refuse_masking(model, caught, passing)
-    space = Space(caught, *against)
-    if asked.access == "whitebox":
-        strike = _whitebox(model, caught)
-        found = strike(model, space, passing, asked.norm, asked.budget, seed=asked.seed, progress=asked.progress)
-    elif asked.norm == "cost":
-        found = _priced(model, space, Space(caught.slice(0, sanity.ROWS), *against), passing, asked)
-    else:
-        from assay.attacks.boundary.attack import attack_boundary
-
-        found = attack_boundary(
-            model, space, passing, asked.norm, asked.budget, access=asked.access, limit=asked.queries,
-            seed=asked.seed, progress=asked.progress,
-        )  # fmt: skip
-    return space, confirmed(model, space, found, asked.norm)
-
-
-def _whitebox(model: BasePredictor, rows: ArrowTable) -> Callable[..., Attacked]:
-    """The attack on what the model is: trees, or a small network. Raises CouldNotLook where it is neither."""
-    from assay.attacks.gradient.attack import attack_gradient
-    from assay.attacks.trees.attack import attack_trees
-
-    try:
-        model.trees()
-    except CouldNotLook as no_trees:
-        try:
-            model.network(rows)
-        except CouldNotLook as no_network:
-            raise CouldNotLook(f"{no_trees}; {no_network}") from None
-        return attack_gradient
-    return attack_trees
-
-
-def _priced(model: Predictor, space: Space, few: Space, passing: ArrowTable, asked: _Asked) -> Attacked:
-    """The search by queries inside the contract, for the cheapest change."""
-    import numpy as np
-
-    from assay.attacks import sanity
-    from assay.attacks.attacked import Attacked
-    from assay.attacks.evasion import attack
-
-    limit, seed = asked.queries, asked.seed
-    sanity.refuse_blind(model, few, passing, access=asked.access, limit=limit, seed=seed)
-    if asked.access == "score":
-        sanity.refuse_masked_scores(model, few, passing, limit=limit, seed=seed)
-    found = attack(model, space, passing, access=asked.access, limit=limit, seed=seed, progress=asked.progress)
-    sanity.refuse_neighbours(model, space, found)
-    sanity.refuse_missed(model, space, found, passing, seed)
-    table = space.build(np.arange(space.size), found.choice)
-    return Attacked(distance=found.cost, bound=np.zeros(space.size), queries=found.queries, table=table)
-
-
 def _enough(caught: int, sample: int, passing: int, threshold: float) -> None:
     if caught < LEAST:
         what = f"the model flags {caught} of {sample} positive rows of different inputs at its threshold {threshold:g}"
@@ -313,7 +243,7 @@ def _enough(caught: int, sample: int, passing: int, threshold: float) -> None:
         raise CouldNotLook(f"the model lets {passing} rows pass: at least {LEAST} are needed to attack toward")
 
 
-def _note(case: ModelCase, left: Left, asked: _Asked) -> Iterator[Finding]:
+def _note(case: ModelCase, left: Left, asked: Asked) -> Iterator[Finding]:
     """What was evaded, as a note: whether it is too much the policy says, but nobody shall read that nothing was."""
     from assay.attacks.left import told
 
@@ -332,7 +262,7 @@ def _note(case: ModelCase, left: Left, asked: _Asked) -> Iterator[Finding]:
     )
 
 
-def _row(case: ModelCase, space: Space, found: Attacked, asked: _Asked) -> Iterator[Waterfall]:
+def _row(case: ModelCase, space: Space, found: Attacked, asked: Asked) -> Iterator[Waterfall]:
     """The row within the budget that took most changes."""
     import numpy as np
 

@@ -1,0 +1,80 @@
+"""One attack for what is asked: by norm and access, on trees, networks, or any model by queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from assay.adapters.predictor_base import BasePredictor
+from assay.attacks import sanity
+from assay.attacks.attacked import Attacked, confirmed
+from assay.attacks.boundary.attack import attack_boundary
+from assay.attacks.evasion import attack
+from assay.attacks.gradient.attack import attack_gradient
+from assay.attacks.space import Norm, Space
+from assay.attacks.trees.attack import attack_trees
+from assay.core.errors import CouldNotLook
+from assay.core.protocols import Access, ArrowTable, Predictor, Progress, silent
+
+
+class Asked(NamedTuple):
+    """How to attack: the measure of a change, what is seen, how much a change and how many queries a row may cost."""
+
+    norm: Norm
+    access: Access
+    budget: float
+    queries: int
+    seed: int = 0
+    progress: Progress = silent
+
+
+def struck(
+    model: BasePredictor, caught: ArrowTable, passing: ArrowTable, against: Any, asked: Asked
+) -> tuple[Space, Attacked]:
+    """The attack that fits what was asked on every row of `caught`, which the model flags, with its sanity test.
+
+    `passing` are rows that it lets pass; `against` is what `Space` takes: the contract, rows that the model knows (for
+    scales), the kind of every column, the model's inputs. Raises CouldNotLook.
+    """
+    sanity.refuse_unstable(model, caught)
+    sanity.refuse_masking(model, caught, passing)
+    space = Space(caught, *against)
+    if asked.access == "whitebox":
+        strike = _whitebox(model, caught)
+        found = strike(model, space, passing, asked.norm, asked.budget, seed=asked.seed, progress=asked.progress)
+    elif asked.norm == "cost":
+        found = _priced(model, space, Space(caught.slice(0, sanity.ROWS), *against), passing, asked)
+    else:
+        found = attack_boundary(
+            model, space, passing, asked.norm, asked.budget, access=asked.access, limit=asked.queries,
+            seed=asked.seed, progress=asked.progress,
+        )  # fmt: skip
+    return space, confirmed(model, space, found, asked.norm)
+
+
+def _whitebox(model: BasePredictor, rows: ArrowTable) -> Callable[..., Attacked]:
+    """The attack on what the model is: trees, or a small network. Raises CouldNotLook where it is neither."""
+    try:
+        model.trees()
+    except CouldNotLook as no_trees:
+        try:
+            model.network(rows)
+        except CouldNotLook as no_network:
+            raise CouldNotLook(f"{no_trees}; {no_network}") from None
+        return attack_gradient
+    return attack_trees
+
+
+def _priced(model: Predictor, space: Space, few: Space, passing: ArrowTable, asked: Asked) -> Attacked:
+    """The search by queries inside the contract, for the cheapest change."""
+    limit, seed = asked.queries, asked.seed
+    sanity.refuse_blind(model, few, passing, access=asked.access, limit=limit, seed=seed)
+    if asked.access == "score":
+        sanity.refuse_masked_scores(model, few, passing, limit=limit, seed=seed)
+    found = attack(model, space, passing, access=asked.access, limit=limit, seed=seed, progress=asked.progress)
+    sanity.refuse_neighbours(model, space, found)
+    sanity.refuse_missed(model, space, found, passing, seed)
+    table = space.build(np.arange(space.size), found.choice)
+    return Attacked(distance=found.cost, bound=np.zeros(space.size), queries=found.queries, table=table)
