@@ -15,9 +15,10 @@ from networks_tools import names, served, space_of, weights  # noqa: E402
 
 from assay.attacks.attacked import confirmed  # noqa: E402
 from assay.attacks.gradient.attack import attack_gradient  # noqa: E402
+from assay.attacks.strike import Asked, struck  # noqa: E402
 from assay.attacks.transfer import attack_transfer  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
-from assay.core.subject import Feature  # noqa: E402
+from assay.core.subject import Contract, Feature  # noqa: E402
 
 LIMIT = 150
 
@@ -52,3 +53,46 @@ def test_too_few_answers_teach_nothing() -> None:
     model, space, passing = spaces(1)
     with pytest.raises(CouldNotLook, match="too few"):
         attack_transfer(model, space, passing, "cost", np.inf, limit=1)
+
+
+class Told:
+    """A model that writes down what its scores were used for."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.shown = model, 0
+        self.features, self.classes, self.threshold, self.access = model.features, (0, 1), model.threshold, "score"
+
+    @property
+    def queries(self) -> int:
+        return int(self.model.queries)
+
+    def scores(self, rows: Any) -> Any:
+        self.shown += rows.num_rows
+        return self.model.scores(rows)
+
+    def flagged(self, rows: Any) -> Any:
+        return self.model.flagged(rows)
+
+
+def test_with_labels_no_score_is_looked_at() -> None:
+    told = Told(served(weights(3, (4, 8, 1))))
+    space, passing = space_of(told, 3, {n: Feature(min=-3.0, max=3.0) for n in names(4)}, rows=6)
+    told.shown = 0
+    attack_transfer(told, space, passing, "l2", np.inf, limit=40, access="label")
+    assert told.shown == 0
+    attack_transfer(told, space, passing, "l2", np.inf, limit=40, access="score")
+    assert told.shown > 0
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1", "cost"])
+def test_one_call_makes_it_in_every_norm(norm: Any) -> None:
+    model = served(weights(3, (4, 8, 1)))
+    features = {n: Feature(min=-3.0, max=3.0) for n in names(4)}
+    space, passing = space_of(model, 3, features, rows=8)
+    against = (Contract(features=features), space.rows, dict.fromkeys(names(4), "number"), model.features)
+    asked = Asked(norm, "score", np.inf, 80, 1, method="transfer")
+    before = model.queries
+    space, found = struck(model, space.rows, passing, against, asked)
+    assert np.isfinite(found.distance).mean() >= 0.75
+    asked_of_it = model.queries - before
+    assert found.queries.sum() <= asked_of_it <= found.queries.sum() + 100, "its sanity test is asked besides"

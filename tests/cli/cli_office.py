@@ -12,7 +12,9 @@ KEYS = (*PEOPLE, "owner", "gate", "stranger")
 TRUST = "--policy policy.yaml --roster roster.yaml --policy-key owner.pub"
 
 
-MODELS = "--only fairness.* --only theft.* --only privacy.* --only explanation.*"
+MODELS = (
+    "--only fairness.* --only theft.* --only privacy.* --only explanation.* --only robustness.* --skip robustness.evasion"
+)
 
 
 class Office:

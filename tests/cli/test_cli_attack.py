@@ -78,6 +78,18 @@ def test_the_rows_it_writes_pass_when_anybody_else_asks_the_model(shop: Path, tm
     assert told["distance"]["value"] == pytest.approx(distance[evaded].mean())
 
 
+def test_any_number_of_workers_writes_the_same_rows(shop: Path, tmp_path: Path) -> None:
+    written = []
+    for jobs in ("1", "3"):
+        out = tmp_path / f"{jobs}.parquet"
+        done = attack(shop, "--rows", "200", "--norm", "linf", "--access", "whitebox",
+                      "--only", "robustness.evasion", "-j", jobs, "--examples", out, "-f", "json")  # fmt: skip
+        assert done.code == 0, done
+        assert measures(done)["evaded_share"]["n"] >= 100  # so that there are two parts
+        written.append((pq.read_table(out), report(done)["body"]))
+    assert written[0] == written[1]
+
+
 def test_a_threat_that_forbids_every_change_evades_nothing(shop: Path, tmp_path: Path) -> None:
     nothing = threat(shop, "none.yaml", "features:\n" + "".join(f"  {n}: {{mutable: false}}\n" for n in NAMES))
     for access in ("label", "whitebox"):

@@ -133,7 +133,7 @@ def test_a_draft_never_allows_a_model_that_nobody_judged(robust: Path, profile: 
     for name in ("assay.yaml", "policy.yaml"):
         (robust / name).unlink()
     assay("init", robust, "--profile", profile)  # no label: nothing can be measured
-    ran = assay("run", robust)
+    ran = assay("run", robust, "--skip", "theft.*")  # it takes long, and needs no label
     assert "INDETERMINATE" in ran.out
     assert "performance.recall" in ran.out
     assert ran.code == (0 if profile == "starter" else 3)

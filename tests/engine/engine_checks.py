@@ -6,12 +6,14 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from assay.checks.index import INDEX
 from assay.core.artifact import Artifact
 from assay.core.check import Cost, Yielded, check
 from assay.core.errors import CouldNotLook, NotApplicable
 from assay.core.finding import Finding, Location, Measure, Severity
+from assay.core.share import ROWS_A_PART, WHOLE, Piece, Share, parts_of
 from assay.core.subject import Kind, Stage
 
 CUSTOMER = "Jane Doe, 4929-1234"
@@ -124,9 +126,34 @@ def instant(artifact: Artifact) -> Iterator[Yielded]:
     yield Measure(name="test.instant", value=1.0)
 
 
+@check(
+    "test.shared", on=Kind.ARTIFACT, stage=Stage.DATA, severity=Severity.HIGH, cacheable=True, parts="rows",
+    measures=("test.sum",),
+)  # fmt: skip
+def shared(artifact: Artifact, *, rows: int = 350, dark: int = -1, share: Share = WHOLE) -> Iterator[Yielded | Piece]:
+    """Adds up numbers in parts, and writes down each part that it works on."""
+    yield _finding(artifact, "before", Severity.INFO)
+
+    def add(part: int) -> int:
+        with Path(os.environ["ENGINE_WORKED"]).open("a") as stream:
+            stream.write(f"{part}\n")
+        if part == dark:
+            raise CouldNotLook("it was dark there")
+        return sum(range(part * ROWS_A_PART, min(rows, (part + 1) * ROWS_A_PART)))
+
+    if share.part is not None:
+        yield Piece(str(add(share.part)).encode())
+        return
+    pieces = share.done or tuple(Piece(str(add(part)).encode()) for part in range(parts_of(rows)))
+    for piece in pieces:
+        if isinstance(piece, str):
+            raise CouldNotLook(piece)
+    yield Measure(name="test.sum", value=float(sum(int(p.data) for p in pieces if isinstance(p, Piece))))
+
+
 NAMES = (
     "clean", "fails", "notes", "blind", "half", "elsewhere", "broken", "graver", "sleeps", "grows", "dies", "instant",
-    "misleads", "unlisted",
+    "misleads", "unlisted", "shared",
 )  # fmt: skip
 
 

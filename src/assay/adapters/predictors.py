@@ -1,4 +1,4 @@
-"""Opening a model as a `Predictor`: ONNX, LightGBM and XGBoost here, pickled models only inside the sandbox."""
+"""Opening a model as a `Predictor`: ONNX, LightGBM, XGBoost; pickled ones only in the sandbox; addresses are asked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from assay.adapters.layout import check_file
 from assay.adapters.predictor_base import BasePredictor
 from assay.adapters.tables import Dataset
+from assay.config.address import is_address
 from assay.core.errors import CouldNotLook, InputError
 from assay.core.subject import Subject
 from assay.formats.models.boosters import looks_like_xgboost
@@ -28,11 +29,16 @@ def open_predictor(
     """The model at `subject.uri` under `root`, ready to score rows of `data`'s columns.
 
     Options of the subject: `threshold`, `positive`, `inputs` (columns in the model's order); for pickles also `allow`
-    ("module.Name" globals that may be loaded), `allow_until` (ISO date) and `modules` (folder to import them from).
+    ("module.Name" globals that may be loaded), `allow_until` (ISO date) and `modules` (folder to import them from). For
+    an http:// or https:// address those of `endpoint.options`; nothing but that address is asked.
 
     Raises InputError for a file that is absent, empty or too large, MissingExtra without the library, and CouldNotLook
     for a model that is refused, torn, of an unknown kind, or whose inputs do not fit the data.
     """
+    if is_address(subject.uri):
+        from assay.adapters.endpoint.predictor import open_endpoint
+
+        return open_endpoint(subject, data)
     path = Path(os.path.realpath(root / subject.uri))
     check_file(path, subject.uri, MAX_MODEL_BYTES)
     kind = model_kind(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -14,13 +14,19 @@ from assay.attacks.boundary.attack import attack_boundary
 from assay.attacks.evasion import attack
 from assay.attacks.gradient.attack import attack_gradient
 from assay.attacks.space import Norm, Space
+from assay.attacks.transfer import attack_transfer
 from assay.attacks.trees.attack import attack_trees
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import Access, ArrowTable, Predictor, Progress, silent
 
+Method = Literal["search", "transfer"]
+
 
 class Asked(NamedTuple):
-    """How to attack: the measure of a change, what is seen, how much a change and how many queries a row may cost."""
+    """How to attack: the measure of a change, what is seen, how much a change and how many queries a row may cost.
+
+    `method` search asks the model itself about every step; transfer trains copies on its answers and attacks those.
+    """
 
     norm: Norm
     access: Access
@@ -28,6 +34,7 @@ class Asked(NamedTuple):
     queries: int
     seed: int = 0
     progress: Progress = silent
+    method: Method = "search"
 
 
 def struck(
@@ -41,7 +48,9 @@ def struck(
     sanity.refuse_unstable(model, caught)
     sanity.refuse_masking(model, caught, passing)
     space = Space(caught, *against)
-    if asked.access == "whitebox":
+    if asked.method == "transfer":
+        found = _transferred(model, space, passing, asked)
+    elif asked.access == "whitebox":
         strike = _whitebox(model, caught)
         found = strike(model, space, passing, asked.norm, asked.budget, seed=asked.seed, progress=asked.progress)
     elif asked.norm == "cost":
@@ -52,6 +61,16 @@ def struck(
             seed=asked.seed, progress=asked.progress,
         )  # fmt: skip
     return space, confirmed(model, space, found, asked.norm)
+
+
+def _transferred(model: Predictor, space: Space, passing: ArrowTable, asked: Asked) -> Attacked:
+    """The attack by copies of the model; whoever has the model itself needs none."""
+    if asked.access == "whitebox":
+        raise CouldNotLook("`method: transfer` is for who sees answers only: `access: label` or `score`")
+    return attack_transfer(
+        model, space, passing, asked.norm, asked.budget, limit=asked.queries, seed=asked.seed, access=asked.access,
+        progress=asked.progress,
+    )  # fmt: skip
 
 
 def _whitebox(model: BasePredictor, rows: ArrowTable) -> Callable[..., Attacked]:

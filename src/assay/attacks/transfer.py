@@ -22,7 +22,7 @@ from assay.attacks.gradient.moves import Moves
 from assay.attacks.space import Array, Norm, Space
 from assay.attacks.trees.whitebox import Whitebox
 from assay.core.errors import CouldNotLook
-from assay.core.protocols import ArrowTable, Predictor
+from assay.core.protocols import Access, ArrowTable, Predictor, Progress, silent
 
 ROUNDS = 3
 FURTHER = (0.0, 0.25, 0.6, 1.2)
@@ -46,10 +46,13 @@ class Lesson(NamedTuple):
 
 
 class Best:
-    """The nearest change of every row that the real model let pass, and what was asked."""
+    """The nearest change of every row that the real model let pass, and what was asked.
 
-    def __init__(self, model: Predictor, space: Space, norm: Norm, limit: int) -> None:
-        self.model, self.space, self.norm = model, space, norm
+    With `access: label` nothing of a score is learnt, even where the model gives one.
+    """
+
+    def __init__(self, model: Predictor, space: Space, norm: Norm, limit: int, access: Access) -> None:
+        self.model, self.space, self.norm, self.access = model, space, norm, access
         self.left = limit * space.size
         self.queries = np.zeros(space.size, dtype=int)
         self.distance = np.full(space.size, np.inf)
@@ -57,9 +60,9 @@ class Best:
         self.heard: list[Lesson] = []
 
     def ask(self, rows: ArrowTable) -> Array:
-        """How far above the threshold rows score, (n,); ±1 where the model gives labels only."""
+        """How far above the threshold rows score, (n,); ±1 where labels are all that is seen."""
         self.left -= rows.num_rows
-        if self.model.access == "label":
+        if self.access == "label":
             above = np.where(self.model.flagged(rows), 1.0, -1.0)
         else:
             above = _height(np.asarray(self.model.scores(rows)), self.model.threshold)
@@ -81,21 +84,24 @@ class Best:
 
 
 def attack_transfer(
-    predictor: Predictor, space: Space, passing: ArrowTable, norm: Norm, budget: float, *, limit: int, seed: int = 0
-) -> Attacked:
+    predictor: Predictor, space: Space, passing: ArrowTable, norm: Norm, budget: float, *, limit: int, seed: int = 0,
+    access: Access | None = None, progress: Progress = silent,
+) -> Attacked:  # fmt: skip
     """The nearest evasions of the rows of `space` that attacks on copies lead to; `limit` queries a row in all.
 
-    The copies' lessons count too, spread over the rows. There is no bound: it is 0. Raises CouldNotLook where there are
-    too few answers of either kind to learn from.
+    `access` is what an attacker sees of an answer, by default all that the model gives. The copies' lessons count too,
+    spread over the rows. There is no bound: it is 0. Raises CouldNotLook where there are too few answers of either kind
+    to learn from.
     """
     rng = np.random.default_rng(seed)
-    best = Best(predictor, space, norm, limit)
+    best = Best(predictor, space, norm, limit, access or predictor.access)
     lesson = _lesson(space, passing, predictor.features, int(min(MOST, limit * LEARNT * space.size)), rng)
     above = best.ask(lesson)
     if lesson.num_rows < LEAST or not 0 < (above < 0).sum() < len(above):
         raise CouldNotLook(f"{lesson.num_rows} answers, all alike or too few: no copy can be trained on them")
     rows = np.arange(space.size)
     for turn in range(ROUNDS):
+        progress(turn, ROUNDS, "transfer")
         if best.left <= 0:
             break
         copies = _copies(_joined(best.heard), predictor.features, seed + turn)

@@ -19,6 +19,15 @@ from assay.cli.common import (
     report_code,
     settings_from,
 )
+from assay.config.address import is_address
+
+
+class _Model(click.Path):
+    """A path, or the address of a served model as it was typed."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The address as text, everything else as `Path`."""
+        return value if isinstance(value, str) and is_address(value) else FILE.convert(value, param, ctx)
 
 
 class Attack(click.Group):
@@ -47,7 +56,7 @@ def command() -> None:
 
 
 @command.command("model")
-@click.argument("model", type=FILE)
+@click.argument("model", type=_Model())
 @click.option("--data", type=FILE, help="Rows the model has not seen (CSV, Parquet or Arrow).")
 @click.option("--label", help="The label column of the data.")
 @click.option(
@@ -73,6 +82,18 @@ def command() -> None:
     type=click.Choice(["label", "score", "whitebox"]),
     help="What the attacker sees: decisions, scores, or the model itself  [default: label].",
 )
+@click.option(
+    "--method",
+    type=click.Choice(["search", "transfer"]),
+    help="Ask the model about every step, or train copies on its answers and attack those  [default: search].",
+)
+@click.option(
+    "--endpoint",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="How a model at an address is asked (may repeat): protocol (oip, mlflow), output, inputs (a,b,c), token_env "
+    "(the variable that holds a token), rate (requests a second), batch (rows a request), timeout, wait (seconds).",
+)
 @click.option("--rows", type=click.IntRange(10), default=300, show_default=True, help="Positive rows to try.")
 @click.option("--queries", type=click.IntRange(10), help="Queries a row may ask  [default: 600].")
 @click.option("--protected", multiple=True, help="A column of a protected attribute (may repeat).")
@@ -81,7 +102,7 @@ def command() -> None:
 @asking_options
 @output_options
 def attack(
-    model: Path,
+    model: Path | str,
     data: Path | None,
     label: str | None,
     positive: str,
@@ -92,6 +113,8 @@ def attack(
     norm: str | None,
     budget: float | None,
     access: str | None,
+    method: str | None,
+    endpoint: tuple[str, ...],
     rows: int,
     queries: int | None,
     protected: tuple[str, ...],
@@ -102,7 +125,12 @@ def attack(
     fail_level: str,
     **options: Any,
 ) -> None:
-    """Attack MODEL: a model file with --data and --label, or a project folder with assay.yaml.
+    """Attack MODEL: a model file or the address of a served one with --data and --label, or a project folder with
+    assay.yaml.
+
+    An address (http:// or https://) ends with /v2/models/NAME (Open Inference Protocol: KServe, Triton, MLServer) or
+    /invocations (MLflow scoring). The rows of --data are sent there and nowhere else; every row is counted, and answers
+    are kept, so that a run that was cut off asks only the rest.
 
     For a project the manifest's own data, threat and budget are used. A threat model says of every input of the model
     whether and how an attacker can change it, one a line: `Sex: {mutable: false}`, `Amount: {min: 0, max: 500, cost:
@@ -110,9 +138,9 @@ def attack(
     """
     from assay.core.dossier import Dossier
 
-    wanted = options.pop("only") or ("data.schema", "robustness.*")
+    wanted = options.pop("only") or ("data.schema", "robustness.evasion")
     with progress_bar() as progress:
-        if model.is_dir():
+        if isinstance(model, Path) and model.is_dir():
             from assay.flow.project import examine_only
 
             _refuse_ignored()
@@ -130,8 +158,10 @@ def attack(
                 train=train,
                 protected=protected,
                 drop=drop,
+                endpoint=endpoint,
             )
             given = {"cost": cost, "norm": norm, "budget": budget, "access": access, "rows": rows, "queries": queries}
+            given["method"] = method
             asked = {name: value for name, value in given.items() if value is not None}
             settings = settings_from(only=wanted, parameters={"robustness.evasion": asked}, **options)
             report = attack_model(what, settings, examples=examples, progress=progress)
@@ -165,6 +195,45 @@ def init(table: Path, label: str | None, drop: tuple[str, ...], output: Path | N
     click.echo(f"wrote {output}; read every line, then: assay attack MODEL --data {table} --threat {output}")
 
 
+@command.command("notice")
+@click.argument("model", type=FILE)
+@click.option("--data", type=FILE, required=True, help="The rows (CSV, Parquet or Arrow).")
+@click.option("--label", required=True, help="The label column of the data.")
+@click.option("--row", "rows", type=click.IntRange(0), multiple=True, required=True, help="A row, counted from 0.")
+@click.option(
+    "--threat", type=FILE, help="What people can change: a YAML file with `features:`, each with its `person:`."
+)
+@click.option("--positive", default="1", show_default=True, help="The label's positive value.")
+@click.option("--threshold", type=Number(), help="The score from which the model flags  [default: 0.5].")
+@click.option("--train", type=FILE, help="The training data, for the scale of each feature  [default: --data].")
+@click.option("--drop", multiple=True, help="A column that is no input of the model (may repeat).")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything that is random.")
+@click.option("--format", "-f", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def notice(threat: Path | None, format_: str, seed: int, **what: Any) -> None:
+    """Tell the person of a ROW, in plain language, what they could change so that the decision of MODEL would differ.
+
+    It holds the person's own values, and goes to stdout alone. `person:` below a column of `features:` says what an
+    honest person can change in it; other columns stay as they are.
+    """
+    import msgspec
+
+    from assay.flow.notice import Asked, write_notices
+
+    threat = must(threat, "--threat", "to know what a person can change")
+    with progress_bar() as progress:
+        told = write_notices(Asked(threat=threat, **what), seed=seed, progress=progress)
+    if format_ == "json":
+        click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+        return
+    for one in told.rows:
+        state = "flagged" if one.flagged else "not flagged"
+        click.echo(f"row {one.row}: {state}, score {one.score:.3g}, flagged from {one.threshold:g}")
+        for text in one.text:
+            click.echo(f"  {text}")
+    for text in told.about:
+        click.echo(f"note: {text}")
+
+
 def _refuse_ignored() -> None:
     """Options that a project answers itself must not be given, and then be ignored. Raises UsageError."""
     from assay.core.errors import UsageError
@@ -172,6 +241,6 @@ def _refuse_ignored() -> None:
     context = click.get_current_context()
     given = click.core.ParameterSource.COMMANDLINE
     for name in ("data", "label", "positive", "threshold", "threat", "train", "cost", "norm", "budget",
-                 "access", "rows", "queries", "examples", "protected", "drop"):  # fmt: skip
+                 "access", "method", "endpoint", "rows", "queries", "examples", "protected", "drop"):  # fmt: skip
         if context.get_parameter_source(name) is given:
             raise UsageError(f"--{name} is for a model file", where="assay attack", fix="set it in assay.yaml")

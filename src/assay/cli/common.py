@@ -86,7 +86,14 @@ def asking_options(function: F) -> F:
         click.option("--skip", multiple=True, metavar="CHECK", help="Do not ask these."),
         click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything that is random."),
         click.option("--jobs", "-j", type=click.IntRange(1, 256), help="Workers  [default: one a core]."),
-        click.option("--timeout", type=Finite(0.1), default=600.0, help="Seconds a check may take."),
+        click.option(
+            "--engine",
+            type=click.Choice(["local", "ray"]),
+            default="local",
+            show_default=True,
+            help="Where the work is done: here, or on the Ray cluster at RAY_ADDRESS (else one of its own).",
+        ),
+        click.option("--timeout", type=Finite(0.1), default=600.0, help="Seconds a check, or a part of one, may take."),
         click.option("--memory", type=click.IntRange(64), default=6144, help="Megabytes a check may take."),
         click.option(
             "--fail-level",

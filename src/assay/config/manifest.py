@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from datetime import date
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from assay.config.address import SERVED, is_address, is_variable, refused
 from assay.config.constraints import Constraint
 from assay.config.strict_yaml import Document, convert, parse, read_text
 from assay.core.errors import UsageError
 from assay.core.finding import Json, Scalar
 from assay.core.report import SystemInfo
-from assay.core.subject import Attacker, Contract, Feature, Kind, Subject
+from assay.core.subject import Attacker, Contract, Feature, Kind, Person, Subject
 
 NAME = "assay.yaml"
 DEFAULT_THRESHOLD = 0.5
@@ -58,13 +59,22 @@ class DatasetEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True,
 
 
 class ModelEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A model file, with the data it was trained on, the untouched data it is judged on, and its champion."""
+    """A model file, or the address of a served one, with the data it was trained on, the untouched data it is judged
+    on, and its champion.
+
+    `protocol` … `wait` say how an address is asked: Open Inference Protocol or MLflow scoring (where the address does
+    not tell), which output holds the score, the variable with a token, requests a second, rows a request, seconds an
+    answer may take, and seconds of waiting in all.
+
+    `latency` is how many milliseconds a row may take, where that is promised.
+    """
 
     model: str
     data: str | None = None
     holdout: str | None = None
     champion: str | None = None
     threshold: float | None = None
+    latency: float | None = None
     positive: Scalar = 1
     inputs: tuple[str, ...] = ()
     preprocessing: str | None = None
@@ -72,6 +82,13 @@ class ModelEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     allow: tuple[str, ...] = ()
     allow_until: date | None = None
     modules: str | None = None
+    protocol: Literal["oip", "mlflow"] | None = None
+    output: str | None = None
+    token_env: str | None = None
+    rate: float | None = None
+    batch: int | None = None
+    timeout: float | None = None
+    wait: float | None = None
 
 
 class ArtifactEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -218,8 +235,13 @@ def _subject(
         fields["positive"] = entry.positive  # said or not: a default is left out of what is written
     if isinstance(entry, ModelEntry):
         fields.setdefault("threshold", DEFAULT_THRESHOLD)  # what the Release says is what the predictors use
+        if entry.latency is not None and not 0 < entry.latency < math.inf:
+            raise document.error(f"{at}.latency", f"is {entry.latency:g}, not a positive number", "say milliseconds")
     uri = fields.pop(kind.value)
-    _inside(document, f"{at}.{kind.value}", uri)
+    if isinstance(entry, ModelEntry):
+        _check_place(document, at, entry)
+    if kind is not Kind.MODEL or not is_address(uri):
+        _inside(document, f"{at}.{kind.value}", uri)
     for key in ("preprocessing", "guard_rules", "modules", "provenance"):
         if key in fields:
             _inside(document, f"{at}.{key}", fields[key])
@@ -231,6 +253,26 @@ def _subject(
         if other not in entries or entries[other][0] is not wanted:
             raise document.error(f"{at}.{role}", f"{other!r} is not a {wanted} subject of this manifest", "name one")
     return Subject(name=name, kind=kind, uri=uri, options=fields, reads=reads)
+
+
+def _check_place(document: Document, at: str, entry: ModelEntry) -> None:
+    """A model lies in a file or behind an address; what is said of it must be of that kind."""
+    if not is_address(entry.model):
+        if given := [key for key in SERVED if getattr(entry, key) is not None]:
+            raise document.error(f"{at}.{given[0]}", "is for a model behind an address", "take it out")
+        return
+    what, fix = refused(entry.model)
+    if what:
+        raise document.error(f"{at}.model", what, fix)
+    if given := [key for key in ("allow", "allow_until", "modules") if getattr(entry, key)]:
+        raise document.error(f"{at}.{given[0]}", "is for a model file that is loaded here", "take it out")
+    if entry.token_env is not None and not is_variable(entry.token_env):
+        fix = "name a variable, and put the token there, never here"
+        raise document.error(f"{at}.token_env", "is no name of an environment variable", fix)
+    for key in ("rate", "batch", "timeout", "wait"):
+        value = getattr(entry, key)
+        if value is not None and not 0 < value < math.inf:
+            raise document.error(f"{at}.{key}", f"is {value:g}, not a positive number", "mend the number")
 
 
 def _inside(document: Document, at: str, uri: str) -> None:
@@ -252,27 +294,37 @@ def _check_files(document: Document, manifest: Manifest) -> None:
 def _check_features(document: Document, manifest: Manifest | Threat) -> None:
     for name, feature in manifest.features.items():
         at = f"$.features.{name}"
-        if feature.min is not None and feature.max is not None and feature.min > feature.max:
-            raise document.error(at, "min is greater than max", "swap them")
         if feature.order and feature.categories:
             raise document.error(at, "has both order and categories", "keep one")
-        positive = {"step": feature.step, "cost": feature.cost, "scale": feature.scale}
-        for key, value in {**positive, "min": feature.min, "max": feature.max}.items():
-            if value is not None and (not math.isfinite(value) or (key in positive and value <= 0)):
-                word = "positive" if key in positive else "a finite number"
-                raise document.error(f"{at}.{key}", f"is {value:g}, not {word}", "mend the number")
-        listed = {str(level) for level in feature.categories}
-        if feature.costs and (feature.order or not listed >= feature.costs.keys()):
-            raise document.error(f"{at}.costs", "prices what `categories:` does not list", "list every priced category")
-        for level, value in feature.costs.items():
-            if value is not None and not 0 < value < math.inf:
-                raise document.error(f"{at}.costs.{level}", f"is {value:g}, not a positive number", "mend the number")
+        _check_change(document, at, feature, feature)
+        if feature.person is not None:
+            _check_change(document, f"{at}.person", feature.person, feature)
+            person = feature.of_person()
+            if person.min is not None and person.max is not None and person.min > person.max:
+                raise document.error(f"{at}.person", "leaves no value between min and max", "mend the numbers")
     _check_attacker(document, manifest.attacker)
     for index, text in enumerate(manifest.constraints):
         try:
             Constraint(text)
         except UsageError as error:
             raise document.error(f"$.constraints[{index}]", error.what, error.fix) from None
+
+
+def _check_change(document: Document, at: str, change: Feature | Person, column: Feature) -> None:
+    """The numbers by which an attacker or a person can change a column."""
+    if change.min is not None and change.max is not None and change.min > change.max:
+        raise document.error(at, "min is greater than max", "swap them")
+    positive = {"step": change.step, "cost": change.cost, "scale": change.scale}
+    for key, value in {**positive, "min": change.min, "max": change.max}.items():
+        if value is not None and (not math.isfinite(value) or (key in positive and value <= 0)):
+            word = "positive" if key in positive else "a finite number"
+            raise document.error(f"{at}.{key}", f"is {value:g}, not {word}", "mend the number")
+    listed = {str(level) for level in column.categories}
+    if change.costs and (column.order or not listed >= change.costs.keys()):
+        raise document.error(f"{at}.costs", "prices what `categories:` does not list", "list every priced category")
+    for level, value in change.costs.items():
+        if value is not None and not 0 < value < math.inf:
+            raise document.error(f"{at}.costs.{level}", f"is {value:g}, not a positive number", "mend the number")
 
 
 def _check_attacker(document: Document, attacker: Attacker) -> None:

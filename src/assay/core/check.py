@@ -10,11 +10,12 @@ import msgspec
 from assay.core.adversaries import Adversaries
 from assay.core.exhibit import Exhibit
 from assay.core.finding import Finding, Measure, Severity
+from assay.core.share import Piece
 from assay.core.subject import Kind, Stage
 from assay.core.suspects import Suspects
 
 Yielded = Finding | Measure | Exhibit
-CheckFunction = Callable[..., Iterator[Yielded | Suspects | Adversaries]]
+CheckFunction = Callable[..., Iterator[Yielded | Suspects | Adversaries | Piece]]
 F = TypeVar("F", bound=CheckFunction)
 Cost = Literal["instant", "seconds", "minutes"]
 
@@ -27,7 +28,8 @@ class CheckSpec(msgspec.Struct, frozen=True, kw_only=True):
     `reads` are the roles (data, holdout, champion, reference) whose subjects it looks at besides its own, `may_read`
     those that it takes where they are declared (else it is given None); `wants` are facts that its subject must declare
     for the question to make sense at all, so that others are not opened for it; `measures`
-    are the keys (see `Measure.key`) of every measure that it may give, so that a missing one can be told from a typo.
+    are the keys (see `Measure.key`) of every measure that it may give, so that a missing one can be told from a typo;
+    `parts` names the parameter that says how many rows it works on, where workers can share them (`core.share`).
     """
 
     id: str
@@ -44,6 +46,7 @@ class CheckSpec(msgspec.Struct, frozen=True, kw_only=True):
     wants: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
+    parts: str = ""
 
 
 def check(
@@ -62,6 +65,7 @@ def check(
     wants: tuple[str, ...] = (),
     libraries: tuple[str, ...] = (),
     measures: tuple[str, ...] = (),
+    parts: str = "",
 ) -> Callable[[F], F]:
     """Declare a check. The function takes its subject, then typed keyword parameters, and yields what it finds.
 
@@ -83,6 +87,7 @@ def check(
         wants=wants,
         libraries=libraries,
         measures=measures,
+        parts=parts,
     )
 
     def declare(function: F) -> F:

@@ -92,7 +92,9 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def paths_of(material: Material) -> dict[str, str]:
-    """The files of a material: path relative to the project → sha256 in hex."""
+    """The files of a material: path relative to the project → sha256 in hex; none of what is behind an address."""
+    if not material.digest:
+        return {}
     inside = {f"{material.uri}/{name}": hex_ for name, hex_ in material.files.items()}
     return inside or {material.uri: material.digest.removeprefix("sha256:")}
 

@@ -46,12 +46,29 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reads: dict[str, str] = {}
 
 
+class Person(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What an honest person can change in a column, and what it costs them: said in place of the attacker's word.
+
+    `min`, `max`, `step`, `scale` are the column's own where they are not said here.
+    """
+
+    mutable: bool = True
+    direction: Literal["up", "down", "both"] = "both"
+    min: float | None = None
+    max: float | None = None
+    step: float | None = None
+    scale: float | None = None
+    cost: float = 1.0
+    costs: dict[str, float | None] = {}
+
+
 class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What is known of one input column, and what an attacker can change in it.
 
     `order` lists ordered categories from low to high, `categories` unordered ones; `direction` is the only way it can
     move; `cost` is the price of one unit (numeric: per `scale`, by default the training data's standard deviation;
     ordered: per place; unordered: per change), and `costs` of a change into single categories (null: not possible).
+    `person` says what an honest person can change in it, which an attacker's word says nothing of.
     """
 
     mutable: bool = True
@@ -67,6 +84,23 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     costs: dict[str, float | None] = {}
     type: Literal["number", "category", ""] = ""
     nullable: bool = True
+    person: Person | None = None
+
+    def of_person(self) -> Feature:
+        """The column as an honest person can change it; unchangeable where `person:` is not said."""
+        said = self.person
+        if said is None:
+            return msgspec.structs.replace(self, mutable=False)
+        facts = {"min": said.min, "max": said.max, "step": said.step, "scale": said.scale}
+        return msgspec.structs.replace(
+            self,
+            mutable=said.mutable,
+            direction=said.direction,
+            cost=said.cost,
+            costs=said.costs,
+            person=None,
+            **{name: value for name, value in facts.items() if value is not None},
+        )
 
 
 class Attacker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -95,3 +129,15 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     constraints: tuple[str, ...] = ()
     attacker: Attacker = Attacker()
     free: bool = False
+
+    @property
+    def speaks_of_people(self) -> bool:
+        """Whether any column says what an honest person can change."""
+        return any(feature.person is not None for feature in self.features.values())
+
+    def of_person(self) -> Contract:
+        """What an honest person can change: by `person:`, or as an attacker could where no column says it."""
+        if not self.speaks_of_people:
+            return self
+        features = {name: feature.of_person() for name, feature in self.features.items()}
+        return msgspec.structs.replace(self, features=features)

@@ -19,6 +19,7 @@ from assay.core.errors import AssayError, CouldNotLook, NotApplicable
 from assay.core.files import write_whole
 from assay.core.finding import Finding, Measure, Outcome, Severity, Status, fingerprint
 from assay.core.protocols import Progress
+from assay.core.share import Piece, Share
 from assay.core.subject import Kind
 from assay.core.suspects import Suspects
 from assay.engine.registry import LoadedCheck
@@ -90,10 +91,12 @@ def _asked(
             keywords["seed"] = task.seed
         if "progress" in names:
             keywords["progress"] = progress  # type: ignore[assignment]
+        if "share" in names:
+            keywords["share"] = _share(task)  # type: ignore[assignment]
         for item in check.function(subject, **keywords, **roles):
             if isinstance(item, Measure) and item.key not in check.spec.measures:
                 raise ValueError("a measure that the check does not declare")
-            if isinstance(item, Suspects | Adversaries):
+            if isinstance(item, Suspects | Adversaries | Piece):
                 _keep(item, task)
             else:
                 emit(complete_finding(item, task, check) if isinstance(item, Finding) else item)
@@ -118,9 +121,30 @@ def unmet(task: Task, spec: CheckSpec) -> str:
     return next((fact for fact in spec.wants if not told.get(fact)), "")
 
 
-def _keep(item: Suspects | Adversaries, task: Task) -> None:
+def piece_path(task: Task, part: int) -> Path:
+    """Where the piece of one part of a task lies."""
+    return Path(task.pieces) / f"{part}.piece"
+
+
+def _share(task: Task) -> Share:
+    if task.part is not None or not task.pieces:
+        return Share(task.part)
+    paths = [piece_path(task, part) for part in range(task.of)]
+    return Share(None, tuple(Piece(p.read_bytes()) if p.exists() else _told(p) for p in paths))
+
+
+def _told(path: Path) -> str:
+    """Why there is no piece: what its own task said."""
+    why = path.with_suffix(".why")
+    return why.read_text("utf-8") if why.exists() else "a part of the work was not done"
+
+
+def _keep(item: Suspects | Adversaries | Piece, task: Task) -> None:
     """Write down rows that a check points at or made, where the task was told to; they are no part of its outcome."""
-    if task.aside:
+    if isinstance(item, Piece):
+        if task.part is not None:
+            write_whole(piece_path(task, task.part), item.data)
+    elif task.aside:
         write_whole(Path(task.aside) / f"{task.check}.msgpack", msgspec.msgpack.encode(item))
 
 
@@ -245,8 +269,11 @@ def _key(task: Task, name: str) -> tuple[str, bytes]:
 def _open(task: Task, name: str, root: Path) -> Any:
     subject = task.subjects[name]
     if subject.kind is Kind.ARTIFACT:
+        from assay.config.address import is_address
         from assay.formats.allowed import allowed
 
+        if task.remote is None and is_address(subject.uri):
+            raise NotApplicable(f"{subject.name} is behind an address: there is no file here to examine")
         names, _ = allowed(subject, datetime.now(UTC).date())
         path = root / subject.uri
         source: Source | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -19,7 +20,7 @@ from assay.engine.task import Limits, Remote, Task, ThreatsAt, seed_for
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How to ask: which checks, with which parameters, from which seed, within which limits.
 
-    `remote` says, by subject, where those lie that are not here.
+    `remote` says, by subject, where those lie that are not here; `engine` where the work is done.
     """
 
     only: tuple[str, ...] = ()
@@ -27,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, dict[str, Json]] = {}
     seed: int = 0
     jobs: int = 1
+    engine: Literal["local", "ray"] = "local"
     weak_sandbox: bool = False
     limits: Limits = Limits()
     threats: ThreatsAt | None = None

@@ -21,7 +21,7 @@ from assay.core.subject import Kind
 from assay.core.text import nearest, visible
 
 _FIX = re.compile(r"\n\s*Fix:\s*(.+?)(?:\n\s*\n|\Z)", re.S)
-RESERVED = frozenset({"seed", "progress"})
+RESERVED = frozenset({"seed", "progress", "share"})
 
 
 class Parameter(msgspec.Struct, frozen=True):

@@ -43,6 +43,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a worker needs. `subjects` holds the subject and all it reads, by name; `root` is the project.
 
     `aside` is the folder in which checks write down rows that they point at or made, "" where nobody asked for them.
+    A task may be one `part` of a check's work, from 0, which is written to the folder `pieces`; without `part` it takes
+    the pieces of all `of` parts from there.
     """
 
     check: str
@@ -56,6 +58,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     threats: ThreatsAt | None = None
     remote: Remote | None = None
     aside: str = ""
+    part: int | None = None
+    of: int = 1
+    pieces: str = ""
     limits: Limits = Limits()
 
     @property

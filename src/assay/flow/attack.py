@@ -1,7 +1,8 @@
-"""Attack a model file that no manifest names: its subjects, its contract, the report, and the rows that were made."""
+"""Attack a model that no manifest names, a file or an address: its subjects and contract, the report, the rows made."""
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping
 from contextlib import closing
@@ -12,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from assay.adapters.examples import write_examples
+from assay.config.address import SERVED, is_variable, refused
 from assay.config.manifest import DEFAULT_THRESHOLD, load_threat
 from assay.core.adversaries import Adversaries
 from assay.core.errors import InputError, UsageError
@@ -26,9 +28,10 @@ EVASION = "robustness.evasion"
 
 
 class Attack(msgspec.Struct, frozen=True, kw_only=True):
-    """What to attack: a model file, rows it has not seen, and (None: anything goes) what an attacker can change."""
+    """What to attack: a model file or the address of a served one, rows it has not seen, and (None: anything goes) what
+    an attacker can change. `endpoint` says, as KEY=VALUE, how an address is asked."""
 
-    model: Path
+    model: Path | str
     data: Path
     label: str
     positive: str = "1"
@@ -37,6 +40,14 @@ class Attack(msgspec.Struct, frozen=True, kw_only=True):
     train: Path | None = None
     protected: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
+    endpoint: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the model is called in the report."""
+        if isinstance(self.model, Path):
+            return f"{self.model.name} (model)" if self.model.name in ("data", "train") else self.model.name
+        return "endpoint"
 
 
 def attack_model(
@@ -53,12 +64,12 @@ def attack_model(
     """
     facts: dict[str, Json] = {"label": what.label, "positive": what.positive}
     facts |= {k: list(v) for k, v in (("protected", what.protected), ("drop", what.drop)) if v}
-    name = f"{what.model.name} (model)" if what.model.name in ("data", "train") else what.model.name
+    served, name = _served(what), what.name
     contract = load_threat(what.threat) if what.threat is not None else _anything(what, facts, root)
     if EVASION in select(settings):
         _refuse_other_budget(contract, settings.parameters.get(EVASION, {}))
     declared = contract.attacker.threshold if contract.attacker.threshold is not None else DEFAULT_THRESHOLD
-    options: dict[str, Json] = {"threshold": declared if what.threshold is None else what.threshold}
+    options: dict[str, Json] = {"threshold": declared if what.threshold is None else what.threshold, **served}
     subjects = {
         "data": Subject(name="data", kind=Kind.DATASET, uri=str(what.data), options=facts),
         name: Subject(
@@ -83,6 +94,47 @@ def attack_model(
     return report
 
 
+def _served(what: Attack) -> dict[str, Json]:
+    """The options of a model behind an address, judged as a manifest's are. Raises UsageError, which quotes none."""
+    if isinstance(what.model, Path):
+        if what.endpoint:
+            raise UsageError("--endpoint is for a model at an address", where="assay attack", fix="leave it out")
+        return {}
+    wrong, fix = refused(what.model)
+    if wrong:
+        raise UsageError(f"the model's address {wrong.removeprefix('is ')}", where="assay attack", fix=fix)
+    options: dict[str, Json] = {}
+    for pair in what.endpoint:
+        key, equals, text = pair.partition("=")
+        if not equals or not text or key not in (*SERVED, "inputs"):
+            fix = f"give --endpoint KEY=VALUE with one of {', '.join((*SERVED, 'inputs'))}"
+            raise UsageError("one --endpoint is none that is known", where="assay attack", fix=fix)
+        if key in options:
+            raise UsageError(f"--endpoint {key} is given twice", where="assay attack", fix="keep one")
+        options[key] = _option(key, text)
+    return options
+
+
+def _option(key: str, text: str) -> Json:
+    where = f"--endpoint {key}"
+    if key == "inputs":
+        return [name.strip() for name in text.split(",")]
+    if key == "token_env" and not is_variable(text):
+        fix = "name a variable, and put the token there, never on the command line"
+        raise UsageError("is no name of an environment variable", where=where, fix=fix)
+    if key == "protocol" and text not in ("oip", "mlflow"):
+        raise UsageError("is none that is spoken here", where=where, fix="choose oip or mlflow")
+    if key not in ("rate", "batch", "timeout", "wait"):
+        return text
+    try:
+        number = int(text) if key == "batch" else float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number < math.inf:
+        raise UsageError("is no positive number", where=where, fix="mend the number")
+    return number
+
+
 def _refuse_other_budget(contract: Contract, asked: Mapping[str, Json]) -> None:
     """A budget must be one of the norm that is asked, and a cost one that somebody declared."""
     priced = (asked.get("norm") or contract.attacker.norm) == "cost"
@@ -97,7 +149,8 @@ def _refuse_other_budget(contract: Contract, asked: Mapping[str, Json]) -> None:
 
 def _write(written: list[Path], report: Report, examples: Path) -> None:
     if not written:
-        why = next((o.reason for o in report.body.outcomes if o.reason), "no row was attacked")
+        said = sorted((o for o in report.body.outcomes if o.reason), key=lambda o: o.check != EVASION)
+        why = next((o.reason for o in said), "no row was attacked")
         raise InputError(f"has no rows to hold: {why}", where=str(examples), fix="nothing is written")
     if len(written) > 1:
         raise UsageError("takes the rows of one attack", where="--examples", fix="choose one check by --only")

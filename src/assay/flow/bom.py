@@ -26,7 +26,7 @@ from assay.core.protocols import Clock, Progress, silent, system_clock
 from assay.core.subject import Kind, Subject
 from assay.core.text import visible
 from assay.flow.bom_asked import with_advisories, with_measures
-from assay.formats.dependencies.gathered import Listed
+from assay.formats.dependencies.gathered import Gathered, Listed
 from assay.formats.dependencies.requirement import Package
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def bom_of_project(
     where: Path, wanted: Wanted | None = None, *, clock: Clock = system_clock, progress: Progress = silent
 ) -> Bom:
     """The BOM of a project: every subject of its manifest, the Release, and how it was trained. Raises InputError."""
+    from assay.config.address import is_address
     from assay.config.manifest import load_project
     from assay.flow.release import build_release, digest_subjects
     from assay.flow.workspace import DigestMemory
@@ -104,7 +105,9 @@ def bom_of_project(
     release = build_release(project, digested, memory)
     parts: dict[str, Inspected] = {}
     for subject in digested.subjects.values():
-        if subject.uri not in parts:
+        if is_address(subject.uri):
+            parts[subject.uri] = Inspected(files=(), papers={}, packages=Gathered((), (), False))
+        elif subject.uri not in parts:
             at = Artifact(name=subject.name, path=project.path(subject.uri), uri=subject.uri)
             parts[subject.uri] = inspect(at, progress)
     training = project.manifest.training

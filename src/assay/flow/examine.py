@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from assay.adapters.remote.access import Access
 from assay.adapters.remote.opened import is_remote
+from assay.config.address import is_address
 from assay.core.artifact import readable
 from assay.core.canonical import digest_file
 from assay.core.errors import InputError, UsageError, os_words
@@ -25,10 +26,13 @@ from assay.core.report import Body, CheckInfo, Report, Run, SystemInfo, TagInfo
 from assay.core.subject import Contract, Kind, Subject
 from assay.core.threats import ThreatPack
 from assay.core.version import __version__
+from assay.engine.parts import count
 from assay.engine.plan import Settings, plan
 from assay.engine.registry import load
 from assay.engine.run import Ran, run
+from assay.engine.sealed import Sealed
 from assay.engine.task import Remote, Task, ThreatsAt
+from assay.flow.workspace import cache_secret, user_cache
 
 if TYPE_CHECKING:
     from assay.config.manifest import Project
@@ -132,11 +136,13 @@ def examine_loose(
     root = root or Path.cwd()
     digested = {name: replace(s, digest=_digest(s, root)) for name, s in subjects.items()}
     tasks = plan(digested, asked, str(root), contract, settings)
-    ran = run(tasks, None, lambda: pool_for(tasks, settings), progress)
+    ran = run(tasks, None, lambda: pool_for(tasks, settings), progress, _pieces(user_cache()))
     return report_of(ran, tuple(digested.values()), None, None, settings, start, began)
 
 
 def _digest(subject: Subject, root: Path) -> str:
+    if subject.kind is Kind.MODEL and is_address(subject.uri):
+        return ""  # nobody has its bytes: it is declared
     path = root / subject.uri
     try:
         if path.exists() and not path.is_file():
@@ -160,7 +166,7 @@ def examine_project(
     """Ask every selected check of every subject; `cache` is the folder of remembered outcomes, None to ask anew."""
     start, began = clock(), time.perf_counter()
     tasks = plan(subjects, asked, str(project.root.resolve()), project.contract, settings)
-    ran = run(tasks, _cache(cache), lambda: pool_for(tasks, settings), progress)
+    ran = run(tasks, _cache(cache), lambda: pool_for(tasks, settings), progress, _pieces(cache))
     shown = tuple(subjects.values())
     return report_of(ran, shown, project.manifest.system, release, settings, start, began)
 
@@ -169,17 +175,27 @@ def _cache(folder: Path | None) -> Cache | None:
     if folder is None:
         return None
     from assay.engine.cache import FileCache
-    from assay.flow.workspace import cache_secret
 
     secret = cache_secret()
     return FileCache(folder, secret) if secret is not None else None
 
 
+def _pieces(folder: Path | None) -> Sealed | None:
+    """Where the parts of an interrupted run are kept, until the whole has its answer."""
+    secret = cache_secret() if folder is not None else None
+    return Sealed(folder / "pieces", secret, "piece") if folder is not None and secret is not None else None
+
+
 def pool_for(tasks: list[Task], settings: Settings) -> Executor:
-    """A pool with as many workers as there is work for."""
+    """Where `settings` have the work done: with as many workers as there is work for."""
+    jobs = min(settings.jobs, max(1, sum(count(task) for task in tasks)))
+    if settings.engine == "ray":
+        from assay.engine.ray_pool import RayExecutor
+
+        return RayExecutor(jobs)
     from assay.engine.pool import WorkerPool
 
-    return WorkerPool(min(settings.jobs, max(1, len(tasks))))
+    return WorkerPool(jobs)
 
 
 def report_of(

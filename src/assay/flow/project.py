@@ -72,6 +72,8 @@ def _run(
 ) -> Ran:
     memory = DigestMemory(workspace.cache / "digests.json", trust=remember)
     digested = digest_subjects(project, memory, progress)
+    if signer is not None:
+        _all_digested(digested)
     release = build_release(project, digested, memory)
     pack = _threats(project)
     settings = replace(settings, parameters=project.manifest.checks, threats=in_force(pack))
@@ -83,6 +85,14 @@ def _run(
     _log(book, report, signer)
     dossier = Dossier(report=report, decision=decision, vouches=vouches, coverage=coverage_of(report, decision))
     return Ran(dossier, evidence)
+
+
+def _all_digested(digested: Digested) -> None:
+    """Evidence binds to digests. Raises UsageError for a model behind an address, which may change under its name."""
+    for subject in digested.subjects.values():
+        if not subject.digest:
+            what = "is behind an address and has no digest, so that no evidence of it can be signed"
+            raise UsageError(what, where=subject.uri, fix="run without --key, or examine the model's file")
 
 
 def _unchanged(project: Project, digested: Digested) -> None:

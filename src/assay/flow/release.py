@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from assay.attest.files import hash_files, root_digest
 from assay.attest.signature import OWN
+from assay.config.address import is_address
 from assay.config.manifest import Project
 from assay.core.errors import InputError
 from assay.core.protocols import Progress, silent
@@ -28,7 +29,10 @@ class Digested(msgspec.Struct, frozen=True):
 
 
 def digest_subjects(project: Project, memory: DigestMemory, progress: Progress = silent) -> Digested:
-    """Digest every subject of the manifest, preprocessing and guard rules included. Raises InputError."""
+    """Digest every subject of the manifest, preprocessing and guard rules included. Raises InputError.
+
+    A model behind an address has none: it is declared, and its digest stays empty.
+    """
     listed = dict(project.subjects)
     for subject in project.subjects.values():
         for option in EXTRAS:
@@ -39,7 +43,8 @@ def digest_subjects(project: Project, memory: DigestMemory, progress: Progress =
     files: dict[str, dict[str, str]] = {}
     for position, (name, subject) in enumerate(listed.items()):
         progress(position, len(listed), f"hashing {subject.uri}")
-        digest, inside = _digest(project.path(subject.uri), subject, memory)
+        served = subject.kind is Kind.MODEL and is_address(subject.uri)
+        digest, inside = ("", {}) if served else _digest(project.path(subject.uri), subject, memory)
         subjects[name] = replace(subject, digest=digest)
         files[name] = inside
     memory.save()

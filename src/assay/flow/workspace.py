@@ -73,6 +73,11 @@ def cache_secret() -> bytes | None:
     return found if len(found) == 32 else None
 
 
+def user_cache() -> Path:
+    """Where this user's unfinished work on loose files is kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "assay"
+
+
 class DigestMemory:
     """SHA-256 of files, remembered while device, inode, size, mtime and ctime stay the same.
 

@@ -48,6 +48,7 @@ features:
 
 checks:
   robustness.evasion: {{cost: 3, access: label, rows: 200}}
+  theft.extraction: {{queries: 1000, runs: 1}}   # the default asks 20,000, twice
   data.schema: {{}}
 
 policy: policy.yaml
@@ -60,6 +61,7 @@ mode: enforce
 max_age: 30d
 parameters:
   robustness.evasion: {cost: 3, access: label, rows: 200}
+  theft.extraction: {queries: 1000, runs: 1}
 waivers: {roles: [security], longest: 30d}
 require:
   - findings: {severity: critical, unwaived_max: 0}

@@ -55,6 +55,9 @@ TOO_MUCH = frozenset(
         ("gate.approvals", "eu-ai-act:Art.14"),  # oversight of the system in use, not of its release
         ("gate.evidence", "eu-ai-act:Art.19"),  # logs that the system itself makes in use
         ("gate.evidence", "iso-42001:A.6.2.8"),
+        ("explanation.counterfactual", "owasp-llm-2025:LLM09"),  # nor does what a person could change in a row
+        ("explanation.counterfactual", "owasp-agentic-2026:ASI09"),
+        ("explanation.counterfactual", "cosai:riskInsecureModelOutput"),
         ("explanation.importance", "owasp-llm-2025:LLM09"),  # which inputs count says nothing of a language model
         ("explanation.importance", "owasp-agentic-2026:ASI09"),
         ("explanation.importance", "cosai:riskInsecureModelOutput"),

@@ -84,7 +84,7 @@ class Reply:
         except RemoteError:
             raise
         except (OSError, http.client.HTTPException) as error:
-            raise RemoteError(_words(error, "was cut off")) from None
+            raise RemoteError(words(error, "was cut off")) from None
         finally:
             self.close()
 
@@ -148,8 +148,8 @@ class Client:
             try:
                 found = resolve(url.host, url.port, private=private, plain=plain)
             except RemoteError as error:
-                words = str(error.strerror)
-                raise RemoteError(words + (_unused() if "no address" in words else ""), fix=error.fix) from None
+                said = str(error.strerror)
+                raise RemoteError(said + (_unused() if "no address" in said else ""), fix=error.fix) from None
             self._places[url.origin] = found
         return found
 
@@ -207,6 +207,15 @@ class Client:
             headers["Authorization"] = login.value
         if span is not None:
             headers["Range"] = f"bytes={span[0]}-{span[1]}"
+        try:
+            return self.exchange(url, "GET", headers)
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, RemoteError):
+                raise
+            raise RemoteError(f"{url.host} {words(error, 'broke off')}{_unused()}") from None
+
+    def exchange(self, url: Url, method: str, headers: dict[str, str], body: bytes | None = None) -> Reply:
+        """One request and its reply, whatever the status. Raises RemoteError, OSError, HTTPException as they come."""
         while True:
             connection = self._connection(url)
             fresh = connection.sock is None
@@ -215,16 +224,12 @@ class Client:
                     connection.connect()
                 wire = connection.sock
                 wire.begin()
-                connection.request("GET", url.target, headers=headers)
+                connection.request(method, url.target, body, headers)
                 return Reply(self, connection, connection.getresponse(), url, wire)
-            except RemoteError:
-                connection.close()
-                raise
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
-                if not fresh and isinstance(error, (ConnectionError, ssl.SSLEOFError)):
-                    continue  # an idle connection that the server ended meanwhile
-                raise RemoteError(f"{url.host} {_words(error, 'broke off')}{_unused()}") from None
+                if fresh or isinstance(error, RemoteError) or not isinstance(error, (ConnectionError, ssl.SSLEOFError)):
+                    raise  # else the server had ended an idle connection meanwhile
 
     def _connection(self, url: Url) -> Connection:
         found = self._open.pop(url.origin, None)
@@ -240,7 +245,7 @@ class Client:
         return found
 
 
-def _words(error: Exception, otherwise: str) -> str:
+def words(error: Exception, otherwise: str) -> str:
     """What happened on the way, as part of our line."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"has a certificate that does not hold: {visible(error.verify_message, 120)}"

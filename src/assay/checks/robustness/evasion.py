@@ -17,6 +17,7 @@ from assay.core.errors import CouldNotLook
 from assay.core.exhibit import Curve, Table, Waterfall
 from assay.core.finding import Direction, Finding, Location, Measure, Severity
 from assay.core.protocols import ArrowTable, Progress, silent
+from assay.core.share import WHOLE, Piece, Share
 from assay.core.subject import Attacker, Kind, Stage
 from assay.stats.intervals import wilson
 
@@ -32,6 +33,7 @@ ID = "robustness.evasion"
 COST = 3.0
 Norm = Literal["linf", "l2", "l1", "cost"]
 Access = Literal["label", "score", "whitebox"]
+Method = Literal["search", "transfer"]
 
 
 @check(
@@ -41,7 +43,7 @@ Access = Literal["label", "score", "whitebox"]
     severity=Severity.INFO,
     needs="ml",
     cost="minutes",
-    version=5,
+    version=6,
     tags=("owasp-ml-2023:ML01", "atlas:AML.T0043", "eu-ai-act:Art.15"),
     reads=("data", "holdout"),
     libraries=("numpy", "pyarrow", "onnxruntime", "lightgbm", "scikit-learn"),
@@ -56,6 +58,7 @@ Access = Literal["label", "score", "whitebox"]
         "robustness.evasion.excluded_share",
         "robustness.evasion.affordable_share",
     ),
+    parts="rows",
 )
 def evasion(
     case: ModelCase,
@@ -66,9 +69,11 @@ def evasion(
     access: Access | None = None,
     rows: Annotated[int, Meta(ge=10)] = 300,
     queries: Annotated[int, Meta(ge=10)] | None = None,
+    method: Method = "search",
     seed: int = 0,
     progress: Progress = silent,
-) -> Iterator[Finding | Measure | Table | Curve | Waterfall | Adversaries]:
+    share: Share = WHOLE,
+) -> Iterator[Finding | Measure | Table | Curve | Waterfall | Adversaries | Piece]:
     """How many of the caught rows slip past the model after changes that an attacker can really make.
 
     Why: a fraud, abuse or intrusion model has an opponent. If moving one date or filing one more form turns a
@@ -95,7 +100,10 @@ def evasion(
 
     With labels or scores it asks only for those: for the cheapest change by a search over candidates, told below; in
     the other norms by mutants of the nearest success inside a shrinking ball, chosen by a copy that is learned from all
-    answers so far.
+    answers so far. With `method: transfer` copies of the model (a boosted ensemble, a small network) are trained on its
+    answers within the same limit, attacked white-box, and what passes the real model is kept: what an attacker does who
+    may ask little, or only rows of his own; its sanity test is the same but for the planted holes, which copies do not
+    know, so that what it does not find says less.
     Of rows with equal inputs one is asked, with the weight of all; they count as one draw, so that copies narrow no
     interval: n is the effective number of rows. The result is an upper bound of the true recall under attack: a better
     attack can only lower it. Candidates of a number are its whole grid where that has fewer than 100 places; else steps
@@ -126,17 +134,20 @@ def evasion(
     hard to change, lower the threshold (more false alarms: bound `performance.false_alarm_rate` too), or train on such
     rows; then measure again.
 
-    References: Carlini et al. 2019; Zimmermann et al. 2022; Cartella et al. 2021 (tabular attacks in fraud).
+    References: Carlini et al. 2019; Zimmermann et al. 2022; Cartella et al. 2021 (tabular attacks in fraud); Papernot
+    et al. 2017 (transfer from copies).
     """
     from assay.attacks.attacked import adversaries
     from assay.attacks.left import Left, curve, measures
     from assay.attacks.needs import needs
+    from assay.attacks.pieces import joined, packed, shares, unpacked
     from assay.attacks.reach import reaches
     from assay.attacks.sanity import refuse_access
     from assay.attacks.shown import affordable
+    from assay.attacks.space import Space
     from assay.attacks.strike import struck
 
-    asked = _asked(case.contract.attacker, cost, budget, norm, access, queries, seed, progress)
+    asked = _asked(case.contract.attacker, cost, budget, norm, access, queries, seed, progress, method)
     refuse_access(case.predictor, asked.access)
     data, known = _data(case)
     target, possible = data.target(), _possible(case, data)
@@ -145,14 +156,21 @@ def evasion(
     sample = data.table().take(places)
     caught = sample.filter(flags)
     against = (case.contract, known, {c.name: c.kind for c in data.columns}, case.predictor.features)
-    if asked.norm == "cost" and not case.contract.free and caught.num_rows and passing.num_rows:
+    if share.part is None and asked.norm == "cost" and not case.contract.free and caught.num_rows and passing.num_rows:
         needed = needs(case.predictor, caught, passing, *against[:3], asked.budget, seed)
         yield from affordable(reaches(sample, *against, asked.budget), needed, asked.budget, seed)
     if not any(case.contract.features[name].mutable for name in case.predictor.features):
         yield adversaries(ID, asked.norm, asked.budget, places, flags, sample, None)
         raise CouldNotLook("the contract lets an attacker change no input of the model, so nothing was attacked")
     _enough(caught.num_rows, sample.num_rows, passing.num_rows, case.threshold)
-    space, found = struck(case.predictor, caught, passing, against, asked)
+    parts = shares(rows, caught.num_rows)
+    if share.part is not None:
+        for part in parts[share.part : share.part + 1]:
+            yield packed(struck(case.predictor, caught.take(part), passing, against, asked)[1])
+        return
+    made = [unpacked(piece) for piece in share.done[: len(parts)]]
+    found = joined(made or _struck(case, caught, parts, passing, against, asked))
+    space = Space(caught, *against)
     left = Left(weight, flags, found)
     yield from measures(left, asked.norm, asked.budget, asked.access, seed)
     yield from _note(case, left, asked)
@@ -163,7 +181,7 @@ def evasion(
 
 def _asked(
     attacker: Attacker, cost: float | None, budget: float | None, norm: Norm | None, access: Access | None,
-    queries: int | None, seed: int, progress: Progress,
+    queries: int | None, seed: int, progress: Progress, method: Method,
 ) -> Asked:  # fmt: skip
     """What the parameters say, and where they are silent the threat model."""
     from assay.attacks.strike import Asked
@@ -172,7 +190,22 @@ def _asked(
     declared = attacker.budget if chosen == attacker.norm else None
     given = cost if chosen == "cost" else budget
     spent = given or declared or (COST if chosen == "cost" else math.inf)
-    return Asked(chosen, access or attacker.access, spent, queries or attacker.queries, seed, progress)
+    return Asked(chosen, access or attacker.access, spent, queries or attacker.queries, seed, progress, method)
+
+
+def _struck(
+    case: ModelCase, caught: ArrowTable, parts: list[Any], passing: ArrowTable, against: Any, asked: Asked
+) -> Iterator[Attacked]:
+    """The attack on every part, one after the other."""
+    from assay.attacks.strike import struck
+
+    ended = 0
+
+    def step(done: float, total: float, what: str = "") -> None:
+        asked.progress(ended + done / (total or 1.0), len(parts), what)
+
+    for ended, part in enumerate(parts):  # noqa: B007 - `step` reads it
+        yield struck(case.predictor, caught.take(part), passing, against, asked._replace(progress=step))[1]
 
 
 def _data(case: ModelCase) -> tuple[Dataset, ArrowTable]:

@@ -1,0 +1,160 @@
+"""The journal of answers: what a model behind an address said, kept so that a run that was cut off asks only the rest.
+
+It lies in the user's own state folder, not in a project: a project that brings answers along is not believed. A file
+holds a random salt and records of one size: a keyed digest of the row, the score, a checksum. No row can be read out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import struct
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+MAGIC = b"assay answers 1\n"
+SALT = 32
+RECORD = struct.Struct("<16sdI")
+OLDEST = 7 * 86_400.0
+MOST_BYTES = 256 << 20
+
+
+def state_folder() -> Path:
+    """Where answers are kept: beside the secret that seals remembered outcomes."""
+    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return Path(home) / "assay" / "endpoints"
+
+
+class Journal:
+    """Answers by row, in the order in which they were given. Without a folder they are kept for this run alone.
+
+    The n-th time that a row is asked in this run is answered by the n-th answer of earlier runs, where there is one;
+    later times are asked. So what asks the same row twice compares two real answers, in a resumed run too.
+    `earlier` answers were found, `written` lie there now.
+    """
+
+    def __init__(self, folder: Path | None, identity: bytes) -> None:
+        self._identity = identity
+        self._handle = -1
+        self._salt = secrets.token_bytes(SALT)
+        self._known: dict[bytes, list[float]] = {}
+        self._asked: Counter[bytes] = Counter()
+        self.earlier, self.written = 0, 0
+        if folder is not None:
+            with suppress(OSError):
+                self._open(folder)
+
+    @property
+    def lasting(self) -> bool:
+        """Whether answers outlive this process."""
+        return self._handle >= 0
+
+    def key(self, row: bytes) -> bytes:
+        """What a row is known by: a digest under this journal's salt."""
+        return hmac.new(self._salt, row, hashlib.sha256).digest()[:16]
+
+    def recall(self, key: bytes) -> float | None:
+        """Ask for the row: its next answer of an earlier run, or None where it must be asked."""
+        self._asked[key] += 1
+        known = self._known.get(key, ())
+        return known[self._asked[key] - 1] if self._asked[key] <= len(known) else None
+
+    def keep(self, answers: list[tuple[bytes, float]]) -> None:
+        """Write answers down; a full disk only costs the memory."""
+        if self._handle < 0:
+            return
+        data = b"".join(_record(key, score) for key, score in answers)
+        try:
+            with _locked(self._handle):
+                end = os.fstat(self._handle).st_size
+                if end + len(data) > MOST_BYTES:
+                    return
+                if os.write(self._handle, data) != len(data):
+                    os.ftruncate(self._handle, end)
+                    return
+                self.written += len(answers)
+        except OSError:
+            self.close()
+
+    def forget(self) -> None:
+        """What was kept holds no more: begin again."""
+        self._known, self.earlier, self.written = {}, 0, 0
+        self._asked.clear()
+        if self._handle >= 0:
+            with suppress(OSError), _locked(self._handle):
+                os.ftruncate(self._handle, len(MAGIC) + SALT)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def _open(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _swept(folder)
+        path = folder / f"{hashlib.sha256(self._identity).hexdigest()[:32]}.answers"
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+        handle = os.open(path, flags, 0o600)
+        try:
+            found = os.fstat(handle)
+            if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+                raise PermissionError
+            with _locked(handle):
+                self._read(handle)
+        except BaseException:
+            os.close(handle)
+            raise
+        self._handle = handle
+
+    def _read(self, handle: int) -> None:
+        """Take over what is whole; a torn last record, or a file that is none of ours, is cut off."""
+        size = os.fstat(handle).st_size
+        data = os.pread(handle, min(size, MOST_BYTES), 0)
+        head = len(MAGIC) + SALT
+        if len(data) < head or not data.startswith(MAGIC):
+            os.ftruncate(handle, 0)
+            os.write(handle, MAGIC + self._salt)
+            return
+        self._salt = data[len(MAGIC) : head]
+        whole = head + (len(data) - head) // RECORD.size * RECORD.size
+        if whole != size:
+            os.ftruncate(handle, whole)
+        for key, score, check in RECORD.iter_unpack(data[head:whole]):
+            if zlib.crc32(key + struct.pack("<d", score)) == check:
+                self._known.setdefault(key, []).append(score)
+                self.earlier += 1
+        self.written = self.earlier
+
+
+def _swept(folder: Path) -> None:
+    """Remove journals that are too old to be believed."""
+    for path in folder.glob("*.answers"):
+        with suppress(OSError):
+            if time.time() - path.lstat().st_mtime > OLDEST:
+                path.unlink()
+
+
+def _record(key: bytes, score: float) -> bytes:
+    return RECORD.pack(key, score, zlib.crc32(key + struct.pack("<d", score)))
+
+
+@contextmanager
+def _locked(handle: int) -> Iterator[None]:
+    """One writer at a time, where the system has locks."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(handle, fcntl.LOCK_UN)

@@ -1,0 +1,1 @@
+"""Inputs that take a model much longer than usual rows."""

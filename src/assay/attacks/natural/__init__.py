@@ -1,0 +1,1 @@
+"""What an honest world does to rows: values that are missing, in another unit, out of range or corrupted."""

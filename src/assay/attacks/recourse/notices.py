@@ -1,0 +1,149 @@
+"""Up to three different ways for one person to get another decision, sparse first, in numbers that a person would say.
+
+Sets of columns differ and none holds another (diverse counterfactuals, Mothilal et al. 2020); every one is asked of the
+real model again, after its numbers were rounded.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from assay.adapters.predictor_base import BasePredictor
+from assay.attacks.recourse.actions import Actions, Known, actions, space_of, with_column
+from assay.attacks.space import Axis, Space
+from assay.core.errors import CouldNotLook
+from assay.core.protocols import ArrowTable
+
+MOST = 3
+FROZEN = 6
+DEARER = 1.1
+"""What a round number may cost beside the nearest one that passes."""
+DIGITS = 12
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One column of a notice: its value as it is and as it would have to be; `places` up or down where it is ordered
+    or a whole number, else 0."""
+
+    column: str
+    old: Any
+    new: Any
+    places: int = 0
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Changes that together alter the decision, and their cost by the contract."""
+
+    changes: tuple[Change, ...]
+    cost: float
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What a person is told: notices, or none with whether that is `proved`."""
+
+    notices: tuple[Notice, ...]
+    proved: bool
+
+
+def notices(model: BasePredictor, row: ArrowTable, known: Known, seed: int = 0) -> Told:
+    """What could be changed in one row (a table of one) that the model flags. Raises CouldNotLook."""
+    whole = actions(model, row, known, seed)
+    if not whole.found[0]:
+        return Told((), bool(whole.proved[0]))
+    space = space_of(model, row, known)
+    made: dict[frozenset[str], Notice] = {}
+    for found in [whole, *_singles(model, row, known, space, whole, seed), *_others(model, row, known, whole, seed)]:
+        names = frozenset(_used(found))
+        notice = _notice(model, space, found.table, names)
+        if notice is not None and (names not in made or notice.cost < made[names].cost):
+            made[names] = notice
+    least = {names: n for names, n in made.items() if not any(other < names for other in made)}
+    order = sorted(least.values(), key=lambda n: (len(n.changes), n.cost, [c.column for c in n.changes]))
+    return Told(tuple(order[:MOST]), False)
+
+
+def _singles(
+    model: BasePredictor, row: ArrowTable, known: Known, space: Space, whole: Actions, seed: int
+) -> list[Actions]:
+    """The cheapest change of each column that alters the decision alone, beside that which `whole` is."""
+    found, used = [], _used(whole)
+    can = space.possible()[0]
+    for j, axis in enumerate(space.axes):
+        places = np.flatnonzero(can[j])
+        if not len(places) or used == [axis.name]:
+            continue
+        choice = space.keep(len(places))
+        choice[:, j] = places
+        if not model.flagged(space.build(np.zeros(len(places), dtype=int), choice)).all():
+            found += _tried(model, row, known.only({axis.name}), seed)
+    return found
+
+
+def _others(model: BasePredictor, row: ArrowTable, known: Known, whole: Actions, seed: int) -> list[Actions]:
+    """The cheapest changes without one of the columns that the cheapest one changes, and without all of them."""
+    used = _used(whole)
+    free = set(known.changeable(tuple(model.features)))
+    without = [free - set(used), *(free - {name} for name in used[:FROZEN] if len(used) > 1)]
+    return [found for names in without if names for found in _tried(model, row, known.only(names), seed)]
+
+
+def _used(found: Actions) -> list[str]:
+    return [n for n, c in zip(found.names, found.changed[0], strict=True) if c]
+
+
+def _tried(model: BasePredictor, row: ArrowTable, known: Known, seed: int) -> list[Actions]:
+    """A search that may come to nothing: another way is no more than one more."""
+    try:
+        found = actions(model, row, known, seed)
+    except CouldNotLook:
+        return []
+    return [found] if found.found[0] else []
+
+
+def _notice(model: BasePredictor, space: Space, table: ArrowTable, names: frozenset[str]) -> Notice | None:
+    """The change of one row in round numbers; None where the real model does not agree."""
+    axes = [a for a in space.axes if a.name in names]
+    table = table.select(space.rows.column_names)
+    for axis in axes:
+        if not axis.levels:
+            table = _rounded(model, space, table, axis)
+    cost = float(space.price(np.zeros(1, dtype=int), table)[0])
+    if not _passes(model, space, table) or not math.isfinite(cost):
+        return None
+    return Notice(tuple(_change(axis, space.rows, table) for axis in axes), cost)
+
+
+def _passes(model: BasePredictor, space: Space, table: ArrowTable) -> bool:
+    return not bool(model.flagged(table)[0]) and bool(space.valid(table)[0])
+
+
+def _rounded(model: BasePredictor, space: Space, table: ArrowTable, axis: Axis) -> ArrowTable:
+    """The row with the roundest number, away from the person's own, that costs little more and still passes."""
+    own, new = float(axis.origin[0]), float(axis.place(table.column(axis.name).to_pylist())[0])
+    price = float(axis.costs(np.array(own), np.array(new)))
+    top = math.floor(math.log10(max(abs(own), abs(new), 1e-12)))
+    for power in range(top, top - DIGITS, -1):
+        unit = 10.0**power
+        code = round((math.ceil if new > own else math.floor)(new / unit - math.copysign(1e-9, new - own)) * unit, 15)
+        code = round(code, -power) if power < 0 else code
+        if not float(axis.costs(np.array(own), np.array(code))) <= price * DEARER:
+            continue
+        type_ = table.schema.field(axis.name).type
+        tried = with_column(table, axis.name, axis.written(np.array([code]), type_))
+        if _passes(model, space, tried):
+            return tried
+    return table
+
+
+def _change(axis: Axis, old: ArrowTable, new: ArrowTable) -> Change:
+    now, then = (t.column(axis.name)[0].as_py() for t in (old, new))
+    places = 0
+    if axis.ordered and (axis.levels or axis.integer):
+        origin, code = (axis.place([v])[0] for v in (now, then))
+        if np.isfinite([origin, code]).all() and float(origin).is_integer() and float(code).is_integer():
+            places = int(code - origin)
+    return Change(axis.name, now, then, places)

@@ -1,0 +1,135 @@
+"""Write to a person what they could change so that a model's decision would differ: one row of a file at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from assay.adapters.cases import ModelCase, open_model
+from assay.attacks.recourse.words import ATTACKERS, NO_PROMISE, sentence, sentences
+from assay.config.manifest import DEFAULT_THRESHOLD, load_threat
+from assay.core.errors import UsageError
+from assay.core.finding import Json
+from assay.core.protocols import ArrowTable, Progress, silent
+from assay.core.subject import Contract, Kind, Subject
+
+PASSING = 300
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """Which model, the file whose rows are explained, and what people can change (a threat file, or assay.yaml)."""
+
+    model: Path
+    data: Path
+    label: str
+    rows: tuple[int, ...]
+    threat: Path
+    threshold: float | None = None
+    positive: str = "1"
+    train: Path | None = None
+    drop: tuple[str, ...] = ()
+
+
+class OneChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A column, its value as it is and as it would have to be."""
+
+    column: str
+    now: Any
+    then: Any
+
+
+class OneNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """One way: the sentence, its changes, its cost by the contract."""
+
+    text: str
+    changes: tuple[OneChange, ...]
+    cost: float
+
+
+class RowNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """What is told of one row (counted from 0), `proved` where it is that nothing would alter the decision."""
+
+    row: int
+    flagged: bool
+    score: float
+    threshold: float
+    proved: bool = False
+    text: tuple[str, ...] = ()
+    notices: tuple[OneNotice, ...] = ()
+
+
+class Notices(msgspec.Struct, frozen=True, kw_only=True):
+    """All rows that were asked for, and what holds of every notice."""
+
+    schema: str = "assay/1"
+    model: str
+    rows: tuple[RowNotice, ...]
+    about: tuple[str, ...]
+
+
+def write_notices(what: Asked, *, seed: int = 0, root: Path | None = None, progress: Progress = silent) -> Notices:
+    """The notices of every row of `what.rows`. Raises UsageError, InputError, and CouldNotLook where the model cannot
+    be asked or a search fails its sanity test."""
+    contract = load_threat(what.threat)
+    if not contract.features:
+        raise UsageError("says of no column what can be changed", where=str(what.threat), fix="add `features:` to it")
+    with _case(what, contract, root or Path.cwd()) as case:
+        told = tuple(_told(case, what, contract.of_person(), seed, progress))
+    about = (NO_PROMISE,) if contract.speaks_of_people else (NO_PROMISE, ATTACKERS)
+    return Notices(model=str(what.model), rows=told, about=about)
+
+
+def _case(what: Asked, contract: Contract, root: Path) -> ModelCase:
+    facts: dict[str, Json] = {"label": what.label, "positive": what.positive}
+    facts |= {"drop": list(what.drop)} if what.drop else {}
+    declared = contract.attacker.threshold if contract.attacker.threshold is not None else DEFAULT_THRESHOLD
+    options: dict[str, Json] = {"threshold": declared if what.threshold is None else what.threshold}
+    subjects = {"data": Subject(name="data", kind=Kind.DATASET, uri=str(what.data), options=facts)}
+    reads = {"holdout": "data"}
+    if what.train is not None:
+        subjects["train"] = Subject(name="train", kind=Kind.DATASET, uri=str(what.train), options=facts)
+        reads["data"] = "train"
+    model = Subject(name="(model)", kind=Kind.MODEL, uri=str(what.model), options=options, reads=reads)
+    return open_model(model, {**subjects, model.name: model}, root, contract)
+
+
+def _told(case: ModelCase, what: Asked, contract: Contract, seed: int, progress: Progress) -> Iterator[RowNotice]:
+    import numpy as np
+
+    from assay.attacks.recourse.actions import Known
+
+    data = case.holdout
+    assert data is not None  # it was named
+    data.column(what.label)  # a label that is not there would make the label an input
+    table, model = data.table(), case.predictor
+    if wrong := [row for row in what.rows if not 0 <= row < table.num_rows]:
+        fix = f"rows count from 0 to {table.num_rows - 1}"
+        raise UsageError(f"has no row {wrong[0]}", where=str(what.data), fix=fix)
+    scores = model.scores(table)
+    flagged = scores >= model.threshold
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(~flagged))
+    kinds = {c.name: c.kind for c in data.columns}
+    known = Known(contract, (case.train or data).table(), kinds, table.take(order[:PASSING]))
+    for done, row in enumerate(dict.fromkeys(what.rows)):
+        one = {"row": row, "score": float(scores[row]), "threshold": float(model.threshold)}
+        yield _row(case, table.slice(row, 1), known, one, bool(flagged[row]), seed)
+        progress(done + 1, len(what.rows), "rows")
+
+
+def _row(case: ModelCase, row: ArrowTable, known: Any, one: dict[str, Any], flagged: bool, seed: int) -> RowNotice:
+    from assay.attacks.recourse.notices import notices
+
+    if not flagged:
+        return RowNotice(flagged=False, text=("It is not flagged: there is no decision to alter.",), **one)
+    told = notices(case.predictor, row, known, seed)
+    made = tuple(
+        OneNotice(
+            text=sentence(notice), cost=notice.cost,
+            changes=tuple(OneChange(column=c.column, now=c.old, then=c.new) for c in notice.changes),
+        )
+        for notice in told.notices
+    )  # fmt: skip
+    return RowNotice(flagged=True, proved=told.proved, text=tuple(sentences(told)), notices=made, **one)
