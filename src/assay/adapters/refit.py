@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -130,11 +131,11 @@ class _Boosted(Recipe):
         """See `Recipe.train`."""
         parameters = {**self._parameters, **(changes or {})}
         rounds = int(parameters.pop("num_iterations", self._rounds))
-        return _Trained(self._like, rows, places, (parameters, rounds, self._categorical), seed)
+        return Boosted(self._like, rows, places, (parameters, rounds, self._categorical), seed)
 
 
-class _Trained(LightgbmPredictor):
-    """A booster trained here, asked as the model that it is `like`."""
+class Boosted(LightgbmPredictor):
+    """A booster trained here, asked as the model that it is `like`; `content` is it as a LightGBM text file."""
 
     def __init__(
         self, like: LightgbmPredictor, rows: ArrowTable, places: FloatArray, how: tuple[Any, int, list[int]], seed: int
@@ -144,6 +145,20 @@ class _Trained(LightgbmPredictor):
         parameters, rounds, categorical = how
         matrix = self._matrix(rows.select(list(self.features)))
         self._booster = _boosted(matrix, places, parameters, rounds, categorical, seed, self.where)
+        self.content = _as_file(self._booster, like, categorical)
+        self._text = sound(self.content, self.where).text
+
+
+def _as_file(booster: Any, like: LightgbmPredictor, categorical: list[int]) -> bytes:
+    """A booster as LightGBM's text file, its columns and categories as the model that it is `like` has them."""
+    names = re.search(r"^feature_names=.*$", like._text, re.MULTILINE)
+    text = booster.model_to_string(num_iteration=-1)
+    if names is not None:
+        text = re.sub(r"^feature_names=.*$", lambda _: names[0], text, count=1, flags=re.MULTILINE)
+    levels = [like.levels[like.features[place]] for place in categorical if like.features[place] in like.levels]
+    written = json.dumps([list(level) for level in levels]) if levels else "null"
+    head, _, _ = text.rpartition("pandas_categorical:")
+    return f"{head}pandas_categorical:{written}\n".encode()
 
 
 class _StandIn(Recipe):

@@ -88,8 +88,10 @@ def untrusted(number: int, paths: list[str]) -> list[str]:
 
 
 def kept(model: Any, ask: dict[str, Any]) -> Iterator[bytes]:
-    """The estimator in another format, in blocks and their SHA-256 at last. `ask["as"]` is skops, onnx or booster."""
-    estimator = _of(model).estimator
+    """The estimator in another format, in blocks and their SHA-256 at last. `ask["as"]` is skops, onnx or booster;
+    `ask["trained"]` the number of one that was trained again, 0 or none for the one from the file."""
+    model = _of(model)
+    estimator = (model.trained[ask["trained"]] if ask.get("trained") else model).estimator
     if ask["as"] == "skops":
         data = library("skops.io").dumps(estimator)
     elif ask["as"] == "onnx":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from assay.adapters.networks.network import Network
 
 _BATCH = 65_536
+_MOST_GRAPH = 1 << 28
 # What joblib opens as one pickle: plain, or compressed as a whole.
 _LOADABLE = frozenset({"pickle", "zlib", "gzip", "bz2", "xz", "lzma", "lz4"})
 
@@ -84,11 +86,20 @@ class SandboxedPredictor(BasePredictor):
         """The estimator as layers. Raises CouldNotLook where it is no small network or linear model."""
         from assay.adapters.networks.sklearn_network import estimator_network
 
-        if self._number:
-            raise CouldNotLook(f"{self.where}: was trained again; its network is not read")
+        return estimator_network(
+            self._sandbox, self.where, self.features, self._words(rows), self._positive, self._number
+        )
+
+    def converted(self, rows: ArrowTable, precision: str) -> bytes:
+        """The estimator as an ONNX graph that the child wrote; who takes it looks at it first. Raises CouldNotLook."""
+        ask = {"as": "onnx", "names": list(self.features), "words": sorted(self._words(rows)), "precision": precision,
+               "trained": self._number}  # fmt: skip
+        *blocks, _ = self._sandbox.stream(b"K", json.dumps(ask).encode(), _MOST_GRAPH, "converting")
+        return b"".join(blocks)
+
+    def _words(self, rows: ArrowTable) -> frozenset[str]:
         types = library("pyarrow").types
-        words = frozenset(n for n in self.features if types.is_string(rows.schema.field(n).type))
-        return estimator_network(self._sandbox, self.where, self.features, words, self._positive)
+        return frozenset(n for n in self.features if types.is_string(rows.schema.field(n).type))
 
     def trained_again(
         self, rows: ArrowTable, places: FloatArray, *, changes: Mapping[str, Any] | None = None, seed: int = 0

@@ -19,15 +19,16 @@ PRECISIONS = ("float64", "float32")
 
 
 def estimator_network(
-    sandbox: Sandbox, where: str, features: tuple[str, ...], words: frozenset[str], positive: int
+    sandbox: Sandbox, where: str, features: tuple[str, ...], words: frozenset[str], positive: int, number: int = 0
 ) -> Network:
-    """The network of the estimator that `sandbox` holds; `words` are its text columns, `positive` the class's place.
+    """The network of the estimator that `sandbox` holds; `words` are its text columns, `positive` the class's place,
+    `number` that of one trained again.
 
     Raises CouldNotLook where it cannot be converted, or is no small network.
     """
     failure: Exception = CouldNotLook(f"{where}: could not be converted to ONNX")
     for precision in PRECISIONS:
-        ask = {"as": "onnx", "names": list(features), "words": sorted(words), "precision": precision}
+        ask = {"as": "onnx", "names": list(features), "words": sorted(words), "precision": precision, "trained": number}
         try:
             *blocks, _ = sandbox.stream(b"K", json.dumps(ask).encode(), MOST, "converting")
             graph = _sound(b"".join(blocks), where)

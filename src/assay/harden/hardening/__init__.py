@@ -1,0 +1,1 @@
+"""Hardening a model: options beside controls, trained again, and measured on rows that none of them saw."""

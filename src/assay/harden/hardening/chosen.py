@@ -1,0 +1,247 @@
+"""Which option helps: all measured beside the controls, one picked, and confirmed on rows that picked nothing."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from assay.adapters.predictor_base import BasePredictor
+from assay.adapters.tables import Dataset
+from assay.attacks.space import Norm
+from assay.attacks.strike import Asked
+from assay.core.errors import CouldNotLook
+from assay.core.protocols import Access, Progress, silent
+from assay.harden.hardening.measured import Held, Seen, figures, gain, held, seen, split, threshold_at
+from assay.harden.hardening.options import Way, seed_of, ways
+from assay.harden.hardening.result import Gain, Measured, Verdict
+from assay.harden.hardening.workshop import Made, Workshop
+
+ORIGINAL = "original"
+FEWER = 150
+"""Rows that are attacked to choose."""
+TRANSFER = "transfer"
+ATTACKS = ("whitebox", "score", "label", TRANSFER)
+
+
+class Terms(NamedTuple):
+    """How candidates are compared: the attack, the share of false alarms, the rows that are attacked, and how much
+    clean recall may be lost (`margin`)."""
+
+    norm: Norm
+    budget: float
+    access: Access
+    alarms: float = 0.01
+    rows: int = 300
+    queries: int = 600
+    margin: float = 0.01
+    seed: int = 0
+    only: tuple[str, ...] = ()
+
+
+class Candidate(NamedTuple):
+    """A way with what it made."""
+
+    way: Way
+    made: Made
+
+
+class Found(NamedTuple):
+    """What came of it; `made` is the chosen option."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    chosen: str
+    made: Made | None
+    picked_on: tuple[Measured, ...]
+    confirmed: tuple[Measured, ...]
+    gains: tuple[Gain, ...]
+    parts: dict[str, int]
+
+
+def hardened(shop: Workshop, holdout: Dataset, terms: Terms, progress: Progress = silent) -> Found:
+    """Make every candidate, choose, and confirm. Raises CouldNotLook for too few rows, a model that cannot be attacked
+    as asked, and where no option could be made."""
+    from assay.detectors.rows import draws
+
+    target = np.asarray(holdout.target(), dtype=bool)
+    group, table = draws(holdout, shop.model.features), holdout.table()
+    parts = split(target, group, terms.seed, terms.alarms)
+    pieces = [(table.take(rows), target[rows], group[rows]) for rows in parts]
+    against = (shop.contract, shop.rows, shop.kinds, shop.model.features)
+    sample = [
+        held(*piece, shop.contract, shop.model.features, count, terms.seed)
+        for piece, count in ((pieces[1], min(FEWER, terms.rows)), (pieces[2], terms.rows))
+    ]
+    negative = pieces[0][0].filter(~pieces[0][1])
+    refuse_constant(shop.model, pieces[0][0])
+    first = Candidate(Way(ORIGINAL, "original", "", "the model as it is", lambda s, _: _never(s)), _of(shop))
+    made, failed = _made(shop, terms, progress)
+    everything = [first, *made]
+    for one in everything:
+        one.made.predictor.threshold = threshold_at(one.made.predictor.scores(negative), terms.alarms)
+    one_attack = _attacks(terms, (terms.access,))
+    picked = _measured(everything, sample[0], against, one_attack, progress, "choosing")
+    chosen = _choice(picked, terms.margin)
+    # Controls are attacked as asked, once: whatever more would find makes them worse, and the option better.
+    finalists = [c for c in everything if c.way.role == "original" or c.way.name == chosen]
+    controls = [c for c in everything if c.way.role == "control"]
+    last = _measured(finalists, sample[1], against, _attacks(terms, ATTACKS), progress, "confirming")
+    last += _measured(controls, sample[1], against, one_attack, progress, "confirming")
+    gains = _gains(sample[1], last, chosen)
+    verdict, reasons = judged(chosen, [m for m, _ in last], gains, terms)
+    for one in made:
+        if one.way.name != chosen:
+            one.made.predictor.close()
+    counts = {f"{n}_rows": len(r) for n, r in zip(("calibrate", "choose", "confirm"), parts, strict=True)}
+    counts |= {"attacked_to_choose": len(sample[0].sample), "attacked_to_confirm": len(sample[1].sample)}
+    return Found(
+        verdict, reasons, chosen, next(c.made for c in made if c.way.name == chosen),
+        (*(m for m, _ in picked), *failed), tuple(m for m, _ in last), gains, counts,
+    )  # fmt: skip
+
+
+def refuse_constant(model: BasePredictor, rows: Any) -> None:
+    """Raises CouldNotLook for a model that gives every row one score."""
+    if np.ptp(model.scores(rows)) == 0:
+        raise CouldNotLook(f"{model.where}: gives every row the same score; there is nothing to harden")
+
+
+def _of(shop: Workshop) -> Made:
+    return Made(shop.model, None, shop.model.kind)
+
+
+def _never(shop: Workshop) -> Made:
+    raise CouldNotLook(f"{shop.subject.uri}: the original is not made")
+
+
+def _made(shop: Workshop, terms: Terms, progress: Progress) -> tuple[list[Candidate], list[Measured]]:
+    """(what could be made, what could not and why)."""
+    made, failed = [], []
+    asked = ways(shop, terms.only)
+    for place, way in enumerate(asked):
+        progress(place, len(asked), f"training {way.name}")
+        try:
+            made.append(Candidate(way, way.make(shop, seed_of(way, terms.seed))))
+        except CouldNotLook as why:
+            failed.append(Measured(name=way.name, role=way.role, said=way.said, why=str(why)))
+    for role in ("control", "option"):
+        if not any(c.way.role == role for c in made):
+            whys = "; ".join(f"{m.name}: {m.why}" for m in failed if m.role == role)
+            raise CouldNotLook(f"no {role} could be trained ({whys})")
+    return made, failed
+
+
+def _attacks(terms: Terms, names: tuple[str, ...]) -> dict[str, Asked]:
+    """The attacks by name, that of the asked access first."""
+    ordered = dict.fromkeys((terms.access, *names))
+    limit, seed = terms.queries, terms.seed
+    out = {name: Asked(terms.norm, name, terms.budget, limit, seed) for name in ordered if name != TRANSFER}  # type: ignore[arg-type]
+    if TRANSFER in ordered:
+        out[TRANSFER] = Asked(terms.norm, "score", terms.budget, limit, seed, method="transfer")
+    return out
+
+
+def _measured(
+    candidates: list[Candidate], part: Held, against: Any, attacks: dict[str, Asked], progress: Progress, doing: str
+) -> list[tuple[Measured, Seen | None]]:
+    """The figures of every candidate on a part. Raises CouldNotLook where the original has none."""
+    out: list[tuple[Measured, Seen | None]] = []
+    for place, (way, made) in enumerate(candidates):
+        progress(place, len(candidates), f"{doing}: {way.name}")
+        told = {"name": way.name, "role": way.role, "said": way.said, "threshold": made.predictor.threshold}
+        try:
+            one = seen(made.predictor, part, against, attacks)
+        except CouldNotLook as why:
+            if way.name == ORIGINAL:
+                raise
+            out.append((Measured(**told, why=str(why)), None))  # type: ignore[arg-type]
+            continue
+        out.append((Measured(**told, **figures(part, one)), one))  # type: ignore[arg-type]
+    return out
+
+
+def _choice(picked: list[tuple[Measured, Seen | None]], margin: float) -> str:
+    """The option with most recall under attack among those whose clean recall is no worse; else the one that loses
+    least. Raises CouldNotLook where no option could be measured."""
+    original = next(m for m, _ in picked if m.name == ORIGINAL)
+    options = [m for m, one in picked if m.role == "option" and one is not None]
+    if not options:
+        whys = "; ".join(f"{m.name}: {m.why}" for m, _ in picked if m.role == "option")
+        raise CouldNotLook(f"no option could be measured ({whys})")
+
+    def worth(m: Measured) -> tuple[bool, float]:
+        assert m.clean is not None
+        assert m.attacked is not None
+        assert original.clean is not None
+        keeps = m.clean.value >= original.clean.value - margin
+        return keeps, m.attacked.value if keeps else m.clean.value
+
+    return max(options, key=worth).name
+
+
+def _gains(part: Held, last: list[tuple[Measured, Seen | None]], chosen: str) -> tuple[Gain, ...]:
+    option = next(one for m, one in last if m.name == chosen)
+    if option is None:
+        return ()
+    return tuple(
+        gain(part, option, one, m.name) for m, one in last if one is not None and m.name != chosen
+    )  # fmt: skip
+
+
+def judged(chosen: str, last: list[Measured], gains: tuple[Gain, ...], terms: Terms) -> tuple[Verdict, tuple[str, ...]]:
+    """The verdict and why. It helps only where it surely beats the original and every control that was measured, its
+    clean recall is surely no worse, and its threshold keeps the false alarms.
+
+    False alarms count against it where the original, whose threshold was set on the same rows, has no such excess.
+    A control that surely keeps less clean recall, by more than the margin, is beaten too where it does no better under
+    attack: what nobody would ship is no alternative.
+    """
+    mine = next(m for m in last if m.name == chosen)
+    if mine.why or mine.attacked is None or mine.alarms is None:
+        return "cannot tell", (f"{chosen} could not be measured again: {mine.why}",)
+    missing = [m for m in last if m.role == "control" and m.why]
+    if not any(m.role == "control" and not m.why for m in last):
+        with suppress(IndexError):
+            return "cannot tell", (f"no control could be measured: {missing[0].why}",)
+    short = [g for g in gains if not _beaten(g, terms.margin)]
+    if short:
+        said = ", ".join(f"{g.over} ({g.attacked.low:+.3f} to {g.attacked.high:+.3f})" for g in short)
+        first = f"{chosen}, the best, does not surely leave more recall under attack than {said}"
+        better = [
+            f"{g.over} does surely better than {chosen}, and is no more than a control" for g in short if _worse(g)
+        ]
+        return "nothing helps", (first, *better)
+    clean = next(g.clean for g in gains if g.over == ORIGINAL)
+    between = f"{clean.value:+.3f} ({clean.low:+.3f} to {clean.high:+.3f}), at most {terms.margin:g} may be lost"
+    if clean.high < -terms.margin:
+        return "nothing helps", (f"{chosen}, the best, costs clean recall: {between}",)
+    if clean.low <= -terms.margin:
+        return "cannot tell", (f"whether {chosen} keeps the clean recall cannot be told: {between}",)
+    original = next(m for m in last if m.name == ORIGINAL)
+    said = f"{mine.alarms.value:.2%} ({mine.alarms.low:.2%} to {mine.alarms.high:.2%})"
+    more = f"{chosen} flags {said} of the negative rows, more than {terms.alarms:.2%}"
+    over = mine.alarms.low > terms.alarms
+    if over and original.alarms is not None and original.alarms.low <= terms.alarms:
+        return "cannot tell", (more,)
+    dear = [g for g in gains if g.attacked.low <= 0]
+    least = min((g for g in gains if g not in dear), key=lambda g: g.attacked.low)
+    said = f"{least.attacked.value:+.3f} ({least.attacked.low:+.3f} to {least.attacked.high:+.3f})"
+    first = f"{chosen} leaves more recall under attack than the original and every control, the nearest of which is"
+    reasons = [f"{first} {least.over}: {said}; clean recall {between}"]
+    for g in dear:
+        lost = f"{g.clean.value:.3f} ({g.clean.low:.3f} to {g.clean.high:.3f}) less clean recall"
+        reasons.append(f"save {g.over}, which is as good under attack at the price of {lost}")
+    if over:  # thresholds of all were set on the same rows, so that the comparison stands
+        reasons.append(f"{more}, and so does the original: set the threshold on more rows before it is used")
+    return "helps", tuple(reasons)
+
+
+def _beaten(g: Gain, margin: float) -> bool:
+    dear = g.over != ORIGINAL and g.clean.low > margin and g.attacked.value >= 0
+    return g.attacked.low > 0 or dear
+
+
+def _worse(g: Gain) -> bool:
+    return g.attacked.high < 0 and g.over != ORIGINAL

@@ -1,0 +1,194 @@
+"""Candidates on the same rows: thresholds at a fixed false-alarm rate, recall before and under attack, paired.
+
+The holdout is split in three, rows that are one draw together. `calibrate` sets each candidate's threshold, `choose`
+picks among options, `confirm` gives the figures. Intervals are for the thresholds as they were set; what other
+calibration rows would change is not in them, so the false-alarm rate that results is told beside.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from assay.adapters.predictor_base import BasePredictor
+from assay.attacks.space import satisfied
+from assay.attacks.strike import Asked, struck
+from assay.config.constraints import Constraint
+from assay.core.errors import CouldNotLook
+from assay.core.protocols import ArrowTable
+from assay.core.subject import Contract
+from assay.harden.hardening.result import Gain, Rate
+from assay.stats.effective import effective_n, whole
+from assay.stats.intervals import paired_difference, wilson_rate
+
+Array = Any
+SHARES = (0.35, 0.25, 0.4)
+EXPECTED = 4
+"""False alarms expected among the rows that set a threshold; with fewer it is anybody's guess."""
+LEAST = 50
+"""Rows of either class that choose, and that confirm."""
+PASSING, TRIES = 500, 3
+
+
+class Split(NamedTuple):
+    """Row numbers of the three parts of the holdout."""
+
+    calibrate: Array
+    choose: Array
+    confirm: Array
+
+
+class Held(NamedTuple):
+    """A part to measure on: all its rows with their class and draw, and `sample` (s,), numbers of the positive ones
+    that are attacked, no two with equal inputs, each of `weight` (s,) rows."""
+
+    table: ArrowTable
+    target: Array
+    group: Array
+    sample: Array
+    weight: Array
+
+
+class Seen(NamedTuple):
+    """What one candidate does with a part: `flags` (n,), and of the sample what holds against each attack (s,)."""
+
+    flags: Array
+    stands: dict[str, Array]
+    unanswered: dict[str, str]
+
+    def worst(self) -> Array:
+        """What holds against all of the attacks that could look (s,)."""
+        return np.logical_and.reduce(list(self.stands.values()))
+
+
+def split(target: Array, group: Array, seed: int, alarms: float) -> Split:
+    """Draw the parts, by class, rows of one group together. Raises CouldNotLook where any is too small."""
+    rng = np.random.default_rng([seed, 21])
+    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
+    size, part = np.bincount(inverse.ravel()), np.zeros(len(first), dtype=int)
+    for value in (False, True):
+        members = rng.permutation(np.flatnonzero(target[first] == value))
+        done = (np.cumsum(size[members]) - size[members] / 2) / max(1, size[members].sum())
+        part[members] = np.searchsorted(np.cumsum(SHARES)[:2], done)
+    parts = [np.flatnonzero(part[inverse.ravel()] == k) for k in range(3)]
+    negatives = int((~target[parts[0]]).sum())
+    if negatives * alarms < EXPECTED:
+        what = f"{negatives} negative rows set the threshold, {EXPECTED / alarms:.0f} are needed at {alarms:.1%}"
+        raise CouldNotLook(f"the holdout is too small: {what} false alarms; give more rows, or a larger --fpr")
+    for rows, doing in ((parts[1], "choose"), (parts[2], "confirm")):
+        for kind, count in (("positive", int(target[rows].sum())), ("negative", int((~target[rows]).sum()))):
+            if count < LEAST:
+                what = f"{count} {kind} rows are left to {doing} on, {LEAST} needed"
+                raise CouldNotLook(f"the holdout is too small: {what}")
+    return Split(*parts)
+
+
+def threshold_at(scores: Array, alarms: float) -> float:
+    """The lowest threshold that flags at most a share `alarms` of negative rows by their scores (n,): between two."""
+    ordered = np.sort(scores)[::-1]
+    most = int(alarms * len(ordered) + 1e-9)
+    at = float(ordered[most])
+    above = ordered[ordered > at]
+    return (at + float(above[-1])) / 2 if len(above) and at < (at + float(above[-1])) / 2 else float(
+        np.nextafter(at, np.inf)
+    )  # fmt: skip
+
+
+def held(
+    table: ArrowTable, target: Array, group: Array, contract: Contract, inputs: tuple[str, ...], rows: int, seed: int
+) -> Held:
+    """A part with its sample: up to `rows` positive rows that keep the relations. Raises CouldNotLook for too few."""
+    from assay.detectors.rows import same_rows
+
+    rng = np.random.default_rng([seed, 22])
+    usable = target & satisfied(map(Constraint, contract.constraints), table)
+    drawn = rng.permutation(np.flatnonzero(usable))
+    same = same_rows(table.select(list(inputs)).take(drawn))
+    _, first, count = np.unique(same, return_index=True, return_counts=True)
+    chosen = np.argsort(first)[:rows]
+    if len(chosen) < LEAST:
+        what = f"{len(chosen)} positive rows with different inputs keep `constraints:`, {LEAST} are needed to attack"
+        raise CouldNotLook(f"the holdout is too small: {what}")
+    return Held(table, target, group, drawn[first[chosen]], count[chosen])
+
+
+def seen(model: BasePredictor, part: Held, against: Any, attacks: dict[str, Asked]) -> Seen:
+    """Ask a candidate about a part, and attack its sample in every way. Raises CouldNotLook where the first cannot."""
+    flags = np.asarray(model.flagged(part.table), dtype=bool)
+    sample = part.table.take(part.sample)
+    caught = flags[part.sample]
+    rng = np.random.default_rng([next(iter(attacks.values())).seed, 23])
+    passing = part.table.take(rng.permutation(np.flatnonzero(~flags))[:PASSING])
+    stands: dict[str, Array] = {}
+    unanswered: dict[str, str] = {}
+    for name, asked in attacks.items():
+        stand = caught.copy()
+        if caught.any():
+            try:
+                stand[caught] = _distances(model, sample.filter(caught), passing, against, asked) > asked.budget
+            except CouldNotLook as why:
+                if not stands:
+                    raise
+                unanswered[name] = str(why)
+                continue
+        stands[name] = stand
+    return Seen(flags, stands, unanswered)
+
+
+def _distances(model: BasePredictor, caught: ArrowTable, passing: ArrowTable, against: Any, asked: Asked) -> Array:
+    """How far each caught row had to go (c,), inf where nothing was found.
+
+    The sanity test of an attack is drawn anew, with the attack, where it fails: twice at most.
+    """
+    for turn in range(TRIES):
+        try:
+            again = asked._replace(seed=asked.seed + turn * 7919)
+            return struck(model, caught, passing, against, again)[1].distance
+        except CouldNotLook as error:
+            why = error
+    raise why
+
+
+def rate(hit: Array, group: Array) -> Rate:
+    """The share of `hit` (n,) with Wilson's interval, rows of one group as one draw."""
+    value, n = float(np.mean(hit)), float(effective_n(group, hit))
+    return Rate(value, *wilson_rate(value, n), whole(n))
+
+
+def difference(first: Array, second: Array, group: Array) -> Rate:
+    """The share of `first` (n,) less that of `second` on the same rows, by Tango's interval; groups are one draw."""
+    ahead, behind = first & ~second, second & ~first
+    n = min(float(effective_n(group, hit)) for hit in (ahead, behind))
+    b, c = float(ahead.mean()), float(behind.mean())
+    return Rate(b - c, *paired_difference(b * n, c * n, n), whole(n))
+
+
+def figures(part: Held, one: Seen) -> dict[str, Any]:
+    """Recall, recall under attack, false alarms and each attack's own, as `Measured` names them."""
+    positive, draw = part.target, np.repeat(np.arange(len(part.sample)), part.weight)
+
+    def left(stands: Array) -> Rate:
+        return rate(np.repeat(stands, part.weight), draw)
+
+    return {
+        "clean": rate(one.flags[positive], part.group[positive]),
+        "attacked": left(one.worst()),
+        "alarms": rate(one.flags[~positive], part.group[~positive]),
+        "attacks": {name: left(stands) for name, stands in one.stands.items()},
+        "unanswered": one.unanswered,
+    }
+
+
+def gain(part: Held, option: Seen, other: Seen, over: str) -> Gain:
+    """What an option gains over another candidate on the same rows: all attacks on the option against those on the
+    other that looked at the option too, so that an attack which only the other stood counts for nothing."""
+    draw = np.repeat(np.arange(len(part.sample)), part.weight)
+    shared = other._replace(stands={k: v for k, v in other.stands.items() if k in option.stands})
+    both = [np.repeat(s.worst(), part.weight) for s in (option, shared)]
+    positive = part.target
+    return Gain(
+        over=over,
+        attacked=difference(both[0], both[1], draw),
+        clean=difference(option.flags[positive], other.flags[positive], part.group[positive]),
+    )

@@ -1,0 +1,139 @@
+"""The options that a model can be hardened by, and the controls that run beside them always."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from assay.core.errors import CouldNotLook
+from assay.harden.hardening.result import Role
+from assay.harden.hardening.workshop import Made, Workshop
+
+Make = Callable[[Workshop, int], Made]
+COPIES, WIDER, SEVERAL = 3, 3, 3
+HALF = 0.5
+
+
+class Way(NamedTuple):
+    """One way to train the model again. `of` is what it is for: networks, trees, or any model with a recipe."""
+
+    name: str
+    role: Role
+    of: str
+    said: str
+    make: Make
+
+
+def _bins(count: int) -> Make:
+    def make(shop: Workshop, seed: int) -> Made:
+        name = "max_bin" if shop.model.kind == "lightgbm" else "max_bins"
+        return shop.refitted(seed=seed, changes={name: count})
+
+    return make
+
+
+def _leaves(shop: Workshop, seed: int) -> Made:
+    least = max(20, len(shop.target) // 100)
+    name = "min_data_in_leaf" if shop.model.kind == "lightgbm" else "min_samples_leaf"
+    return shop.refitted(seed=seed, changes={name: least})
+
+
+def _monotone(shop: Workshop, seed: int) -> Made:
+    """What can only rise must not lower the score by rising, and what can only fall not by falling."""
+    features = shop.contract.features
+    signs = []
+    for name in shop.model.features:
+        told = features.get(name)
+        one_way = told is not None and told.mutable and shop.kinds.get(name) in ("number", "integer")
+        signs.append({"up": 1, "down": -1}.get(told.direction, 0) if one_way and told is not None else 0)
+    if not any(signs):
+        raise CouldNotLook("no number that the attacker can move goes one way only, so no constraint would stop a move")
+    if shop.model.kind == "lightgbm":
+        return shop.refitted(seed=seed, changes={"monotone_constraints": signs})
+    return shop.refitted(seed=seed, changes={"monotonic_cst": signs})
+
+
+def _random(shop: Workshop, seed: int) -> Made:
+    if shop.model.kind != "lightgbm":
+        raise CouldNotLook("thresholds at random are an option of LightGBM")
+    return shop.refitted(seed=seed, changes={"extra_trees": True})
+
+
+def _oversampled(shop: Workshop, seed: int) -> Made:
+    rows, places = shop.with_copies(COPIES)
+    return shop.refitted(seed=seed, rows=rows, places=places)
+
+
+def _noise(shop: Workshop, seed: int) -> Made:
+    rows, places = shop.with_noise()
+    return shop.refitted(seed=seed, rows=rows, places=places)
+
+
+WAYS: tuple[Way, ...] = (
+    Way("retrained", "control", "recipe", "the model's own recipe on the same rows, another seed",
+        lambda s, k: s.refitted(seed=k)),
+    Way("plain-network", "control", "network", "our training without any attack",
+        lambda s, k: s.taught("plain", seed=k)),
+    Way("plain-several", "control", "network", f"{SEVERAL} networks side by side, trained without any attack",
+        lambda s, k: s.taught("plain", seed=k, several=SEVERAL)),
+    Way("oversampled", "control", "trees", f"positive rows {COPIES} times",
+        _oversampled),
+    Way("noise", "control", "trees", "and positive rows moved at random, as far as the attack may go",
+        _noise),
+    Way("oversampled-network", "control", "network", f"our training, positive rows {COPIES} times",
+        lambda s, k: s.taught("plain", seed=k, repeated=COPIES)),
+    Way("noise-network", "control", "network", "our training, positive rows moved at random as far as the attack",
+        lambda s, k: s.taught("noise", seed=k)),
+    Way("adversarial", "option", "network", "trained against projected gradient steps inside the contract (PGD)",
+        lambda s, k: s.taught("pgd", seed=k, what="adversarial")),
+    Way("adversarial-half", "option", "network", "the same with half the budget",
+        lambda s, k: s.taught("pgd", seed=k, share=HALF, what="adversarial-half")),
+    Way("adversarial-mixed", "option", "network", "half of the loss at the rows as they are",
+        lambda s, k: s.taught("mixed", seed=k, what="adversarial-mixed")),
+    Way("adversarial-wide", "option", "network",
+        f"hidden layers {WIDER} times as wide, half of the loss at the rows as they are, half the budget",
+        lambda s, k: s.taught("mixed", seed=k, share=HALF, wider=WIDER, what="adversarial-wide")),
+    Way("adversarial-several", "option", "network",
+        f"{SEVERAL} networks side by side, half of the loss at the rows as they are, half the budget",
+        lambda s, k: s.taught("mixed", seed=k, share=HALF, several=SEVERAL, what="adversarial-several")),
+    Way("trades", "option", "network", "loss at the rows and divergence from them, like TRADES",
+        lambda s, k: s.taught("trades", seed=k, what="trades")),
+    Way("coarse-bins", "option", "trees", "8 bins a number", _bins(8)),
+    Way("coarse-bins-16", "option", "trees", "16 bins a number", _bins(16)),
+    Way("large-leaves", "option", "trees", "a leaf holds 1% of the training rows", _leaves),
+    Way("monotone", "option", "trees", "no move that goes one way only can lower the score", _monotone),
+    Way("random-thresholds", "option", "trees", "thresholds drawn at random (extremely randomised trees)", _random),
+)  # fmt: skip
+REPLACEMENT = "a network in the place of the trees: "
+"""Options of networks can replace trees; they are named as what they are."""
+
+
+def ways(shop: Workshop, only: tuple[str, ...]) -> list[Way]:
+    """The controls of this model and the options asked (all if none is). Raises CouldNotLook where none fits."""
+    found = []
+    for way in WAYS:
+        if way.role == "option" and only and way.name not in only:
+            continue
+        if way.of == "trees" and not shop.trees:
+            continue
+        if way.of == "network" and shop.trees:
+            # Of the options of networks one is enough to say what a replacement would bring.
+            if way.role == "option" and way.name not in (only or ("adversarial",)):
+                continue
+            way = way._replace(said=REPLACEMENT + way.said)
+        if way.of in ("recipe", "trees") and shop.own is None:
+            continue
+        found.append(way)
+    if shop.trees and not any(w.role == "option" and w.of == "network" for w in found):
+        found = [w for w in found if w.of != "network"]
+    if not any(w.role == "option" for w in found):
+        raise CouldNotLook(f"{shop.subject.uri}: no option that was asked fits it")
+    return found
+
+
+def seed_of(way: Way, seed: int) -> int:
+    """Each way trains from a seed of its own, so that no two candidates share their luck."""
+    place = [w.name for w in WAYS].index(way.name)
+    return int(np.random.default_rng([seed, 33, place]).integers(1 << 31))

@@ -1,0 +1,185 @@
+"""What options are made from: the model, its recipe, its network, the training rows, and what an attacker can do."""
+
+from __future__ import annotations
+
+import itertools
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from assay.adapters.encode import encode
+from assay.adapters.networks.network import Inputs, Layer, Network
+from assay.adapters.networks.onnx_network import reader
+from assay.adapters.onnx_predictor import OnnxPredictor
+from assay.adapters.predictor_base import BasePredictor, positive_index
+from assay.adapters.refit import Boosted, Recipe, class_places, recipe_of
+from assay.adapters.sandboxed import SandboxedPredictor
+from assay.adapters.tables import Dataset
+from assay.attacks.space import Norm, Space
+from assay.core.errors import CouldNotLook
+from assay.core.protocols import ArrowTable, Progress, silent
+from assay.core.protocols import FloatArray as Array
+from assay.core.subject import Contract, Kind, Subject
+from assay.harden.hardening.adversarial import Lesson, Loss, shape_of, together, trained
+from assay.harden.hardening.graph import network_to_onnx
+from assay.harden.hardening.noise import noisy
+from assay.harden.hardening.reach import Reach
+
+REPLACED = (32, 16)
+"""Hidden layers of the network that stands in the place of trees."""
+MOST = 20_000
+"""Positive rows that are pushed or moved at random, drawn at random where there are more."""
+
+
+class Made(NamedTuple):
+    """A candidate: what answers, and the file that it would be (`content` None where it has yet to be written)."""
+
+    predictor: BasePredictor
+    content: bytes | None
+    format: str
+
+
+class Workshop:
+    """Makes candidates of one model. Raises CouldNotLook where the model has no two classes."""
+
+    def __init__(
+        self, model: BasePredictor, subject: Subject, root: Path, train: Dataset, contract: Contract, norm: Norm,
+        budget: float, seed: int, progress: Progress = silent,
+    ) -> None:  # fmt: skip
+        if len(model.classes) != 2:
+            raise CouldNotLook(f"{subject.uri}: has {len(model.classes)} classes; models of two are hardened here")
+        self.model, self.subject, self.train, self.contract = model, subject, train, contract
+        self.norm, self.budget, self.seed, self.progress = norm, budget, seed, progress
+        self.positive = positive_index(subject, train, model.classes)
+        self.target = np.asarray(train.target(), dtype=bool)
+        self.rows = train.table(model.features)
+        self.places = class_places(model, subject, train)
+        self.kinds = {c.name: c.kind for c in train.columns}
+        self.own: Recipe | None = None
+        self.no_recipe = ""
+        try:
+            self.own = recipe_of(model, subject, root)
+        except CouldNotLook as why:
+            self.no_recipe = str(why)
+
+    @cached_property
+    def trees(self) -> bool:
+        """Whether the model is an ensemble of trees."""
+        try:
+            self.model.trees()
+        except CouldNotLook:
+            return False
+        return True
+
+    @cached_property
+    def network(self) -> Network:
+        """The model's own network, or, of trees, one of two small layers over the same columns. Raises CouldNotLook."""
+        if not self.trees:
+            return self.model.network(self.rows)
+        return blank(self.rows)
+
+    @cached_property
+    def _reach(self) -> Reach:
+        return Reach(
+            self.network, self.rows.take(self._pushed), self.contract, self.rows, self.kinds, self.norm, self.budget
+        )
+
+    @cached_property
+    def _pushed(self) -> Array:
+        """Numbers of the positive rows that are pushed."""
+        hits = np.flatnonzero(self.target)
+        rng = np.random.default_rng([self.seed, 32])
+        return np.sort(rng.permutation(hits)[:MOST])
+
+    def taught(
+        self, loss: Loss, *, seed: int, share: float = 1.0, repeated: int = 1, wider: int = 1, several: int = 1,
+        what: str = "",
+    ) -> Made:  # fmt: skip
+        """The model's layers trained again from random weights; positive rows count `repeated` times, the budget is
+        `share` of the attacker's, hidden layers are `wider` times as wide, and the margin is the mean of `several`."""
+        rows = np.arange(len(self.target)) if loss == "plain" else np.union1d(
+            np.flatnonzero(~self.target), self._pushed
+        )  # fmt: skip
+        x = self.network.lifted(self.network.read(self.rows.take(rows)))
+        weight = np.where(self.target[rows], float(repeated), 1.0)
+        reach = None if loss == "plain" else self._reach
+        if reach is not None:
+            reach.budget = self.budget * share
+        lesson = Lesson(x, self.target[rows], weight, reach)
+        shape = [(n * wider if at < len(self.network.layers) - 1 else n, k, a)
+                 for at, (n, k, a) in enumerate(shape_of(self.network))]  # fmt: skip
+        network = together([
+            trained(self.network, lesson, loss, seed=seed + turn, shape=shape, progress=self.progress, what=what)
+            for turn in range(several)
+        ])  # fmt: skip
+        content = network_to_onnx(network, self.model.classes, self.positive)
+        subject = Subject(name="candidate", kind=Kind.MODEL, uri="candidate")
+        made = OnnxPredictor(content, subject)
+        require_same(network, made, self.rows.take(rows[:2000]))
+        return Made(made, content, "onnx")
+
+    def refitted(
+        self, *, seed: int, changes: dict[str, Any] | None = None, rows: ArrowTable | None = None,
+        places: Array | None = None,
+    ) -> Made:  # fmt: skip
+        """The model trained again by its own recipe. Raises CouldNotLook where it has none or does not take this."""
+        if self.own is None:
+            raise CouldNotLook(self.no_recipe)
+        table, where = (self.rows, self.places) if rows is None or places is None else (rows, places)
+        made = self.own.train(table, where, changes=changes, seed=seed)
+        if isinstance(made, Boosted):
+            return Made(made, made.content, "lightgbm")
+        return Made(made, None, "sandboxed" if isinstance(made, SandboxedPredictor) else "")
+
+    def with_copies(self, times: int) -> tuple[ArrowTable, Array]:
+        """The training rows with each positive one `times` times."""
+        return self._and([self.rows.filter(self.target)] * (times - 1))
+
+    def with_noise(self) -> tuple[ArrowTable, Array]:
+        """The training rows and a copy of every positive one, moved at random as far as the attacker may."""
+        hits = self.rows.take(self._pushed)
+        parts = []
+        for at in range(0, hits.num_rows, 1000):
+            space = Space(hits.slice(at, 1000), self.contract, self.rows, self.kinds, self.model.features)
+            parts.append(noisy(space, self.norm, self.budget, self.seed + at).select(self.rows.column_names))
+        return self._and(parts)
+
+    def _and(self, more: list[ArrowTable]) -> tuple[ArrowTable, Array]:
+        import pyarrow as pa
+
+        count = sum(part.num_rows for part in more)
+        whole = pa.concat_tables([self.rows, *(part.cast(self.rows.schema) for part in more)])
+        return whole, np.concatenate([self.places, np.full(count, self.positive, dtype=self.places.dtype)])
+
+
+def blank(rows: ArrowTable) -> Network:
+    """Two small layers over columns: numbers as they are, each level of a category as an input of its own.
+
+    Raises CouldNotLook where a number is missing somewhere.
+    """
+    encoded = encode(rows, (), {})
+    column, level = [], []
+    for j, name in enumerate(encoded.names):
+        count = len(encoded.levels.get(name, ()))
+        column += [j] * max(1, count)
+        level += [float(c) for c in range(count)] or [np.nan]
+    held = encoded.matrix[:, [j for j, n in enumerate(encoded.names) if n not in encoded.levels]]
+    if np.isnan(held).any():
+        raise CouldNotLook("numbers are missing in the training rows, which a network does not read")
+    inputs = Inputs(np.array(column), np.array(level), np.full(len(column), np.nan))
+    widths, layers = (len(column), *REPLACED), []
+    for a, b in itertools.pairwise(widths):
+        layers.append(Layer(np.zeros((a, b)), np.zeros(b), "relu"))
+    layers.append(Layer(np.zeros((widths[-1], 1)), np.zeros(1)))
+    levels: dict[str, tuple[object, ...]] = dict(encoded.levels)
+    return Network(encoded.names, reader(encoded.names, levels), inputs, tuple(layers), link="logistic", levels=levels)
+
+
+def require_same(network: Network, predictor: BasePredictor, rows: ArrowTable) -> None:
+    """The graph must score as the arrays do. Raises CouldNotLook."""
+    ours = network.scores(network.margins(network.read(rows)))
+    apart = float(np.abs(ours - predictor.scores(rows)).max(initial=0.0))
+    if not apart <= 1e-5:
+        raise CouldNotLook(f"the ONNX graph does not score as what was trained: {apart:.2g} apart")

@@ -1,0 +1,229 @@
+"""`assay harden MODEL --train …`: it helps where it can, says so where nothing does, and writes nothing then."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_tools import assay, one_line
+
+np = pytest.importorskip("numpy", reason="the ml extra is not installed")
+pa = pytest.importorskip("pyarrow", reason="the ml extra is not installed")
+pytest.importorskip("lightgbm", reason="the ml extra is not installed")
+pytest.importorskip("onnx", reason="the ml extra is not installed")
+
+from pyarrow import parquet  # noqa: E402
+from sklearn.linear_model import LogisticRegression  # noqa: E402
+
+from assay.adapters.networks.network import Inputs, Layer, Network  # noqa: E402
+from assay.adapters.networks.onnx_network import reader  # noqa: E402
+from assay.core.canonical import digest_file  # noqa: E402
+from assay.harden.hardening import adversarial, chosen  # noqa: E402
+from assay.harden.hardening.graph import network_to_onnx  # noqa: E402
+
+BRITTLE = tuple(f"brittle{i}" for i in range(12))
+NAMES = (*BRITTLE, "robust")
+THREAT = "features:\n" + "".join(f"  {n}: {{min: -3, max: 3}}\n" for n in BRITTLE) + "  robust: {min: -9, max: 9}\n"
+QUICK = (
+    "--norm",
+    "linf",
+    "--budget",
+    "0.5",
+    "--attacked",
+    "60",
+    "--queries",
+    "60",
+    "--fpr",
+    "0.05",
+    "--margin",
+    "0.03",
+    "--weak-sandbox",
+)
+ON = ("--train", "train.parquet", "--holdout", "hold.parquet", "--label", "y", "--threat", "threat.yaml")
+
+
+def rows(n: int, seed: int) -> Any:
+    """Columns that say the class in a hair's breadth, and one that says it a little less well, but from afar.
+
+    Noise on the first dozen averages out, so that who trains with noise leans on them still.
+    """
+    rng = np.random.default_rng(seed)
+    y = rng.random(n) < 0.5
+    side = np.where(y, 1.0, -1.0)
+    columns = dict(zip(BRITTLE, (0.15 * side[:, None] + 0.05 * rng.normal(size=(n, 12))).T, strict=True))
+    return pa.table({**columns, "robust": 3.0 * side + 1.2 * rng.normal(size=n), "y": y.astype(int)})
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick() -> Any:
+    """Fewer steps of training and two of the attacks that confirm: these tables are small."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adversarial, "LEAST_STEPS", 300)
+        patch.setattr(adversarial, "MOST_STEPS", 300)
+        patch.setattr(chosen, "ATTACKS", ("whitebox", "label"))
+        yield
+
+
+def put(folder: Path, train: Any, hold: Any, weight: tuple[float, float] = (2.0, 0.1)) -> Path:
+    """Tables, a threat model, and a linear model that leans on the shortcut, as ONNX."""
+    parquet.write_table(train, folder / "train.parquet")
+    parquet.write_table(hold, folder / "hold.parquet")
+    (folder / "threat.yaml").write_text(THREAT, "utf-8")
+    count = len(NAMES)
+    inputs = Inputs(np.arange(count), np.full(count, np.nan), np.full(count, np.nan))
+    way = np.array([weight[0]] * 12 + [weight[1]])
+    layers = (Layer(way[:, None], np.zeros(1)),)
+    net = Network(NAMES, reader(NAMES, {}), inputs, layers, link="logistic")
+    (folder / "m.onnx").write_bytes(network_to_onnx(net, (0, 1), 1))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A folder in which hardening must help, with what it said."""
+    folder = put(tmp_path_factory.mktemp("planted"), rows(1200, 0), rows(1600, 1))
+    done = assay("harden", "m.onnx", *ON, *QUICK, "--try", "adversarial", "-f", "json", cwd=folder)
+    return folder, done
+
+
+def test_a_shortcut_is_unlearned_and_the_result_is_written_with_its_digest_and_threshold(planted: Any) -> None:
+    folder, done = planted
+    assert (done.code, done.err) == (0, "")
+    said = json.loads(done.out)
+    assert (said["verdict"], said["chosen"]) == ("helps", "adversarial")
+    result = folder / said["result"]["path"]
+    assert result.name == "m.hardened.onnx"
+    assert said["result"]["digest"] == digest_file(result)
+    over = {g["over"]: g["attacked"] for g in said["gains"]}
+    assert set(over) == {"original", "plain-network", "plain-several", "oversampled-network", "noise-network"}, (
+        "controls always run"
+    )
+    assert all(g["low"] > 0 for g in over.values())
+    last = {m["name"]: m for m in said["confirmed"]}
+    assert set(last["adversarial"]["attacks"]) >= {"whitebox", "label"}
+    worst = min(a["value"] for a in last["adversarial"]["attacks"].values())
+    assert last["adversarial"]["attacked"]["value"] <= worst
+    from assay.adapters.onnx_predictor import OnnxPredictor
+    from assay.core.subject import Kind, Subject
+
+    with OnnxPredictor(result.read_bytes(), Subject(name="r", kind=Kind.MODEL, uri="r")) as model:
+        assert model.threshold == said["threshold"] == pytest.approx(last["adversarial"]["threshold"])
+
+
+def test_no_file_is_replaced_unless_forced(planted: Any) -> None:
+    folder, _ = planted
+    before = digest_file(folder / "m.hardened.onnx")
+    done = assay("harden", "m.onnx", *ON, *QUICK, cwd=folder)
+    assert done.code == 2
+    assert "is there already" in one_line(done, code=2)
+    assert digest_file(folder / "m.hardened.onnx") == before
+
+
+def test_where_a_model_already_holds_nothing_helps_and_nothing_is_written(tmp_path: Path) -> None:
+    folder = put(tmp_path, rows(1200, 2), rows(1600, 3), weight=(0.0, 1.0))
+    done = assay("harden", "m.onnx", *ON, *QUICK, "--try", "adversarial", cwd=folder)
+    assert done.code == 1
+    for words in (
+        "verdict  nothing helps: adversarial, the best",
+        "result   nothing is written",
+        "noise-network",
+        "gain",
+    ):
+        assert words in done.out, words
+    assert sorted(p.name for p in folder.iterdir()) == ["hold.parquet", "m.onnx", "threat.yaml", "train.parquet"]
+
+
+def test_a_pickled_model_is_retrained_by_its_own_recipe_beside_ours(tmp_path: Path) -> None:
+    train = rows(1200, 4)
+    put(tmp_path, train, rows(1600, 5))
+    x = np.column_stack([train.column(n).to_numpy() for n in NAMES])
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(LogisticRegression(C=1e4).fit(x, train.column("y").to_numpy())))
+    done = assay("harden", "m.pkl", *ON, *QUICK, "--try", "adversarial", "-o", "r.onnx", "-f", "json", cwd=tmp_path)
+    said = json.loads(done.out)
+    assert (done.code, said["verdict"]) == (0, "helps")
+    assert {m["name"] for m in said["confirmed"]} >= {"original", "retrained", "plain-network", "noise-network"}
+    assert (tmp_path / "r.onnx").exists()
+
+
+def test_trees_are_measured_beside_their_controls(tmp_path: Path) -> None:
+    import lightgbm
+
+    train = rows(1200, 6)
+    put(tmp_path, train, rows(1600, 7))
+    x = np.column_stack([train.column(n).to_numpy() for n in NAMES])
+    data = lightgbm.Dataset(x, train.column("y").to_numpy(), feature_name=list(NAMES))
+    how = {"objective": "binary", "num_leaves": 4, "verbose": -1, "num_threads": 1}
+    lightgbm.train(how, data, 10).save_model(tmp_path / "m.txt")
+    told = THREAT.replace("max: 3}", "max: 3, direction: down}")
+    (tmp_path / "threat.yaml").write_text(told, "utf-8")
+    tried = ("--try", "coarse-bins", "--try", "monotone", "--try", "large-leaves")
+    done = assay("harden", "m.txt", *ON, *QUICK, *tried, "-f", "json", cwd=tmp_path)
+    said = json.loads(done.out)
+    assert done.code == {"helps": 0, "nothing helps": 1, "cannot tell": 3}[said["verdict"]]
+    names = {m["name"]: m for m in said["picked_on"]}
+    assert set(names) == {"original", "retrained", "oversampled", "noise", "coarse-bins", "monotone", "large-leaves"}
+    assert all(not m.get("why") for m in names.values()), {n: m.get("why") for n, m in names.items()}
+    assert (tmp_path / "m.hardened.txt").exists() == (said["verdict"] == "helps")
+
+
+def _less(folder: Path, column: str, name: str) -> None:
+    parquet.write_table(parquet.read_table(folder / name).drop_columns([column]), folder / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "code", "words"),
+    [
+        ("few", (), 3, "too small"),
+        ("one-class", (), 3, "one class"),
+        ("no-column", (), 3, "lacks"),
+        ("constant", (), 3, "same score"),
+        ("same", (), 2, "is the training data itself"),
+        ("plain", ("--try", "magic"), 2, "no option is called magic"),
+        ("plain", ("--rows", "hold.parquet"), 2, "does nothing beside --train"),
+        ("plain", ("-o", "m.onnx", "--force"), 2, "is what this command reads"),
+        ("frozen", (), 2, "lets an attacker change no input"),
+        ("undeclared", (), 2, "says nothing of robust"),
+        ("no-model", (), 2, "m.onnx"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else " ".join(v) if isinstance(v, tuple) else str(v),
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    tmp_path: Path, name: str, options: tuple[str, ...], code: int, words: str
+) -> None:
+    small = rows(60 if name == "few" else 800, 1)
+    if name == "one-class":
+        small = small.set_column(len(NAMES), "y", pa.array(np.ones(800, dtype=int)))
+    put(tmp_path, rows(300, 0), small, weight=(0.0, 0.0) if name == "constant" else (1.0, 1.0))
+    if name == "no-column":
+        _less(tmp_path, "robust", "train.parquet")
+    if name == "same":
+        (tmp_path / "hold.parquet").write_bytes((tmp_path / "train.parquet").read_bytes())
+    if name == "frozen":
+        (tmp_path / "threat.yaml").write_text("features:\n" + "".join(f"  {n}: {{mutable: false}}\n" for n in NAMES))
+    if name == "undeclared":
+        (tmp_path / "threat.yaml").write_text("features:\n" + "".join(f"  {n}: {{}}\n" for n in BRITTLE))
+    if name == "no-model":
+        (tmp_path / "m.onnx").unlink()
+    before = {p.name for p in tmp_path.iterdir()}
+    done = assay("harden", "m.onnx", *ON, *QUICK, *options, cwd=tmp_path)
+    assert done.code == code, done.out + done.err
+    said = done.out if code == 3 else done.err
+    assert words in said
+    assert len(said.strip().splitlines()) == 1
+    assert "Traceback" not in said
+    assert {p.name for p in tmp_path.iterdir()} == before
+
+
+def test_a_budget_must_be_named_and_options_of_hardening_need_training_rows(tmp_path: Path) -> None:
+    put(tmp_path, rows(300, 0), rows(800, 1))
+    done = assay("harden", "m.onnx", *ON, "--norm", "linf", cwd=tmp_path)
+    assert (done.code, "nothing holds against every change" in done.err) == (2, True)
+    done = assay("harden", "m.onnx", *ON[:6], cwd=tmp_path)
+    assert (done.code, "nobody has said what a change costs" in done.err) == (2, True)
+    done = assay("harden", "m.onnx", "--norm", "linf", cwd=tmp_path)
+    assert (done.code, "--norm is for --train" in done.err) == (2, True)
+    done = assay("harden", "m.onnx", "--train", "train.parquet", "--label", "y", cwd=tmp_path)
+    assert (done.code, "--holdout is needed" in done.err) == (2, True)
