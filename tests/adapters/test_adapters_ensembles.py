@@ -319,11 +319,11 @@ def test_a_child_that_lies_is_refused(here: Any, monkeypatch: pytest.MonkeyPatch
     whole = b"".join(list(sandbox_trees.nodes(model._sandbox.model, {"positive": 1}))[:-1])
     size = int.from_bytes(whole[:8], "little")
     head, body = json.loads(whole[8 : 8 + size]), whole[8 + size :]
-    table = np.frombuffer(body[: head["nodes"] * 56], "<f8").reshape(-1, 7)
+    table = np.frombuffer(body[: head["nodes"] * 64], "<f8").reshape(-1, 8)
 
     def answered(changed: dict[str, Any], nodes: Any = table) -> str:
         words = json.dumps({**head, **changed}).encode()
-        content = len(words).to_bytes(8, "little") + words + nodes.tobytes() + body[head["nodes"] * 56 :]
+        content = len(words).to_bytes(8, "little") + words + nodes.tobytes() + body[head["nodes"] * 64 :]
         monkeypatch.setattr(model._sandbox, "stream", lambda *_: iter([content, b"digest"]))
         with pytest.raises(CouldNotLook) as refused:
             model.trees()
@@ -341,3 +341,53 @@ def test_a_child_that_lies_is_refused(here: Any, monkeypatch: pytest.MonkeyPatch
     assert "columns that it does not have" in answered({"columns": [[9, None]]})
     for column, value in ((2, 0.0), (3, 1e6), (0, 50.0), (2, float("nan")), (1, float("nan")), (5, 3.0)):
         assert "torn or damaged" in answered({}, torn(column, value))
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_counts_are_the_training_rows_that_fall_there(here: Any, name: str) -> None:
+    rows = full()[["a", "b", "m"]]
+    model, table = here(CLASSIFIERS[name](), rows)
+    trees = model.trees()
+    came = trees.came(trees.read(table))
+    assert trees.counts is not None
+    leaf = trees.feature < 0
+    assert came[trees.roots].tolist() == [ROWS] * len(trees.roots)
+    assert came[leaf].sum() == ROWS * len(trees.roots)
+    if name == "forest":  # each tree is grown on a draw of the rows, of which a row may be there twice
+        assert (trees.counts <= came).all()
+        assert (trees.counts[trees.roots] < ROWS).all()
+    else:
+        assert trees.counts.tolist() == came.tolist()
+
+
+@pytest.mark.parametrize("final", ["forest", "histograms", "lightgbm"])
+def test_counts_are_kept_behind_steps(here: Any, final: str) -> None:
+    model, table = here(make_pipeline(StandardScaler(), CLASSIFIERS[final]()), full()[["a", "b", "m"]])
+    trees = model.trees()
+    came = trees.came(trees.read(table))
+    assert trees.counts is not None
+    assert (trees.counts <= came).all() if final == "forest" else (trees.counts == came).all()
+
+
+def test_counts_that_do_not_add_up_are_none_and_trees_that_are_added_have_none() -> None:
+    leaf = {"feature": [-1], "threshold": [0.0], "left": [-1], "right": [-1], "missing_left": [0], "set_of": [-1]}
+    nodes = {
+        "feature": [0, -1, -1], "threshold": [0.5, 0, 0], "left": [1, -1, -1], "right": [2, -1, -1],
+        "missing_left": [0, 0, 0], "value": [0, 1, 2], "roots": [0],
+    }  # fmt: skip
+
+    def made(counts: Any) -> Trees:
+        told = {k: np.array(v) for k, v in nodes.items()} | ({} if counts is None else {"counts": np.array(counts)})
+        return Trees(("a",), lambda rows: rows, told)
+
+    assert made(None).counts is None
+    assert made([5.0, 3.0, 3.0]).counts is None
+    assert made([5.0, np.nan, 3.0]).counts is None
+    assert made([0.0, 0.0, 0.0]).counts is None
+    whole = made([5.0, 3.0, 2.0])
+    assert whole.counts is not None
+    assert whole.counts.tolist() == [5.0, 3.0, 2.0]
+    assert whole.came(np.array([[0.1], [0.9], [np.nan]])).tolist() == [3.0, 1.0, 2.0]
+    more = whole.grown({k: np.array(v) for k, v in {**leaf, "value": [1.0], "roots": [0]}.items()}, whole.sets)
+    assert more.counts is not None
+    assert np.array_equal(more.counts, [5.0, 3.0, 2.0, np.nan], equal_nan=True)

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trees_tools import Model, brute, grown, space, table
+from trees_tools import Model, brute, grown, matrix, space, table
 
+from assay.adapters.ensembles.trees import Trees
 from assay.attacks.space import Norm
 from assay.attacks.trees.attack import attack_trees
 from assay.attacks.trees.planted import refuse_blind
@@ -41,6 +42,23 @@ def agrees(model: Model, where: Any, found: Nearest, norm: Norm) -> int:
                 exact, rel=1e-5, abs=3e-7
             )
     return int(where.size)
+
+
+def test_a_value_that_is_rounded_onto_a_border_breaks_no_certificate() -> None:
+    """A model of float32 reads 0.1 as its border, which lies a little above: nothing is certified for 0.1."""
+    border = float(np.float32(0.1))
+    nodes = {
+        "feature": [0, -1, -1], "threshold": [border, 0, 0], "left": [1, 0, 0], "right": [2, 0, 0],
+        "missing_left": [True, False, False], "value": [0.0, 1.0, 0.0], "roots": [0],
+    }  # fmt: skip
+    held = {name: np.array(values) for name, values in nodes.items()}
+    trees = Trees(("x0",), matrix(("x0",), {}), held, strict=True, single=True)
+    rows = pa.table({"x0": [0.0]})
+    assert Model(trees).flagged(rows)[0]
+    assert not Model(trees).flagged(pa.table({"x0": [0.1]}))[0]
+    found = Whitebox(trees, space(trees, rows, {"x0": Feature()}), "linf", 0.5, Model(trees)).run(0.1)
+    assert found.bound[0] < 0.1
+    assert found.bound[0] > 0.0999
 
 
 @pytest.mark.parametrize("norm", NORMS)

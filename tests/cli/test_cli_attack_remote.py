@@ -83,8 +83,7 @@ def test_an_address_is_attacked_cut_off_and_goes_on(shop: Path, site: Site, tmp_
     assert any("declared, not digested" in n and "version 7" in n for n in evasion(whole)["notes"])
     assert report(whole)["body"]["subjects"][1]["uri"] == site.oip
     needed = site.rows
-    for path in (tmp_path / "state" / "assay" / "endpoints").iterdir():
-        path.unlink()
+    assert not list((tmp_path / "state" / "assay" / "endpoints").glob("*.answers")), "a whole run is not replayed"
     site.rows, site.after = 0, needed // 2
     cut = attack(shop, site.oip)
     assert cut.code == 3, "what was not looked at is no pass"
@@ -93,9 +92,8 @@ def test_an_address_is_attacked_cut_off_and_goes_on(shop: Path, site: Site, tmp_
     again = attack(shop, site.oip)
     assert again.code == 0
     assert told(again) == told(whole)
-    assert site.rows == needed - (before - 32) + 16, (
-        "the rest, 32 rows to learn the form, 16 to see that it still holds"
-    )
+    rest = needed - (before - 32)
+    assert rest + 16 <= site.rows <= rest + 16 + (before - 32) // 20, "the rest, and a few to see that it still holds"
     assert any("are ones that were kept from before" in n for n in evasion(again)["notes"])
     for done in (whole, cut, again):
         assert "Bearer" not in done.out
@@ -121,7 +119,9 @@ def test_a_run_that_is_killed_goes_on_too(shop: Path, site: Site) -> None:
     site.rows = 0
     again = attack(shop, site.oip, "--endpoint", "batch=50")
     assert told(again) == told(whole)
-    assert site.rows <= needed - sent + 32 + 16 + 32 + 50, "at most the batch that was on its way is asked again"
+    assert site.rows <= needed - sent + 32 + 16 + 32 + 50 + sent // 20, (
+        "at most the batch that was on its way is asked again"
+    )
 
 
 def test_copies_are_attacked_by_method_transfer(shop: Path, site: Site) -> None:

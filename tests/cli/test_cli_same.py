@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from cli_tools import assay, mend, report
+from cli_tools import assay, copy, mend, report
 
 from assay.core.finding import Outcome
 
@@ -28,25 +28,29 @@ def body(project: Path, *words: str) -> Any:
     return report(assay("run", project, "-f", "json", "--skip", "theft.*", *words))["body"]
 
 
-@pytest.mark.parametrize("jobs", ["1", "3"])
-def test_one_worker_or_several_give_one_body(robust: Path, jobs: str) -> None:
-    with_champion(robust)
-    first = body(robust, "--no-cache", "--jobs", "2")
-    assert {o["check"]: o["status"] for o in first["outcomes"]}["performance.versus-champion"] == "pass"
-    assert body(robust, "--no-cache", "--jobs", jobs) == first
+@pytest.fixture(scope="module")
+def together(templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What one worker says of the project in one go: a run takes long, so that the tests share this one."""
+    return body(
+        with_champion(copy(templates / "robust", tmp_path_factory.mktemp("one") / "project")), "--no-cache", "-j1"
+    )
 
 
-def test_what_is_asked_before_changes_no_answer(robust: Path) -> None:
+def test_several_workers_give_the_body_that_one_gives(robust: Path, together: Any) -> None:
+    assert {o["check"]: o["status"] for o in together["outcomes"]}["performance.versus-champion"] == "pass"
+    assert body(with_champion(robust), "--no-cache", "--jobs", "3") == together
+
+
+def test_what_is_asked_before_changes_no_answer(robust: Path, together: Any) -> None:
     """One worker, each check of the model alone, against all of them in one go."""
     with_champion(robust)
-    together = {(o["check"], o["subject"]): o for o in body(robust, "--no-cache", "--jobs", "1")["outcomes"]}
+    known = {(o["check"], o["subject"]): o for o in together["outcomes"]}
     for check in ("performance.versus-champion", "performance.holdout", "robustness.evasion"):
         (alone,) = body(robust, "--no-cache", "--jobs", "1", "--only", check)["outcomes"]
-        assert msgspec.convert(alone, Outcome) == msgspec.convert(together[check, "model"], Outcome)
+        assert msgspec.convert(alone, Outcome) == msgspec.convert(known[check, "model"], Outcome)
 
 
-def test_what_is_remembered_is_what_would_be_said(robust: Path) -> None:
+def test_what_is_remembered_is_what_would_be_said(robust: Path, together: Any) -> None:
     with_champion(robust)
-    first = body(robust, "--jobs", "2")
-    assert body(robust, "--jobs", "1") == first
-    assert body(robust, "--no-cache", "--jobs", "1") == first
+    assert body(robust, "--jobs", "2") == together
+    assert body(robust, "--jobs", "1") == together

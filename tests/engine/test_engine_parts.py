@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,18 @@ def test_a_piece_that_somebody_else_wrote_or_tore_is_done_again(tmp_path: Path) 
             stored.write_bytes(stored.read_bytes()[:-2])
         ran = asked(tmp_path, 1, Sealed(tmp_path / "kept", SECRET, "piece"))
         assert ran.outcomes[0].measures[0].value == sum(range(350))
+
+
+def test_pieces_of_a_run_that_was_killed_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    dead, mine = tmp_path / f"assay-pieces-{int(gone.stdout)}-x", tmp_path / f"assay-pieces-{os.getpid()}-x"
+    for folder in (dead, mine):
+        folder.mkdir()
+        (folder / "0.piece").write_bytes(b"values")
+    with Parts(None):
+        assert not dead.exists()
+        assert mine.exists()
 
 
 def test_a_part_that_could_not_look_leaves_the_whole_open(tmp_path: Path) -> None:

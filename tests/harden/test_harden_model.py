@@ -227,15 +227,44 @@ def test_a_paired_difference_knows_copies_for_one_draw() -> None:
     assert alone.low > 0
 
 
+@pytest.mark.parametrize(
+    ("positives", "negatives", "alarms"), [(400, 1200, 0.01), (2000, 1200, 0.01), (800, 1200, 0.05)]
+)
+def test_a_gain_covers_what_other_rows_for_the_threshold_would_change(
+    positives: int, negatives: int, alarms: float
+) -> None:
+    """Two candidates that are as good as each other, thresholds set on few rows: the interval must hold 0 mostly."""
+    covered = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        target = np.arange(positives + negatives) < positives
+        base, group = rng.normal(size=len(target)) + 2 * target, np.arange(len(target))
+        parts = measured.split(target, group, seed, alarms)
+        scores = [base + 0.6 * rng.normal(size=len(target)) for _ in range(2)]
+        calibrate = parts.calibrate[~target[parts.calibrate]]
+        limits = [measured.threshold_at(s[calibrate], alarms) for s in scores]
+        drawn = [measured.drawn_thresholds(s[calibrate], calibrate, alarms, seed) for s in scores]
+        rows = parts.confirm
+        sample = np.flatnonzero(target[rows])[:300]
+        part = measured.Held(pa.table({}), target[rows], rows, sample, np.ones(len(sample), dtype=int))
+        seen = [
+            measured.Seen(s[rows], s[rows] >= t, {"whitebox": (s[rows] >= t)[sample]}, {})
+            for s, t in zip(scores, limits, strict=True)
+        ]
+        told = measured.gain(part, *seen, "x", (drawn[0], drawn[1]))
+        covered += told.clean.low <= 0 <= told.clean.high
+    assert covered >= 52, covered  # of 60; .9 with room for chance (without the thresholds' share .6 to .74)
+
+
 def test_of_two_candidates_the_option_answers_for_every_attack_and_the_other_for_shared_ones() -> None:
     rows = table(60)
     part = measured.Held(rows, np.ones(60, dtype=bool), np.arange(60), np.arange(60), np.ones(60, dtype=int))
     flags, none = np.ones(60, dtype=bool), np.zeros(60, dtype=bool)
-    option = measured.Seen(flags, {"whitebox": flags, "label": none}, {})
-    other = measured.Seen(flags, {"whitebox": flags, "score": none}, {})
-    assert measured.gain(part, option, other, "x").attacked.value == -1
+    option = measured.Seen(flags * 1.0, flags, {"whitebox": flags, "label": none}, {})
+    other = measured.Seen(flags * 1.0, flags, {"whitebox": flags, "score": none}, {})
+    assert measured.gain(part, option, other, "x", (np.full(9, 0.5),) * 2).attacked.value == -1
     mixed = part._replace(target=np.arange(60) < 50, sample=np.arange(50), weight=np.ones(50, dtype=int))
-    told = measured.figures(mixed, measured.Seen(flags, {k: v[:50] for k, v in option.stands.items()}, {}))
+    told = measured.figures(mixed, measured.Seen(flags * 1.0, flags, {k: v[:50] for k, v in option.stands.items()}, {}))
     assert (told["attacked"].value, told["attacks"]["whitebox"].value, told["alarms"].value) == (0, 1, 1)
 
 

@@ -14,6 +14,7 @@ from assay.labs import demo
 NO_HTML = importlib.util.find_spec("assay.render.html") is None
 
 
+@pytest.mark.heavy  # `make demo`, which CI runs too, plays it
 @pytest.mark.skipif(NO_HTML, reason="assay.render.html is not there yet")
 def test_every_step_of_the_story_holds(tmp_path: Path) -> None:
     said: list[str] = []

@@ -18,13 +18,14 @@ _CHUNK = 8 << 20
 _FORESTS = ("RandomForest", "ExtraTrees", "DecisionTree", "ExtraTree")
 _IDENTITY = frozenset({"squared_error", "absolute_error", "huber", "quantile"})
 Answer = tuple[dict[str, Any], Any, Any, Any]
-"""What all trees share, their nodes (m, 7), roots (t,) and sets (s, k)."""
+"""What all trees share, their nodes (m, 8), roots (t,) and sets (s, k)."""
 
 
 def nodes(model: Any, ask: dict[str, Any]) -> Iterator[bytes]:
     """The trees in blocks, and their SHA-256 at last: length and text of a JSON head, then the arrays that it counts.
 
-    Nodes are rows of float64: feature (-1 at a leaf), threshold, left, right, whether missing goes left, set, value.
+    Nodes are rows of float64: feature (-1 at a leaf), threshold, left, right, whether missing goes left, set, value,
+    and the training rows that came there.
     """
     import numpy as np
 
@@ -167,7 +168,8 @@ def _histograms(final: Any, positive: int) -> Answer:
             sets.append(left[int(node["bitset_idx"])] | other)
         children = (np.where(leaf, -1.0, n[side].astype(float)) for side in ("left", "right"))
         feature, value = np.where(leaf, -1, n["feature_idx"]), n["value"] * sign
-        tables.append(np.column_stack([feature, n["num_threshold"], *children, n["missing_go_to_left"], place, value]))
+        parts = (feature, n["num_threshold"], *children, n["missing_go_to_left"], place, value, n["count"])
+        tables.append(np.column_stack(parts))
     head: dict[str, Any] = {"link": "logistic" if classifies else "identity", "single": False}
     head["base"] = float(np.asarray(final._baseline_prediction).reshape(-1)[0]) * sign
     return head, *_joined(tables), np.array(sets, dtype=bool).reshape(-1, 256) if sets else _no_sets()
@@ -191,7 +193,8 @@ def _tree(tree: Any, values: Any) -> Any:
     feature = np.where(leaf, -1, tree.feature)
     children = (np.where(leaf, -1, c) for c in (left, tree.children_right))
     threshold = np.where(leaf, 0.0, tree.threshold)
-    return np.column_stack([feature, threshold, *children, missing, np.full(len(left), -1), values])
+    none, rows = np.full(len(left), -1), tree.n_node_samples
+    return np.column_stack([feature, threshold, *children, missing, none, values, rows])
 
 
 def _joined(tables: list[Any]) -> tuple[Any, Any]:

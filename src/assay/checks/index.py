@@ -39,6 +39,7 @@ INDEX: dict[str, tuple[Kind, str]] = {
     "privacy.membership": (Kind.MODEL, "assay.checks.privacy.membership:membership"),
     "privacy.memorisation": (Kind.MODEL, "assay.checks.privacy.memorisation:memorisation"),
     "robustness.availability": (Kind.MODEL, "assay.checks.robustness.availability:availability"),
+    "robustness.backdoor": (Kind.MODEL, "assay.checks.robustness.backdoor:backdoor"),
     "robustness.corruption": (Kind.MODEL, "assay.checks.robustness.corruption:corruption"),
     "robustness.evasion": (Kind.MODEL, "assay.checks.robustness.evasion:evasion"),
     "supply.agent-tools": (Kind.ARTIFACT, "assay.checks.supply.agent_tools:agent_tools"),

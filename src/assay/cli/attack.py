@@ -192,7 +192,8 @@ def init(table: Path, label: str | None, drop: tuple[str, ...], output: Path | N
         click.echo(text, nl=False)
         return
     write_new_draft(text, output)
-    click.echo(f"wrote {output}; read every line, then: assay attack MODEL --data {table} --threat {output}")
+    then = f"assay attack MODEL --data UNSEEN_ROWS --label {label or 'COLUMN'} --threat {output}"
+    click.echo(f"wrote {output}; read every line, then: {then}")
 
 
 @command.command("notice")

@@ -82,7 +82,8 @@ def lines(done: ModelHardened) -> list[str]:
         for g in done.gains
     ]
     out.append(
-        "         95% intervals, paired, for the thresholds as they were set; recall under attack is at most that"
+        "         95% intervals, those of gains with what other rows to set thresholds would change; "
+        "recall under attack is at most that"
     )
     out += [f"verdict  {done.verdict}: {visible(why, 600)}" for why in done.reasons]
     if done.result is not None:

@@ -170,7 +170,7 @@ def convert(document: Document, type_: type[T], value: Any = None, at: str = "$"
     if unknown:
         key = unknown.group(1)
         guess = nearest(key, _fields_near(type_, key))
-        fix = f"did you mean {guess}?" if guess else "remove it, or see `assay schema`"
+        fix = f"did you mean {guess}?" if guess and guess != key else "remove it, or see `assay schema`"
         raise document.error(f"{path}.{key}", f"unknown key {visible(key)!r}", fix) from None
     if missing:
         raise document.error(path, f"needs the key {missing.group(1)!r}", "add it") from None

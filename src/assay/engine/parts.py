@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +17,8 @@ from assay.engine.registry import load
 from assay.engine.sealed import Sealed
 from assay.engine.task import Task, cache_key
 
+PREFIX = "assay-pieces-"
+
 
 def count(task: Task) -> int:
     """Into how many tasks the work is cut. What has no digest (an endpoint) is asked by one worker at a time."""
@@ -25,6 +29,30 @@ def count(task: Task) -> int:
     return parts_of(rows) if isinstance(rows, int) else 1
 
 
+def _sweep() -> None:
+    """Remove the pieces of runs that were killed: they hold values."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        pid = folder.name.removeprefix(PREFIX).partition("-")[0]
+        with suppress(OSError):
+            if (
+                pid.isdigit()
+                and folder.lstat().st_uid == os.getuid()
+                and not folder.is_symlink()
+                and not _alive(int(pid))
+            ):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 class Parts:
     """The parts of some tasks. With `kept`, those that an interrupted run had done are taken from there.
 
@@ -33,7 +61,8 @@ class Parts:
 
     def __init__(self, kept: Sealed | None) -> None:
         self._kept = kept
-        self._folder = tempfile.TemporaryDirectory(prefix="assay-pieces-")
+        _sweep()
+        self._folder = tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-")
         self._keys: dict[str, str] = {}
 
     def __enter__(self) -> Parts:

@@ -19,7 +19,7 @@ from assay.config.address import is_address
 from assay.core.artifact import readable
 from assay.core.canonical import digest_file
 from assay.core.errors import InputError, UsageError, os_words
-from assay.core.finding import Outcome
+from assay.core.finding import Outcome, Status
 from assay.core.protocols import Cache, Clock, Executor, Progress, silent, system_clock
 from assay.core.release import Release
 from assay.core.report import Body, CheckInfo, Report, Run, SystemInfo, TagInfo
@@ -137,6 +137,7 @@ def examine_loose(
     digested = {name: replace(s, digest=_digest(s, root)) for name, s in subjects.items()}
     tasks = plan(digested, asked, str(root), contract, settings)
     ran = run(tasks, None, lambda: pool_for(tasks, settings), progress, _pieces(user_cache()))
+    _let_go(ran, digested)
     return report_of(ran, tuple(digested.values()), None, None, settings, start, began)
 
 
@@ -167,6 +168,7 @@ def examine_project(
     start, began = clock(), time.perf_counter()
     tasks = plan(subjects, asked, str(project.root.resolve()), project.contract, settings)
     ran = run(tasks, _cache(cache), lambda: pool_for(tasks, settings), progress, _pieces(cache))
+    _let_go(ran, subjects)
     shown = tuple(subjects.values())
     return report_of(ran, shown, project.manifest.system, release, settings, start, began)
 
@@ -178,6 +180,17 @@ def _cache(folder: Path | None) -> Cache | None:
 
     secret = cache_secret()
     return FileCache(folder, secret) if secret is not None else None
+
+
+def _let_go(ran: Ran, subjects: dict[str, Subject]) -> None:
+    """Forget what served models answered once the run has all its answers of them: the next one asks the model."""
+    for name, subject in subjects.items():
+        if not is_address(subject.uri):
+            continue
+        if not any(o.status is Status.OPEN or not o.complete for o in ran.outcomes if o.subject == name):
+            from assay.adapters.endpoint.journal import let_go
+
+            let_go(subject.uri)
 
 
 def _pieces(folder: Path | None) -> Sealed | None:

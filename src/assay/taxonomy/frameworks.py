@@ -63,6 +63,8 @@ TOO_MUCH = frozenset(
         ("explanation.importance", "cosai:riskInsecureModelOutput"),
         ("fairness.groups", "cosai:riskInferredSensitiveData"),  # nothing is inferred of a person here
         ("manifest.system", "eu-ai-act:Art.49"),  # a line in a manifest registers nothing in the EU's database
+        ("robustness.backdoor", "owasp-llm-2025:LLM04"),  # values of columns are looked for, not prompts or agents
+        ("robustness.backdoor", "owasp-agentic-2026:ASI04"),
     }
 )
 """Entries that a topic names and that what we do of it is no evidence for."""

@@ -12,6 +12,7 @@ from assay.core.errors import CouldNotLook
 from assay.core.strict_json import decode
 
 PROBED, SURE = 32, 8
+WHOLE = 1 << 53  # whole numbers beyond it are no labels that a float can hold
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -43,7 +44,7 @@ def says_labels(values: list[Any]) -> bool:
 
     Of fewer than 8 of the last kind nobody can tell: they are taken for scores.
     """
-    if all(isinstance(v, str | bool | int) for v in values):
+    if values and all(isinstance(v, str | bool) or (isinstance(v, int) and abs(v) <= WHOLE) for v in values):
         return True
     return len(values) >= SURE and all(isinstance(v, int | float) and float(v).is_integer() for v in values)
 

@@ -26,7 +26,7 @@ from assay.core.version import __version__
 
 MOST_TRIES = 5
 MOST_WAITS = 20
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+FIRST_PAUSE, LONGEST_PAUSE, LONGEST_ASKED = 0.5, 30.0, 1e6
 MOST_FACTS = 1 << 20
 _LATER = frozenset({408, 425, 429, 502, 503, 504})
 _ANSWERS = {
@@ -161,11 +161,11 @@ def _status(status: int) -> str:
 def _retry_after(text: str) -> float | None:
     """Seconds that Retry-After asks for: a number, or until a date; None where it says nothing that can be read."""
     if text.isascii() and text.isdigit() and len(text) < 9:
-        return float(text)
+        return min(float(text), LONGEST_ASKED)
     try:
         until = parsedate_to_datetime(text)
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
     until = until if until.tzinfo is not None else until.replace(tzinfo=UTC)
     now: datetime = system_clock()
-    return max(0.0, (until - now).total_seconds())
+    return min(max(0.0, (until - now).total_seconds()), LONGEST_ASKED)

@@ -1,7 +1,8 @@
 """The journal of answers: what a model behind an address said, kept so that a run that was cut off asks only the rest.
 
 It lies in the user's own state folder, not in a project: a project that brings answers along is not believed. A file
-holds a random salt and records of one size: a keyed digest of the row, the score, a checksum. No row can be read out.
+holds a random salt and records of one size: a salted digest of the row, the score, a checksum. It holds no row; whoever
+has the file can tell whether a row that he knows was asked. It goes when a run has all its answers (`let_go`).
 """
 
 from __future__ import annotations
@@ -31,6 +32,18 @@ def state_folder() -> Path:
     return Path(home) / "assay" / "endpoints"
 
 
+def place_of(address: str) -> str:
+    """What files about an address are called by."""
+    return hashlib.sha256(address.encode()).hexdigest()[:32]
+
+
+def let_go(address: str) -> None:
+    """Forget what the model at an address answered: a run that was not cut off must not be replayed."""
+    for path in state_folder().glob(f"{place_of(address)}-*.answers"):
+        with suppress(OSError):
+            path.unlink()
+
+
 class Journal:
     """Answers by row, in the order in which they were given. Without a folder they are kept for this run alone.
 
@@ -39,8 +52,8 @@ class Journal:
     `earlier` answers were found, `written` lie there now.
     """
 
-    def __init__(self, folder: Path | None, identity: bytes) -> None:
-        self._identity = identity
+    def __init__(self, folder: Path | None, address: str, identity: bytes) -> None:
+        self._name = f"{place_of(address)}-{hashlib.sha256(identity).hexdigest()[:32]}.answers"
         self._handle = -1
         self._salt = secrets.token_bytes(SALT)
         self._known: dict[bytes, list[float]] = {}
@@ -99,7 +112,7 @@ class Journal:
     def _open(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _swept(folder)
-        path = folder / f"{hashlib.sha256(self._identity).hexdigest()[:32]}.answers"
+        path = folder / self._name
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
         handle = os.open(path, flags, 0o600)
         try:

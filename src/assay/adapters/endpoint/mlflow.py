@@ -15,7 +15,7 @@ from assay.adapters.encode import numbers
 from assay.adapters.endpoint.answers import Answer, parsed
 from assay.adapters.endpoint.options import Options
 from assay.adapters.extras import library
-from assay.adapters.predictor_base import declared_inputs, listing
+from assay.adapters.predictor_base import declared_inputs
 from assay.adapters.tables import Dataset
 from assay.adapters.values import listed, same_value
 from assay.core.errors import CouldNotLook
@@ -79,10 +79,10 @@ class Mlflow:
         """The field of a record that is the score or the label."""
         if self._wanted:
             if self._wanted not in names:
-                raise CouldNotLook(f"{self.where}: has no field {visible(self._wanted, 60)!r}; it has {listing(names)}")
+                raise CouldNotLook(f"{self.where}: has no field {visible(self._wanted, 60)!r} among its {len(names)}")
             return self._wanted
         likely = [n for n in names if "prob" in n.lower() or "score" in n.lower()]
         for found in (names, [n for n in names if same_value(n, self._positive)], likely):
             if len(found) == 1:
                 return found[0]
-        raise CouldNotLook(f"{self.where}: answers fields {listing(names)}; say which is the score by `output:`")
+        raise CouldNotLook(f"{self.where}: answers {len(names)} fields; say which is the score by `output:`")

@@ -26,6 +26,7 @@ from assay.core.text import visible
 _FLOATS = frozenset({"FP16", "FP32", "FP64", "BF16"})
 _WHOLE = frozenset({"INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"})
 _KNOWN = _FLOATS | _WHOLE | {"BOOL", "BYTES"}
+VERSION = 60
 _NAMELESS = "input-0"  # servers that name no input take any name
 Row = list[Any]
 
@@ -111,12 +112,12 @@ class Oip:
         size = 1
         for each in shape:
             size *= max(each, 0)
-        if shape[0] != count or len(flat) != size or len(shape) > 2:
+        if shape[0] != count or 0 in shape or len(flat) != size or len(shape) > 2:
             what = f"answers {len(flat)} values of shape {shape[:4]} for {count} rows"
             raise CouldNotLook(f"{self.where}: {what}")
         width = shape[1] if len(shape) == 2 and shape[1] != 1 else 0
         version = found.get("model_version")
-        return Answer(flat, width, tensor.datatype not in _FLOATS, str(version) if version is not None else "")
+        return Answer(flat, width, tensor.datatype not in _FLOATS, _version(version))
 
     @property
     def _inputs(self) -> list[Tensor]:
@@ -180,3 +181,9 @@ def _tensor(tensor: Tensor, shape: list[int], data: list[Any]) -> dict[str, Any]
 def _flat(data: list[Any]) -> list[Any]:
     """Values in row-major order; a tensor may come flat or nested."""
     return [v for item in data for v in (_flat(item) if isinstance(item, list) else (item,))]
+
+
+def _version(told: Any) -> str:
+    """A version as it may be shown: a short word or number. Anything else may hold the rows that were sent."""
+    plain = isinstance(told, str) and len(str(told)) <= VERSION
+    return visible(str(told), VERSION) if plain else "" if told is None else "unreadable"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ssl
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,7 +10,7 @@ import msgspec
 
 from assay.adapters.endpoint.answers import PROBED, Answer, as_hits, as_scores, says_labels
 from assay.adapters.endpoint.caller import Caller
-from assay.adapters.endpoint.journal import Journal, state_folder
+from assay.adapters.endpoint.journal import Journal, place_of, state_folder
 from assay.adapters.endpoint.mlflow import Mlflow
 from assay.adapters.endpoint.oip import Oip
 from assay.adapters.endpoint.options import Options, options_of
@@ -24,7 +23,7 @@ from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, FloatArray
 from assay.core.subject import Subject
 
-CHECKED = 16
+CHECKED, CHECKED_SHARE = 16, 0.05
 AGREES = 1e-6
 MOST_ANSWER, ANSWER_A_ROW = 1 << 20, 4096
 FEW_DIGITS, MANY = 4, 50
@@ -53,14 +52,13 @@ class EndpointPredictor(BasePredictor):
         self._subject, self._data, self._answers = subject, data, answers
         self.threshold = threshold_of(subject, 0.5)
         self._journal: Journal | None = None
-        place = hashlib.sha256(self._options.url.shown.encode()).hexdigest()[:32]
-        pace = answers / f"{place}.pace" if answers is not None else None
+        pace = answers / f"{place_of(self._options.url.shown)}.pace" if answers is not None else None
         clock = (timing or Timing()).clock
         self._caller = Caller(
             self._options, Pace(self._options.rate, pace, clock), kept=self._kept, timing=timing, tls=tls
         )
         self._sent, self._replayed, self._digits, self._scored = 0, 0, 0, 0
-        self._unchecked = CHECKED
+        self._unchecked, self._owed = CHECKED, 0.0
         self._remarks: tuple[str, ...] = ()
         self._positive, self._version = -1, ""
         said = (subject.options.get("positive"), data.positive if data is not None else None)
@@ -108,7 +106,7 @@ class EndpointPredictor(BasePredictor):
         rows = self._speech.rows(table.slice(0, min(PROBED, self._options.batch)))
         if rows:
             self._learn(rows)
-        self._journal = Journal(self._answers, self._identity())
+        self._journal = Journal(self._answers, self._options.url.shown, self._identity())
         return self._journal
 
     def _learn(self, rows: list[Row]) -> None:
@@ -142,7 +140,7 @@ class EndpointPredictor(BasePredictor):
         keys = [journal.key(msgspec.json.encode(row)) for row in asked]
         recalled = [journal.recall(key) for key in keys]
         hits = [i for i, known in enumerate(recalled) if known is not None]
-        if hits and self._unchecked and not self._holds(asked, recalled, hits):
+        if hits and not self._holds(asked, recalled, hits):
             journal.forget()
             if self._replayed:
                 raise CouldNotLook(f"{self.where}: answers kept from before hold no more and are forgotten; run again")
@@ -160,10 +158,13 @@ class EndpointPredictor(BasePredictor):
         return out
 
     def _holds(self, asked: list[Row], recalled: list[float | None], hits: list[int]) -> bool:
-        """Whether a sample of kept answers is answered the same today; a model that is updated, or that draws lots,
-        must not be judged by what it said then."""
-        size = min(self._unchecked, len(hits), self._options.batch)
-        self._unchecked -= size
+        """Whether a sample of kept answers is answered the same today: the first few, and a share of all throughout. A
+        model that is updated, or that draws lots, must not be judged by what it said then."""
+        self._owed += len(hits) * CHECKED_SHARE
+        size = min(max(self._unchecked, int(self._owed)), len(hits), self._options.batch)
+        if not size:
+            return True
+        self._unchecked, self._owed = max(0, self._unchecked - size), max(0.0, self._owed - size)
         sample = [hits[i * len(hits) // size] for i in range(size)]
         now = self._values(self._answered([asked[i] for i in sample]))
         self.queries += len(sample)

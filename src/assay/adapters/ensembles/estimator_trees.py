@@ -23,7 +23,7 @@ from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, FloatArray
 
 _MOST_BYTES = 1 << 30
-_FIELDS = ("feature", "threshold", "left", "right", "missing_left", "set_of", "value")
+_FIELDS = ("feature", "threshold", "left", "right", "missing_left", "set_of", "value", "counts")
 
 
 class Head(msgspec.Struct, kw_only=True):
@@ -86,10 +86,10 @@ def _asked(sandbox: Sandbox, number: int, where: str, positive: int) -> tuple[He
 def _own(head: Head, body: bytes, columns: tuple[str, ...], where: str, positive: int) -> Trees:
     del positive  # the child has turned them already
     rows, wide = head.sets
-    sizes = (head.nodes * 7 * 8, head.roots * 8, rows * wide)
+    sizes = (head.nodes * 8 * 8, head.roots * 8, rows * wide)
     if min(head.nodes, head.roots, rows, wide) < 0 or head.nodes > MOST_NODES or sum(sizes) != len(body):
         raise CouldNotLook(f"{where}: the sandboxed model answered other trees than it told")
-    table = np.frombuffer(body[: sizes[0]], dtype="<f8").reshape(-1, 7)
+    table = np.frombuffer(body[: sizes[0]], dtype="<f8").reshape(-1, 8)
     roots = np.frombuffer(body[sizes[0] : sizes[0] + sizes[1]], dtype="<i8")
     sets = np.frombuffer(body[sizes[0] + sizes[1] :], dtype="u1").reshape(rows, wide).astype(bool)
     nodes = dict(zip(_FIELDS, table.T, strict=True)) | {"roots": roots}

@@ -35,11 +35,25 @@ def lightgbm_trees(
     link, slope = _link(header.get("objective", "custom"), where)
     if int(header["num_class"]) != 1:
         raise CouldNotLook(f"{where}: has a tree for each of several classes; attack it with `access: label`")
-    nodes = Nodes()
+    nodes, counts = Nodes(), list[float]()
     for section in sections:
-        _tree(dict(line.partition("=")[::2] for line in section.split("\n")), nodes, where)
+        fields = dict(line.partition("=")[::2] for line in section.split("\n"))
+        _tree(fields, nodes, where)
+        counts += _counts(fields)
     sign = slope * (1.0 if positive == 1 else -1.0) / (len(sections) if "average_output" in header else 1)
-    return Trees(columns, read, nodes.arrays(sign), link=link, sets=nodes.sets(), levels={n: levels[n] for n in levels})
+    arrays = nodes.arrays(sign)
+    if len(counts) == len(arrays["value"]):
+        arrays["counts"] = np.array(counts)
+    return Trees(columns, read, arrays, link=link, sets=nodes.sets(), levels={n: levels[n] for n in levels})
+
+
+def _counts(fields: dict[str, str]) -> list[float]:
+    """The training rows that came to each node of a tree, splits before leaves; none where they are not told."""
+    try:
+        inner, leaves = ([float(v) for v in fields.get(n, "").split()] for n in ("internal_count", "leaf_count"))
+    except ValueError:
+        return []
+    return [*inner, *leaves]
 
 
 def _link(objective: str, where: str) -> tuple[Link, float]:

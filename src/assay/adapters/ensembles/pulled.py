@@ -121,6 +121,8 @@ class _Pull:
             nodes["missing_left"][self.splits] = self.missing[self.key]
             nodes["set_of"][self.splits] = row[self.key]
         nodes |= {name: getattr(inner, name) for name in ("left", "right", "value", "roots")}
+        if inner.counts is not None:
+            nodes["counts"] = inner.counts
         names = tuple(self.columns[p] for p in used)
         levels = {self.columns[p]: self.levels[p] for p in used if p in self.levels}
         return Trees(

@@ -23,6 +23,8 @@ class Trees:
     Nodes (m,): `feature` is a place in `columns`, -1 at a leaf; a row goes left where its value is below `threshold`
     (`strict`) or not above it, a missing one where `missing_left` says so. Where `set_of` is not -1, it goes left where
     its code is in that row of `sets` (s, k), bool. `value` counts at leaves. `roots` (t,) are the first nodes.
+    `counts` (m,) are the training rows that came to each node, None where the model does not tell, NaN at nodes that
+    were added to it.
     The score, `link` of the margin, rises with it; `single` models read their inputs as float32. `read` turns rows
     into codes (n, d) as the model sees them; `levels` are the categories whose place is the code.
     """
@@ -52,6 +54,18 @@ class Trees:
         self.sets = np.zeros((0, 1), dtype=bool) if sets is None else np.asarray(sets, dtype=bool)
         self.base, self.link, self.strict, self.single = float(base), link, strict, single
         self.levels = levels or {}
+        self.counts = self._counted(nodes.get("counts"))
+
+    def _counted(self, told: FloatArray | None) -> FloatArray | None:
+        """The rows that came to each node as the model tells them, None where no training can have left such counts."""
+        if told is None:
+            return None
+        counts = np.asarray(told, dtype=np.float64)
+        inner = self.feature >= 0
+        if not (np.isfinite(counts).all() and (counts >= 0).all() and (counts[self.roots] > 0).all()):
+            return None
+        both = counts[self.left[inner]] + counts[self.right[inner]]
+        return counts if (both == counts[inner]).all() else None
 
     @property
     def categorical(self) -> frozenset[str]:
@@ -73,6 +87,8 @@ class Trees:
         wide = max(self.sets.shape[1], sets.shape[1])
         both = [np.pad(s, ((0, 0), (0, wide - s.shape[1]))) for s in (self.sets, sets)]
         more.sets = np.concatenate(both).astype(bool)
+        if self.counts is not None:
+            more.counts = np.append(self.counts, np.full(len(more.feature) - count, np.nan))
         return more
 
     def goes_left(self, nodes: FloatArray, codes: FloatArray) -> FloatArray:
@@ -95,14 +111,33 @@ class Trees:
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def _margins(self, codes: FloatArray) -> FloatArray:
+        return self.base + self.value[self.leaves(codes)].sum(axis=1)
+
+    def leaves(self, codes: FloatArray) -> FloatArray:
+        """The node at which each row of codes (n, d) ends in each tree, shape (n, t)."""
         node = np.broadcast_to(self.roots, (len(codes), len(self.roots))).copy()
         while True:
             inner = self.feature[node] >= 0
             if not inner.any():
-                return self.base + self.value[node].sum(axis=1)
+                return node
             at, rows = node[inner], np.nonzero(inner)[0]
             left = self.goes_left(at, codes[rows, self.feature[at]])
             node[inner] = np.where(left, self.left[at], self.right[at])
+
+    def came(self, codes: FloatArray) -> FloatArray:
+        """How many rows of codes (n, d) come to each node, shape (m,)."""
+        out = np.zeros(len(self.feature))
+        step = max(1, _CELLS // max(1, len(self.roots)))
+        for at in range(0, len(codes), step):
+            out += np.bincount(self.leaves(codes[at : at + step]).ravel(), minlength=len(out))
+        levels, here = [], self.roots
+        while len(here):
+            inner = here[self.feature[here] >= 0]
+            levels.append(inner)
+            here = np.concatenate([self.left[inner], self.right[inner]])
+        for inner in reversed(levels):
+            out[inner] = out[self.left[inner]] + out[self.right[inner]]
+        return out
 
     def scores(self, margins: FloatArray) -> FloatArray:
         """What the model scores for margins (n,)."""

@@ -41,7 +41,7 @@ class Rows:
         self.target, self.safe = least - slack - trees.base, least + slack - trees.base
         self.codes = trees.read(space.rows)
         self.axes = {axis.name: axis for axis in space.axes}
-        self.levels = trees.levels
+        self.levels, self.single = trees.levels, trees.single
 
     @cached_property
     def slack(self) -> float:
@@ -72,7 +72,10 @@ class Rows:
             below, above = self.leaves.sharp(j)
             origin, unit = float(axis.origin[id_]), axis.feature.scale or 1.0
             down, up = far[:-1] & (np.arange(len(below)) < cell), far[1:] & (np.arange(len(above)) >= cell)
-            near = np.concatenate([origin - below[down], above[up] - origin])
+            borders = np.concatenate([below[down], above[up]])
+            near = np.abs(borders - origin)
+            if self.single:  # a value beside the border is rounded onto it
+                near = near - np.spacing(np.abs(borders).astype(np.float32)).astype(float)
             least = min(least, float(near.min(initial=np.inf)) / unit)
         return max(0.0, least * (1 - _RELATIVE))
 

@@ -13,7 +13,7 @@ from assay.attacks.space import Norm
 from assay.attacks.strike import Asked
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import Access, Progress, silent
-from assay.harden.hardening.measured import Held, Seen, figures, gain, held, seen, split, threshold_at
+from assay.harden.hardening.measured import Held, Seen, drawn_thresholds, figures, gain, held, seen, split, threshold_at
 from assay.harden.hardening.options import Way, seed_of, ways
 from assay.harden.hardening.result import Gain, Measured, Verdict
 from assay.harden.hardening.workshop import Made, Workshop
@@ -79,8 +79,11 @@ def hardened(shop: Workshop, holdout: Dataset, terms: Terms, progress: Progress 
     first = Candidate(Way(ORIGINAL, "original", "", "the model as it is", lambda s, _: _never(s)), _of(shop))
     made, failed = _made(shop, terms, progress)
     everything = [first, *made]
+    drawn: dict[str, Any] = {}
     for one in everything:
-        one.made.predictor.threshold = threshold_at(one.made.predictor.scores(negative), terms.alarms)
+        scores = np.asarray(one.made.predictor.scores(negative), dtype=float)
+        one.made.predictor.threshold = threshold_at(scores, terms.alarms)
+        drawn[one.way.name] = drawn_thresholds(scores, pieces[0][2][~pieces[0][1]], terms.alarms, terms.seed)
     one_attack = _attacks(terms, (terms.access,))
     picked = _measured(everything, sample[0], against, one_attack, progress, "choosing")
     chosen = _choice(picked, terms.margin)
@@ -89,7 +92,7 @@ def hardened(shop: Workshop, holdout: Dataset, terms: Terms, progress: Progress 
     controls = [c for c in everything if c.way.role == "control"]
     last = _measured(finalists, sample[1], against, _attacks(terms, ATTACKS), progress, "confirming")
     last += _measured(controls, sample[1], against, one_attack, progress, "confirming")
-    gains = _gains(sample[1], last, chosen)
+    gains = _gains(sample[1], last, chosen, drawn)
     verdict, reasons = judged(chosen, [m for m, _ in last], gains, terms)
     for one in made:
         if one.way.name != chosen:
@@ -181,13 +184,14 @@ def _choice(picked: list[tuple[Measured, Seen | None]], margin: float) -> str:
     return max(options, key=worth).name
 
 
-def _gains(part: Held, last: list[tuple[Measured, Seen | None]], chosen: str) -> tuple[Gain, ...]:
+def _gains(
+    part: Held, last: list[tuple[Measured, Seen | None]], chosen: str, drawn: dict[str, Any]
+) -> tuple[Gain, ...]:
     option = next(one for m, one in last if m.name == chosen)
     if option is None:
         return ()
-    return tuple(
-        gain(part, option, one, m.name) for m, one in last if one is not None and m.name != chosen
-    )  # fmt: skip
+    others = [(m.name, one) for m, one in last if one is not None and m.name != chosen]
+    return tuple(gain(part, option, one, name, (drawn[chosen], drawn[name])) for name, one in others)
 
 
 def judged(chosen: str, last: list[Measured], gains: tuple[Gain, ...], terms: Terms) -> tuple[Verdict, tuple[str, ...]]:

@@ -1,8 +1,8 @@
 """Candidates on the same rows: thresholds at a fixed false-alarm rate, recall before and under attack, paired.
 
 The holdout is split in three, rows that are one draw together. `calibrate` sets each candidate's threshold, `choose`
-picks among options, `confirm` gives the figures. Intervals are for the thresholds as they were set; what other
-calibration rows would change is not in them, so the false-alarm rate that results is told beside.
+picks among options, `confirm` gives the figures. Intervals of gains hold what other rows to set the thresholds would
+have changed; those of single candidates are for the thresholds as they were set, with the false alarms told beside.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ EXPECTED = 4
 """False alarms expected among the rows that set a threshold; with fewer it is anybody's guess."""
 LEAST = 50
 """Rows of either class that choose, and that confirm."""
-PASSING, TRIES = 500, 3
+PASSING, TRIES, DRAWS = 500, 3, 300
 
 
 class Split(NamedTuple):
@@ -51,8 +51,10 @@ class Held(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What one candidate does with a part: `flags` (n,), and of the sample what holds against each attack (s,)."""
+    """What one candidate does with a part: `scores` and `flags` (n,), and of the sample what holds against each attack
+    (s,)."""
 
+    scores: Array
     flags: Array
     stands: dict[str, Array]
     unanswered: dict[str, str]
@@ -115,7 +117,8 @@ def held(
 
 def seen(model: BasePredictor, part: Held, against: Any, attacks: dict[str, Asked]) -> Seen:
     """Ask a candidate about a part, and attack its sample in every way. Raises CouldNotLook where the first cannot."""
-    flags = np.asarray(model.flagged(part.table), dtype=bool)
+    scores = np.asarray(model.scores(part.table), dtype=float)
+    flags = scores >= model.threshold
     sample = part.table.take(part.sample)
     caught = flags[part.sample]
     rng = np.random.default_rng([next(iter(attacks.values())).seed, 23])
@@ -133,7 +136,7 @@ def seen(model: BasePredictor, part: Held, against: Any, attacks: dict[str, Aske
                 unanswered[name] = str(why)
                 continue
         stands[name] = stand
-    return Seen(flags, stands, unanswered)
+    return Seen(scores, flags, stands, unanswered)
 
 
 def _distances(model: BasePredictor, caught: ArrowTable, passing: ArrowTable, against: Any, asked: Asked) -> Array:
@@ -180,15 +183,44 @@ def figures(part: Held, one: Seen) -> dict[str, Any]:
     }
 
 
-def gain(part: Held, option: Seen, other: Seen, over: str) -> Gain:
+def drawn_thresholds(scores: Array, group: Array, alarms: float, seed: int) -> Array:
+    """The thresholds (DRAWS,) that other negative rows would have set, by a bootstrap of groups; `scores` (n,)."""
+    rng = np.random.default_rng([seed, 24])
+    order = np.argsort(-scores, kind="stable")
+    ordered, inverse = scores[order], np.unique(group, return_inverse=True)[1].ravel()[order]
+    size, out = int(inverse.max()) + 1, np.empty(DRAWS)
+    for draw in range(DRAWS):
+        weight = np.cumsum(np.bincount(rng.integers(0, size, size), minlength=size)[inverse])
+        out[draw] = ordered[min(int(np.searchsorted(weight, alarms * weight[-1], side="right")), len(ordered) - 1)]
+    return np.nextafter(out, np.inf)
+
+
+def _widened(told: Rate, shifts: Array) -> Rate:
+    """A difference whose interval holds a second, independent source of error too (squares of half widths add up)."""
+    far = 1.96 * float(np.std(shifts))
+    low, high = (np.hypot(told.value - told.low, far), np.hypot(told.high - told.value, far))
+    return Rate(told.value, max(-1.0, told.value - float(low)), min(1.0, told.value + float(high)), told.n)
+
+
+def gain(part: Held, option: Seen, other: Seen, over: str, thresholds: tuple[Array, Array]) -> Gain:
     """What an option gains over another candidate on the same rows: all attacks on the option against those on the
-    other that looked at the option too, so that an attack which only the other stood counts for nothing."""
+    other that looked at the option too, so that an attack which only the other stood counts for nothing.
+
+    `thresholds` are those that other rows would have set, of both, (k,) each, from the same draws: what they would
+    catch more or less of all rows, and of those that are attacked, is in the intervals.
+    """
     draw = np.repeat(np.arange(len(part.sample)), part.weight)
     shared = other._replace(stands={k: v for k, v in other.stands.items() if k in option.stands})
     both = [np.repeat(s.worst(), part.weight) for s in (option, shared)]
     positive = part.target
-    return Gain(
-        over=over,
-        attacked=difference(both[0], both[1], draw),
-        clean=difference(option.flags[positive], other.flags[positive], part.group[positive]),
+    everyone, few = (
+        _caught(option.scores[rows], thresholds[0]) - _caught(other.scores[rows], thresholds[1])
+        for rows in (np.flatnonzero(positive), np.repeat(part.sample, part.weight))
     )
+    clean = difference(option.flags[positive], other.flags[positive], part.group[positive])
+    return Gain(over=over, attacked=_widened(difference(both[0], both[1], draw), few), clean=_widened(clean, everyone))
+
+
+def _caught(scores: Array, thresholds: Array) -> Array:
+    """The share of rows (n,) at or above each threshold (k,)."""
+    return 1.0 - np.searchsorted(np.sort(scores), thresholds, side="left") / len(scores)
