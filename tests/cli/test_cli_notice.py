@@ -152,3 +152,8 @@ def test_a_torn_model_is_one_line(claims: Path, tmp_path: Path) -> None:
     done = assay("attack", "notice", tmp_path / "m.txt", "--data", claims / "d.csv", "--label", "fraud",
                  "--threat", claims / "people.yaml", "--row", "1")  # fmt: skip
     one_line(done, code=3)
+
+
+@pytest.mark.parametrize(("threshold", "said"), [("-5", "flags every row"), ("1.5", "flags no row")])
+def test_nobody_is_told_of_a_decision_that_is_none(claims: Path, threshold: str, said: str) -> None:
+    assert one_line(notice(claims, "--row", 0, "--threshold", threshold), said, "check --threshold", code=2)

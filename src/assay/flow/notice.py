@@ -110,6 +110,10 @@ def _told(case: ModelCase, what: Asked, contract: Contract, seed: int, progress:
         raise UsageError(f"has no row {wrong[0]}", where=str(what.data), fix=fix)
     scores = model.scores(table)
     flagged = scores >= model.threshold
+    if flagged.all() or not flagged.any():
+        every = "every row" if flagged.all() else "no row"
+        said = f"the model flags {every} of {table.num_rows} at the threshold {model.threshold:g}"
+        raise UsageError(said, where=str(what.data), fix="check --threshold: nobody is told of a decision that is none")
     order = np.random.default_rng(seed).permutation(np.flatnonzero(~flagged))
     kinds = {c.name: c.kind for c in data.columns}
     known = Known(contract, (case.train or data).table(), kinds, table.take(order[:PASSING]))

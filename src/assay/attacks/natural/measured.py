@@ -113,7 +113,8 @@ def halves(
         if kept.sum() < 2 * LEAST:
             model.flagged(sample)  # says why, where it refuses
             raise CouldNotLook(
-                f"it answers {int(kept.sum())} rows of different inputs, at least {2 * LEAST} are needed"
+                f"of the rows that choose or measure a damage it answers {int(kept.sum())} of different inputs, "
+                f"at least {2 * LEAST} are needed: give a larger holdout"
             )
         made.append(Half(sample.filter(kept), target[rows[kept]], weight[kept], answers.flagged[kept]))
     return made[0], made[1], refused, asked
