@@ -103,6 +103,13 @@ def test_a_schema_writes_what_it_read() -> None:
     assert schema.written(schema.known).equals(rows.select(list(Model.features)))
 
 
+def test_an_order_of_numbers_and_words_is_written_as_the_words_of_the_table() -> None:
+    rows = pa.table({"claims": ["none", "1", "2 to 4", "1", "more than 4"] * 20})
+    feature = Feature(order=("none", 1, "2 to 4", "more than 4"))
+    schema = Schema(rows, ("claims",), {"claims": "category"}, Contract(features={"claims": feature}))
+    assert schema.written(schema.known).equals(rows)
+
+
 def test_declared_ranges_bound_what_is_asked() -> None:
     schema = Schema(table(300, 4), Model.features, KINDS, Contract(features={"k": Feature(min=-5, max=60)}))
     rows = uniform(schema, 4000, np.random.default_rng(0))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from assay.adapters.encode import encode
+from assay.adapters.values import canonical_text
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable
 from assay.core.subject import Contract
@@ -81,7 +82,10 @@ class Schema:
             absent = np.isnan(value)
             if j in self.levels:
                 place = pa.array(np.where(absent, 0, value).astype(np.int64), mask=absent)
-                level = pa.array(list(self.levels[j]), type=_plain(type_))
+                plain, held = _plain(type_), self.levels[j]
+                if pa.types.is_string(plain) or pa.types.is_large_string(plain):
+                    held = _words(held)
+                level = pa.array(list(held), type=plain)
                 columns.append(level.take(place).cast(type_) if self.levels[j] else pa.nulls(len(value), type_))
             elif pa.types.is_timestamp(type_):
                 micro = pa.array((np.where(absent, 0, value) * 1e6).astype(np.int64), mask=absent)
@@ -89,6 +93,11 @@ class Schema:
             else:
                 columns.append(pa.array(value, mask=absent).cast(type_, safe=False))
         return pa.table(dict(zip(self.inputs, columns, strict=True)))
+
+
+def _words(levels: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Levels as the words that a table holds: `order:` may say 1 where that is "1"."""
+    return tuple(v if isinstance(v, str) else canonical_text(v) for v in levels)
 
 
 def _whole(type_: Any) -> bool:
