@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.adapters.cases import ModelCase
 from assay.core.check import check
+from assay.core.errors import CouldNotLook, NotApplicable
 from assay.core.exhibit import Table
 from assay.core.finding import Confidence, Direction, Finding, Location, Measure, Severity
 from assay.core.protocols import Progress, silent
@@ -96,6 +97,8 @@ def backdoor(case: ModelCase, *, seed: int = 0, progress: Progress = silent) -> 
     from assay.attacks.backdoor.attack import looked
 
     data = case.holdout
+    if data is None:
+        _require_trees(case)
     table = None if data is None else data.table()
     found = looked(case.predictor, table, None if data is None else data.target(), seed, progress)
     steered = _apart([w for w in found.found if w.verdict == "steered"])
@@ -105,6 +108,14 @@ def backdoor(case: ModelCase, *, seed: int = 0, progress: Progress = silent) -> 
         yield _finding(case, one, found.rows)
     if found.silent:
         yield _silent(case, found)
+
+
+def _require_trees(case: ModelCase) -> None:
+    """Without a holdout rows are drawn from the trees themselves. Raises NotApplicable for other models."""
+    try:
+        case.predictor.trees()
+    except CouldNotLook as why:
+        raise NotApplicable(f"{case.name} declares no holdout, and is no trees to draw rows from ({why})") from None
 
 
 def _apart(steered: list[Weighed]) -> list[Weighed]:
