@@ -138,20 +138,20 @@ def test_where_nobody_speaks_of_people_it_says_so(claims: Path) -> None:
 )
 def test_what_cannot_be_told_is_one_line(claims: Path, words: Any, name: str, texts: Any) -> None:
     threat(claims, "empty.yaml", "features: {}\n")
-    one_line(notice(claims, *words, threat=name), *texts, code=2)
+    assert one_line(notice(claims, *words, threat=name), *texts, code=2)
 
 
 def test_a_label_that_is_not_there_is_one_line(claims: Path) -> None:
     done = assay("attack", "notice", claims / "m.txt", "--data", claims / "d.csv", "--label", "frod",
                  "--threat", claims / "people.yaml", "--row", "1")  # fmt: skip
-    one_line(done, "has no column 'frod'", "did you mean 'fraud'?", code=2)
+    assert one_line(done, "has no column 'frod'", "did you mean 'fraud'?", code=2)
 
 
 def test_a_torn_model_is_one_line(claims: Path, tmp_path: Path) -> None:
     (tmp_path / "m.txt").write_bytes(b"tree\nversion=v4\nnum_class=1\n")
     done = assay("attack", "notice", tmp_path / "m.txt", "--data", claims / "d.csv", "--label", "fraud",
                  "--threat", claims / "people.yaml", "--row", "1")  # fmt: skip
-    one_line(done, code=3)
+    assert one_line(done, code=3)
 
 
 @pytest.mark.parametrize(("threshold", "said"), [("-5", "flags every row"), ("1.5", "flags no row")])
