@@ -144,6 +144,42 @@ def test_a_draft_can_be_attacked_under_at_once(shop: Path) -> None:
     assert "claims is above 3" in done.out, "rows that break the rules they are under are shown"
 
 
+def test_what_nobody_changes_is_drafted_without_a_range(shop: Path, tmp_path: Path) -> None:
+    table = pq.read_table(shop / "rows.parquet")
+    table = table.append_column("gender", pa.array([float(i % 2) for i in range(table.num_rows)]))
+    pq.write_table(table, tmp_path / "people.parquet")
+    done = assay("attack", "init", tmp_path / "people.parquet", "--label", "fraud")
+    (line,) = [x for x in done.out.splitlines() if '"gender"' in x]
+    assert "mutable: false" in line
+    assert "min" not in line, "rows beyond what was seen would break a rule that no attack needs"
+
+
+def test_a_column_of_the_name_of_ours_keeps_its_name(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(900, 3))
+    y = (X.sum(axis=1) > 0.5).astype(int)
+    names = ["status", "row", "assay_row"]
+    settings = {"objective": "binary", "verbose": -1, "num_threads": 1, "seed": 1}
+    lightgbm.train(settings, lightgbm.Dataset(X[:500], y[:500], feature_name=names), 10).save_model(tmp_path / "m.txt")
+    data = {name: pa.array(X[500:, j]) for j, name in enumerate(names)}
+    pq.write_table(pa.table({**data, "y": pa.array(y[500:])}), tmp_path / "d.parquet")
+    out = tmp_path / "o.parquet"
+    words = ("--norm", "linf", "--access", "whitebox", "--rows", "20", "--examples", out)
+    done = assay("attack", tmp_path / "m.txt", "--data", tmp_path / "d.parquet", "--label", "y", *words)
+    assert done.code == 0, done
+    found = pq.read_table(out)
+    assert found.column_names == [
+        "assay_assay_row", "assay_status", "distance", "lower_bound", "queries", "valid", *names, "y"
+    ]  # fmt: skip
+    assert set(found["assay_status"].to_pylist()) <= {"evaded", "certified", "unknown", "misclassified"}
+
+
+def test_what_slips_past_is_not_counted_as_passed(shop: Path) -> None:
+    done = attack(shop, "--norm", "linf", "--access", "whitebox")
+    assert done.code == 0, done
+    assert " 0 passed · 1 noted · " in done.out.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("words", "texts"),
     [
@@ -182,11 +218,18 @@ def test_a_project_has_one_threshold_that_of_its_model(tmp_path: Path) -> None:
 
 
 def test_the_price_of_a_query_is_the_threat_models(shop: Path) -> None:
-    priced = threat(shop, "priced.yaml", "features: {}\nattacker: {price: 0.5}\n")
-    few = ("--only", "theft.*", "-f", "json", "--seed", "1")
-    done = assay(
-        "attack", shop / "model.txt", "--data", shop / "rows.parquet", "--label", "fraud", "--threat", priced, *few
+    from assay.engine.plan import Settings
+    from assay.flow.attack import Attack, attack_model
+
+    what = Attack(
+        model=shop / "model.txt",
+        data=shop / "rows.parquet",
+        label="fraud",
+        threat=threat(shop, "priced.yaml", "features: {}\nattacker: {price: 0.5}\n"),
     )
-    told = measures(done)
-    assert told["queries_needed"]["value"] > 0
-    assert told["price"]["value"] == 0.5 * told["queries_needed"]["value"]
+    few: dict[str, Any] = {"queries": 400, "runs": 1, "good": 0.3}
+    settings = Settings(only=("theft.extraction",), parameters={"theft.extraction": few}, seed=1)
+    (outcome,) = attack_model(what, settings).body.outcomes
+    told = {m.name.rpartition(".")[2]: m.value for m in outcome.measures}
+    assert told["queries_needed"]
+    assert told["price"] == 0.5 * told["queries_needed"]

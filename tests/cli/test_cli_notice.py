@@ -104,6 +104,28 @@ def test_the_text_is_plain_language(claims: Path) -> None:
     assert "note: A notice describes what the model does" in done.out
 
 
+def test_a_gap_of_another_person_costs_nobody_the_answer(tmp_path: Path) -> None:
+    import pickle
+
+    network = pytest.importorskip("sklearn.neural_network")
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 3))
+    y = (X.sum(axis=1) > 0.5).astype(int)
+    model = network.MLPClassifier((8,), max_iter=800, random_state=0).fit(X, y)
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(model))
+    row = int(np.flatnonzero(model.predict(X))[3])
+    lines = ["x0,x1,x2,y", *(f"{a:.6f},{b:.6f},{c:.6f},{d}" for (a, b, c), d in zip(X, y, strict=True))]
+    gap = row + 2
+    lines[gap + 1] = f",inf,1.0,{y[gap]}"
+    (tmp_path / "d.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "t.yaml").write_text("features: {x0: {person: {}}, x1: {person: {}}, x2: {person: {}}}\n")
+    words = ("attack", "notice", tmp_path / "m.pkl", "--data", tmp_path / "d.csv", "--label", "y")
+    done = assay(*words, "--threat", tmp_path / "t.yaml", "--row", row)
+    assert done.code == 0, done
+    assert "the decision would differ" in done.out
+    assert one_line(assay(*words, "--threat", tmp_path / "t.yaml", "--row", gap), "m.pkl", code=3)
+
+
 def test_a_row_that_is_not_flagged_has_nothing_to_alter(claims: Path) -> None:
     row = next(r for r in range(100) if r not in flagged(claims))
     done = notice(claims, "--row", row)

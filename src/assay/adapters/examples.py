@@ -7,25 +7,20 @@ from pathlib import Path
 
 from assay.adapters.extras import library
 from assay.core.adversaries import Adversaries
-from assay.core.errors import UsageError
 from assay.core.files import write_whole
-
-OWN = ("row", "status", "distance", "lower_bound", "queries", "valid")
 
 
 def write_examples(found: Adversaries, path: Path) -> None:
     """Write `path` whole or not at all: row (int64, counted from 0 in the file that was attacked), status, distance,
     lower_bound (double), queries (int64), valid (bool), then the changed rows' columns under their own names and types.
 
-    distance is null where no change that passes was found, lower_bound where none is possible at any distance. Raises
-    UsageError for a column that is called as one of ours, InputError where it cannot be written.
+    distance is null where no change that passes was found, lower_bound where none is possible at any distance. Where
+    the data have a column of the name of one of ours, ours is called `assay_NAME`. Raises InputError where it cannot be
+    written.
     """
     pa, parquet = library("pyarrow"), library("pyarrow.parquet")
     with pa.ipc.open_stream(pa.py_buffer(found.table)) as reader:
         changed = reader.read_all()
-    if taken := [name for name in changed.column_names if name in OWN]:
-        fix = "rename it in the data and the model"
-        raise UsageError(f"the data has a column called {taken[0]}, which the examples need", where=str(path), fix=fix)
     columns = {
         "row": pa.array(found.rows, pa.int64()),
         "status": pa.array(found.verdicts, pa.string()),
@@ -34,6 +29,7 @@ def write_examples(found: Adversaries, path: Path) -> None:
         "queries": pa.array(found.queries, pa.int64()),
         "valid": pa.array(found.valid, pa.bool_()),
     }
+    columns = {_free(name, changed.column_names): column for name, column in columns.items()}
     table = pa.table({**columns, **{name: changed.column(name) for name in changed.column_names}})
     budget = "" if found.budget is None else repr(found.budget)
     table = table.replace_schema_metadata(
@@ -42,6 +38,12 @@ def write_examples(found: Adversaries, path: Path) -> None:
     buffer = io.BytesIO()
     parquet.write_table(table, buffer)
     write_whole(path, buffer.getvalue())
+
+
+def _free(name: str, taken: list[str]) -> str:
+    while name in taken:
+        name = f"assay_{name}"
+    return name
 
 
 def _finite(values: tuple[float, ...]) -> object:

@@ -157,3 +157,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     tool: str = ""
     threats: PackRef | None = None
+
+    @property
+    def noted(self) -> bool:
+        """Whether nothing failed and yet something was found, for a policy or the reader to judge."""
+        return self.status is Status.PASS and bool(self.findings)

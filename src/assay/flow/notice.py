@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from assay.adapters.cases import ModelCase, open_model
+from assay.adapters.predictor_base import BasePredictor
 from assay.attacks.recourse.words import ATTACKERS, NO_PROMISE, sentence, sentences
 from assay.config.manifest import DEFAULT_THRESHOLD, load_threat
-from assay.core.errors import UsageError
+from assay.core.errors import CouldNotLook, InputError, UsageError
 from assay.core.finding import Json
 from assay.core.protocols import ArrowTable, Progress, silent
 from assay.core.subject import Contract, Kind, Subject
@@ -108,19 +109,38 @@ def _told(case: ModelCase, what: Asked, contract: Contract, seed: int, progress:
     if wrong := [row for row in what.rows if not 0 <= row < table.num_rows]:
         fix = f"rows count from 0 to {table.num_rows - 1}"
         raise UsageError(f"has no row {wrong[0]}", where=str(what.data), fix=fix)
-    scores = model.scores(table)
-    flagged = scores >= model.threshold
-    if flagged.all() or not flagged.any():
-        every = "every row" if flagged.all() else "no row"
-        said = f"the model flags {every} of {table.num_rows} at the threshold {model.threshold:g}"
+    scores = _scores(model, table, np.unique(what.rows))
+    flagged, asked = scores >= model.threshold, ~np.isnan(scores)
+    if flagged[asked].all() or not flagged.any():
+        every = "no row" if not flagged.any() else "every row"
+        said = f"the model flags {every} of {int(asked.sum())} at the threshold {model.threshold:g}"
         raise UsageError(said, where=str(what.data), fix="check --threshold: nobody is told of a decision that is none")
-    order = np.random.default_rng(seed).permutation(np.flatnonzero(~flagged))
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(asked & ~flagged))
     kinds = {c.name: c.kind for c in data.columns}
     known = Known(contract, (case.train or data).table(), kinds, table.take(order[:PASSING]))
     for done, row in enumerate(dict.fromkeys(what.rows)):
         one = {"row": row, "score": float(scores[row]), "threshold": float(model.threshold)}
         yield _row(case, table.slice(row, 1), known, one, bool(flagged[row]), seed)
         progress(done + 1, len(what.rows), "rows")
+
+
+def _scores(model: BasePredictor, table: ArrowTable, rows: Any) -> Any:
+    """The score of every row (n,); where the model refuses some, NaN for those that are not `rows` and hold a missing
+    or infinite number: another person's gap must not cost this one the answer."""
+    import numpy as np
+
+    from assay.adapters.encode import encode
+
+    try:
+        return model.scores(table)
+    except (InputError, CouldNotLook):
+        whole = np.isfinite(encode(table.select(list(model.features)), (), {}).matrix).all(axis=1)
+        whole[rows] = True
+        if whole.all():
+            raise
+    scores = np.full(table.num_rows, np.nan)
+    scores[whole] = model.scores(table.filter(whole))
+    return scores
 
 
 def _row(case: ModelCase, row: ArrowTable, known: Any, one: dict[str, Any], flagged: bool, seed: int) -> RowNotice:

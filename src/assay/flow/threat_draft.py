@@ -67,7 +67,9 @@ def _line(feature: Drafted, found: Draft, spread: dict[str, float]) -> str:
     notes = [note for note in feature.notes if "far from the rest" not in note]
     why = _fixed(feature.name, found)
     if why:
-        facts, notes = {"mutable": False, **facts}, [why, *notes]
+        # What nobody changes needs no range, which other rows would only break.
+        facts = {"mutable": False, **{k: v for k, v in facts.items() if k not in ("min", "max", "categories", "order")}}
+        notes = [why, *notes]
     elif feature.name in spread:
         facts["scale"] = float(f"{spread[feature.name]:.3g}")
     body = ", ".join(f"{k}: {scalar(v)}" for k, v in facts.items())

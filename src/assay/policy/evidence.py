@@ -173,8 +173,8 @@ class EvidenceIndex:
             if key == "sandbox" and key not in outcome.parameters:
                 continue  # only a check that loads models has one
             if not _same(wanted.get(key), outcome.parameters.get(key)) or key not in outcome.parameters:
-                had, asked = outcome.parameters.get(key, "absent"), wanted.get(key, "none")
-                return f"{outcome.check} ran with {key} {had}, the policy asks for {asked}"
+                had = _told(outcome.parameters[key]) if key in outcome.parameters else "absent"
+                return f"{outcome.check} ran with {key} {had}, the policy asks for {_told(wanted.get(key))}"
         return ""
 
     def _entry(self, fact: OutcomeFact) -> _Entry:
@@ -328,6 +328,10 @@ def _bucket(fact: OutcomeFact, cover: dict[Severity, frozenset[str]]) -> list[tu
             del once[mark]
         result.append((severity.rank, (tuple(once), tuple(covered))))
     return result
+
+
+def _told(value: Json) -> str:
+    return "unset" if value is None else str(value)
 
 
 def _same(wanted: Json, had: Json) -> bool:

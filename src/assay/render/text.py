@@ -138,12 +138,13 @@ def summary(dossier: Dossier, paint: Paint) -> str:
     outcomes = report.body.outcomes
     counts = {status: report.count(status) for status in Status}
     partly = sum(not o.complete and o.status is not Status.OPEN for o in outcomes)
+    noted = sum(o.noted for o in outcomes)
     parts = [
         _plural(len(outcomes), "check"),
         _plural(len({o.subject for o in outcomes}), "subject"),
         f"{counts[Status.FAIL]} failed{_by_severity(_findings(outcomes))}",
         f"{counts[Status.OPEN]} open" + (f" (and {partly} in part)" if partly else ""),
-        f"{counts[Status.PASS]} passed",
+        f"{counts[Status.PASS] - noted} passed" + (f" · {noted} noted" if noted else ""),
         f"{counts[Status.NOT_APPLICABLE]} n/a",
     ]
     line = " · ".join(parts)

@@ -35,6 +35,7 @@ FIX = (
     severity=Severity.MEDIUM,
     needs="ml",
     cost="minutes",
+    version=2,
     tags=("owasp-ml-2023:ML04", "nist-aml:NISTAML.033", "eu-ai-act:Art.10"),
     reads=("data", "holdout"),
     wants=("holdout",),
@@ -141,9 +142,12 @@ def _measures(attack: Found, play: Played, how: str, seed: int) -> Iterator[Meas
 
 
 def _measure(name: str, rate: tuple[float, float, float] | None, play: Played, how: str, seed: int) -> Measure:
+    """A rate is one of members, an area one of members and others."""
     value, low, high = rate or (None, None, None)
+    member = play.game.member
     return Measure(
-        name=f"privacy.membership.{name}", value=value, low=low, high=high, n=len(play.game.member), seed=seed,
+        name=f"privacy.membership.{name}", value=value, low=low, high=high, seed=seed,
+        n=len(member) if name.endswith("auc") else int(member.sum()),
         unit="share", direction=Direction.NEITHER if name == "null_auc" else Direction.LOWER, method=how,
     )  # fmt: skip
 

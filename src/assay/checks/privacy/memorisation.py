@@ -36,6 +36,7 @@ FIX = (
     severity=Severity.MEDIUM,
     needs="ml",
     cost="minutes",
+    version=2,
     tags=("owasp-ml-2023:ML03", "nist-aml:NISTAML.037", "nist-aml:NISTAML.038", "eu-ai-act:Art.10"),
     reads=("data", "holdout"),
     wants=("holdout",),
@@ -118,8 +119,8 @@ def _finding(case: ModelCase, memorised: Excess, labels: Excess, named: Any) -> 
     return Finding(
         message=(
             f"{max(0.0, value):.1%} ({low:.1%} to {high:.1%}) of {memorised.members} training rows are known by heart, "
-            f"{max(0.0, labels.rate.value):.1%} with a label that other rows do not support; {len(named)} rows are "
-            "surely so"
+            f"{max(0.0, labels.rate.value):.1%} with a label that other rows do not support; "
+            + (f"{len(named)} are named, at most {RATE:.0%} of them wrongly" if len(named) else "no row can be named")
         ),
         location=Location(uri=case.subject.uri),
         key="memorised",

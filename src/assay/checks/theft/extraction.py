@@ -37,6 +37,7 @@ NAMES = {"random": "random: ranges only", "marginal": "marginal: each column", "
     severity=Severity.HIGH,
     needs="ml",
     cost="minutes",
+    version=2,
     tags=("owasp-ml-2023:ML05", "atlas:AML.T0024.002", "nist-aml:NISTAML.031", "eu-ai-act:Art.15"),
     reads=("holdout",),
     wants=("holdout",),
@@ -388,10 +389,12 @@ def _findings(
     money = None if price is None else price * first.queries
     paid = "" if money is None else f" for {money:,.2f}"
     how = "solve its weights" if first.learner == "weights" else "copy it"
+    best = found.best()
+    more = f"; with {best.queries:,} the best has {best.mcc.value:.2f}" if best.queries > first.queries else ""
     yield Finding(
         message=(
             f"{first.queries:,} queries{paid} {how}: F1 agreement {first.f1.value:.2f} where a constant answer has "
-            f"{found.baseline.f1:.2f}, MCC {first.mcc.value:.2f} (at least {first.mcc.low:.2f})"
+            f"{found.baseline.f1:.2f}, MCC {first.mcc.value:.2f} (at least {first.mcc.low:.2f}){more}"
         ),
         location=Location(uri=case.subject.uri),
         key="solved" if first.learner == "weights" else "copied",

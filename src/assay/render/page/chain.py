@@ -113,6 +113,8 @@ def _standing(
             return "fail", "fails", tally(serious), None
         if blind:
             return "open", "open", _blind(blind, outcomes), None
+        if noted := sum(o.noted for o in outcomes):
+            return "na", "noted", f"{counted(noted, 'check')} of {len(outcomes)} noted something", None
         return "pass", "holds", counted(len(outcomes), "check") + " passed", None
     conflict = next((r for r in view.trace if r.asks == "evidence" and r.verdict is Verdict.DENY), None)
     if conflict is not None:

@@ -135,8 +135,9 @@ def _under(outcomes: list[Outcome]) -> str:
 
 
 def _settings(outcomes: list[Outcome]) -> str:
-    """The parameters that the check ran with, its own limits among them."""
-    said = dict.fromkeys(f"{name} {_setting(v)}" for o in outcomes for name, v in sorted(o.parameters.items()))
+    """The parameters that the check ran with, its own limits among them; null is what others decide (the contract)."""
+    given = ((name, v) for o in outcomes for name, v in sorted(o.parameters.items()) if v is not None)
+    said = dict.fromkeys(f"{name} {_setting(v)}" for name, v in given)
     return esc(", ".join(list(said)[:MOST_SETTINGS]) + (" …" if len(said) > MOST_SETTINGS else ""), 300)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from assay.core.finding import Finding, Outcome, Status
+from assay.core.finding import Finding, Outcome, Severity, Status
 from assay.render.page.escape import code, esc, split_command
 from assay.render.page.figures import figure
 from assay.render.page.owner import UNNAMED, system_owner
@@ -39,7 +39,8 @@ def findings(view: View) -> str:
     denying = sum(f.fingerprint in view.denied for f in found)
     state = status("na", f"{len(found)} in all")
     if view.decision is None:
-        state = status("fail", plural(len(found), "finding"))
+        serious = any(grave(f) is not Severity.INFO for f in found)
+        state = status("fail", plural(len(found), "finding")) if serious else status("na", plural(len(found), "note"))
     elif denying:
         state = status("fail", f"{denying} of {len(found)} counted against it")
     elif waived:
@@ -142,6 +143,8 @@ def _result(view: View, outcomes: list[Outcome]) -> tuple[Tone, str]:
         return ("fail", "fail") if view.decision is None else ("na", "findings")
     if any(is_open(o) for o in outcomes):
         return "open", "open"
+    if view.decision is None and any(o.noted for o in outcomes):
+        return "na", "noted"
     if any(o.status is Status.PASS for o in outcomes):
         return "pass", "pass"
     return "na", "n/a" if outcomes else "not asked"
@@ -156,7 +159,9 @@ def _said(outcomes: list[Outcome]) -> str:
     for reason, group in groupby(blind, key=lambda o: o.reason):
         checks = ", ".join(code(o.check) for o in group)
         parts.append(f"{checks} could not be judged: {esc(reason or 'no reason given', 240)}")
-    passed = [o for o in outcomes if o.status is Status.PASS and o.complete]
+    for outcome in sorted((o for o in outcomes if o.noted), key=lambda o: o.check):
+        parts.append(f"{code(outcome.check)} {esc(plural(len(outcome.findings), 'note'))}")
+    passed = [o for o in outcomes if o.status is Status.PASS and o.complete and not o.noted]
     if passed:
         parts.append(f"{'read to the end; ' if not blind else ''}{esc(plural(len(passed), 'check'))} passed")
     other = [o for o in outcomes if o.status is Status.NOT_APPLICABLE and o.complete]

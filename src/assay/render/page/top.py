@@ -188,13 +188,16 @@ def _run_tally(view: View) -> str:
     outcomes = view.body.outcomes
     failed = sum(o.status is Status.FAIL for o in outcomes)
     blind = sum(is_open(o) for o in outcomes)
-    passed = sum(o.status is Status.PASS and o.complete for o in outcomes)
+    noted = sum(o.noted and o.complete for o in outcomes)
+    passed = sum(o.status is Status.PASS and o.complete for o in outcomes) - noted
     rest = sum(o.status is Status.NOT_APPLICABLE and o.complete for o in outcomes)
     parts = []
     if failed:
         parts.append(status("fail", f"{plural(failed, 'check')} found something"))
     if blind:
         parts.append(status("open", f"{blind} could not be judged to the end"))
+    if noted:
+        parts.append(status("na", f"{noted} noted something, which no policy judges here"))
     if passed:
         parts.append(status("pass", f"{passed} passed"))
     if rest:
