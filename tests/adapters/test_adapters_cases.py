@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from assay.core.errors import CouldNotLook, InputError
@@ -103,4 +104,23 @@ def test_roles_that_lead_nowhere_or_in_circles_are_refused(tmp_path: Path, proje
     bare = open_model(project["old"], project, tmp_path)
     assert bare.train is bare.holdout is bare.champion is None
     assert bare.predictor.features == ("a", "b")
+    assert bare.protected == ()
+    with pytest.raises(
+        CouldNotLook, match=r"old has no untouched data to explain; add `holdout:` to it in assay\.yaml"
+    ):
+        bare.untouched("to explain")
     bare.close()
+
+
+def test_protected_columns_are_those_of_both_tables_that_the_holdout_has(
+    tmp_path: Path, project: dict[str, Subject]
+) -> None:
+    from assay.adapters.cases import open_model
+
+    (tmp_path / "test.csv").write_text("b,y\n1.0,0\n2.0,1\n")
+    for name, columns in (("train", ["a", "b"]), ("test", ["y", "b"])):  # the label is no group of people
+        options = {**project[name].options, "protected": columns}
+        project[name] = msgspec.structs.replace(project[name], options=options)
+    with open_model(project["new"], project, tmp_path, Contract()) as case:
+        assert case.protected == ("b",)
+        assert case.untouched("to explain") is case.holdout

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from assay.attacks.attacked import Attacked, confirmed
+from assay.attacks.evasion import Evaded
 from assay.attacks.space import KEEP, Space, satisfied
 from assay.config.constraints import Constraint
 from assay.core.subject import Contract, Feature
@@ -72,6 +74,13 @@ def brute(model: Linear, space: Space, row: int) -> float:
     built = space.build(ids, choices)
     cost = np.where(~model.flagged(built) & space.valid(built), space.cost(ids, choices), np.inf)
     return float(cost.min())
+
+
+def held(model: Any, space: Space, found: Evaded) -> Evaded:
+    """What a search found, its successes asked of the model again. Raises CouldNotLook where one does not hold."""
+    table = space.build(np.arange(space.size), found.choice)
+    confirmed(model, space, Attacked(found.cost, np.zeros(space.size), found.queries, table), "cost")
+    return found
 
 
 def spaces(seed: int, constraints: tuple[str, ...] = ()) -> tuple[Linear, Space, Any]:

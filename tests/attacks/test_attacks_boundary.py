@@ -175,7 +175,7 @@ def test_missing_values_stay_missing(norm: Any) -> None:
 
 def test_a_narrow_float_is_measured_as_it_is_stored() -> None:
     model, space, passing = plane(6, type_=pa.float32())
-    found = attack_boundary(model, space, passing, "linf", 1.0, access="label", limit=300)
+    found = attack_boundary(model, space, passing, "linf", access="label", limit=300)
     assert confirmed(model, space, found, "linf") is found
     assert (found.distance > 0).all()
     assert (found.bound == 0).all()
@@ -254,7 +254,7 @@ def test_an_answer_that_depends_on_its_neighbours_is_refused() -> None:
     model, space, passing = plane(11)
     shy = Shy(model.w)
     with pytest.raises(CouldNotLook, match="a row alone"):
-        attack_boundary(shy, space, passing, "linf", 1.0, access="label", limit=300)
+        attack_boundary(shy, space, passing, "linf", access="label", limit=300)
 
 
 @pytest.mark.parametrize("access", ["label", "score"])
@@ -267,7 +267,7 @@ def test_a_model_that_always_flags_leaves_rows_as_they_are(access: Any) -> None:
     assert np.isnan(found.codes).all()
     model.access = "label"
     with pytest.raises(CouldNotLook, match="labels only"):
-        attack_boundary(model, space, passing, "l2", 1.0, access="score", limit=60)
+        attack_boundary(model, space, passing, "l2", access="score", limit=60)
 
 
 def test_a_model_that_answers_nan_or_by_chance_says_so_in_one_line() -> None:
@@ -281,7 +281,7 @@ def test_a_model_that_answers_nan_or_by_chance_says_so_in_one_line() -> None:
 
     model, space, passing = plane(13)
     with pytest.raises(CouldNotLook, match="NaN") as said:
-        attack_boundary(Broken(model.w), space, passing, "linf", 1.0, access="label", limit=400)
+        attack_boundary(Broken(model.w), space, passing, "linf", access="label", limit=400)
     assert "\n" not in str(said.value)
     with pytest.raises(CouldNotLook, match="different scores"):
         refuse_unstable(Chance(model.w), space.rows)

@@ -9,9 +9,8 @@ import pytest
 np = pytest.importorskip("numpy")
 pa = pytest.importorskip("pyarrow")
 
-from attacks_tools import FEATURES, KINDS, Flags, brute, spaces, table  # noqa: E402
+from attacks_tools import FEATURES, KINDS, Flags, brute, held, spaces, table  # noqa: E402
 
-from assay.attacks import sanity  # noqa: E402
 from assay.attacks.evasion import attack  # noqa: E402
 from assay.attacks.order import cheapest, exchanges  # noqa: E402
 from assay.attacks.space import KEEP, Space, satisfied  # noqa: E402
@@ -26,7 +25,7 @@ SMALL = ("amount", "shop", "claims")
 @pytest.mark.parametrize("access", ["label", "score"])
 def test_four_features_cost_what_brute_force_finds(seed: int, access: str) -> None:
     model, space, passing = spaces(seed)
-    found = sanity.confirm(model, space, attack(model, space, passing, access=access, limit=600, seed=seed))
+    found = held(model, space, attack(model, space, passing, access=access, limit=600, seed=seed))
     best = np.array([brute(model, space, r) for r in range(space.size)])
     assert found.cost == pytest.approx(best)
     assert (found.queries <= 600).all()
@@ -82,7 +81,7 @@ def test_three_features_cost_what_brute_force_finds_whatever_the_model_and_the_r
     found = attack(model, space, start.filter(pa.array(~flagged)), access=access, limit=300, seed=seed)
     assert found.cost == pytest.approx([brute(model, space, r) for r in range(space.size)])
     assert (found.queries <= 300).all()
-    assert sanity.confirm(model, space, found) is found
+    assert held(model, space, found) is found
 
 
 @pytest.mark.parametrize("limit", [10, 40, 200])
@@ -197,7 +196,7 @@ def test_inputs_that_a_relation_ties_move_together_at_what_exhaustive_search_fin
     assert not (space.possible()[:, 0] & (space.axes[0].codes >= 8)).any()  # no single move does it
     assert found.cost == pytest.approx(best)
     assert (found.queries <= 300).all()
-    assert sanity.confirm(model, space, found) is found
+    assert held(model, space, found) is found
 
 
 def window(wide: float, usual: float) -> tuple[Flags, Space, Any]:
@@ -219,7 +218,7 @@ def test_changes_far_below_a_standard_deviation_are_found(wide: float, usual: fl
     """The first by taking over the row's other number; in the second that is no way, and fine steps are."""
     model, space, passing = window(wide, usual)
     assert model.flagged(space.rows).all()
-    found = sanity.confirm(model, space, attack(model, space, passing, access="label", limit=600, seed=0))
+    found = held(model, space, attack(model, space, passing, access="label", limit=600, seed=0))
     assert np.isfinite(found.cost).mean() > 0.9
     assert found.cost[np.isfinite(found.cost)].max() < 0.01
 

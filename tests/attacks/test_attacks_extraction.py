@@ -23,6 +23,7 @@ from assay.attacks.extraction.agreement import (  # noqa: E402
     ranks,
 )  # fmt: skip
 from assay.attacks.extraction.curves import SOLVER, Curves, Judged, curves  # noqa: E402
+from assay.attacks.extraction.defences import defences  # noqa: E402
 from assay.attacks.extraction.linear import solve  # noqa: E402
 from assay.attacks.extraction.pools import ATTACKERS, marginal, uniform  # noqa: E402
 from assay.attacks.extraction.schema import Schema  # noqa: E402
@@ -173,6 +174,36 @@ def test_a_linear_victim_is_judged_as_solved() -> None:
     best = found.best()
     assert (best.attacker, best.f1.value, best.mcc.value) == (SOLVER, 1.0, 1.0)
     assert best.mcc.low < 1
+
+
+def test_defences_are_those_of_the_attacker_that_does_best_and_limits_are_read_off_its_curve() -> None:
+    model, sizes, steps = Model(crooked), (60, 300), []
+    found = stolen(model, sizes, ("random", "marginal"))
+    schema = Schema(table(1500, 1), model.features, KINDS)
+    made = defences(model, schema, found.judged, found, sizes, 3, steps.append)
+    plain = made[0].point
+    last = [found.last(a) for a in ("random", "marginal")]
+    assert plain == max(last, key=lambda p: p.mcc.value)
+    assert [d.name for d in made] == [
+        "full scores", TWO.name, ONE.name, LABEL.name, "full scores, at most 60 queries"
+    ]  # fmt: skip
+    assert [d.point.queries for d in made] == [300, 300, 300, 300, 60]
+    assert {d.point.attacker for d in made} == {plain.attacker}
+    assert [s for s in steps if s in (TWO.name, ONE.name, LABEL.name)] == [TWO.name, ONE.name, LABEL.name]
+    untold = Judged(
+        found.judged.table, found.judged.rows, found.judged.flagged, None, found.judged.target, found.judged.groups
+    )
+    assert [d.name for d in defences(model, schema, untold, found, sizes, 3)] == [
+        "decisions", "decisions, at most 60 queries"
+    ]  # fmt: skip
+
+
+def test_what_was_solved_is_told_beside_its_defences() -> None:
+    model = Model(logistic)
+    found = stolen(model, (50, 300), ("random",))
+    made = defences(model, Schema(table(1500, 1), model.features, KINDS), found.judged, found, (50, 300), 3)
+    assert [d.name for d in made][:2] == ["full scores, solved", "full scores"]
+    assert made[0].point.f1.value == 1.0
 
 
 @pytest.mark.parametrize("view", [FULL, TWO, ONE, LABEL], ids=lambda v: v.name)

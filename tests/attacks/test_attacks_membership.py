@@ -19,7 +19,7 @@ from assay.adapters.refit import Recipe  # noqa: E402
 from assay.attacks.membership import accounting, memory, scores  # noqa: E402
 from assay.attacks.membership.game import Game, Rows, play  # noqa: E402
 from assay.attacks.membership.roc import area, roc, tpr_at  # noqa: E402
-from assay.attacks.membership.verdict import found  # noqa: E402
+from assay.attacks.membership.verdict import FPRS, attacks_of, found, needed  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
 
 N, WIDE = 1200, 6
@@ -133,7 +133,22 @@ def test_two_references_are_enough_and_their_placebo_is_the_loss() -> None:
     assert (rmia.null, two.out.sum(axis=0).tolist()) == (None, [1] * (2 * N))
     assert rmia.area.low > 0.75
     assert loss.null is not None
+    first, second = attacks_of(two)
+    assert (first.name, first.a, first.area) == ("rmia", scores.tuned(two), rmia.area)
+    assert (second.name, second.a, second.area, second.null) == ("loss", None, loss.area, loss.null)
     assert not loss.off
+
+
+@pytest.mark.parametrize(("references", "asked"), [(14, ["rmia", "loss"]), (16, ["rmia", "lira", "loss"])])
+def test_lira_is_asked_of_enough_references(references: int, asked: list[str]) -> None:
+    assert [a.name for a in attacks_of(game(lookup, 6, references=references, n=200))] == asked
+
+
+@pytest.mark.parametrize("fpr", FPRS)
+def test_as_many_rows_as_are_needed_carry_a_rate(fpr: float) -> None:
+    for short in (0, 1):
+        member = np.arange(20 + needed(fpr) - short) < 20
+        assert (tpr_at(np.linspace(0, 1, len(member)), member, fpr) is None) == bool(short)
 
 
 def test_each_row_is_answered_by_as_many_that_did_not_see_it() -> None:

@@ -12,7 +12,7 @@ import pytest
 np = pytest.importorskip("numpy")
 pa = pytest.importorskip("pyarrow")
 
-from attacks_tools import Flags, Linear, mixed, spaces  # noqa: E402
+from attacks_tools import Flags, Linear, held, mixed, spaces  # noqa: E402
 
 from assay.attacks import sanity  # noqa: E402
 from assay.attacks.evasion import Evaded, Search, attack  # noqa: E402
@@ -417,7 +417,7 @@ def test_scores_that_say_nothing_do_no_harm() -> None:
 def test_an_example_that_does_not_hold_is_no_result(lie: str) -> None:
     model, space, passing = spaces(4)
     found = attack(model, space, passing, access="label", limit=300, seed=0)
-    assert sanity.confirm(model, space, found) is found
+    assert held(model, space, found) is found
     wrong = {
         "free": Evaded(np.zeros(space.size), space.keep(space.size), found.queries),
         "cheaper": Evaded(found.cost * 0.9, found.choice, found.queries),
@@ -431,7 +431,7 @@ def test_an_example_that_does_not_hold_is_no_result(lie: str) -> None:
         assert ok.any()
         wrong = Evaded(np.where(ok, space.cost(rows, choice), np.inf), choice, found.queries)
     with pytest.raises(CouldNotLook, match="do not hold"):
-        sanity.confirm(model, space, wrong)
+        held(model, space, wrong)
 
 
 class Company(Linear):

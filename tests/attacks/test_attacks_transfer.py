@@ -28,7 +28,7 @@ def test_copies_come_near_what_gradients_find(norm: Any) -> None:
     model = served(weights(3, (6, 12, 1)))
     space, passing = space_of(model, 3, {n: Feature(min=-3.0, max=3.0) for n in names(6)}, rows=10)
     asked = model.queries
-    found = attack_transfer(model, space, passing, norm, np.inf, limit=LIMIT, seed=1)
+    found = attack_transfer(model, space, passing, norm, limit=LIMIT, seed=1)
     assert model.queries - asked <= LIMIT * space.size
     assert model.queries - asked <= found.queries.sum()
     found = confirmed(model, space, found, norm)
@@ -43,16 +43,16 @@ def test_copies_come_near_what_gradients_find(norm: Any) -> None:
 def test_levels_grids_and_relations_hold(access: Any) -> None:
     model, space, passing = spaces(2, ("amount + hour < 15",))
     model.access = access
-    found = confirmed(model, space, attack_transfer(model, space, passing, "cost", np.inf, limit=LIMIT), "cost")
+    found = confirmed(model, space, attack_transfer(model, space, passing, "cost", limit=LIMIT), "cost")
     assert np.isfinite(found.distance).any()
-    again = attack_transfer(model, space, passing, "cost", np.inf, limit=LIMIT)
+    again = attack_transfer(model, space, passing, "cost", limit=LIMIT)
     assert np.array_equal(again.distance, found.distance)
 
 
 def test_too_few_answers_teach_nothing() -> None:
     model, space, passing = spaces(1)
     with pytest.raises(CouldNotLook, match="too few"):
-        attack_transfer(model, space, passing, "cost", np.inf, limit=1)
+        attack_transfer(model, space, passing, "cost", limit=1)
 
 
 class Told:
@@ -78,9 +78,9 @@ def test_with_labels_no_score_is_looked_at() -> None:
     told = Told(served(weights(3, (4, 8, 1))))
     space, passing = space_of(told, 3, {n: Feature(min=-3.0, max=3.0) for n in names(4)}, rows=6)
     told.shown = 0
-    attack_transfer(told, space, passing, "l2", np.inf, limit=40, access="label")
+    attack_transfer(told, space, passing, "l2", limit=40, access="label")
     assert told.shown == 0
-    attack_transfer(told, space, passing, "l2", np.inf, limit=40, access="score")
+    attack_transfer(told, space, passing, "l2", limit=40, access="score")
     assert told.shown > 0
 
 

@@ -225,20 +225,23 @@ def test_a_mixed_integer_program_finds_nothing_nearer_in_l1() -> None:
         assert found.distance[row] == pytest.approx(solved.fun, rel=1e-5, abs=1e-9)
 
 
-def test_an_attack_that_misses_a_planted_hole_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("budget", [np.inf, 0.5], ids=["evaded", "nothing was evaded"])
+def test_an_attack_that_misses_a_planted_hole_is_refused(monkeypatch: pytest.MonkeyPatch, budget: float) -> None:
     trees = grown(5, features=4, count=10)
     model = Model(trees)
     rows, _ = caught(model, 8, 1)
     where = space(trees, rows)
     found = Whitebox(trees, where, "linf", 0.5).run()
-    refuse_blind(trees, where, "linf", 0.5, found, 0)
+    if np.isfinite(budget):  # a run that found nothing must have tried its attack, too
+        found = Nearest(np.full_like(found.codes, np.nan), np.full(8, np.inf), np.full(8, budget))
+    refuse_blind(trees, where, "linf", 0.5, budget, found, 0)
 
     def blind(self: Whitebox, budget: float = np.inf, **_: Any) -> Nearest:
-        return Nearest(found.codes, found.distance * 10, found.bound)
+        return Nearest(found.codes, np.minimum(found.distance, 1e3) * 10, found.bound)
 
     monkeypatch.setattr(Whitebox, "run", blind)
     with pytest.raises(CouldNotLook, match="planted in the trees"):
-        refuse_blind(trees, where, "linf", 0.5, found, 0)
+        refuse_blind(trees, where, "linf", 0.5, budget, found, 0)
 
 
 def test_trees_that_are_not_the_model_are_refused() -> None:

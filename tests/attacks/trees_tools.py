@@ -10,29 +10,23 @@ import pyarrow as pa
 
 from assay.adapters.ensembles.nodes import Nodes
 from assay.adapters.ensembles.trees import Trees
+from assay.adapters.predictor_base import BasePredictor
 from assay.attacks.space import Norm, Space, length
 from assay.core.subject import Contract, Feature
 
 
-class Model:
+class Model(BasePredictor):
     """A predictor that answers with trees."""
 
     def __init__(self, trees: Trees, threshold: float = 0.5) -> None:
-        self._trees, self.threshold = trees, threshold
-        self.features, self.classes, self.access, self.queries = trees.columns, (0, 1), "whitebox", 0
+        super().__init__("trees")
+        self._trees, self.threshold, self.features = trees, threshold, trees.columns
 
     def trees(self) -> Trees:
         return self._trees
 
-    def scores(self, rows: Any) -> Any:
-        self.queries += rows.num_rows
+    def _score(self, rows: Any) -> Any:
         return self._trees.scores(self._trees.margins(self._trees.read(rows)))
-
-    def flagged(self, rows: Any) -> Any:
-        return self.scores(rows) >= self.threshold
-
-    def close(self) -> None:
-        pass
 
 
 def matrix(columns: tuple[str, ...], levels: dict[str, tuple[Any, ...]]) -> Any:

@@ -192,3 +192,21 @@ def test_the_same_seed_says_the_same(bench: Bench) -> None:
     ready(bench, 120)
     first, again = bench.ask(CHECK, "model", seed=4), bench.ask(CHECK, "model", seed=4)
     assert (first.measures, first.exhibits, first.findings) == (again.measures, again.exhibits, again.findings)
+
+
+def test_a_direction_that_nobody_could_look_in_is_no_pass(bench: Bench) -> None:
+    import pandas as pd
+
+    ready(bench, 0)
+    rows = rows_of(2500, 2)
+    frame = pd.DataFrame({n: rows[n] for n in (*NUMBERS, "kind")}).astype({"kind": "category"})
+    scores = np.sort(lgb.Booster(model_file=str(bench.folder / "m.txt")).predict(frame))
+    # So few rows are flagged that nothing can be steered away.
+    bench.model("m.txt", reads={"holdout": "hold"}, threshold=float(scores[-40:-38].mean()))
+    outcome = bench.ask(CHECK, "model")
+    assert (str(outcome.status), outcome.complete) == ("open", False)
+    assert "towards a pass nothing could be looked for" in outcome.reason
+    assert "72 are needed" in outcome.reason
+    told = measure(outcome, f"{CHECK}.found")
+    assert told.value is None
+    assert "not said" in told.method

@@ -106,7 +106,8 @@ def test_a_constant_decision_is_open(model: Bench, threshold: float) -> None:
 def test_without_a_holdout_it_does_not_apply(model: Bench) -> None:
     model.model("m.txt", reads={"data": "train"}, threshold=0.3)
     outcome = model.ask(CHECK, "model")
-    assert (str(outcome.status), outcome.reason) == ("not-applicable", "model declares no holdout")
+    why = "model declares no holdout; add `holdout:` to it in assay.yaml"
+    assert (str(outcome.status), outcome.reason) == ("not-applicable", why)
 
 
 def test_labels_are_not_needed(model: Bench) -> None:

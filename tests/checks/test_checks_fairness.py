@@ -154,6 +154,64 @@ def test_what_only_two_columns_together_show_is_found(asked: Any) -> None:
     assert measure(outcome, "fairness.crossed_selection_ratio").high < 0.8
 
 
+def marked(rows: int, columns: int, seed: int = 0) -> tuple[Table, list[str]]:
+    """People who are alike, with so many protected columns of two levels."""
+    rng = np.random.default_rng(seed)
+    flagged = rng.random(rows) < 0.5
+    score = np.where(flagged, 0.6, 0.1) + rng.uniform(0, 0.3, rows).round(6)
+    names = [f"p{i:02}" for i in range(columns)]
+    marks = {n: rng.choice(["a", "b"], rows) for n in names}
+    return {**marks, "score": score, "y": (rng.random(rows) < np.where(flagged, 0.8, 0.2)).astype(int)}, names
+
+
+@pytest.mark.parametrize("columns", [2, 6, 7, 12])
+def test_the_last_pair_of_many_columns_is_asked(asked: Any, columns: int) -> None:
+    table, names = marked(4000, columns)
+    odd = (table[names[-1]] == "a") ^ (table[names[-2]] == "a")
+    flagged = np.random.default_rng(9).random(4000) < np.where(odd, 0.75, 0.25)
+    table["score"] = np.where(flagged, 0.6, 0.1) + np.random.default_rng(1).uniform(0, 0.3, 4000).round(6)
+    outcome = asked(table, names, favourable="flagged")
+    assert str(outcome.status) == "fail"
+    assert finding(outcome, "times as often").location.column == " & ".join(names[-2:])
+    assert measure(outcome, "fairness.crossed_selection_ratio").high < 0.8
+    assert measure(outcome, "fairness.unasked").value == (220 if columns == 12 else 0)
+    (picture,) = [e for e in outcome.exhibits if e.name == "fairness.ratios"]
+    assert " & ".join(names[-2:]) + ": favourable" in [r.label for r in picture.rows]
+    assert picture.note == {7: "Not shown: 30 more.", 12: "Not shown: 60 more."}.get(columns, "")
+
+
+def test_three_columns_together_are_asked_of_six(asked: Any) -> None:
+    table, names = marked(8000, 6)
+    odd = (table[names[3]] == "a") ^ (table[names[4]] == "a") ^ (table[names[5]] == "a")
+    flagged = np.random.default_rng(9).random(8000) < np.where(odd, 0.75, 0.25)
+    table["score"] = np.where(flagged, 0.6, 0.1) + np.random.default_rng(1).uniform(0, 0.3, 8000).round(6)
+    outcome = asked(table, names, favourable="flagged")
+    assert finding(outcome, "times as often").location.column == " & ".join(names[3:])
+
+
+def test_only_threes_left_out_keep_the_decision_and_are_told(asked: Any) -> None:
+    table, names = marked(16_000, 8)
+    outcome = asked(table, names, favourable="flagged")
+    assert (str(outcome.status), outcome.findings) == ("pass", ()), outcome.reason
+    assert measure(outcome, "fairness.unasked").value == 28 + 56 - 66
+    (members,) = [e for e in outcome.exhibits if e.name == "fairness.members"]
+    assert "18 combinations of columns were not asked" in members.note
+    assert measure(outcome, "fairness.crossed_selection_ratio").low > 0.8
+
+
+def test_a_pair_left_out_leaves_it_open(asked: Any) -> None:
+    table, names = marked(16_000, 13)
+    outcome = asked(table, names, favourable="flagged")
+    assert (str(outcome.status), outcome.findings) == ("open", ()), outcome.reason
+    assert "298 combinations of protected columns were not asked, 12 of them pairs: at most 66 are" in outcome.reason
+    assert "name fewer protected columns" in outcome.reason
+    unasked = measure(outcome, "fairness.unasked")
+    assert (unasked.value, "12 pairs of columns, 286 threes" in unasked.method) == (298, True)
+    ratio = measure(outcome, "fairness.crossed_selection_ratio")
+    assert (ratio.low, ratio.value > 0.8) == (0, True)
+    assert measure(outcome, "fairness.crossed_equalised_odds_difference").high == 1
+
+
 def test_a_column_that_fails_is_not_told_again_in_its_combinations(asked: Any) -> None:
     outcome = asked(people(6000, flag=(0.8, 0.3)), ("sex", "age"), favourable="flagged")
     assert [f.location.column for f in outcome.findings if f.key == "selection_ratio"] == ["sex"]

@@ -228,7 +228,8 @@ def test_without_a_holdout_it_does_not_apply(bench: Bench, check: str) -> None:
     posed(bench, drawn(1, 300), drawn(2, 300), leaf=20)
     bench.model("m.txt", reads={"data": "train"})
     outcome = bench.ask(check, "model")
-    assert (str(outcome.status), outcome.reason) == ("not-applicable", "model declares no holdout")
+    why = "model declares no holdout; add `holdout:` to it in assay.yaml"
+    assert (str(outcome.status), outcome.reason) == ("not-applicable", why)
 
 
 @pytest.mark.parametrize("check", [MEMBERSHIP, MEMORY])

@@ -169,6 +169,25 @@ def test_trees_are_measured_beside_their_controls(tmp_path: Path) -> None:
     assert (tmp_path / "m.hardened.txt").exists() == (said["verdict"] == "helps")
 
 
+def test_an_abstaining_model_tells_how_many_rows_it_refers_and_meets_the_largest_of_plain_ones(tmp_path: Path) -> None:
+    put(tmp_path, rows(800, 8), rows(1600, 9))
+    done = assay("harden", "m.onnx", *ON, *QUICK, "--try", "abstain", "-f", "json", cwd=tmp_path)
+    said = json.loads(done.out)
+    assert done.code == {"helps": 0, "nothing helps": 1, "cannot tell": 3}[said["verdict"]]
+    assert (said["chosen"], said["against"]) == ("abstain", "evasion")
+    last = {m["name"]: m for m in said["confirmed"]}
+    assert set(last) >= {"original", "plain-several", "plain-largest", "noise-network", "abstain"}
+    for name in ("abstain", "plain-largest"):
+        for part in ("referred", "referred_negative"):
+            told = last[name][part]
+            assert 0 <= told["low"] <= told["value"] <= told["high"] <= 1
+        # Referred negative rows are false alarms: they are among those that the threshold was set for.
+        assert last[name]["referred_negative"]["value"] <= last[name]["alarms"]["value"]
+    assert "referred" not in last["original"]
+    told = any("`decided_score` does not goes to a person" in note for note in said["notes"])
+    assert told == (said["verdict"] == "helps")
+
+
 def _less(folder: Path, column: str, name: str) -> None:
     parquet.write_table(parquet.read_table(folder / name).drop_columns([column]), folder / name)
 

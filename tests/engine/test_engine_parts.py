@@ -121,3 +121,13 @@ def test_a_part_that_could_not_look_leaves_the_whole_open(tmp_path: Path) -> Non
     assert ran.outcomes[0].reason == "it was dark there"
     assert [f.key for f in ran.outcomes[0].findings] == ["before"]
     assert len(list((tmp_path / "kept").rglob("*.piece"))) == 3  # those that were done are kept for the next run
+
+
+def test_pieces_that_nobody_came_back_for_are_swept(tmp_path: Path) -> None:
+    kept = Sealed(tmp_path, SECRET, "piece")
+    kept.put("sha256:aabb", b"old")
+    kept.put("sha256:ccdd", b"new")
+    (old,) = tmp_path.glob("aa/*.piece")
+    os.utime(old, (0, 0))
+    kept.sweep(60.0)
+    assert (kept.get("sha256:aabb"), kept.get("sha256:ccdd")) == (None, b"new")

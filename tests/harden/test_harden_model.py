@@ -26,7 +26,7 @@ from assay.harden.hardening.graph import network_to_onnx, with_facts  # noqa: E4
 from assay.harden.hardening.noise import noisy  # noqa: E402
 from assay.harden.hardening.options import WAYS  # noqa: E402
 from assay.harden.hardening.reach import Reach  # noqa: E402
-from assay.harden.hardening.result import Gain, Measured, Rate  # noqa: E402
+from assay.harden.hardening.result import Gain, Measured, Rate, Role  # noqa: E402
 
 ACTIVATIONS = ("relu", "tanh", "logistic", "elu", "softplus")
 NORMS = ("linf", "l2", "l1", "cost")
@@ -248,7 +248,7 @@ def test_a_gain_covers_what_other_rows_for_the_threshold_would_change(
         sample = np.flatnonzero(target[rows])[:300]
         part = measured.Held(pa.table({}), target[rows], rows, sample, np.ones(len(sample), dtype=int))
         seen = [
-            measured.Seen(s[rows], s[rows] >= t, {"whitebox": (s[rows] >= t)[sample]}, {})
+            measured.Seen(s[rows], s[rows] >= t, {"whitebox": (s[rows] >= t)[sample]}, {}, {})
             for s, t in zip(scores, limits, strict=True)
         ]
         told = measured.gain(part, *seen, "x", (drawn[0], drawn[1]))
@@ -260,11 +260,13 @@ def test_of_two_candidates_the_option_answers_for_every_attack_and_the_other_for
     rows = table(60)
     part = measured.Held(rows, np.ones(60, dtype=bool), np.arange(60), np.arange(60), np.ones(60, dtype=int))
     flags, none = np.ones(60, dtype=bool), np.zeros(60, dtype=bool)
-    option = measured.Seen(flags * 1.0, flags, {"whitebox": flags, "label": none}, {})
-    other = measured.Seen(flags * 1.0, flags, {"whitebox": flags, "score": none}, {})
+    option = measured.Seen(flags * 1.0, flags, {"whitebox": flags, "label": none}, {}, {})
+    other = measured.Seen(flags * 1.0, flags, {"whitebox": flags, "score": none}, {}, {})
     assert measured.gain(part, option, other, "x", (np.full(9, 0.5),) * 2).attacked.value == -1
     mixed = part._replace(target=np.arange(60) < 50, sample=np.arange(50), weight=np.ones(50, dtype=int))
-    told = measured.figures(mixed, measured.Seen(flags * 1.0, flags, {k: v[:50] for k, v in option.stands.items()}, {}))
+    told = measured.figures(
+        mixed, measured.Seen(flags * 1.0, flags, {k: v[:50] for k, v in option.stands.items()}, {}, {})
+    )
     assert (told["attacked"].value, told["attacks"]["whitebox"].value, told["alarms"].value) == (0, 1, 1)
 
 
@@ -302,6 +304,30 @@ def test_an_option_must_beat_every_control_and_keep_recall_and_alarms() -> None:
     assert _judged((0.1, 0.3), (-0.005, 0.02), (0.02, 0.05), before=(0.02, 0.05)) == "helps"
 
 
+def test_what_the_strongest_attack_could_not_look_at_is_not_called_better() -> None:
+    shown = Rate(0.9, 0.8, 0.95, 99)
+    three = dict.fromkeys(("whitebox", "score"), shown)
+
+    def made(name: str, role: Role, **more: Any) -> Measured:
+        return Measured(
+            name=name, role=role, said="", clean=shown, attacked=shown, alarms=Rate(0.01, 0, 0.02, 99), **more
+        )
+
+    gains = tuple(
+        Gain(over=n, attacked=Rate(0.5, 0.4, 0.6, 99), clean=Rate(0, -0.001, 0.001, 99)) for n in ("original", "c")
+    )
+    terms = Terms("linf", 0.1, "whitebox")
+    rest = [made("original", "original", attacks=three), made("c", "control")]
+    said = judged("o", [*rest, made("o", "option", unanswered={"whitebox": "masked"})], gains, terms)
+    assert said[0] == "cannot tell"
+    assert "by whitebox: masked" in said[1][0]
+    said = judged("o", [*rest, made("o", "option", unanswered={"score": "it failed"})], gains, terms)
+    assert said[0] == "helps"
+    assert "not attacked by score: it failed" in said[1]
+    said = judged("o", [rest[0], made("o", "option")], gains[:1], terms)
+    assert said == ("cannot tell", ("no control could be measured: there is none",))
+
+
 def test_a_control_that_surely_keeps_less_clean_recall_is_no_alternative_unless_it_does_better() -> None:
     keeps, dear = (-0.005, 0.02), (0.02, 0.1)
     assert _judged((-0.01, 0.1), keeps, dearer=dear) == "helps"
@@ -329,7 +355,7 @@ def test_networks_side_by_side_score_the_mean_of_their_margins(depth: int) -> No
 def test_controls_are_there_for_networks_and_for_trees() -> None:
     controls = {(w.of, w.name) for w in WAYS if w.role == "control"}
     assert {n for of, n in controls if of == "trees"} == {"oversampled", "noise"}
-    networks = {"plain-network", "plain-several", "oversampled-network", "noise-network"}
+    networks = {"plain-network", "plain-several", "oversampled-network", "noise-network", "plain-largest"}
     assert {n for of, n in controls if of == "network"} == networks
     assert ("recipe", "retrained") in controls
     assert len({w.name for w in WAYS}) == len(WAYS)

@@ -98,6 +98,25 @@ class ModelCase:
                 raise CouldNotLook(f"{self.name} would be judged on {mine.name}, {why}")
         return self._dataset("holdout")
 
+    def untouched(self, purpose: str) -> Dataset:
+        """The holdout, for a check that has nothing to say without it; `purpose` ends "has no untouched data …".
+
+        Raises CouldNotLook where the manifest names none, and what `holdout` raises.
+        """
+        if (data := self.holdout) is None:
+            raise CouldNotLook(f"{self.name} has no untouched data {purpose}; add `holdout:` to it in assay.yaml")
+        return data
+
+    @property
+    def protected(self) -> tuple[str, ...]:
+        """The protected columns of the holdout, then those of the training data that it has too; the label is none."""
+        hold, train = self.holdout, self.train
+        if hold is None:
+            return ()
+        there = {c.name for c in hold.columns} - {hold.label}
+        declared = (*hold.protected, *(train.protected if train is not None else ()))
+        return tuple(dict.fromkeys(c for c in declared if c in there))
+
     @cached_property
     def champion(self) -> ModelCase | None:
         """The model in the role `champion`, None where the manifest names none. It inherits roles that it lacks."""

@@ -68,6 +68,26 @@ class BasePredictor:
         what = "is no small network or linear model that can be read out of it"
         raise CouldNotLook(f"{self.where}: {what}; attack it with `access: score` or `access: label`")
 
+    def read(self, rows: ArrowTable | None) -> Trees | Network:
+        """What it computes: trees, else layers (these need `rows`). Raises CouldNotLook where it is neither."""
+        try:
+            return self.trees()
+        except CouldNotLook as no_trees:
+            if rows is None:
+                raise
+            try:
+                return self.network(rows)
+            except CouldNotLook as no_network:
+                raise CouldNotLook(f"{no_trees}; {no_network}") from None
+
+    def readable(self, rows: ArrowTable | None) -> bool:
+        """Whether `read` answers."""
+        try:
+            self.read(rows)
+        except CouldNotLook:
+            return False
+        return True
+
     def close(self) -> None:
         """Let go of what it holds."""
 

@@ -326,20 +326,3 @@ def refuse_masked_scores(predictor: Predictor, space: Space, passing: ArrowTable
             f"the sanity test failed: with scores the attack does worse than with labels in {worse} of {space.size} "
             f"rows, better in {better}; the scores mislead it, use `access: label`"
         )
-
-
-def confirm(predictor: Predictor, space: Space, found: Evaded) -> Evaded:
-    """Ask the real model again for every success, at its threshold, with its relations; its cost is told by its values.
-
-    A success that does not hold is an error of ours: CouldNotLook, not a quieter number.
-    """
-    rows = np.flatnonzero(np.isfinite(found.cost))
-    if not len(rows):
-        return found
-    table = space.build(rows, found.choice[rows])
-    holds = ~predictor.flagged(table) & space.valid(table) & (found.cost[rows] > 0)
-    holds &= np.isclose(space.price(rows, table), found.cost[rows], rtol=1e-9, atol=1e-9)
-    if not holds.all():
-        wrong = int((~holds).sum())
-        raise CouldNotLook(f"the sanity test failed: {wrong} of {len(rows)} examples do not hold on the real model")
-    return found

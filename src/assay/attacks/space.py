@@ -25,6 +25,10 @@ KEEP = -1
 UNLISTED = -1.0
 
 
+class NothingMovesError(CouldNotLook):
+    """The contract permits no row another value of any input."""
+
+
 class Axis:
     """One mutable feature over n rows: `codes` (n, k) candidate values, `cost` (n, k), inf where not allowed.
 
@@ -216,7 +220,7 @@ class Space:
         for axis in self.axes if contract.free else ():
             axis.low, axis.high = -math.inf, math.inf
         if not self.axes:
-            raise CouldNotLook(
+            raise NothingMovesError(
                 "the feature contract lets an attacker change nothing; declare `features:` in assay.yaml"
             )
         self.size = rows.num_rows

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from assay.adapters.ensembles.trees import Trees
 from assay.adapters.predictor_base import BasePredictor
 from assay.attacks import sanity
 from assay.attacks.attacked import Attacked, confirmed
@@ -57,7 +58,7 @@ def struck(
         found = _priced(model, space, Space(caught.slice(0, sanity.ROWS), *against), passing, asked)
     else:
         found = attack_boundary(
-            model, space, passing, asked.norm, asked.budget, access=asked.access, limit=asked.queries,
+            model, space, passing, asked.norm, access=asked.access, limit=asked.queries,
             seed=asked.seed, progress=asked.progress,
         )  # fmt: skip
     return space, confirmed(model, space, found, asked.norm)
@@ -68,22 +69,14 @@ def _transferred(model: Predictor, space: Space, passing: ArrowTable, asked: Ask
     if asked.access == "whitebox":
         raise CouldNotLook("`method: transfer` is for who sees answers only: `access: label` or `score`")
     return attack_transfer(
-        model, space, passing, asked.norm, asked.budget, limit=asked.queries, seed=asked.seed, access=asked.access,
+        model, space, passing, asked.norm, limit=asked.queries, seed=asked.seed, access=asked.access,
         progress=asked.progress,
     )  # fmt: skip
 
 
 def _whitebox(model: BasePredictor, rows: ArrowTable) -> Callable[..., Attacked]:
     """The attack on what the model is: trees, or a small network. Raises CouldNotLook where it is neither."""
-    try:
-        model.trees()
-    except CouldNotLook as no_trees:
-        try:
-            model.network(rows)
-        except CouldNotLook as no_network:
-            raise CouldNotLook(f"{no_trees}; {no_network}") from None
-        return attack_gradient
-    return attack_trees
+    return attack_trees if isinstance(model.read(rows), Trees) else attack_gradient
 
 
 def _priced(model: Predictor, space: Space, few: Space, passing: ArrowTable, asked: Asked) -> Attacked:

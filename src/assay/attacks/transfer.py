@@ -84,7 +84,7 @@ class Best:
 
 
 def attack_transfer(
-    predictor: Predictor, space: Space, passing: ArrowTable, norm: Norm, budget: float, *, limit: int, seed: int = 0,
+    predictor: Predictor, space: Space, passing: ArrowTable, norm: Norm, *, limit: int, seed: int = 0,
     access: Access | None = None, progress: Progress = silent,
 ) -> Attacked:  # fmt: skip
     """The nearest evasions of the rows of `space` that attacks on copies lead to; `limit` queries a row in all.

@@ -21,7 +21,7 @@ _MODELS = frozenset(
     {"to", "rows", "threshold", "tensors_only", "allow", "modules", "threats", "threats_key", "weak_sandbox"}
 )
 
-HARDENING = frozenset({"train", "norm", "budget", "access", "fpr", "margin", "try_", "attacked", "queries"})
+HARDENING = frozenset({"train", "against", "norm", "budget", "access", "fpr", "margin", "try_", "attacked", "queries"})
 _TO_HARDEN = frozenset({"holdout", "threat", "seed", "entity", "weak_sandbox"})
 
 
@@ -69,6 +69,8 @@ def _hardening_options(function: Any) -> Any:
     """The options of a model that is made to stand attacks."""
     options = (
         click.option("--train", type=FILE, help="MODEL: its training rows: harden it against attacks, do not convert."),
+        click.option("--against", type=click.Choice(["evasion", "membership", "theft"]), default="evasion",
+                     show_default=True, help="MODEL: the attack that it is hardened against."),
         click.option("--norm", type=click.Choice(["linf", "l2", "l1", "cost"]),
                      help="MODEL: how far a change is  [default: cost, by --threat]."),
         click.option("--budget", type=Finite(0, min_open=True),
@@ -80,9 +82,10 @@ def _hardening_options(function: Any) -> Any:
         click.option("--margin", type=Finite(0, 1), default=0.01, show_default=True,
                      help="MODEL: the clean recall that may be lost."),
         click.option("--try", "try_", multiple=True, metavar="OPTION", help="MODEL: try only these (may repeat)."),
-        click.option("--attacked", type=click.IntRange(50), default=300, show_default=True,
-                     help="MODEL: positive rows that are attacked to confirm."),
-        click.option("--queries", type=click.IntRange(10), help="MODEL: queries a row may ask  [default: 600]."),
+        click.option("--attacked", type=click.IntRange(50),
+                     help="MODEL: positive rows that are attacked to confirm  [default: 300]."),
+        click.option("--queries", type=click.IntRange(10),
+                     help="MODEL: queries a row may ask  [default: 600], or a thief  [default: 1000]."),
     )  # fmt: skip
     for option in reversed(options):
         function = option(function)
@@ -125,7 +128,9 @@ def command(file: Path, format_: str, **options: Any) -> None:
 
     A model with --train, --holdout and --label is trained again in ways that may stand attacks, beside controls
     (retrained, oversampled, noise). All are attacked on the same rows at the same rate of false alarms; the best is
-    attacked again in every way, on rows of its own, and written only where it surely helps.
+    attacked again in every way, on rows of its own, and written only where it surely helps. --against membership and
+    --against theft compare milder recipes, rounded scores and decisions alone by what they leak, or how well a copy
+    agrees.
 
     Exit code 0: written and proved; 1: refused, or nothing helps; 2: wrong use, or no file for this; 3: something could
     not look, or cannot be told.

@@ -27,7 +27,8 @@ def harden_attacked(
     asked = Asked(
         train=options["train"], holdout=must(options["holdout"], "--holdout", "to measure on untouched rows"),
         label=must(options["label"] or None, "--label", "to know what should be flagged"),
-        positive=options["positive"] or "1", drop=options["drop"], entity=options["entity"] or "",
+        against=options["against"], positive=options["positive"] or "1",
+        drop=options["drop"], entity=options["entity"] or "",
         threat=options["threat"], norm=options["norm"], budget=options["budget"], access=options["access"],
         alarms=options["fpr"], margin=options["margin"], rows=options["attacked"], queries=options["queries"],
         only=options["try_"], seed=options["seed"], output=options["output"], force=options["force"],
@@ -57,34 +58,22 @@ def _json(value: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
+# Of each attack: the column of what it does, what one attack alone does, what a gain is, and what intervals mean.
+WORDS = {
+    "evasion": ("under attack", "attack leaves", "under attack", "recall under attack is at most that"),
+    "membership": (
+        "attack's area", "attack's area", "area lower by", "a better attack would tell more, and .5 is chance",
+    ),
+    "theft": ("MCC of copies", "copies", "MCC lower by", "a better thief would copy more, and 1 is a perfect copy"),
+}  # fmt: skip
+
+
 def lines(done: ModelHardened) -> list[str]:
     """The story in words."""
     from assay.core.canonical import short
 
-    said = done.setup
     out = [f"source   {visible(done.source.path)}  {done.source.format}, sha256 {short(done.source.digest, 12)}…"]
-    out.append(
-        f"attack   {said['access']}, {said['norm']} up to {said['budget']:g}; all at {said['false_alarms']:.2%} false "
-        f"alarms, set on {said['calibrate_rows']:,} rows"
-    )
-    head = f"  {'':<22} {'recall':>21} {'under attack':>23} {'false alarms':>23}"
-    out.append(f"chosen   on {said['choose_rows']:,} rows, {said['attacked_to_choose']} attacked: {done.chosen}")
-    out += [head, *(_line(m) for m in done.picked_on)]
-    out.append(f"measured on {said['confirm_rows']:,} other rows, {said['attacked_to_confirm']} attacked")
-    out += [head, *(_line(m) for m in done.confirmed)]
-    for one in done.confirmed:
-        for name, left in one.attacks.items() if len(one.attacks) > 1 else ():
-            out.append(f"  {one.name:<22} {name + ' attack leaves':<22} {_rate(left)}")
-        for name, why in one.unanswered.items():
-            out.append(f"  {one.name:<22} {name} attack could not look: {visible(why, 160)}")
-    out += [
-        f"gain     over {g.over:<20} under attack {_rate(g.attacked, '+.3f')}; clean {_rate(g.clean, '+.3f')}"
-        for g in done.gains
-    ]
-    out.append(
-        "         95% intervals, those of gains with what other rows to set thresholds would change; "
-        "recall under attack is at most that"
-    )
+    out += [f"attack   {_attack(done)}", *_figures(done)]
     out += [f"verdict  {done.verdict}: {visible(why, 600)}" for why in done.reasons]
     if done.result is not None:
         out.append(
@@ -96,10 +85,60 @@ def lines(done: ModelHardened) -> list[str]:
     return out + [f"note     {visible(note, 300)}" for note in done.notes]
 
 
-def _line(m: Measured) -> str:
+def _attack(done: ModelHardened) -> str:
+    """Who attacks, and where the threshold comes from."""
+    said = done.setup
+    what = {
+        "evasion": lambda: f"{said['access']}, {said['norm']} up to {said['budget']:g}",
+        "membership": lambda: f"membership inference, {said['references']} references trained as each candidate was",
+        "theft": lambda: f"copies made of {said['queries']:,} answers, {said['copies']} of each to confirm",
+    }[done.against]()
+    return f"{what}; all at {said['false_alarms']:.2%} false alarms, set on {said['calibrate_rows']:,} rows"
+
+
+def _figures(done: ModelHardened) -> list[str]:
+    """The two tables, what each attack did, and the gains."""
+    said, (column, alone, gained, meant) = done.setup, WORDS[done.against]
+    head = f"  {'':<22} {'recall':>21} {column:>23} {'false alarms':>23}"
+
+    def more(part: str) -> str:
+        if done.against == "theft":
+            return ""
+        if done.against == "membership":
+            return f", {said[f'{part}_members']:,} training rows"
+        return f", {said[f'attacked_to_{part}']} attacked"
+
+    out = []
+    if done.picked_on:
+        out = [f"chosen   on {said['choose_rows']:,} rows{more('choose')}: {done.chosen}", head]
+        out += [_line(m, done.against) for m in done.picked_on]
+    out += [f"measured on {said['confirm_rows']:,} other rows{more('confirm')}", head]
+    out += [_line(m, done.against) for m in done.confirmed]
+    for one in done.confirmed:
+        for name, left in one.attacks.items() if len(one.attacks) > 1 else ():
+            out.append(f"  {one.name:<22} {name + ' ' + alone:<22} {_rate(left)}")
+        for name, why in one.redrawn.items():
+            out.append(f"  {one.name:<22} {name} attack was drawn anew, as first {visible(why, 160)}")
+        for name, why in one.unanswered.items():
+            out.append(f"  {one.name:<22} {name} attack could not look: {visible(why, 160)}")
+        if one.tail is not None:
+            out.append(f"  {one.name:<22} found at 1% false positives {_rate(one.tail)}")
+        if one.referred is not None:
+            out.append(f"  {one.name:<22} referred to a person: positive rows {_rate(one.referred)}")
+            out.append(f"  {'':<22} {'':<20} negative rows {_rate(one.referred_negative)}")
+    out += [
+        f"gain     over {g.over:<20} {gained} {_rate(g.attacked, '+.3f')}; clean {_rate(g.clean, '+.3f')}"
+        for g in done.gains
+    ]
+    out.append(f"         95% intervals, those of gains with what other rows to set thresholds would change; {meant}")
+    return out
+
+
+def _line(m: Measured, against: str) -> str:
     if m.why:
         return f"  {m.name:<22} not measured: {visible(m.why, 160)}"
-    parts = [_rate(r) for r in (m.clean, m.attacked, m.alarms)]
+    stood = {"evasion": m.attacked, "membership": m.leak, "theft": m.copied}[against]
+    parts = [_rate(r) for r in (m.clean, stood, m.alarms)]
     return f"  {m.name:<22} {parts[0]:>21} {parts[1]:>23} {parts[2]:>23}"
 
 

@@ -77,3 +77,14 @@ def _settle(stream: BinaryIO, durable: bool) -> None:
     stream.flush()
     if durable:
         os.fsync(stream.fileno())
+
+
+def running(pid: int) -> bool:
+    """Whether a process of this number runs on this machine, whosesoever."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True

@@ -16,8 +16,6 @@ class Kind(StrEnum):
     ARTIFACT = "artifact"
     DATASET = "dataset"
     MODEL = "model"
-    ENDPOINT = "endpoint"
-    PROJECT = "project"
     TRAFFIC = "traffic"
 
 

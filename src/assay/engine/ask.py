@@ -81,7 +81,7 @@ def _asked(
 ) -> End:
     try:
         if missing := unmet(task, check.spec):
-            raise NotApplicable(f"{task.subject} declares no {missing}")
+            raise NotApplicable(f"{task.subject} declares no {missing}; add `{missing}:` to it in assay.yaml")
         subject = opened[task.subject] if task.subject in opened else open_handle(task, task.subject, handles)
         roles = {r: open_handle(task, n, handles) for r, n in _roles(task, check).items()}
         keywords = dict(task.parameters)

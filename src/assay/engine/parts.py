@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from assay.core.files import running
 from assay.core.finding import Outcome
 from assay.core.share import parts_of
 from assay.engine.ask import piece_path
@@ -38,19 +39,9 @@ def _sweep() -> None:
                 pid.isdigit()
                 and folder.lstat().st_uid == os.getuid()
                 and not folder.is_symlink()
-                and not _alive(int(pid))
+                and not running(int(pid))
             ):
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 class Parts:

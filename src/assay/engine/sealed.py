@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,6 +34,13 @@ class Sealed:
             with replacing(path, durable=False) as stream:
                 os.fchmod(stream.fileno(), 0o600)
                 stream.write(self._seal(key, data) + b"\n" + data)
+
+    def sweep(self, oldest: float) -> None:
+        """Forget what was stored more than `oldest` seconds ago."""
+        for path in self._folder.glob(f"*/*.{self._suffix}"):
+            with suppress(OSError):
+                if time.time() - path.lstat().st_mtime > oldest:
+                    path.unlink()
 
     def drop(self, key: str) -> None:
         """Forget what is stored under `key`."""

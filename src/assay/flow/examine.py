@@ -19,7 +19,7 @@ from assay.config.address import is_address
 from assay.core.artifact import readable
 from assay.core.canonical import digest_file
 from assay.core.errors import InputError, UsageError, os_words
-from assay.core.finding import Outcome, Status
+from assay.core.finding import Outcome
 from assay.core.protocols import Cache, Clock, Executor, Progress, silent, system_clock
 from assay.core.release import Release
 from assay.core.report import Body, CheckInfo, Report, Run, SystemInfo, TagInfo
@@ -36,6 +36,8 @@ from assay.flow.workspace import cache_secret, user_cache
 
 if TYPE_CHECKING:
     from assay.config.manifest import Project
+
+OLDEST_PIECE = 7 * 86_400.0
 
 
 def scan(
@@ -137,7 +139,7 @@ def examine_loose(
     digested = {name: replace(s, digest=_digest(s, root)) for name, s in subjects.items()}
     tasks = plan(digested, asked, str(root), contract, settings)
     ran = run(tasks, None, lambda: pool_for(tasks, settings), progress, _pieces(user_cache()))
-    _let_go(ran, digested)
+    _let_go(digested)
     return report_of(ran, tuple(digested.values()), None, None, settings, start, began)
 
 
@@ -168,7 +170,7 @@ def examine_project(
     start, began = clock(), time.perf_counter()
     tasks = plan(subjects, asked, str(project.root.resolve()), project.contract, settings)
     ran = run(tasks, _cache(cache), lambda: pool_for(tasks, settings), progress, _pieces(cache))
-    _let_go(ran, subjects)
+    _let_go(subjects)
     shown = tuple(subjects.values())
     return report_of(ran, shown, project.manifest.system, release, settings, start, began)
 
@@ -182,12 +184,10 @@ def _cache(folder: Path | None) -> Cache | None:
     return FileCache(folder, secret) if secret is not None else None
 
 
-def _let_go(ran: Ran, subjects: dict[str, Subject]) -> None:
-    """Forget what served models answered once the run has all its answers of them: the next one asks the model."""
-    for name, subject in subjects.items():
-        if not is_address(subject.uri):
-            continue
-        if not any(o.status is Status.OPEN or not o.complete for o in ran.outcomes if o.subject == name):
+def _let_go(subjects: dict[str, Subject]) -> None:
+    """Forget what served models answered, unless the run was cut off while it asked: the next one asks the model."""
+    for subject in subjects.values():
+        if is_address(subject.uri):
             from assay.adapters.endpoint.journal import let_go
 
             let_go(subject.uri)
@@ -196,7 +196,11 @@ def _let_go(ran: Ran, subjects: dict[str, Subject]) -> None:
 def _pieces(folder: Path | None) -> Sealed | None:
     """Where the parts of an interrupted run are kept, until the whole has its answer."""
     secret = cache_secret() if folder is not None else None
-    return Sealed(folder / "pieces", secret, "piece") if folder is not None and secret is not None else None
+    if folder is None or secret is None:
+        return None
+    kept = Sealed(folder / "pieces", secret, "piece")
+    kept.sweep(OLDEST_PIECE)  # they hold values of rows
+    return kept
 
 
 def pool_for(tasks: list[Task], settings: Settings) -> Executor:

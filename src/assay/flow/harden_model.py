@@ -1,4 +1,4 @@
-"""Harden a model: options beside controls, one chosen and confirmed on untouched rows, written only if it helps."""
+"""Harden a model against evasion, membership inference or theft: options beside controls, written only if they help."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -19,21 +19,28 @@ from assay.core.errors import CouldNotLook, InputError, UsageError
 from assay.core.files import write_whole
 from assay.core.protocols import Access, Progress, silent
 from assay.core.subject import Contract, Feature, Kind, Subject
-from assay.harden.hardening.result import SUFFIX, ModelHardened
+from assay.harden.hardening.result import SUFFIX, Against, ModelHardened
 from assay.harden.result import Part
 
+if TYPE_CHECKING:
+    from assay.harden.hardening.chosen import Found
+    from assay.harden.hardening.workshop import Workshop
+
 Norm = Literal["linf", "l2", "l1", "cost"]
-COST = 3.0
+COST, ROWS, COPIED, LEAST_COPIED = 3.0, 300, 1000, 100
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What a user chooses. `output` None: beside the model, as `NAME.hardened.onnx` (or .txt of LightGBM). `access`
     None: white-box where the model can be read, whatever the threat model says that an attacker sees (an option that
-    only hides is none), else scores; `only` names options (all that fit where it is empty)."""
+    only hides is none), else scores; `only` names options (all that fit where it is empty). Against membership and
+    theft `norm`, `budget`, `access` and `rows` say nothing; `queries` are those of a row, or of a thief's copy (None:
+    the threat model's, or 1,000 of a thief)."""
 
     train: Path
     holdout: Path
     label: str
+    against: Against = "evasion"
     positive: str = "1"
     drop: tuple[str, ...] = ()
     entity: str = ""
@@ -43,7 +50,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     access: Access | None = None
     alarms: float = 0.01
     margin: float = 0.01
-    rows: int = 300
+    rows: int | None = None
     queries: int | None = None
     only: tuple[str, ...] = ()
     seed: int = 0
@@ -58,7 +65,8 @@ def harden_model(path: Path, asked: Asked, *, root: Path | None = None, progress
     Raises UsageError and InputError for what cannot be asked, CouldNotLook where nothing can be told.
     """
     root = root or Path.cwd()
-    _known(asked.only)
+    _known(asked)
+    _fitting(asked)
     places = _places(path, asked)
     facts: dict[str, Any] = {"label": asked.label, "positive": asked.positive}
     facts |= {k: v for k, v in (("drop", list(asked.drop)), ("entity", asked.entity)) if v}
@@ -75,56 +83,129 @@ def harden_model(path: Path, asked: Asked, *, root: Path | None = None, progress
             raise InputError("is the training data itself", where=str(asked.holdout), fix="name untouched rows")
         train.target(), holdout.target()
         contract = contract or Contract(features={name: Feature() for name in train.features}, free=True)
-        norm, budget = _spent(contract, asked)
         subject = Subject(name="model", kind=Kind.MODEL, uri=str(path))
         model = open_predictor(subject, root, data=train, weak_sandbox=asked.weak)
         try:
-            _declared(model, contract)
-            return _story(model, subject, root, train, holdout, contract, norm, budget, asked, places, progress)
+            scene = _Scene(model, subject, root, train, holdout, contract, asked, progress)
+            found, shop, setup = _evaded(scene) if asked.against == "evasion" else _told(scene)
+            return _story(scene, found, shop, setup, places)
         finally:
             model.close()
 
 
-def _story(
-    model: BasePredictor, subject: Subject, root: Path, train: Dataset, holdout: Dataset, contract: Contract,
-    norm: Norm, budget: float, asked: Asked, places: dict[str, Path], progress: Progress,
-) -> ModelHardened:  # fmt: skip
-    from assay.harden.hardening.artifact import written
+class _Scene(NamedTuple):
+    """What is looked at, and how it was asked for."""
+
+    model: BasePredictor
+    subject: Subject
+    root: Path
+    train: Dataset
+    holdout: Dataset
+    contract: Contract
+    asked: Asked
+    progress: Progress
+
+
+def _evaded(scene: _Scene) -> tuple[Found, Workshop, dict[str, str | float | int]]:
+    """(what was found against evasion, what options were made from, how it was asked)."""
     from assay.harden.hardening.chosen import Terms, hardened
     from assay.harden.hardening.workshop import Workshop
 
+    model, asked, contract = scene.model, scene.asked, scene.contract
+    norm, budget = _spent(contract, asked)
+    _declared(model, contract)
     access: Access = asked.access or "whitebox"
-    if asked.access is None and not _readable(model, train):
+    if asked.access is None and not _readable(model, scene.train):
         access = "label" if model.access == "label" else "score"
     terms = Terms(
-        norm=norm, budget=budget, access=access, alarms=asked.alarms, rows=asked.rows, margin=asked.margin,
+        norm=norm, budget=budget, access=access, alarms=asked.alarms, rows=asked.rows or ROWS, margin=asked.margin,
         queries=asked.queries or contract.attacker.queries, seed=asked.seed, only=asked.only,
     )  # fmt: skip
-    shop = Workshop(model, subject, root, train, contract, norm, budget, asked.seed, progress)
-    found = hardened(shop, holdout, terms, progress)
-    source = _part(root / subject.uri, subject.uri, model.kind)
+    shop = Workshop(model, scene.subject, scene.root, scene.train, contract, norm, budget, asked.seed, scene.progress)
+    found = hardened(shop, scene.holdout, terms, scene.progress)
+    return found, shop, {"norm": norm, "budget": budget, "access": access, "queries": terms.queries}
+
+
+def _told(scene: _Scene) -> tuple[Found, Workshop, dict[str, str | float | int]]:
+    """The same against membership inference and against theft, where what is told of rows counts."""
+    from assay.harden.hardening.compared import Terms
+    from assay.harden.hardening.copying import less_copied
+    from assay.harden.hardening.leaking import less_leaking
+    from assay.harden.hardening.workshop import Workshop
+
+    asked, contract = scene.asked, scene.contract
+    shop = Workshop(
+        scene.model, scene.subject, scene.root, scene.train, contract, "linf", 0.0, asked.seed, scene.progress
+    )
+    terms = Terms(
+        alarms=asked.alarms, margin=asked.margin, seed=asked.seed, only=asked.only, queries=asked.queries or COPIED
+    )
+    if asked.against == "theft":
+        return less_copied(shop, scene.holdout, contract, terms, scene.progress), shop, {}
+    return less_leaking(shop, scene.holdout, terms, scene.progress), shop, {}
+
+
+def _story(
+    scene: _Scene, found: Found, shop: Workshop, setup: dict[str, str | float | int], places: dict[str, Path]
+) -> ModelHardened:
+    asked, source = scene.asked, _part(scene.root / scene.subject.uri, scene.subject.uri, scene.model.kind)
     result, threshold, notes = None, None, []
     if found.made is not None:
         threshold = found.made.predictor.threshold
         if found.verdict == "helps":
-            content, format_ = written(found.made, holdout.table(), shop.positive)
-            _same(found.made.predictor, content, format_, train, holdout)
-            write_whole(places[format_], content)
-            result = _part(places[format_], str(places[format_]), format_)
-            if format_ == "lightgbm":
-                notes.append(f"the file holds no threshold: deploy it at {threshold:.9g}")
+            result, said = _file(scene, found, shop, places)
+            notes += said
         found.made.predictor.close()
-    setup: dict[str, str | float | int] = {
-        "norm": norm, "budget": budget, "access": access, "false_alarms": asked.alarms, "margin": asked.margin,
-        "queries": terms.queries, "seed": asked.seed, "train": train.digest, "holdout": holdout.digest, **found.parts,
+    setup = {
+        **setup, "false_alarms": asked.alarms, "margin": asked.margin, "seed": asked.seed,
+        "train": scene.train.digest, "holdout": scene.holdout.digest, **found.parts,
     }  # fmt: skip
+    if asked.against == "membership" and found.chosen == "label-only":
+        notes.append("decisions alone were attacked with few copies of each row: who asks more of them learns more")
     if shop.no_recipe:
-        notes.append(f"{shop.no_recipe}: the controls are our own training of its layers")
+        notes.append(f"{shop.no_recipe}: {_without_recipe(asked.against, shop)}")
     return ModelHardened(
         source=source, result=result, verdict=found.verdict, reasons=found.reasons, chosen=found.chosen,
-        threshold=threshold if result is not None else None, picked_on=found.picked_on, confirmed=found.confirmed,
-        gains=found.gains, setup=setup, notes=tuple(notes),
+        threshold=threshold if found.verdict == "helps" else None, picked_on=found.picked_on,
+        confirmed=found.confirmed, gains=found.gains, setup=setup, notes=tuple(notes), against=asked.against,
     )  # fmt: skip
+
+
+def _file(scene: _Scene, found: Found, shop: Workshop, places: dict[str, Path]) -> tuple[Part | None, list[str]]:
+    """(the file of what helps, as it was written, and notes); None where its format has no place for it."""
+    from assay.harden.hardening.artifact import written, written_shown
+    from assay.harden.hardening.outputs import Shown
+
+    assert found.made is not None
+    model, rows = found.made.predictor, scene.holdout.table()
+    if isinstance(model, Shown):
+        told = written_shown(model, (scene.root / scene.subject.uri).read_bytes(), rows, shop.positive)
+        if told is None:
+            cut = model.cut if model.output.label else model.threshold
+            what = f"its file has no place for it: serve {model.output.said}, flagged from {cut:.9g} on"
+            return None, [f"nothing is written, as {what}"]
+        content, format_ = told
+    else:
+        content, format_ = written(found.made, rows, shop.positive)
+    _same(model, content, format_, scene.train, scene.holdout)
+    write_whole(places[format_], content)
+    notes = [f"the file holds no threshold: deploy it at {model.threshold:.9g}"] if format_ == "lightgbm" else []
+    if found.made.decided is not None:
+        from assay.harden.hardening.graph import DECIDED
+
+        notes.append(f"a row whose score reaches the threshold while `{DECIDED}` does not goes to a person")
+    return _part(places[format_], str(places[format_]), format_), notes
+
+
+def _without_recipe(against: Against, shop: Workshop) -> str:
+    """What stands in for a recipe that is not known."""
+    if against == "evasion":
+        return "the controls are our own training of its layers"
+    if against == "theft":
+        return "no control was trained again"
+    from assay.harden.hardening.regular import base
+
+    return f"references are trained by {base(shop).said}"
 
 
 def _same(candidate: BasePredictor, content: bytes, format_: str, train: Dataset, holdout: Dataset) -> None:
@@ -174,13 +255,36 @@ def _spent(contract: Contract, asked: Asked) -> tuple[Norm, float]:
     return norm, budget
 
 
-def _known(only: tuple[str, ...]) -> None:
+def _known(asked: Asked) -> None:
+    """Raises UsageError for an option that this attack does not have."""
+    from assay.harden.hardening.copying import OUTPUTS
     from assay.harden.hardening.options import WAYS
+    from assay.harden.hardening.regular import LEAK_WAYS
 
-    names = [w.name for w in WAYS if w.role == "option"]
-    for name in only:
-        if name not in names:
-            raise UsageError(f"no option is called {name[:60]}", where="--try", fix=f"one of {', '.join(names)}")
+    names: dict[str, list[str]] = {
+        "evasion": [w.name for w in WAYS if w.role == "option"],
+        "membership": [w.name for w in LEAK_WAYS if w.role == "option"],
+        "theft": [o.name for o in OUTPUTS],
+    }
+    for name in asked.only:
+        if name not in names[asked.against]:
+            others = [f"--against {k}" for k, v in names.items() if name in v]
+            what = f"{name[:60]} is an option of {', '.join(others)}" if others else f"no option is called {name[:60]}"
+            raise UsageError(what, where="--try", fix=f"one of {', '.join(names[asked.against])}")
+
+
+def _fitting(asked: Asked) -> None:
+    """Raises UsageError for what would do nothing against this attack."""
+    given = {
+        "--norm": asked.norm, "--budget": asked.budget, "--access": asked.access, "--attacked": asked.rows,
+        "--threat": asked.threat, "--queries": asked.queries,
+    }  # fmt: skip
+    used = {"evasion": tuple(given), "membership": (), "theft": ("--threat", "--queries")}[asked.against]
+    for name, value in given.items():
+        if value is not None and name not in used:
+            raise UsageError(f"does nothing against {asked.against}", where=name, fix="leave it out")
+    if asked.against == "theft" and asked.queries is not None and asked.queries < LEAST_COPIED:
+        raise UsageError("is too few to make a copy of", where="--queries", fix=f"at least {LEAST_COPIED}")
 
 
 def _places(path: Path, asked: Asked) -> dict[str, Path]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ pytest.importorskip("duckdb")
 from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from assay.adapters.endpoint.journal import MAGIC, OLDEST, RECORD, SALT, Journal, let_go, state_folder  # noqa: E402
+from assay.adapters.endpoint.journal import MAGIC, OLDEST, RECORD, SALT, Journal, let_go, place_of, state_folder  # noqa: E402
 from assay.adapters.endpoint.pace import Pace  # noqa: E402
 from assay.adapters.endpoint.predictor import CHECKED, EndpointPredictor  # noqa: E402
 from assay.adapters.remote.wire import Timing  # noqa: E402
@@ -262,3 +264,36 @@ def test_what_is_let_go_is_asked_again(
         with opened(one, data, state_folder()) as model:
             model.scores(table)
         assert one.rows == asked
+
+
+def test_only_a_run_that_was_cut_off_while_it_asked_is_replayed(
+    serve: Serve, data: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    site, table = serve(NAMES, rule), rows(60)
+    kept = state_folder()
+    with opened(site, data, kept, batch=20) as model:
+        model.scores(table)  # whatever a check makes of the answers, it has them all
+    let_go(site.oip)
+    assert not list(kept.glob("*.answers"))
+    site.after = site.rows + LEARNT + 40
+    with opened(site, data, kept, batch=20) as model, pytest.raises(CouldNotLook, match="answers are kept"):
+        model.scores(table)
+    let_go(site.oip)
+    assert list(kept.glob("*.answers"))
+    assert not list(kept.glob("*.cut")), "the next run decides anew"
+
+
+def test_a_mark_of_a_process_that_is_gone_keeps_nothing_beyond_the_run_that_went_on(
+    serve: Serve, data: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    site, kept = serve(NAMES, rule), state_folder()
+    kept.mkdir(parents=True)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (kept / f"{place_of(site.oip)}-{gone.pid}.cut").touch()
+    with opened(site, data, kept) as model:
+        model.scores(rows(60))
+    let_go(site.oip)
+    assert not list(kept.iterdir()) or not list(kept.glob("*.answers"))

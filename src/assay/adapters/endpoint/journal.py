@@ -2,7 +2,8 @@
 
 It lies in the user's own state folder, not in a project: a project that brings answers along is not believed. A file
 holds a random salt and records of one size: a salted digest of the row, the score, a checksum. It holds no row; whoever
-has the file can tell whether a row that he knows was asked. It goes when a run has all its answers (`let_go`).
+has the file can tell whether a row that he knows was asked. It goes at the end of a run that was not cut off while it
+asked (`let_go`); a mark beside it, `PLACE-PID.cut`, says that one was.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from assay.core.files import running
 
 MAGIC = b"assay answers 1\n"
 SALT = 32
@@ -38,8 +41,10 @@ def place_of(address: str) -> str:
 
 
 def let_go(address: str) -> None:
-    """Forget what the model at an address answered: a run that was not cut off must not be replayed."""
-    for path in state_folder().glob(f"{place_of(address)}-*.answers"):
+    """At the end of a run forget what the model at an address answered: what was not cut off must not be replayed."""
+    place = place_of(address)
+    cut = list(state_folder().glob(f"{place}-*.cut"))
+    for path in cut or state_folder().glob(f"{place}-*.answers"):
         with suppress(OSError):
             path.unlink()
 
@@ -55,6 +60,7 @@ class Journal:
     def __init__(self, folder: Path | None, address: str, identity: bytes) -> None:
         self._name = f"{place_of(address)}-{hashlib.sha256(identity).hexdigest()[:32]}.answers"
         self._handle = -1
+        self._cut: Path | None = None if folder is None else folder / f"{place_of(address)}-{os.getpid()}.cut"
         self._salt = secrets.token_bytes(SALT)
         self._known: dict[bytes, list[float]] = {}
         self._asked: Counter[bytes] = Counter()
@@ -95,6 +101,18 @@ class Journal:
         except OSError:
             self.close()
 
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """While rows are asked a mark lies beside the journal; it stays where that is cut off."""
+        if self._handle < 0 or self._cut is None:
+            yield
+            return
+        with suppress(OSError):
+            self._cut.touch(mode=0o600)
+        yield
+        with suppress(OSError):
+            self._cut.unlink()
+
     def forget(self) -> None:
         """What was kept holds no more: begin again."""
         self._known, self.earlier, self.written = {}, 0, 0
@@ -112,6 +130,10 @@ class Journal:
     def _open(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _swept(folder)
+        for mark in folder.glob(f"{self._name[:32]}-*.cut"):
+            pid = mark.stem.rpartition("-")[2]
+            if not (pid.isdigit() and running(int(pid))):  # what it says was cut off goes on now
+                mark.unlink(missing_ok=True)
         path = folder / self._name
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
         handle = os.open(path, flags, 0o600)
@@ -147,8 +169,8 @@ class Journal:
 
 
 def _swept(folder: Path) -> None:
-    """Remove journals that are too old to be believed."""
-    for path in folder.glob("*.answers"):
+    """Remove journals and marks that are too old to be believed."""
+    for path in (*folder.glob("*.answers"), *folder.glob("*.cut")):
         with suppress(OSError):
             if time.time() - path.lstat().st_mtime > OLDEST:
                 path.unlink()

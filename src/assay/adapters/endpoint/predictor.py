@@ -126,16 +126,17 @@ class EndpointPredictor(BasePredictor):
     def _score(self, rows: ArrowTable) -> FloatArray:
         counted, before = self.queries, self._sent
         try:
-            return self._scored_rows(rows)
+            journal = self._journal or self._begin(rows)
+            with journal.asking():
+                return self._scored_rows(rows, journal)
         except CouldNotLook:
             self.queries = counted + self._sent - before  # what went out counts, though nothing comes back
             raise
         finally:
             self._tell()
 
-    def _scored_rows(self, rows: ArrowTable) -> FloatArray:
+    def _scored_rows(self, rows: ArrowTable, journal: Journal) -> FloatArray:
         np = library("numpy")
-        journal = self._journal or self._begin(rows)
         asked = self._speech.rows(rows)
         keys = [journal.key(msgspec.json.encode(row)) for row in asked]
         recalled = [journal.recall(key) for key in keys]

@@ -17,6 +17,7 @@ from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Progress, silent
 
 LEAST_SEARCH, LEAST_FRESH, MOST_FRESH = 24, 40, 300
+LEAST_ROWS = 3 * LEAST_SEARCH
 MOST_WEIGHED = 8
 DRAWN = 4000
 PARITY_ROWS = 200
@@ -45,7 +46,7 @@ def looked(
     from between the model's own borders. Raises CouldNotLook where the model cannot be read, answers otherwise than
     what was read out of it, or too few rows get either answer.
     """
-    read = read_out(model, table)
+    read = model.read(table)
     rng = np.random.default_rng(seed)
     known = None
     if table is None:
@@ -68,19 +69,6 @@ def looked(
             known = Known(table, codes, board.cells(codes), target, trust_in(read, codes, target), told)
     require_parity(read, model, table.slice(0, PARITY_ROWS))
     return _both(model, read, board, table, codes, known, rng, progress)
-
-
-def read_out(model: Any, table: ArrowTable | None) -> Any:
-    """The model as trees, or as a network. Raises CouldNotLook where it is neither."""
-    try:
-        return model.trees()
-    except CouldNotLook as error:
-        if table is None:
-            raise
-        try:
-            return model.network(table)
-        except CouldNotLook:
-            raise error from None
 
 
 def distinct(table: ArrowTable, codes: Array, target: Array | None) -> tuple[ArrowTable, Array, Array | None]:
@@ -133,7 +121,7 @@ def _both(
     if len(unseen) == 2:
         each = f"{unseen[0][1]} are flagged and {unseen[1][1]} pass"
         raise CouldNotLook(
-            f"of the rows that it answers rightly {each}: at least {LEAST_SEARCH + LEAST_FRESH} of one answer, and "
+            f"of the rows that it answers rightly {each}: at least {LEAST_ROWS} of one answer, and "
             "another answer that they could be steered to, are needed"
         )
     rank = {"steered": 0, "undecided": 1, "rule": 2, "weak": 3}

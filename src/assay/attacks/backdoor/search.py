@@ -53,16 +53,15 @@ class Asked:
             beyond = np.where(beyond == 0, -1e-12, beyond)  # at the threshold a row is flagged
         return beyond[:, : self.count]
 
-    def success(self, rules: Sequence[Rule], planes: int = 8) -> Array:
+    def success(self, rules: Sequence[Rule]) -> Array:
         """The share of the rows that each rule steers, (rules,)."""
-        return np.asarray((self.margins(rules, planes) >= 0).mean(axis=1))
+        return np.asarray((self.margins(rules) >= 0).mean(axis=1))
 
-    def additive(self, rules: Sequence[Rule], planes: int = 8) -> Array:
+    def additive(self, rules: Sequence[Rule]) -> Array:
         """The share that would be steered if the effects of a rule's values one by one were added, (rules,)."""
         one = list(dict.fromkeys((pair,) for rule in rules for pair in rule))
-        plain = self.plain[: 8 * planes]
-        effect = dict(zip(one, self.margins(one, planes) - plain, strict=True))
-        return np.array([((plain + sum(effect[pair,] for pair in rule)) >= 0).mean() for rule in rules])
+        effect = dict(zip(one, self.margins(one) - self.plain, strict=True))
+        return np.array([((self.plain + sum(effect[pair,] for pair in rule)) >= 0).mean() for rule in rules])
 
 
 def searched(board: Board, codes: Array, least: float, flag: bool, rare: Array, boxes: Sequence[Box] = ()) -> Searched:

@@ -19,14 +19,13 @@ def attack_boundary(
     space: Space,
     passing: ArrowTable,
     norm: Norm,
-    budget: float,
     *,
     access: Literal["label", "score"],
     limit: int,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Attacked:
-    """The nearest evasion found of every row of `space`, whatever the `budget`, with at most `limit` queries a row.
+    """The nearest evasion found of every row of `space`, with at most `limit` queries a row.
 
     `passing` are rows that the model does not flag, to start from. No bound is told: asking proves nothing. The model
     must answer without chance (`sanity.refuse_unstable`), which is the caller's to test. Raises CouldNotLook.

@@ -93,15 +93,17 @@ class Search:
             point = Point(moves.snapped(ids, value, -gradient[:, moves.places]), near.pick)
         self.ask(ids, point)
 
-    def inside(self, ids: Array, radius: Array, point: Point) -> None:
-        """APGD inside balls (q,) around the rows, the listed values as they are in `point`."""
+    def inside(self, ids: Array, radius: Array, point: Point, rate: float | Array = 2.0) -> None:
+        """APGD inside balls (q,) around the rows, the listed values as they are in `point`; the first steps are `rate`
+        radii long (a number, or (q,))."""
         moves = self.moves
         room = self._room(ids, radius, point)
+        steps = (np.zeros(len(room)) + rate)[room > 0]
         ids, point, room = ids[room > 0], point.take(room > 0), room[room > 0]
         if not len(ids) or not moves.places.size:
             return
         x = Point(self._projected(ids, point.value, room), point.pick)
-        before, rate = x.value, 2.0 * room
+        before, rate = x.value, steps * room
         best, since, checked = np.full(len(ids), np.inf), np.zeros(len(ids)), 0
         top = x.value
         for turn in range(STEPS):
@@ -198,9 +200,9 @@ class Search:
             low, high = np.where(evades, low, middle), np.where(evades, middle, high)
         self.put_back()
 
-    def put_back(self) -> None:
-        """Take back each change of the best points that is not needed, the dearest first."""
-        rows = self.rows[np.isfinite(self.distance)]
+    def put_back(self, rows: Array | None = None) -> None:
+        """Take back each change of the best points (of some rows) that is not needed, the dearest first."""
+        rows = self.rows[np.isfinite(self.distance)] if rows is None else rows
         if not self.moves.additive or not len(rows):
             return
         point = self.best.take(rows)
@@ -217,9 +219,9 @@ class Search:
             evades = self.ask(rows, Point(value, pick))
             point = Point(np.where(evades[:, None], value, point.value), np.where(evades[:, None], pick, point.pick))
 
-    def again(self, rounds: int = 10) -> None:
-        """From the best points on."""
-        rows = self.rows[np.isfinite(self.distance)]
+    def again(self, rows: Array | None = None, rounds: int = 10) -> None:
+        """From the best points (of some rows) on."""
+        rows = self.rows[np.isfinite(self.distance)] if rows is None else rows
         self.follow(rows, self.best.take(rows), rounds=rounds, last=True)
 
 

@@ -9,6 +9,7 @@ from assay.attacks.attacked import Attacked
 from assay.attacks.gradient.apgd import Search
 from assay.attacks.gradient.bounds import ROUNDING, bounds
 from assay.attacks.gradient.ensemble import searched
+from assay.attacks.gradient.exact import settled
 from assay.attacks.gradient.integer import programmed
 from assay.attacks.gradient.linear import nearest, offers
 from assay.attacks.gradient.moves import Moves
@@ -50,6 +51,9 @@ def attack_gradient(
         return _written(space, moves.codes(np.arange(space.size), moves.start_at(np.arange(space.size))), np.inf)
     donors = np.column_stack([a.place(passing.column(a.name).to_pylist()) for a in space.axes])
     search = searched(network, moves, least - slack, donors, seed, progress=progress)
+    top = least + SLACK * max(1.0, abs(least))
+    low = _bound(network, moves, top, search.distance, budget)
+    low = _settled(network, search, top, low, budget)
     for _ in range(2):  # where the real model does not agree it must be clearer
         wrong = _disagreeing(model, space, moves, search)
         if not len(wrong):
@@ -58,7 +62,6 @@ def attack_gradient(
         _once_more(network, search, wrong, least - slack, donors, seed)
     else:
         search.distance[_disagreeing(model, space, moves, search)] = np.inf
-    low = _bound(network, moves, least + SLACK * max(1.0, abs(least)), search.distance, budget)
     refuse_blind(network, moves, least - slack, search.distance, donors, seed)
     missed = int((~np.isfinite(search.distance)).sum())
     if missed and space.free and passing.num_rows:
@@ -97,6 +100,22 @@ def _bound(network: Network, moves: Moves, target: float, found: Array, budget: 
     if moves.knapsack:
         low = np.maximum(low, programmed(moves, offers(moves, ids, gradient), margins - target - rounded)[1])
     return np.where(margins - rounded <= target, 0.0, low) * (1 - 1e-6)
+
+
+def _settled(network: Network, search: Search, target: float, low: Array, budget: float) -> Array:
+    """The bounds (n,), after a program for each row that is neither evaded nor certified at the budget; what programs
+    find instead is taken into the search."""
+    open_ = np.flatnonzero((search.distance > budget) & (low < budget))
+    if not np.isfinite(budget) or budget <= 0:
+        return low
+    proved, found, point = settled(network, search.moves, open_, target, budget)
+    before = search.distance.copy()
+    search.ask(open_[found], point.take(found))
+    if len(nearer := np.flatnonzero(search.distance < before)):
+        search.put_back(nearer)
+        search.again(nearer)
+    low[open_[proved]] = budget
+    return low
 
 
 def _told(space: Space, moves: Moves, search: Search, low: Array, norm: Norm) -> Attacked:

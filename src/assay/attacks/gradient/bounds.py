@@ -28,14 +28,29 @@ def lowest(network: Network, moves: Moves, ids: Array, radius: Array) -> Array:
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
-def _lowest(network: Network, moves: Moves, ids: Array, radius: Array) -> Array:
+def intervals(network: Network, moves: Moves, ids: Array, radius: Array) -> list[tuple[Array, Array]]:
+    """Of every layer but the last what its sums lie between, (q, w) each, after any permitted change up to `radius`."""
+    return _held(network, moves, ids, radius)[0]
+
+
+def _held(
+    network: Network, moves: Moves, ids: Array, radius: Array
+) -> tuple[list[tuple[Array, Array]], list[tuple[Array, Array, Array, Array]]]:
+    """(intervals of the layers but the last, the lines that hold their activations)."""
+    held: list[tuple[Array, Array]] = []
     lines: list[tuple[Array, Array, Array, Array]] = []
     layers = network.layers
     for at, layer in enumerate(layers[:-1]):
         sums = np.concatenate([layer.weight, -layer.weight], axis=1)
         least = _back(layers, lines, at, sums, np.concatenate([layer.bias, -layer.bias]), moves, ids, radius)
         low, high = least[:, : len(layer.bias)], -least[:, len(layer.bias) :]
-        lines.append(between(low, np.maximum(low, high), layer.activation, layer.alpha))
+        held.append((low, np.maximum(low, high)))
+        lines.append(between(*held[-1], layer.activation, layer.alpha))
+    return held, lines
+
+
+def _lowest(network: Network, moves: Moves, ids: Array, radius: Array) -> Array:
+    layers, lines = network.layers, _held(network, moves, ids, radius)[1]
     last = layers[-1]
     if network.positive < 0:
         return _back(layers, lines, len(layers) - 1, last.weight, last.bias, moves, ids, radius, whole=True)[:, 0]

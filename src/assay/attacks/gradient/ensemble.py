@@ -9,6 +9,7 @@ import numpy as np
 
 from assay.attacks.gradient.apgd import BALLS, INSIDE, Search, Sloped
 from assay.attacks.gradient.moves import Moves, Point
+from assay.attacks.gradient.starts import few, scattered
 from assay.attacks.space import Array
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import Progress, silent
@@ -32,6 +33,7 @@ def searched(
     search.follow(search.rows, start)
     search.put_back()
     search.again()
+    scattered(search, search.rng)
     progress(1, 4, "along gradients")
     by_slope = search.distance.copy()
     search.distance[:] = np.inf
@@ -45,6 +47,7 @@ def searched(
     worse = by_slope < search.distance
     search.distance = np.where(worse, by_slope, search.distance)
     search.best = Point(*(np.where(worse[:, None], a, b) for a, b in zip(held, search.best, strict=True)))
+    few(search, search.rng)
     for ball in range(BALLS):
         rows = search.rows[np.isfinite(search.distance)]
         before = search.distance.copy()
@@ -56,6 +59,7 @@ def searched(
         search.put_back()
         search.again()
         progress(3, 4, "inside a ball")
+    scattered(search, search.rng)
     return search
 
 

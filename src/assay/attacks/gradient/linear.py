@@ -15,9 +15,10 @@ import numpy as np
 from assay.attacks.gradient.moves import KEEP, Moves, Point
 from assay.core.protocols import FloatArray as Array
 
-_HALVINGS = 64
+_HALVINGS, _FEWER = 64, 44
 _TAKEN_BACK = 4
 _SPREAD = 1e-9
+_LEAST = 1e-60  # a price below every price that matters: one column that hardly counts makes the largest one huge
 
 
 class Offers(NamedTuple):
@@ -29,7 +30,7 @@ class Offers(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """Per row (q,): the `point`, what it lowers the sum by, and its parts' total (the largest in L-infinity)."""
+    """Per row (q,): the `point`, what it lowers the sum by, and its parts' total (0 in L-infinity, where none asks)."""
 
     point: Point
     gain: Array
@@ -82,7 +83,7 @@ def told(moves: Moves, of: Offers, point: Point) -> Chosen:
     for at, gains in enumerate(of.listed):
         pick = point.pick[:, at]
         gain = gain + np.where(pick == KEEP, 0.0, gains[np.arange(len(pick)), np.maximum(pick, 0)])
-    parts = moves.parts(of.ids, point)
+    parts = moves.parts(of.ids, point) if moves.additive else np.zeros((len(gain), 1))
     return Chosen(point, gain, parts.sum(axis=1) if moves.additive else parts.max(axis=1, initial=0.0))
 
 
@@ -166,9 +167,9 @@ def nearest(moves: Moves, of: Offers, need: Array) -> tuple[Point, Array, Array]
     high = _largest(moves, of)
     whole = _at(moves, of, high)
     can = whole.gain >= need
-    low = np.zeros(len(need)) if not moves.additive else high * 1e-18
+    low = np.zeros(len(need)) if not moves.additive else np.minimum(high * 1e-18, _LEAST)
     bound = np.zeros(len(need))
-    for _ in range(_HALVINGS):
+    for _ in range(_HALVINGS if moves.additive else _FEWER):
         middle = (low + high) / 2 if not moves.additive else np.sqrt(low * high)
         chosen = _at(moves, of, middle)
         enough = chosen.gain >= need
@@ -191,7 +192,7 @@ def lowered(moves: Moves, of: Offers, radius: Array) -> tuple[Point, Array]:
         return best.point, best.gain
     budget = radius**2 if moves.square else radius
     high = _largest(moves, of)
-    low = high * 1e-18
+    low = np.minimum(high * 1e-18, _LEAST)
     most = np.full(len(radius), np.inf)
     for _ in range(_HALVINGS):
         middle = np.sqrt(low * high)

@@ -6,14 +6,16 @@ from copy import copy
 
 import numpy as np
 
-from assay.attacks.gradient.apgd import Sloped
+from assay.attacks.gradient.apgd import Search, Sloped
 from assay.attacks.gradient.ensemble import searched
+from assay.attacks.gradient.linear import lowered, offers
 from assay.attacks.gradient.moves import KEEP, Moves, Point
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import FloatArray as Array
 
 ROWS, TOGETHER = 8, 3
-NEARER, DEARER, STEEPER = 0.6, 1.1, 1.2
+NEARER, DEARER, STEEPER, STEEPEST = 0.6, 1.1, 1.2, 10.0
+_ALONG = 200
 COARSE = 1.5
 """How much dearer a find may be, and where parts add up on grids, whose steps a gradient does not see."""
 
@@ -44,7 +46,8 @@ class Planted:
 def refuse_blind(network: Sloped, moves: Moves, target: float, found: Array, donors: Array, seed: int) -> None:
     """Plant a slope at up to 8 rows, toward a point nearer than what was found, by one to three numbers.
 
-    Raises CouldNotLook when one is not found at up to 1.1 times what it costs, 1.5 where parts add up on grids.
+    Raises CouldNotLook when the whole attack does not find one at up to 1.1 times what it costs, 1.5 where parts add up
+    on grids; or when tangent planes alone, or steps inside a ball alone, do not find a steeper one so.
     """
     rng = np.random.default_rng(seed)
     rows = rng.permutation(np.flatnonzero(np.isfinite(found)))[:ROWS]
@@ -55,17 +58,46 @@ def refuse_blind(network: Sloped, moves: Moves, target: float, found: Array, don
     rows, point, least = rows[there], point.take(there), least[there]
     if not len(rows):
         return
-    origin = moves.lifted[rows]
+    origin, small = moves.lifted[rows], _few(moves, rows)
     ahead = moves.read(rows, point) - origin
     way = ahead / (ahead**2).sum(axis=1, keepdims=True)
     height = np.maximum(network.forward(origin + ahead) - target, 0.0) * STEEPER + 1e-6 * (1 + abs(target))
-    small = _few(moves, rows)
-    again = searched(Planted(network, origin, way, height), small, target, donors[:0], seed, masked=False)
     dearer = COARSE if moves.additive and (moves.step > 0).any() else DEARER
-    missed = ~(again.distance <= least * dearer + 1e-9)
+    again = searched(Planted(network, origin, way, height), small, target, donors[:0], seed, masked=False)
+    _refuse(again.distance, least * dearer)
+    # Draws and single moves may find such a slope without a gradient. Where it is steeper than all that the network
+    # itself does there, what follows gradients must find it alone, from the row.
+    real = offers(moves, rows, network.sloped(origin)[1])
+    most = np.abs(lowered(moves, real, least)[1]) + np.abs(network.forward(origin) - target)
+    steep = Planted(network, origin, way, (height + most) * STEEPEST)
+    nearest = _on_the_way(steep, small, point, target)
+    follows, steps = Search(steep, small, target, seed), Search(steep, small, target, seed)
+    follows.follow(follows.rows, small.start_at(follows.rows))
+    _refuse(follows.distance, nearest * dearer)
+    if not moves.knapsack and moves.norm in ("linf", "l2"):  # in a sum of parts a step takes many numbers at once
+        steps.inside(steps.rows, nearest * dearer, small.start_at(steps.rows))
+        _refuse(steps.distance, nearest * dearer * (1 + 1e-6))
+
+
+def _refuse(found: Array, most: Array) -> None:
+    """Raises CouldNotLook where a plant was not found at up to `most` (q,)."""
+    missed = ~(found <= most + 1e-9)
     if missed.any():
-        what = f"{missed.sum()} of {len(rows)} slopes planted in the network were not found at their distance"
+        what = f"{missed.sum()} of {len(missed)} slopes planted in the network were not found at their distance"
         raise CouldNotLook(f"the sanity test failed: {what}")
+
+
+def _on_the_way(network: Sloped, moves: Moves, point: Point, target: float) -> Array:
+    """The distance (q,) of the first of many permitted points between each row and its planted point that passes."""
+    least = moves.distance(np.arange(len(point.value)), point)
+    ids = np.arange(len(least))
+    for share in np.linspace(1, 0, _ALONG, endpoint=False):
+        there = moves.snapped(ids, moves.origin + share * (point.value - moves.origin))
+        on = Point(there, point.pick)
+        passes = network.forward(moves.read(ids, on)) < target
+        distance = moves.distance(ids, on)
+        least = np.where(passes & (distance > 0), np.minimum(least, distance), least)
+    return least
 
 
 def _points(moves: Moves, rows: Array, radius: Array, rng: np.random.Generator) -> tuple[Point, Array]:

@@ -15,11 +15,9 @@ from assay.config.constraints import Constraint
 from assay.core.protocols import ArrowTable
 from assay.core.subject import Contract, Feature
 
-Array = Any
 NUMBERS = (0.0, -1.0, 5e-324, 1e-300, 1e30, 1e300, -1e300, float("inf"))
 LONG = 20_000
 LEVELS = 6
-_KEEP = object()
 
 
 class Moves(msgspec.Struct, frozen=True):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,7 +16,6 @@ from assay.attacks.latency.moves import Moves
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
 
-Array = Any
 Choice = tuple[int, ...]
 MIXED = 400
 """Rows of drawn values: of eight values an input, any two of two inputs meet in one of them with 99.8%."""

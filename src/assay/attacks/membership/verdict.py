@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
+from assay.attacks.membership import scores as scored
 from assay.attacks.membership.game import Game
-from assay.attacks.membership.roc import Rate, area, mean_area, tpr_at
+from assay.attacks.membership.roc import LEAST_FALSE, Rate, area, mean_area, tpr_at
 
 Array = Any
 FPRS = (0.01, 0.001)
@@ -21,7 +24,10 @@ DeLong's interval knows nothing of (200 games of equal tables: spread 1.02 to 1.
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """One attack: its `score` (n,), `area` and rates at `FPRS` (None where the rows carry none), and the placebo's."""
+    """One attack: its `score` (n,), `area` and rates at `FPRS` (None where the rows carry none), and the placebo's.
+
+    `a` is what RMIA was tuned to.
+    """
 
     name: str
     score: Array
@@ -29,6 +35,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     rates: tuple[Rate | None, ...]
     null: Rate | None
     null_rates: tuple[Rate | None, ...]
+    a: float | None = None
 
     @property
     def off(self) -> bool:
@@ -37,6 +44,20 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
             return False
         value, low, high = self.null
         return value - SURE * (value - low) > 0.5 + OFF or value + SURE * (high - value) < 0.5 - OFF
+
+
+def needed(fpr: float) -> int:
+    """How many rows that are no members a rate at `fpr` takes."""
+    return math.ceil(LEAST_FALSE / fpr * (1 - 1e-9))
+
+
+def attacks_of(game: Game) -> Iterator[Found]:
+    """RMIA, tuned on the references; LiRA, of enough of them; the loss, which needs none. Each when it is asked for."""
+    a = scored.tuned(game)
+    yield replace(found("rmia", game, lambda one: scored.rmia(one, a)), a=a)
+    if len(game.refs) >= scored.LIRA_FROM:
+        yield found("lira", game, scored.lira)
+    yield found("loss", game, scored.loss, references=False)
 
 
 def found(name: str, game: Game, attack: Callable[[Game], Array], *, references: bool = True) -> Found:

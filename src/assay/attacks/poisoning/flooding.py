@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 
@@ -12,7 +10,6 @@ from assay.attacks.poisoning.planted import Poisoned, Source, from_rows, label_r
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable
 
-Array = Any
 JITTER = 0.01
 FRESH = 50
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +25,6 @@ from assay.core.errors import CouldNotLook
 from assay.core.finding import Scalar
 from assay.core.protocols import ArrowTable
 
-Array = Any
 Rule = dict[str, Scalar]
 FEATURES = 3
 CLEAN, REACHED = 0.2, 0.9

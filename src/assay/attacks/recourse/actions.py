@@ -13,7 +13,7 @@ import numpy as np
 
 from assay.adapters.predictor_base import BasePredictor
 from assay.attacks.sanity import refuse_unstable
-from assay.attacks.space import Array, Space
+from assay.attacks.space import Array, NothingMovesError, Space
 from assay.attacks.strike import Asked, struck
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import Access, ArrowTable, Progress, silent
@@ -45,7 +45,8 @@ class Known(msgspec.Struct, frozen=True):
 
 class Actions(msgspec.Struct, frozen=True):
     """Per row (k,): whether a change that passes was `found`, whether it is `proved` that there is none, its cost (inf
-    where none was found); `changed` (k, m) says which of the m `names` it changes, `table` holds the changed rows."""
+    where none was found); `changed` (k, m) says which of the m `names` it changes, `table` holds the changed rows;
+    `access` is how the model was searched, `instead` why it was not read though it can be."""
 
     found: Array
     proved: Array
@@ -53,19 +54,20 @@ class Actions(msgspec.Struct, frozen=True):
     names: tuple[str, ...]
     changed: Array
     table: ArrowTable
-    access: Access | None
+    access: Access | None = None
+    instead: str = ""
 
 
 def actions(
     model: BasePredictor, rows: ArrowTable, known: Known, seed: int = 0, progress: Progress = silent
 ) -> Actions:
     """The cheapest change of each of `rows` (k), which the model flags, by reading the model where that can be done,
-    else by its scores, else by its decisions. Where nothing may change that is the proof. Raises CouldNotLook."""
+    else by what it answers. Where nothing may change that is the proof. Raises CouldNotLook."""
     count, none = rows.num_rows, np.zeros(rows.num_rows, dtype=bool)
     refuse_unstable(model, rows)
     if not known.changeable(tuple(model.features)) or not _axes(model, rows, known):
-        return Actions(none, ~none, np.full(count, np.inf), (), np.zeros((count, 0), dtype=bool), rows, None)
-    space, attacked, access = _struck(model, rows, known, seed, progress)
+        return Actions(none, ~none, np.full(count, np.inf), (), np.zeros((count, 0), dtype=bool), rows)
+    space, attacked, access, instead = _struck(model, rows, known, seed, progress)
     found = np.isfinite(attacked.distance)
     table = _trimmed(model, space, attacked.table, np.flatnonzero(found))
     names = tuple(axis.name for axis in space.axes)
@@ -74,7 +76,7 @@ def actions(
     where = np.flatnonzero(found)
     if len(where):
         cost[where] = space.price(where, table.take(where))
-    return Actions(found, ~found & np.isinf(attacked.bound), cost, names, changed, table, access)
+    return Actions(found, ~found & np.isinf(attacked.bound), cost, names, changed, table, access, instead)
 
 
 def space_of(model: BasePredictor, rows: ArrowTable, known: Known) -> Space:
@@ -86,24 +88,23 @@ def _axes(model: BasePredictor, rows: ArrowTable, known: Known) -> bool:
     """Whether any row has a permitted value other than its own, for any input; a contract that is wrong is told."""
     try:
         space_of(model, rows, known)
-    except CouldNotLook as why:
-        if "lets an attacker change nothing" in str(why):
-            return False
-        raise
+    except NothingMovesError:
+        return False
     return True
 
 
 def _struck(
     model: BasePredictor, rows: ArrowTable, known: Known, seed: int, progress: Progress
-) -> tuple[Space, Any, Access]:
+) -> tuple[Space, Any, Access, str]:
     against = (known.contract, known.rows, known.kinds, tuple(model.features))
-    asked: tuple[Access, ...] = ("whitebox", "score", "label") if model.access != "label" else ("whitebox", "label")
-    for access in asked:
+    asked: tuple[Access, ...] = ("whitebox",) if model.readable(known.rows) else ()
+    instead = ""
+    for access in (*asked, model.access):
         try:
             how = Asked("cost", access, float("inf"), QUERIES, seed, progress)
-            return *struck(model, rows, known.passing, against, how), access
+            return *struck(model, rows, known.passing, against, how), access, instead
         except CouldNotLook as why:
-            reason = why
+            reason, instead = why, str(why)
     raise reason
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from assay.adapters.ensembles.trees import require_parity
+from assay.adapters.predictor_base import BasePredictor
 from assay.attacks.attacked import Attacked
 from assay.attacks.space import Norm, Space
 from assay.attacks.trees.planted import refuse_blind
 from assay.attacks.trees.whitebox import Whitebox
 from assay.core.errors import CouldNotLook
-from assay.core.protocols import ArrowTable, Predictor, Progress, silent
+from assay.core.protocols import ArrowTable, Progress, silent
 
 
 def attack_trees(
-    model: Predictor,
+    model: BasePredictor,
     space: Space,
     passing: ArrowTable,
     norm: Norm,
@@ -28,11 +29,11 @@ def attack_trees(
     The trees are read out of the model, which must score `space.rows` and `passing` as they do; holes planted in them
     must be found. Raises CouldNotLook.
     """
-    trees = model.trees()  # type: ignore[attr-defined]
+    trees = model.trees()
     for rows in (space.rows, passing):
         require_parity(trees, model, rows.select(list(model.features)))
     found = Whitebox(trees, space, norm, model.threshold, model).run(budget, progress=progress)
-    refuse_blind(trees, space, norm, model.threshold, found, seed)
+    refuse_blind(trees, space, norm, model.threshold, budget, found, seed)
     missed = int((~np.isfinite(found.distance)).sum())
     if missed and space.free and passing.num_rows:
         raise CouldNotLook(f"the sanity test failed: with everything allowed nothing was found for {missed} rows")

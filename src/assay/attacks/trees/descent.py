@@ -12,6 +12,8 @@ from assay.core.protocols import FloatArray as Array
 _EPS = 1e-12
 _SHRINK, _FINEST = 0.6, 0.95
 _WORTH = 2000  # conditions from which on it pays to cut a problem down again
+_AHEAD = 8.0
+"""How far beyond the radius that is tried the whole is cut down, for the next ones."""
 _START = 0.05
 """The share of a row's candidates that lie inside the first radius."""
 
@@ -22,6 +24,7 @@ class Point:
     def __init__(self, whole: Problem, start: Array) -> None:
         self.whole, self.cost = whole, float("inf")
         self.near = whole  # what is left of it within the best cost so far
+        self.far, self.reach = whole, 0.0  # and, until something passes, within a radius beyond those that are tried
         self.start = self.point = start
         self.refused = 0
 
@@ -41,6 +44,11 @@ class Point:
         """The problem of points that cost less than a radius."""
         if radius > self.cost:
             return self.whole.pruned(radius)
+        if np.isinf(self.cost):
+            if radius > self.reach:  # the whole is large: cut it down once for the next few radii
+                self.reach = radius * _AHEAD
+                self.far = self.whole.pruned(self.reach)
+            return self.far.pruned(radius)
         if self.near is self.whole or len(self.near.leaf) > _WORTH:
             self.near = self.near.pruned(self.cost)
         return self.near.pruned(radius)

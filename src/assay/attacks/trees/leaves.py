@@ -13,7 +13,6 @@ from assay.core.errors import CouldNotLook
 from assay.core.protocols import FloatArray as Array
 
 MOST_CLASSES = 64
-_ONE = np.uint64(1)
 
 
 class Leaves:
@@ -98,7 +97,7 @@ class Leaves:
         order = np.lexsort((column, leaf))
         leaf, column = leaf[order], column[order]
         starts = np.flatnonzero((np.diff(leaf, prepend=-1) != 0) | (np.diff(column, prepend=-1) != 0))
-        self.leaf, self.column = leaf[starts], column[starts]
+        self.leaf, self.column = leaf[starts].astype(np.int32), column[starts].astype(np.int32)
         self.mask = np.zeros(len(starts), dtype=np.uint64)
         if not len(starts):
             self.low = self.high = np.zeros(0, dtype=np.int64)

@@ -21,15 +21,19 @@ NEARER = 0.6
 DEARER = 1.1
 
 
-def refuse_blind(trees: Trees, space: Space, norm: Norm, threshold: float, found: Nearest, seed: int) -> None:
-    """Plant a hole nearer than what was found of up to 8 rows, where one to three columns must move at once.
+def refuse_blind(
+    trees: Trees, space: Space, norm: Norm, threshold: float, budget: float, found: Nearest, seed: int
+) -> None:
+    """Plant a hole nearer than what was found of up to 8 rows, where one to three columns must move at once; within the
+    budget of rows of which nothing was found.
 
     Raises CouldNotLook when one is not found, at up to 1.1 times what it costs.
     """
     rng = np.random.default_rng(seed)
-    rows = rng.permutation(np.flatnonzero(np.isfinite(found.distance)))[:ROWS]
-    if not len(rows) or space.constraints:
+    rows = rng.permutation(space.size)[:ROWS]
+    if space.constraints:
         return
+    far = np.where(np.isfinite(found.distance), found.distance, budget)
     small = copy(space)
     small.rows, small.size = space.rows.take(rows), len(rows)
     small.axes = [copy(axis) for axis in space.axes]
@@ -40,7 +44,7 @@ def refuse_blind(trees: Trees, space: Space, norm: Norm, threshold: float, found
     extra, least = Nodes(), np.full(len(rows), np.inf)
     low = -(np.abs(trees.value).max(initial=1.0) * len(trees.roots) + abs(real.target) + 1.0)
     for i, row in enumerate(rows.tolist()):
-        least[i] = _plant(trees, real, block, i, real.radius(found.distance[row] * NEARER), low, extra, rng)
+        least[i] = _plant(trees, real, block, i, real.radius(far[row] * NEARER), low, extra, rng)
     there = np.isfinite(least)
     if not there.any():
         return

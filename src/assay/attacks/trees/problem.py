@@ -100,10 +100,10 @@ class Problem:
     def pruned(self, radius: float) -> Problem:
         """What is left of it where a point must cost less than `radius`."""
         first, last, keep = self._reach(radius)
-        axis = self.axis
-        low, high = np.maximum(self.low, first[axis]), np.minimum(self.high, last[axis])
-        empty, full = low > high, (low == first[axis]) & (high == last[axis])
-        mask = self.mask
+        axis, mask = self.axis, self.mask
+        left, right = first[axis], last[axis]
+        empty = (self.low > right) | (self.high < left) | (self.low > self.high)
+        full = (self.low <= left) & (self.high >= right)
         if len(self.sets):
             s = self.sets
             mask = mask.copy()
@@ -112,25 +112,26 @@ class Problem:
         gone = np.zeros(len(self.tree), dtype=bool)
         gone[self.leaf[empty]] = True
         if self.additive:
-            need = np.where(empty, 0.0, self._least(low, high, mask))
+            need = np.where(empty, 0.0, self._least(np.maximum(self.low, left), np.minimum(self.high, right), mask))
             gone |= np.bincount(self.leaf, weights=need, minlength=len(self.tree)) >= radius * _SUMMED
         stay = ~gone
         alone = np.bincount(self.tree[stay], minlength=int(self.tree[-1]) + 1 if len(self.tree) else 0) == 1
         single = stay & alone[self.tree]
         base = self.base + float(self.value[single].sum())
         stay &= ~single
-        held = stay[self.leaf] & ~full
+        held = np.flatnonzero(stay[self.leaf] & ~full)
         used = np.zeros(len(self.parts), dtype=bool)
         used[axis[held]] = True
         kept = np.flatnonzero(used)
-        place, number = np.cumsum(used) - 1, np.cumsum(stay) - 1
-        mine = axis[held]
+        place, number = _counted(used), _counted(stay)
+        mine, left = axis[held], left[held]
         tree = self.tree[stay]
         tree = np.cumsum(np.diff(tree, prepend=tree[:1]) != 0) if len(tree) else tree
         return Problem(
             [self.parts[a][first[a] : last[a] + 1] for a in kept.tolist()], (self.origin - first)[kept],
-            self.by_set[kept], tree, self.value[stay], number[self.leaf[held]], place[mine], low[held] - first[mine],
-            high[held] - first[mine], mask[held], base, additive=self.additive, axes=self.axes[kept],
+            self.by_set[kept], tree, self.value[stay], number[self.leaf[held]], place[mine],
+            np.maximum(self.low[held] - left, 0), np.minimum(self.high[held], right[held]) - left,
+            mask[held] if len(self.sets) else mask[:0], base, additive=self.additive, axes=self.axes[kept],
             shift=(self.shift + first)[kept],
         )  # fmt: skip
 
@@ -142,8 +143,8 @@ class Problem:
         if not len(starts):
             none = np.zeros(0, dtype=np.int64)
             return none, none, none.astype(np.uint64)
-        first = np.minimum.reduceat(np.where(ok, order, len(order)), starts) - starts
-        last = np.maximum.reduceat(np.where(ok, order, -1), starts) - starts
+        first = (np.minimum.reduceat(np.where(ok, order, len(order)), starts) - starts).astype(np.int32)
+        last = (np.maximum.reduceat(np.where(ok, order, -1), starts) - starts).astype(np.int32)
         bits = np.minimum(last + 1, 63).astype(np.uint64)  # classes are sorted: those below the radius come first
         every = np.where(last >= 63, ~np.uint64(0), (_ONE << bits) - _ONE)
         return first, last, every
@@ -190,6 +191,12 @@ class Problem:
         if self.by_set.any():
             at[:, self.by_set] = lowest_bit(bits[:, self.by_set])
         return self.flat[self.offset[:-1] + at]
+
+
+def _counted(chosen: Array) -> Array:
+    """The place of each chosen one among them, int32: conditions are many, and half as wide they are read twice as
+    fast."""
+    return np.cumsum(chosen, dtype=np.int32) - np.int32(1)
 
 
 def lowest_bit(masks: Array) -> Array:

@@ -215,12 +215,12 @@ class Whole:
             origin.append(0 if leaves.by_set[j] or cell < 0 else int(np.searchsorted(places, cell)))
         self.origin, self.missing = np.array(origin), np.array(missing)
 
-    def problem(self, radius: float) -> Problem:
-        """The problem of points that cost less than `radius`."""
+    def problem(self) -> Problem:
+        """The problem of all points that are permitted."""
         leaves = self.leaves
         upto = [np.searchsorted(p, np.arange(int(n) + 1)) for p, n in zip(self.places, leaves.size, strict=True)]
         start = np.concatenate([[0], np.cumsum([len(u) for u in upto])])[:-1]
-        flat = np.concatenate(upto)
+        flat = np.concatenate(upto).astype(np.int32)
         low = flat[start[leaves.column] + leaves.low]
         high = flat[start[leaves.column] + leaves.high + 1] - 1
         mask = leaves.mask
@@ -235,11 +235,10 @@ class Whole:
             high = np.where(gone, 0, high)
             mask = np.where(gone, leaves.missing.astype(np.uint64), mask)
         columns = np.arange(len(self.parts))
-        whole = Problem(
+        return Problem(
             self.parts, self.origin, leaves.by_set, leaves.tree, leaves.value, leaves.leaf, leaves.column, low, high,
             mask, 0.0, additive=self.additive, axes=columns, shift=np.zeros(len(columns), dtype=np.int64),
         )  # fmt: skip
-        return whole.pruned(radius)
 
 
 def _renumbered(masks: Array, places: Array) -> Array:

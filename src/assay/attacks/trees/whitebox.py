@@ -73,7 +73,7 @@ class _Row:
         self.attack, self.block, self.place, self.row = attack, block, place, row
         self.rows = attack.rows
         self.whole = Whole(attack.leaves, block, place, self.rows.additive)
-        self.best = Point(self.whole.problem(np.inf), self.whole.origin)
+        self.best = Point(self.whole.problem(), self.whole.origin)
         self.target = self.rows.target
         self.holds = self._holds if attack.space.constraints else None
 

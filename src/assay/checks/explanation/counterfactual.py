@@ -33,6 +33,7 @@ NAME = "explanation.counterfactual"
     severity=Severity.INFO,
     needs="ml",
     cost="minutes",
+    version=2,
     tags=("nist-ai-rmf:MEASURE 2.9", "nist-ai-rmf:MEASURE 2.8", "eu-ai-act:Art.13", "eu-ai-act:Art.86"),
     reads=("data", "holdout"),
     wants=("holdout",),
@@ -83,9 +84,7 @@ def counterfactual(
     """
     from assay.attacks.recourse.actions import Known, actions
 
-    data = case.holdout
-    if data is None:
-        raise CouldNotLook(f"{case.name} has no untouched data to explain; add `holdout:` to it in assay.yaml")
+    data = case.untouched("to explain")
     contract = case.contract
     if contract.free or not contract.features:
         raise NotApplicable("nobody has said in `features:` what can be changed, so no change can be called possible")
@@ -132,6 +131,7 @@ def _measures(found: Actions, whose: str, seed: int) -> Iterator[Measure]:
     n, some, none = len(found.found), int(found.found.sum()), int(found.proved.sum())
     how = {"whitebox": "the model was read", "score": "by its scores", "label": "by its decisions"}
     asked = how.get(found.access or "", "nothing may change")
+    asked += f", as reading it failed ({visible(found.instead, 200)})" if found.instead else ""
     yield Measure(
         name=f"{NAME}.actionable_share", value=some / n, low=wilson(some, n)[0], high=wilson(n - none, n)[1], n=n,
         seed=seed, unit="share", direction=Direction.HIGHER,
@@ -179,10 +179,8 @@ def _groups(case: ModelCase, data: Dataset, places: Any, found: Actions, seed: i
     from assay.stats.fairness import largest_difference
     from assay.stats.intervals import wilson
 
-    trained = case.train.protected if case.train is not None else ()
-    protected = [n for n in dict.fromkeys((*data.protected, *trained)) if n in {c.name for c in data.columns}]
     rows, gaps = [], []
-    for name in protected:
+    for name in case.protected:
         code, names = codes(data, name, data)
         mine = code[places]
         groups = [g for g in range(len(names)) if (mine == g).sum() >= LEAST_GROUP]
@@ -193,7 +191,7 @@ def _groups(case: ModelCase, data: Dataset, places: Any, found: Actions, seed: i
             label = f"{visible(name, 40)}: {visible(names[g], 40)}"
             rows.append(IntervalRow(label=label, value=k / n, low=low, high=high, n=n, better="higher"))
         if len(groups) > 1:
-            apart = largest_difference(hits / sizes, sizes, bound=1.0, level=1 - 0.05 / len(protected))
+            apart = largest_difference(hits / sizes, sizes, bound=1.0, level=1 - 0.05 / len(case.protected))
             if apart is not None:
                 gaps.append((name, apart, int(sizes.min())))
     if rows:
@@ -202,7 +200,7 @@ def _groups(case: ModelCase, data: Dataset, places: Any, found: Actions, seed: i
             subtitle="Share of flagged people with a change that passes, by group, with 95% intervals",
             unit="share of people", rows=tuple(rows[:SHOWN]),
         )  # fmt: skip
-    if not protected:
+    if not case.protected:
         return
     widest = max(gaps, key=lambda gap: gap[1].value, default=None)
     yield Measure(

@@ -94,9 +94,7 @@ def importance(
     References: Lundberg et al. 2020; Štrumbelj and Kononenko 2014; Mitchell et al. 2022; Janzing et al. 2020; Adebayo
     et al. 2018; Hooker et al. 2019; Bergsma 2013.
     """
-    data = case.holdout
-    if data is None:
-        raise CouldNotLook(f"{case.name} has no untouched data to explain; add `holdout:` to it in assay.yaml")
+    data = case.untouched("to explain")
     if case.train is None:
         raise CouldNotLook(f"{case.name} names no training data, which stands for the average; add `data:` to it")
     if len(case.predictor.features) < 2:
@@ -105,7 +103,7 @@ def importance(
     background = _background(case.train, case.predictor, seed)
     found = _explained(case, sample, background, pairs, seed)
     yield from _added_up(found)
-    yield from _ranked(data, case, found, seed)
+    yield from _ranked(case, found, seed)
     yield from _people(data, case, found)
     open_ = [*(yield from deleted(case, sample, background, found, seed))]
     open_ += yield from compared(case, sample, background, found, pairs, seed)
@@ -168,7 +166,7 @@ def _added_up(found: Explained) -> Iterator[Measure]:
         raise CouldNotLook("the values do not add up to the scores, so they explain something else")
 
 
-def _ranked(data: Dataset, case: ModelCase, found: Explained, seed: int) -> Iterator[Measure | Intervals]:
+def _ranked(case: ModelCase, found: Explained, seed: int) -> Iterator[Measure | Intervals]:
     """The most important inputs, and the share of the protected ones."""
     import numpy as np
 
@@ -193,20 +191,14 @@ def _ranked(data: Dataset, case: ModelCase, found: Explained, seed: int) -> Iter
         note=("Exact, from the trees." if found.exact else "Drawn by permutations, from the scores alone.")
         + (f" Not shown: {len(features) - SHOWN} inputs more." if len(features) > SHOWN else ""),
     )
-    protected = [p for p, name in enumerate(features) if name in _protected(data, case)]
-    if _protected(data, case):
+    protected = [p for p, name in enumerate(features) if name in case.protected]
+    if case.protected:
         part, whole = size[:, protected].sum(axis=1), size.sum(axis=1)
         low, high = ratio_interval(part, whole, seed)
         yield Measure(
             name="explanation.protected_share", value=float(part.sum() / whole.sum()), low=low, high=high, n=len(ones),
             seed=seed, unit="share", direction=Direction.LOWER, method="of all absolute Shapley values, bootstrap",
         )  # fmt: skip
-
-
-def _protected(data: Dataset, case: ModelCase) -> tuple[str, ...]:
-    train = case.train.protected if case.train is not None else ()
-    there = {c.name for c in data.columns}
-    return tuple(dict.fromkeys(c for c in (*data.protected, *train) if c in there))
 
 
 def _people(data: Dataset, case: ModelCase, found: Explained) -> Iterator[Finding]:
@@ -216,7 +208,7 @@ def _people(data: Dataset, case: ModelCase, found: Explained) -> Iterator[Findin
     from assay.detectors.groups import codes
     from assay.detectors.importance import association, tenths
 
-    protected = _protected(data, case)
+    protected = case.protected
     if not protected:
         return
     share = np.abs(found.values).mean(axis=0) / np.abs(found.values).mean(axis=0).sum()

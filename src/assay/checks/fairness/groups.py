@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-from assay.adapters.cases import ModelCase
-from assay.checks.fairness.judged import METRICS, RATIOS, TOLD, Answers, Bounds, Judged, answers, judge
-from assay.checks.fairness.members import People, groupings
-from assay.checks.fairness.thresholds import WORDS, pictures, tables
+from assay.adapters.cases import ModelCase, scores_alone
+from assay.checks.fairness.thresholds import pictures, tables
+from assay.checks.fairness.told import WORDS, finding, measures
 from assay.core.check import check
 from assay.core.errors import CouldNotLook, NotApplicable
 from assay.core.exhibit import Curve, Intervals, Table
-from assay.core.finding import Direction, Finding, Location, Measure, Severity
+from assay.core.finding import Finding, Measure, Severity
 from assay.core.subject import Kind, Stage
+from assay.detectors.members import MOST_CROSSED, Crossed, People, groupings
+from assay.detectors.parity import RATIOS, TOLD, Answers, Bounds, Judged, judge
 
 if TYPE_CHECKING:
     from assay.adapters.tables import Dataset
-
-ODDS = ("true_positive_rate_difference", "false_positive_rate_difference")
 
 
 @check(
@@ -29,6 +28,7 @@ ODDS = ("true_positive_rate_difference", "false_positive_rate_difference")
     stage=Stage.MODEL,
     severity=Severity.HIGH,
     needs="ml",
+    version=2,
     tags=("nist-ai-rmf:MEASURE 2.11", "eu-ai-act:Art.10", "eu-ai-act:Art.15", "owasp-aitg:AITG-APP-10"),
     reads=("data", "holdout"),
     wants=("holdout",),
@@ -44,6 +44,7 @@ ODDS = ("true_positive_rate_difference", "false_positive_rate_difference")
         "fairness.crossed_selection_ratio",
         "fairness.crossed_equalised_odds_difference",
         "fairness.undecided",
+        "fairness.unasked",
         "fairness.judged_share",
     ),
 )
@@ -65,7 +66,9 @@ def groups(
     models and clears unfair ones: of 200 rows the four-fifths rule on plain shares fails up to half of those within it.
 
     How it decides: the columns under `protected:` of the holdout make groups, one by one, two by two, and by three
-    where four in five rows are in a group that is large enough. Numbers are cut into quarters of the holdout, or at
+    where four in five rows are in a group that is large enough. At most 66 combinations are asked, all pairs (of 12
+    columns) before any three, three in the order in which the columns are named; `unasked` counts the others, and where
+    a pair is among them the check stays open. Numbers are cut into quarters of the holdout, or at
     `cuts: {Age: [25, 65]}`; categories follow their `order`. Groups of fewer than `least` independent rows are not
     judged: small levels of a column are told as one, and no combination of fewer is named. Rows that agree in all that
     the model reads, in the protected columns and in the label are one draw, as are the rows of a declared entity (or
@@ -97,37 +100,27 @@ def groups(
     References: 29 CFR 1607.4 (four fifths); Hardt et al. 2016; Kleinberg et al. 2017; Kearns et al. 2018 (subgroups);
     Koopman 1984; Miettinen and Nurminen 1985; Newcombe 1998; Agresti et al. 2008; Berger 1982.
     """
-    data = case.holdout
-    if data is None:
-        raise CouldNotLook(f"{case.name} has no untouched data to be judged on; add `holdout:` to it in assay.yaml")
-    columns = _protected(case, data)
+    data = case.untouched("to be judged on")
+    columns = case.protected
+    if not columns:
+        raise NotApplicable(f"no column of {data.name} is declared as protected; add `protected: [COLUMN]` to it")
     people = _people(case, data, columns, least)
-    found = answers(case, data, seed)
+    found = _answers(case, data, seed)
     single, crossed = groupings(data, columns, people, cuts or {})
     bounds = Bounds(favourable, ratio, difference, least_positives)
-    judged = judge(single, crossed, found, people, bounds)
+    judged = judge(single, crossed.asked, found, people, bounds)
     alone = [j for j in judged if len(j.grouping.columns) == 1]
-    yield from _measures(alone, [j for j in judged if len(j.grouping.columns) > 1])
+    yield from measures(alone, [j for j in judged if len(j.grouping.columns) > 1], crossed)
     failed = {(j.grouping.columns, j.metric) for j in judged if j.apart is not None and j.apart.verdict == "fail"}
     for one in judged:
         columns, metric = one.grouping.columns, one.metric
         inner = any(m == metric and set(c) < set(columns) for c, m in failed)
         said = metric == TOLD and (columns, "selection_ratio") in failed
         if (columns, metric) in failed and not inner and not said:
-            yield _finding(data, one, bounds)
-    yield from tables(judged)
+            yield finding(data, one, bounds)
+    yield from tables(judged, crossed)
     yield from pictures(judged, found, people, bounds)
-    _settle(alone, found)
-
-
-def _protected(case: ModelCase, data: Dataset) -> tuple[str, ...]:
-    """The protected columns of the holdout, or those of the training data that it has too."""
-    there = {c.name for c in data.columns} - {data.label}
-    train = case.train.protected if case.train is not None else ()
-    columns = tuple(dict.fromkeys(c for c in (*data.protected, *train) if c in there))
-    if not columns:
-        raise NotApplicable(f"no column of {data.name} is declared as protected; add `protected: [COLUMN]` to it")
-    return columns
+    _settle(alone, crossed, found)
 
 
 def _people(case: ModelCase, data: Dataset, columns: tuple[str, ...], least: int) -> People:
@@ -141,89 +134,35 @@ def _people(case: ModelCase, data: Dataset, columns: tuple[str, ...], least: int
     return People(weight / weight.max(), draw, least)
 
 
-def _measures(alone: Sequence[Judged], crossed: Sequence[Judged]) -> Iterator[Measure]:
-    """The worst column of each metric, and the worst combination: all intervals hold together, so theirs do."""
-    for metric in METRICS:
-        yield _worst(f"fairness.{metric}", [j for j in alone if j.metric == metric])
-    yield _worst("fairness.equalised_odds_difference", [j for j in alone if j.metric in ODDS])
-    yield _worst("fairness.crossed_selection_ratio", [j for j in crossed if j.metric == "selection_ratio"])
-    yield _worst("fairness.crossed_equalised_odds_difference", [j for j in crossed if j.metric in ODDS])
-    asked = [j for j in (*alone, *crossed) if j.metric != TOLD]
-    yield Measure(
-        name="fairness.undecided", value=float(sum(_open(j) for j in asked)), n=len(asked), direction=Direction.LOWER,
-        unit="questions", method="metrics of columns and of combinations that their interval does not decide",
-    )  # fmt: skip
-    yield Measure(
-        name="fairness.judged_share", value=min(j.grouping.share for j in alone), n=len(alone) // len(METRICS),
-        unit="share", direction=Direction.HIGHER, method="rows in a group that is large enough, of the worst column",
-    )  # fmt: skip
+def _answers(case: ModelCase, data: Dataset, seed: int) -> Answers:
+    """The model's scores on every row, and the labels if there are any. Raises CouldNotLook."""
+    import numpy as np
+
+    scores = scores_alone(case.predictor, data.table(), seed)
+    if not np.isfinite(scores).all():
+        bad = int((~np.isfinite(scores)).sum())
+        raise CouldNotLook(f"{case.name} gave {bad} scores that are no numbers on {data.name}")
+    try:
+        return Answers(scores, data.target(), "", case.threshold)
+    except CouldNotLook as why:
+        return Answers(scores, None, str(why), case.threshold)
 
 
-def _worst(name: str, judged: Sequence[Judged]) -> Measure:
-    from assay.stats.effective import whole
-
-    rising = name.endswith("ratio")
-    direction = Direction.HIGHER if rising else Direction.LOWER
-    known = [(j.apart, j) for j in judged if j.apart is not None]
-    if not known:
-        return Measure(name=name, value=None, unit="ratio" if rising else "share", direction=direction)
-    pick: Any = min if rising else max
-    worst, one = pick(known, key=lambda pair: pair[0].value)
-    low, high = pick(a.low for a, _ in known), pick(a.high for a, _ in known)
-    if len(known) < len(judged):  # a column that could not be asked may be as far off as may be
-        low, high = (0.0, high) if rising else (low, 1.0)
-    return Measure(
-        name=name, value=worst.value, low=low, high=high, n=whole(worst.draws), direction=direction,
-        unit="ratio" if rising else "share",
-        method=f"{one.grouping.title}; {'score limits' if rising else 'Wilson limits, joined'}, all holding together",
-    )  # fmt: skip
-
-
-def _open(one: Judged) -> bool:
-    return one.apart is None or one.apart.verdict == "undecided"
-
-
-def _finding(data: Dataset, one: Judged, bounds: Bounds) -> Finding:
-    from assay.stats.effective import whole
-
-    apart, names = one.apart, one.grouping.names
-    assert apart is not None
-    least, most = names[apart.least], names[apart.most]
-    if one.metric in RATIOS:
-        good = bounds.favourable if one.metric != TOLD else ("flagged" if bounds.favourable == "passed" else "passed")
-        said = "flagged" if good == "flagged" else "not flagged"
-        what = f"{least} is {said} {apart.value:.2f} times as often as {most}"
-        asked = f"at least {bounds.ratio:g}"
-        grave = apart.high < 1 - 2 * (1 - bounds.ratio)
-    else:
-        what = f"{WORDS[one.metric]} of {apart.value:.2f} between {most} and {least}"
-        asked = f"at most {bounds.difference:g}"
-        grave = apart.low > 2 * bounds.difference
-    severity = Severity.INFO if one.metric == TOLD else Severity.HIGH if grave else Severity.MEDIUM
-    rule = "no rule bounds it" if one.metric == TOLD else f"{asked} is asked"
-    return Finding(
-        message=f"{one.grouping.title}: {what} ({apart.low:.2f} to {apart.high:.2f}; {rule})",
-        location=Location(uri=data.subject.uri, column=" & ".join(one.grouping.columns)),
-        key=one.metric,
-        severity=severity,
-        evidence={
-            "metric": one.metric, "value": apart.value, "low": apart.low, "high": apart.high, "lowest": least,
-            "highest": most, "rows": whole(apart.draws), "bound": bounds.of(one.metric),
-        },
-        fix="look at the threshold curves, and at the rows and labels of the group; then measure on other rows",
-    )  # fmt: skip
-
-
-def _settle(alone: Sequence[Judged], found: Answers) -> None:
-    """Raise CouldNotLook where a column was not decided in a metric that could have been asked."""
+def _settle(alone: Sequence[Judged], crossed: Crossed, found: Answers) -> None:
+    """Raise CouldNotLook where a column was not decided in a metric that could have been asked, or a pair not asked."""
     asked = [j for j in alone if j.metric != TOLD and (j.metric != "calibration_gap" or found.probabilities)]
     undecided: dict[str, list[str]] = {}
     for one in asked:
-        if _open(one) and (found.target is not None or one.metric in RATIOS):
+        if one.open and (found.target is not None or one.metric in RATIOS):
             undecided.setdefault(one.grouping.title, []).append(WORDS[one.metric])
     parts = [f"{column}: {', '.join(words)}" for column, words in undecided.items()]
     reasons = [found.unlabelled] if found.target is None else []
     if parts:
         reasons.append(f"the rows do not decide {'; '.join(parts)}")
+    if crossed.pairs:
+        reasons.append(
+            f"{crossed.unasked} combinations of protected columns were not asked, {crossed.pairs} of them pairs: at "
+            f"most {MOST_CROSSED} are, so name fewer protected columns"
+        )
     if reasons:
         raise CouldNotLook("; ".join(reasons))

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from assay.checks.fairness.judged import DIFFERENCES, RATIOS, TOLD, Answers, Bounds, Judged, apart_of, rates_of
-from assay.checks.fairness.members import People
+from assay.checks.fairness.told import WORDS
 from assay.core.exhibit import Curve, IntervalRow, Intervals, Series, Table
 from assay.core.text import visible
+from assay.detectors.members import Crossed, People
+from assay.detectors.parity import DIFFERENCES, RATIOS, TOLD, Answers, Bounds, Judged, Rates, apart_of, rates_of
 
 POINTS = 40
 MOST_LINES = 3
 MOST_COLUMNS = 4
 SHOWN = 24
-WORDS = {
-    "selection_ratio": "ratio of favourable rates",
-    "unfavourable_ratio": "ratio of unfavourable rates",
-    "true_positive_rate_difference": "true positive rate difference",
-    "false_positive_rate_difference": "false positive rate difference",
-    "precision_difference": "precision difference",
-    "calibration_gap": "calibration gap",
-}
+VERDICTS = ("fail", "undecided", "pass")
 SHORT = {
     "selection_ratio": "favourable",
     "unfavourable_ratio": "unfavourable",
@@ -40,25 +34,27 @@ def pictures(judged: Sequence[Judged], found: Answers, people: People, bounds: B
         (RATIOS, "ratios", "ratio of the lowest to the highest rate", bounds.ratio),
         (DIFFERENCES, "differences", "largest difference between two groups", bounds.difference),
     ):
+        known = [(j, j.apart) for j in judged if j.metric in metrics and j.apart is not None]
+        # Where there are too many, those that are surely beyond the bound first, then what is not decided.
+        first = sorted(range(len(known)), key=lambda place: VERDICTS.index(known[place][1].verdict))[: 4 * SHOWN]
         rows = tuple(
             IntervalRow(
-                label=f"{j.grouping.title}: {SHORT[j.metric]}", value=j.apart.value, low=j.apart.low, high=j.apart.high,
-                n=whole(j.apart.draws), better="higher" if metrics is RATIOS else "lower",
+                label=f"{j.grouping.title}: {SHORT[j.metric]}", value=apart.value, low=apart.low, high=apart.high,
+                n=whole(apart.draws), better="higher" if metrics is RATIOS else "lower",
             )
-            for j in judged if j.metric in metrics and j.apart is not None
+            for j, apart in (known[place] for place in sorted(first))
         )  # fmt: skip
         if rows:
-            ruled = [
-                j.apart.verdict for j in judged if j.metric in metrics and j.metric != TOLD and j.apart is not None
-            ]
+            ruled = [apart.verdict for j, apart in known if j.metric != TOLD]
             yield Intervals(
                 name=f"fairness.{key}",
                 title=f"{ruled.count('fail')} of {len(ruled)} {key} are surely beyond {bound:g}",
                 subtitle="Intervals that hold together at 95%; the line is the bound",
                 unit=unit,
-                rows=rows[: 4 * SHOWN],
+                rows=rows,
                 reference=bound,
                 verbatim=True,
+                note=f"Not shown: {len(known) - len(rows)} more." if len(known) > len(rows) else "",
             )
     yield from _curves(judged, found, people, bounds)
 
@@ -131,7 +127,7 @@ def _line(one: Judged, found: Answers, people: People, bounds: Bounds) -> Series
     return Series(name=one.grouping.title, x=x, y=y, low=low, high=high)
 
 
-def tables(judged: Sequence[Judged]) -> Iterator[Table]:
+def tables(judged: Sequence[Judged], crossed: Crossed) -> Iterator[Table]:
     """Every group with its rates, and who was left out."""
     from assay.stats.effective import whole
 
@@ -149,14 +145,14 @@ def tables(judged: Sequence[Judged]) -> Iterator[Table]:
             cells: list[float | None] = []
             for metric in ("selection_ratio", *DIFFERENCES):
                 rate = rates[metric]
-                known = rate is not None and rate.draws[place] > 0
-                cells.append(_shown(rate, place) if known else None)
+                cells.append(_shown(rate, place) if rate is not None and rate.draws[place] > 0 else None)
             draws = rates["selection_ratio"]
             rows.append((grouping.title, name, whole(draws.draws[place]) if draws is not None else 0, *cells))
     if rows:
         shown = rows[:60]
         more = f"{len(rows) - len(shown)} more groups are not shown. " if len(rows) > len(shown) else ""
-        few = f"Groups too small to be judged, in: {visible('; '.join(out), 600)}." if out else ""
+        few = f"Groups too small to be judged, in: {visible('; '.join(out), 600)}. " if out else ""
+        left = f"{crossed.unasked} combinations of columns were not asked: {len(crossed.asked)} are the most that are."
         yield Table(
             name="fairness.members",
             title="What the model does to each group",
@@ -166,13 +162,10 @@ def tables(judged: Sequence[Judged]) -> Iterator[Table]:
                 "precision", "rate less mean score",
             ),
             rows=tuple(shown),
-            note=(more + few).strip(),
+            note=(more + few + (left if crossed.unasked else "")).strip(),
         )  # fmt: skip
 
 
-def _shown(rates: object, place: int) -> float:
-    from assay.checks.fairness.judged import Rates
-
-    assert isinstance(rates, Rates)
+def _shown(rates: Rates, place: int) -> float:
     value = float(rates.value[place])
     return round(value if rates.shift is None else value - float(rates.shift[place]), 4)

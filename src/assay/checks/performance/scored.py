@@ -31,9 +31,7 @@ def score_holdout(case: ModelCase, seed: int) -> Scored:
 
     from assay.detectors.rows import draws
 
-    data = case.holdout
-    if data is None:
-        raise CouldNotLook(f"{case.name} has no untouched data to be judged on; add `holdout:` to it in assay.yaml")
+    data = case.untouched("to be judged on")
     target = data.target()
     scores = scores_alone(case.predictor, data.table(), seed)
     if not np.isfinite(scores).all():

@@ -120,13 +120,11 @@ def _audit(
     case: ModelCase, declared: float | None, delta: float, references: int, rows: int, seed: int, progress: Progress
 ) -> Iterator[Finding | Measure]:
     """What the model's own answers prove of epsilon."""
-    from assay.attacks.membership import scores
     from assay.attacks.membership.accounting import audited
-    from assay.attacks.membership.verdict import found
+    from assay.attacks.membership.verdict import attacks_of
 
     play = played(case, references=references, rows=rows, seed=seed, progress=progress)
-    a = scores.tuned(play.game)
-    attack = found("rmia", play.game, lambda game: scores.rmia(game, a))
+    attack = next(attacks_of(play.game))
     if attack.off:
         raise CouldNotLook(
             "the attack tells the holdout from training rows that its model never saw: the tables differ"

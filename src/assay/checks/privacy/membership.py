@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from assay.adapters.cases import ModelCase
+from assay.checks.privacy.pictures import WORDS, curve, nulls
 from assay.checks.privacy.played import Played, played
 from assay.core.check import check
 from assay.core.errors import CouldNotLook
-from assay.core.exhibit import Curve, IntervalRow, Intervals, Series
+from assay.core.exhibit import Curve, Intervals
 from assay.core.finding import Direction, Finding, Location, Measure, Severity
 from assay.core.protocols import Progress, silent
 from assay.core.subject import Kind, Stage
@@ -19,9 +20,7 @@ from assay.core.subject import Kind, Stage
 if TYPE_CHECKING:
     from assay.attacks.membership.verdict import Found
 
-POINTS = 60
-WORDS = {"rmia": "RMIA", "lira": "LiRA", "loss": "loss threshold"}
-PLACES, NEEDED = ("tpr_at_1pct_fpr", "tpr_at_01pct_fpr"), (1000, 10_000)
+PLACES = ("tpr_at_1pct_fpr", "tpr_at_01pct_fpr")
 FIX = (
     "train with larger leaves, shallower or fewer trees, or stronger regularisation, round what the model answers, or "
     "train with differential privacy; then measure again"
@@ -94,31 +93,26 @@ def membership(
     References: Zarifzadeh, Liu and Shokri 2024 (RMIA); Carlini et al. 2022 (LiRA; rates at few false positives);
     Yeom et al. 2018 (loss); DeLong et al. 1988.
     """
-    from assay.attacks.membership import scores
-    from assay.attacks.membership.verdict import found
+    from assay.attacks.membership.verdict import FPRS, attacks_of, needed
 
     play = played(case, references=references, rows=rows, seed=seed, progress=progress)
-    a = scores.tuned(play.game)
-    attacks = [found("rmia", play.game, lambda game: scores.rmia(game, a))]
-    if references >= scores.LIRA_FROM:
-        attacks.append(found("lira", play.game, scores.lira))
-    attacks.append(found("loss", play.game, scores.loss, references=False))
+    attacks = tuple(attacks_of(play.game))
     first = attacks[0]
     null = first.null or attacks[-1].null
-    how = f"{references} {play.said}, a={a:g}"
+    how = f"{references} {play.said}, a={first.a:g}"
     for attack in attacks:
         yield from _measures(attack, play, how, seed)
     if null is not None:
         yield _measure("null_auc", null, play, "the attack on references, with rows that they never saw", seed)
-    yield _nulls(attacks, play)
-    yield _curve(attacks, play, how)
+    yield nulls(attacks, play)
+    yield curve(attacks, play, how)
     placebo = first if first.null is not None else attacks[-1]
     if placebo.off:
         raise CouldNotLook(_apart(case, placebo))
     yield from _finding(case, first, play, factor)
     if first.rates[0] is None:
         others = int((~play.game.member).sum())
-        raise CouldNotLook(f"{others} holdout rows carry no rate at 1% false positives: 1000 are needed")
+        raise CouldNotLook(f"{others} holdout rows carry no rate at 1% false positives: {needed(FPRS[0])} are needed")
 
 
 def _apart(case: ModelCase, attack: Found) -> str:
@@ -129,11 +123,13 @@ def _apart(case: ModelCase, attack: Found) -> str:
 
 
 def _measures(attack: Found, play: Played, how: str, seed: int) -> Iterator[Measure]:
+    from assay.attacks.membership.verdict import FPRS, needed
+
     others = int((~play.game.member).sum())
     how = f"{WORDS[attack.name]}, {how}" if attack.name != "loss" else WORDS["loss"]
     asked = [
-        (place, rate, f"no value: {others} holdout rows, {needed} needed")
-        for place, rate, needed in zip(PLACES, attack.rates, NEEDED, strict=True)
+        (place, rate, f"no value: {others} holdout rows, {needed(fpr)} needed")
+        for place, rate, fpr in zip(PLACES, attack.rates, FPRS, strict=True)
     ]
     for name, rate, why in [*asked, ("auc", attack.area, "")]:
         if attack.off:
@@ -170,71 +166,3 @@ def _finding(case: ModelCase, attack: Found, play: Played, factor: float) -> Ite
             fix=FIX,
         )
         return
-
-
-def _nulls(attacks: list[Found], play: Played) -> Intervals:
-    from assay.attacks.membership.roc import area
-    from assay.attacks.membership.scores import outside
-
-    game = play.game
-    shown = [("references alone", area(outside(game), game.member), "")]
-    shown += [
-        (f"{WORDS[a.name]}, placebo", a.null, "privacy.membership.null_auc" if a.name == "rmia" else "")
-        for a in attacks
-        if a.null is not None
-    ]
-    shown += [(WORDS[a.name], a.area, f"privacy.membership.{a.name}_auc") for a in attacks if not a.off]
-    return Intervals(
-        name="privacy.membership.areas",
-        title="The placebo must find nothing" if not attacks[0].off else "The placebo finds a difference of the tables",
-        subtitle="Area under the ROC curve, members against others, with 95% intervals",
-        unit="area",
-        rows=tuple(
-            IntervalRow(label=label, value=r.value, low=r.low, high=r.high, n=len(game.member), measure=measure)
-            for label, r, measure in shown
-            if r is not None
-        ),
-        reference=0.5,
-        note=(
-            "Placebo: the attack on a reference model, with training rows that it never saw in the members' place. "
-            f"Left out, as another row has their inputs or both tables their entity: {play.left_out[0]} training and "
-            f"{play.left_out[1]} holdout rows."
-        ),
-    )
-
-
-def _curve(attacks: list[Found], play: Played, how: str) -> Curve:
-    import numpy as np
-
-    from assay.attacks.membership.roc import LEAST_FALSE, roc, tpr_at
-
-    member = play.game.member
-    others = int((~member).sum())
-    at = np.geomspace(LEAST_FALSE / others, 1.0, POINTS)
-    grid = tuple(float(x) for x in at)
-    lines = []
-    for attack in [a for a in attacks if not a.off]:
-        main = attack.name == "rmia"
-        known = [b for x in grid if main and (b := tpr_at(attack.score, member, x)) is not None]
-        lines.append(
-            Series(
-                name=WORDS[attack.name], x=grid, role="data" if main else "other",
-                y=tuple(float(y) for y in np.interp(at, *roc(attack.score, member))),
-                low=tuple(b.low for b in known), high=tuple(b.high for b in known),
-            )
-        )  # fmt: skip
-    lines.append(Series(name="chance", x=grid, y=grid, role="other"))
-    return Curve(
-        name="privacy.membership.roc",
-        title="How many members are found, and how many others are called so",
-        subtitle=f"{int(member.sum())} training and {others} holdout rows; {how}",
-        x_label="false positive rate",
-        y_label="true positive rate",
-        x_scale="log",
-        y_scale="log",
-        series=tuple(lines),
-        mark=0.01 if others * 0.01 >= LEAST_FALSE else None,
-        mark_label="1%" if others * 0.01 >= LEAST_FALSE else "",
-        measure="privacy.membership.rmia_tpr_at_1pct_fpr",
-        note="From 10 expected false positives on: further left the rows carry no rate.",
-    )

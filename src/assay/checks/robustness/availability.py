@@ -85,9 +85,7 @@ def availability(
     from assay.attacks.latency.moves import moves
     from assay.attacks.latency.sponge import sponge
 
-    promised, data = _promised(case), case.holdout
-    if data is None:
-        raise CouldNotLook(f"{case.name} has no untouched data to take usual rows from; add `holdout:` to it")
+    promised, data = _promised(case), case.untouched("to take usual rows from")
     model, inputs = case.predictor, tuple(case.predictor.features)
     if model.kind == "endpoint":
         raise CouldNotLook("answers of a served model are kept, so that its time cannot be measured; name its file")

@@ -30,6 +30,7 @@ NO_PROOF = "none was found by this search, which is no proof that there is none"
     severity=Severity.MEDIUM,
     needs="ml",
     cost="seconds",
+    version=2,
     tags=("atlas:AML.T0018.000", "atlas:AML.T0043.004", "owasp-ml-2023:ML10"),
     reads=("data", "holdout"),
     libraries=("numpy", "pyarrow", "lightgbm", "onnxruntime", "scikit-learn"),
@@ -52,7 +53,8 @@ def backdoor(case: ModelCase, *, seed: int = 0, progress: Progress = silent) -> 
     the values that move the margin most, alone and in pairs. The best are refined value by value, given one more that
     helps, and cut to those that are needed. Each is then put to the insertion test: written into up to 300 rows of
     `holdout:` that the search did not see, that have the other label and that the model answers rightly, and asked of
-    the real model. This is done towards a pass and towards a flag.
+    the real model. This is done towards a pass and towards a flag; where fewer than 72 rows are left to steer in one of
+    them, the check stays open.
 
     That values steer is no backdoor: rules of nature do the same. A candidate is called steered only if it steers at
     least 90% of those rows (lower end of the interval 85%) and nothing in the holdout gives ground for it. Of the rows
@@ -108,12 +110,14 @@ def backdoor(case: ModelCase, *, seed: int = 0, progress: Progress = silent) -> 
         yield _finding(case, one, found.rows)
     if found.silent:
         yield _silent(case, found)
+    elif found.unseen:
+        raise CouldNotLook(f"{_unseen(found)}: declare a `holdout:` with more of them")
 
 
 def _require_trees(case: ModelCase) -> None:
     """Without a holdout rows are drawn from the trees themselves. Raises NotApplicable for other models."""
     try:
-        case.predictor.trees()
+        case.predictor.read(None)
     except CouldNotLook as why:
         raise NotApplicable(f"{case.name} declares no holdout, and is no trees to draw rows from ({why})") from None
 
@@ -128,11 +132,12 @@ def _apart(steered: list[Weighed]) -> list[Weighed]:
 
 
 def _measures(found: Looked, steered: list[Weighed], labels: bool, seed: int) -> Iterator[Measure]:
+    why = found.silent or ("" if steered else _unseen(found))
     yield Measure(
-        name=f"{NAME}.found", value=None if found.silent else float(len(steered)), n=found.rows, seed=seed,
+        name=f"{NAME}.found", value=None if why else float(len(steered)), n=found.rows, seed=seed,
         unit="triggers", direction=Direction.LOWER,
-        method=f"insertion into unseen rows, and no ground for it in known ones; {NO_PROOF}"
-        if not found.silent else f"not said: {found.silent}",
+        method=f"not said: {why}" if why else f"insertion into unseen rows, and no ground for it in known ones; "
+        f"{'' if found.whole else 'not all candidates were asked about; '}{NO_PROOF}",
     )  # fmt: skip
     how = "all that the search thinks of" if found.whole else "the most extreme; not all were looked at"
     yield Measure(
@@ -151,6 +156,17 @@ def _measures(found: Looked, steered: list[Weighed], labels: bool, seed: int) ->
     )  # fmt: skip
 
 
+def _unseen(found: Looked) -> str:
+    """The directions that could not be looked in, "" where both were."""
+    from assay.attacks.backdoor.attack import LEAST_ROWS
+
+    return "; ".join(
+        f"towards a {'flag' if flag else 'pass'} nothing could be looked for, {n} rows that it answers rightly were "
+        f"left to steer, {LEAST_ROWS} are needed"
+        for flag, n in found.unseen
+    )
+
+
 def _table(found: Looked, labels: bool) -> Table:
     rows: list[tuple[str | float | int | None, ...]] = [
         (
@@ -159,10 +175,7 @@ def _table(found: Looked, labels: bool) -> Table:
         )
         for w in found.found[:SHOWN]
     ]  # fmt: skip
-    unseen = "; ".join(
-        f"towards a {'flag' if flag else 'pass'} nothing could be looked for, {n} rows were left to steer"
-        for flag, n in found.unseen
-    )
+    unseen = _unseen(found)
     part = "" if found.whole else " Not all candidates were asked about."
     return Table(
         name=NAME,

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from assay.attacks.natural.measured import Drawn, Half, Harm, Share, Worst
 
 CHOOSE = 200
-MOST_NAMED = 20
 NAME = "robustness.corruption"
 
 
@@ -91,9 +90,7 @@ def corruption(
     from assay.attacks.natural.measured import Harmed, halves, worst
     from assay.detectors.rows import draws
 
-    data = case.holdout
-    if data is None:
-        raise NotApplicable(f"{case.name} has no untouched data to damage; add `holdout:` to it in assay.yaml")
+    data = case.untouched("to damage")
     model, inputs = case.predictor, tuple(case.predictor.features)
     table, target = data.table(inputs), data.target()
     choose, report, refused, asked = halves(model, table, target, draws(data, inputs), (CHOOSE, rows), seed)

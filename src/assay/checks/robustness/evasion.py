@@ -43,7 +43,7 @@ Method = Literal["search", "transfer"]
     severity=Severity.INFO,
     needs="ml",
     cost="minutes",
-    version=6,
+    version=7,
     tags=("owasp-ml-2023:ML01", "atlas:AML.T0043", "eu-ai-act:Art.15"),
     reads=("data", "holdout"),
     libraries=("numpy", "pyarrow", "onnxruntime", "lightgbm", "scikit-learn"),
@@ -210,9 +210,7 @@ def _struck(
 
 def _data(case: ModelCase) -> tuple[Dataset, ArrowTable]:
     """(holdout, what the model was trained on or the holdout itself); every input must be declared."""
-    data = case.holdout
-    if data is None:
-        raise CouldNotLook(f"{case.name} has no untouched data to attack with; add `holdout:` to it in assay.yaml")
+    data = case.untouched("to attack with")
     undeclared = [n for n in case.predictor.features if n not in case.contract.features]
     if undeclared:
         named = ", ".join(undeclared[:5])
@@ -244,28 +242,20 @@ def _drawn(case: ModelCase, table: ArrowTable, usable: Any, rows: int, seed: int
     stands for, rows that the model lets pass), drawn at random."""
     import numpy as np
 
+    from assay.detectors.rows import same_rows
+
     rng = np.random.default_rng(seed)
     order = np.random.default_rng([seed, 1]).permutation(table.num_rows)  # its place must not tell what a row is
     flagged = np.empty(table.num_rows, dtype=bool)
     flagged[order] = case.predictor.flagged(table.take(order))
     drawn = rng.permutation(np.flatnonzero(usable))
-    first, count = _alike(table.take(drawn).select(case.predictor.features))
+    same = same_rows(table.take(drawn).select(case.predictor.features))
+    _, first, count = np.unique(same, return_index=True, return_counts=True)
     chosen = np.argsort(first)[:rows]
     chosen = chosen[np.argsort(drawn[first[chosen]])]
     sample = drawn[first[chosen]]
     passing = rng.permutation(np.flatnonzero(~flagged))[:500]
     return sample, flagged[sample], count[chosen], table.take(passing)
-
-
-def _alike(table: ArrowTable) -> tuple[Any, Any]:
-    """(the first place, how many) of every kind of equal rows."""
-    import numpy as np
-
-    codes = [
-        c.combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy() for c in table.itercolumns()
-    ]
-    _, first, count = np.unique(np.column_stack(codes), axis=0, return_index=True, return_counts=True)
-    return first, count
 
 
 def _enough(caught: int, sample: int, passing: int, threshold: float) -> None:

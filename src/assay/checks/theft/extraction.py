@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
-from assay.adapters.cases import ModelCase, scores_alone
+from assay.adapters.cases import ModelCase
+from assay.checks.theft import told
+from assay.checks.theft.judged import halves, transfers
 from assay.core.check import check
-from assay.core.errors import CouldNotLook
-from assay.core.exhibit import Curve, Series, Table
+from assay.core.exhibit import Curve, Table
 from assay.core.finding import Confidence, Direction, Finding, Location, Measure, Severity
 from assay.core.protocols import Progress, silent
 from assay.core.subject import Kind, Stage
@@ -18,16 +19,11 @@ from assay.stats.intervals import wilson
 
 if TYPE_CHECKING:
     from assay.attacks.extraction.agreement import Value
-    from assay.attacks.extraction.curves import Curves, Judged, Point
-    from assay.attacks.extraction.schema import Schema
-    from assay.attacks.extraction.transfer import Transferred
+    from assay.attacks.extraction.curves import Curves
 
 POINTS = 7
-LEAST = 10
 FEW = 1_000
-LIMITED = 5_000
-NAME = "theft.extraction"
-NAMES = {"random": "random: ranges only", "marginal": "marginal: each column", "active": "active: where unsure"}
+NAME = told.NAME
 
 
 @check(
@@ -108,19 +104,20 @@ def extraction(
     (Knockoff Nets); Jagielski et al. 2020 (fidelity and accuracy); Landis and Koch 1977.
     """
     from assay.attacks.extraction.curves import curves
+    from assay.attacks.extraction.defences import defences
     from assay.attacks.extraction.pools import ATTACKERS
     from assay.attacks.extraction.steal import sizes_up_to
 
-    schema, judged = _halves(case, rows, seed)
+    schema, judged = halves(case, rows, seed)
     sizes = sizes_up_to(queries, POINTS)
     steps = _Steps(progress, len(ATTACKERS) * runs + 8)
     found = curves(case.predictor, schema, judged, ATTACKERS, sizes, runs, seed, told=steps)
-    moved = _transfers(case, schema, found, seed, steps)
+    moved = transfers(case, schema, found, seed, steps)
     price = case.contract.attacker.price if price is None else price
     yield from _measures(found, moved, price, good, seed)
-    yield from _curves(found, good)
-    yield _points(found, moved, price)
-    yield _defences(case, schema, judged, found, sizes, seed, steps)
+    yield from told.curves(found, good)
+    yield told.points(found, moved, price)
+    yield told.defences(defences(case.predictor, schema, judged, found, sizes, seed, steps))
     yield from _findings(case, found, good, price, worth)
 
 
@@ -133,74 +130,6 @@ class _Steps:
     def __call__(self, what: str) -> None:
         self.progress(min(self.done, self.total), self.total, what)
         self.done += 1
-
-
-def _halves(case: ModelCase, most: int, seed: int) -> tuple[Schema, Judged]:
-    """What the attacker knows, and the rows that judge. Raises CouldNotLook where they say nothing."""
-    import numpy as np
-
-    from assay.attacks.extraction.curves import Judged
-    from assay.attacks.extraction.schema import Schema
-    from assay.attacks.extraction.victim import finite
-    from assay.attacks.sanity import refuse_unstable
-    from assay.detectors.rows import draws
-
-    data, model = case.holdout, case.predictor
-    if data is None:
-        raise CouldNotLook(f"{case.name} has no untouched data to judge a copy on; add `holdout:` to it in assay.yaml")
-    rng = np.random.default_rng([seed, 41])
-    groups = draws(data, tuple(model.features))
-    number = rng.permutation(int(groups.max()) + 1)[groups]  # by what is equal, so that no row is on both sides
-    mine = rng.permutation(np.flatnonzero(number % 2 == 0))[: max(most, 5_000)]
-    theirs = rng.permutation(np.flatnonzero(number % 2 == 1))[:most]
-    table = data.table()
-    kinds = {c.name: c.kind for c in data.columns}
-    schema = Schema(table.take(mine), model.features, kinds, case.contract)
-    rows = table.take(theirs)
-    refuse_unstable(model, rows.slice(0, 200))
-    scores = finite(scores_alone(model, rows, seed))
-    target = data.target()[theirs] if data.label else None
-    flagged = scores >= case.threshold
-    judged = Judged(
-        rows, schema.encoded(rows), flagged, None if model.access == "label" else scores, target, groups[theirs]
-    )
-    if not judged.told_apart():
-        hits, n = int(flagged.sum()), len(flagged)
-        what = f"the model flags {hits} of {n} judged rows at its threshold {case.threshold:g}"
-        raise CouldNotLook(
-            f"{what}: at least {LEAST} of each decision are needed to tell a copy from a constant answer"
-        )
-    return schema, judged
-
-
-def _transfers(
-    case: ModelCase, schema: Schema, found: Curves, seed: int, steps: _Steps
-) -> dict[tuple[str, int], Transferred | str]:
-    """For each attacker's last copy, what evades the victim; or why that was not asked."""
-    from assay.attacks.extraction.pools import ATTACKERS
-    from assay.attacks.extraction.surrogate import Copied
-    from assay.attacks.extraction.transfer import transfer, undeclared
-
-    data = case.holdout
-    assert data is not None
-    best = found.best()
-    asked = {(p.attacker, p.queries): p for p in [*map(found.last, ATTACKERS), best]}
-    why = undeclared(schema.inputs, case.contract)
-    kinds = {c.name: c.kind for c in data.columns}
-    known = schema.written(schema.known[:1_000])
-    out: dict[tuple[str, int], Transferred | str] = {}
-    flagged = found.judged.table.filter(found.judged.flagged)
-    for key, point in asked.items():
-        if why:
-            out[key] = why
-            continue
-        steps("transfer")
-        copy = Copied(schema, case.predictor.classes, point.margin)
-        try:
-            out[key] = transfer(case.predictor, copy, flagged, known, case.contract, kinds, seed)
-        except CouldNotLook as error:
-            out[key] = str(error)
-    return out
 
 
 def _measures(
@@ -227,12 +156,12 @@ def _measures(
     yield given("auc_ratio", best.area, "AUC on true labels over the model's, bootstrap over rows, runs mixed")
     yield given("rank_correlation", best.rank, "Spearman, Bonett and Wright, runs mixed")
     went = moved[best.attacker, best.queries]
-    told = not isinstance(went, str) and went.found > 0
-    low, high = wilson(went.evaded, went.found) if told else (None, None)
+    asked = not isinstance(went, str) and went.found > 0
+    low, high = wilson(went.evaded, went.found) if asked else (None, None)
     yield Measure(
-        name=f"{NAME}.transfer_evasion", value=went.evaded / went.found if told else None, low=low, high=high,
-        n=went.found if told else 0, seed=seed, unit="share", direction=Direction.LOWER,
-        method=f"{by}: evasions of the copy that evade the model, Wilson" if told else f"not asked: {_why(went)}",
+        name=f"{NAME}.transfer_evasion", value=went.evaded / went.found if asked else None, low=low, high=high,
+        n=went.found if asked else 0, seed=seed, unit="share", direction=Direction.LOWER,
+        method=f"{by}: evasions of the copy that evade the model, Wilson" if asked else f"not asked: {told.why(went)}",
     )  # fmt: skip
     first = found.first_good(good)
     yield Measure(
@@ -244,140 +173,6 @@ def _measures(
         name=f"{NAME}.price", value=None if price is None else float(price * (first or best).queries),
         direction=Direction.HIGHER, method="queries × `price`" if price is not None else "`price` is not declared",
     )  # fmt: skip
-
-
-def _why(went: Any) -> str:
-    return went if isinstance(went, str) else "nothing evaded the copy"
-
-
-def _curves(found: Curves, good: float) -> Iterator[Curve]:
-    best, base = found.best(), found.baseline
-    n, asked = len(found.judged.flagged), max(p.queries for p in found.points)
-    title = f"{best.queries:,} queries copy it with {{}} {{:.2f}} ({best.attacker}), a constant answer {{:.2f}}"
-    if not found.stolen():
-        title = f"Nothing was stolen with {asked:,} queries: {{}} {{:.2f}} at best, a constant answer {{:.2f}}"
-    for name, label, floor in (("f1", "F1", base.f1), ("mcc", "MCC", 0.0)):
-        series = []
-        for attacker in dict.fromkeys(p.attacker for p in found.points):
-            line = sorted((p for p in found.points if p.attacker == attacker), key=lambda p: p.queries)
-            values = [getattr(p, name) for p in line]
-            series.append(
-                Series(
-                    name=NAMES.get(attacker, "solved equations"),
-                    x=tuple(float(p.queries) for p in line),
-                    y=tuple(v.value for v in values),
-                    low=tuple(v.low for v in values),
-                    high=tuple(v.high for v in values),
-                    kind="at-least",
-                )
-            )
-        ends = (float(min(p.queries for p in found.points)), float(asked))
-        series.append(Series(name="best constant answer", x=ends, y=(floor, floor), role="other"))
-        yield Curve(
-            name=f"{NAME}.{name}",
-            title=title.format(label, getattr(best, name).value, floor),
-            subtitle=f"{label} agreement of a copy's decisions with the model's on rows never asked; 95% band",
-            x_label="queries",
-            y_label=f"{label} agreement",
-            x_scale="log",
-            series=tuple(series),
-            measure=f"{NAME}.{name}",
-            note=_note(found, n) if name == "f1" else f"A copy counts as good from an MCC of {good:g} on.",
-        )
-
-
-def _note(found: Curves, n: int) -> str:
-    flagged = int(found.judged.flagged.sum())
-    text = f"{n} judged rows, {flagged} flagged by the model; it was asked {found.asked:,} rows in all."
-    if found.left_out is None:
-        return text + " Most judged rows were asked too: its inputs are so few that a list of answers is a copy."
-    return text + (f" {found.left_out} rows that were asked by chance are left out." if found.left_out else "")
-
-
-def _points(found: Curves, moved: dict[tuple[str, int], Any], price: float | None) -> Table:
-    base = found.baseline
-    rows = []
-    for p in found.points:
-        went = moved.get((p.attacker, p.queries))
-        share = f"{went.evaded} of {went.found}" if went is not None and not isinstance(went, str) else ""
-        rows.append(
-            (
-                p.attacker,
-                p.queries,
-                "" if price is None else f"{price * p.queries:,.2f}",
-                p.learner,
-                _told(p.f1),
-                _told(p.mcc),
-                _told(p.fidelity),
-                _told(p.area),
-                _told(p.rank),
-                share,
-            )
-        )
-    rows.append(("best constant", 0, "", base.name, f"{base.f1:.3f}", "0", f"{base.fidelity:.3f}", "", "", ""))
-    reasons = sorted({went for went in moved.values() if isinstance(went, str)})
-    notes = [f"Transfer was not asked: {'; '.join(reasons)}."] if reasons else []
-    if price is None:
-        notes.append("No price: `price` is not declared.")
-    if found.solved is not None and not found.solved.linear:
-        error = found.solved.residual
-        notes.append(f"Equations: not linear (error {error:.0%} of the spread after {found.solved.queries} queries).")
-    return Table(
-        name=f"{NAME}.points",
-        title="What each attacker's copy is worth, by queries",
-        subtitle="Agreement with the model on judged rows; equal decisions only beside those of a constant answer",
-        columns=(
-            "attacker", "queries", "price", "copy", "F1", "MCC", "equal decisions", "AUC ratio", "rank correlation",
-            "evasions that transfer",
-        ),
-        rows=tuple(rows),
-        note=" ".join(notes),
-    )  # fmt: skip
-
-
-def _told(value: Value) -> str:
-    if value.value is None:
-        return ""
-    return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
-
-
-def _defences(
-    case: ModelCase, schema: Schema, judged: Judged, found: Curves, sizes: tuple[int, ...], seed: int, steps: _Steps
-) -> Table:
-    """The same attacker against rounded scores, decisions only and limits."""
-    from assay.attacks.extraction.curves import SOLVER, curves
-    from assay.attacks.extraction.victim import LABEL, ONE, TWO
-
-    learned = [p for p in found.points if p.attacker != SOLVER]
-    at = min(sizes, key=lambda s: abs(s - LIMITED))
-    attacker = max((p for p in learned if p.queries == at), key=lambda p: p.mcc.value or 0.0).attacker
-    mine: dict[int, Point] = {p.queries: p for p in learned if p.attacker == attacker}
-    solved = [p for p in found.points if p.attacker == SOLVER]
-    rows: list[tuple[str, int, str, str, str]] = []
-
-    def row(name: str, p: Point) -> None:
-        rows.append((name, p.queries, _told(p.f1), _told(p.mcc), p.learner))
-
-    told = "decisions" if judged.scores is None else "full scores"
-    for p in solved:
-        row(f"{told}, solved", p)
-    row(told, mine[at])
-    if judged.scores is not None:
-        for view in (TWO, ONE, LABEL):
-            steps(view.name)
-            made = curves(case.predictor, schema, judged, (attacker,), (at,), 1, seed, view)  # type: ignore[arg-type]
-            for p in made.points:
-                row(view.name + (", solved" if p.attacker == SOLVER else ""), p)
-    for size in sizes[: sizes.index(at)]:
-        row(f"{told}, at most {size:,} queries", mine[size])
-    return Table(
-        name=f"{NAME}.defences",
-        title=f"What rounding, decisions only and limits buy against the {attacker} attacker",
-        subtitle=f"Agreement at {at:,} queries, or fewer where they are limited; decisions are always told",
-        columns=("defence", "queries", "F1", "MCC", "copy"),
-        rows=tuple(rows),
-        note="Rounded scores and decisions only were attacked once, full scores in every run.",
-    )
 
 
 def _findings(

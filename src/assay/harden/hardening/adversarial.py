@@ -29,13 +29,22 @@ BETA = 4.0
 _ADAM = (0.9, 0.999, 1e-8)
 
 
+class Pace(NamedTuple):
+    """How strongly weights decay, the share of the usual steps, and how far labels are drawn from 0 and 1."""
+
+    decay: float = DECAY
+    share: float = 1.0
+    smooth: float = 0.0
+
+
 class Lesson(NamedTuple):
-    """Lifted rows (n, p) with their class (n,) bool and weight (n,); `pushed` the moves of the positive ones."""
+    """Lifted rows (n, p) with their class (n,) bool and weight (n,); `reach` the moves of the positive ones."""
 
     x: Array
     target: Array
     weight: Array
     reach: Reach | None = None
+    pace: Pace = Pace()
 
 
 class Net:
@@ -143,16 +152,37 @@ def trained(
 def together(networks: list[Network]) -> Network:
     """Networks of one shape side by side, as one whose margin is the mean of theirs: draws of the weights cancel out
     (Hansen and Salamon 1990)."""
-    first, count = networks[0], len(networks)
+    count = len(networks)
+    return _joined(networks, [Layer(np.full((count, 1), 1 / count), np.zeros(1))])
+
+
+def largest(networks: list[Network]) -> Network:
+    """Three networks of one shape side by side, as one whose margin is the largest of theirs.
+
+    max(a, b) is a + relu(b − a), and a is relu(a) − relu(−a): two more layers of ReLU, which attacks and bounds follow.
+    """
+    if len(networks) != 3:
+        raise ValueError("three networks")
+    first = Layer(np.array([[1.0, -1, -1, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, -1]]), np.zeros(5), "relu")
+    both, third = np.array([1.0, -1, 1, 0, 0]), np.array([0.0, 0, 0, 1, -1])
+    second = Layer(np.column_stack([both, -both, third - both]), np.zeros(3), "relu")
+    return _joined(networks, [first, second, Layer(np.array([[1.0], [-1], [1]]), np.zeros(1))])
+
+
+def _joined(networks: list[Network], end: list[Layer]) -> Network:
+    """Networks side by side, `end` reading their margins; its first layer is taken into their last."""
+    first = networks[0]
     layers = []
     for at, one in enumerate(first.layers):
         weights, biases = ([getattr(n.layers[at], name) for n in networks] for name in ("weight", "bias"))
-        last = at == len(first.layers) - 1
-        if last:  # what goes in is one beside the other, or (a linear model) the same for all
-            weight, bias = sum(weights) / count if at == 0 else np.vstack(weights) / count, sum(biases) / count
-        else:
-            weight, bias = np.hstack(weights) if at == 0 else block_diagonal(weights), np.concatenate(biases)
+        # What goes in is one beside the other, or (at the first layer) the same for all.
+        weight, bias = np.hstack(weights) if at == 0 else block_diagonal(weights), np.concatenate(biases)
+        if at == len(first.layers) - 1:
+            to = end[0]
+            one = Layer(weight, bias, to.activation, to.alpha)
+            weight, bias = weight @ to.weight, bias @ to.weight + to.bias
         layers.append(Layer(weight, bias, one.activation, one.alpha))
+    layers += end[1:]
     return Network(
         first.columns, first.read, first.inputs, tuple(layers), link="logistic", single=first.single,
         levels=first.levels,
@@ -173,7 +203,7 @@ def _descend(net: Net, lesson: Lesson, loss: Loss, rng: np.random.Generator, pro
     """Steps over drawn batches, the rate falling to nothing by a cosine."""
     n, reach = len(lesson.target), lesson.reach
     place = np.cumsum(lesson.target) - 1  # of a positive row among the pushed ones
-    total = int(np.clip(EPOCHS * n / BATCH, LEAST_STEPS, MOST_STEPS))
+    total = max(1, int(np.clip(EPOCHS * n / BATCH, LEAST_STEPS, MOST_STEPS) * lesson.pace.share))
     first = [np.zeros_like(p) for p in net.parameters]
     second = [np.zeros_like(p) for p in net.parameters]
     order, at = rng.permutation(n), 0
@@ -186,7 +216,7 @@ def _descend(net: Net, lesson: Lesson, loss: Loss, rng: np.random.Generator, pro
         share = min(1.0, (step + 1) / (WARM * total))
         gradients = _gradients(net, lesson, rows, place, reach, loss, share, rng)
         rate = RATE * 0.5 * (1 + np.cos(np.pi * step / total))
-        _adam(net.parameters, gradients, first, second, step + 1, rate)
+        _adam(net.parameters, gradients, (first, second), step + 1, rate, lesson.pace.decay)
 
 
 def _gradients(
@@ -197,6 +227,7 @@ def _gradients(
     x, target, weight = lesson.x[rows], lesson.target[rows].astype(float), lesson.weight[rows]
     weight = weight / weight.sum()
     if reach is None or loss == "plain":
+        target = target * (1 - 2 * lesson.pace.smooth) + lesson.pace.smooth
         return net.gradients(x, (_logistic(net.margins(x)) - target) * weight)
     hit = target > 0
     pushed = x.copy()
@@ -214,12 +245,13 @@ def _gradients(
 
 
 def _adam(
-    parameters: list[Array], gradients: list[Array], first: list[Array], second: list[Array], turn: int, rate: float
-) -> None:
+    parameters: list[Array], gradients: list[Array], moments: tuple[list[Array], list[Array]], turn: int, rate: float,
+    decay: float,
+) -> None:  # fmt: skip
     """One step of Adam (Kingma and Ba 2015), in place; weights decay a little."""
     one, two, least = _ADAM
-    for p, g, m, v in zip(parameters, gradients, first, second, strict=True):
-        g = g + DECAY * p
+    for p, g, m, v in zip(parameters, gradients, *moments, strict=True):
+        g = g + decay * p
         m += (1 - one) * (g - m)
         v += (1 - two) * (g * g - v)
         p -= rate * (m / (1 - one**turn)) / (np.sqrt(v / (1 - two**turn)) + least)

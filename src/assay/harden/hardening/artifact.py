@@ -15,6 +15,7 @@ from assay.core.subject import Kind, Subject
 from assay.core.text import visible
 from assay.formats.artifact import examine
 from assay.harden.hardening.graph import with_facts
+from assay.harden.hardening.outputs import Shown, shown_graph
 from assay.harden.hardening.workshop import Made
 
 PRECISIONS = ("float64", "float32")
@@ -48,6 +49,14 @@ def written(made: Made, rows: ArrowTable, positive: int) -> tuple[bytes, str]:
             return content, "onnx"
         why = f"{flips} of {len(expected)} decisions differ in ONNX ({precision})"
     raise CouldNotLook(f"it helps, but it could not be written as ONNX: {why}")
+
+
+def written_shown(model: Shown, content: bytes, rows: ArrowTable, positive: int) -> tuple[bytes, str] | None:
+    """(the file, its format) of a model that tells less, `content` being the model's own; None for formats in whose
+    files that has no place (LightGBM text, XGBoost JSON, pickles). Raises CouldNotLook, VerificationError."""
+    if not isinstance(model.inner, OnnxPredictor):
+        return None
+    return _looked_at(shown_graph(content, model, positive, rows)), "onnx"
 
 
 def _looked_at(content: bytes) -> bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,7 +13,18 @@ from assay.attacks.space import Norm
 from assay.attacks.strike import Asked
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import Access, Progress, silent
-from assay.harden.hardening.measured import Held, Seen, drawn_thresholds, figures, gain, held, seen, split, threshold_at
+from assay.harden.hardening.measured import (
+    Held,
+    Seen,
+    drawn_thresholds,
+    figures,
+    gain,
+    held,
+    rate,
+    seen,
+    split,
+    threshold_at,
+)
 from assay.harden.hardening.options import Way, seed_of, ways
 from assay.harden.hardening.result import Gain, Measured, Verdict
 from assay.harden.hardening.workshop import Made, Workshop
@@ -38,6 +49,29 @@ class Terms(NamedTuple):
     margin: float = 0.01
     seed: int = 0
     only: tuple[str, ...] = ()
+
+
+class Compared(Protocol):
+    """At how many false alarms candidates are compared, and how much clean recall may be lost."""
+
+    @property
+    def alarms(self) -> float:
+        """The share of negative rows that may be flagged."""
+
+    @property
+    def margin(self) -> float:
+        """The clean recall that may be lost."""
+
+
+class Words(NamedTuple):
+    """How a verdict says that an option is `short` of another, is `better` than all, or that a control is `as_good`."""
+
+    short: str = "does not surely leave more recall under attack than"
+    better: str = "leaves more recall under attack than the original and every control"
+    as_good: str = "as good under attack"
+
+
+EVASION = Words()
 
 
 class Candidate(NamedTuple):
@@ -86,7 +120,7 @@ def hardened(shop: Workshop, holdout: Dataset, terms: Terms, progress: Progress 
         drawn[one.way.name] = drawn_thresholds(scores, pieces[0][2][~pieces[0][1]], terms.alarms, terms.seed)
     one_attack = _attacks(terms, (terms.access,))
     picked = _measured(everything, sample[0], against, one_attack, progress, "choosing")
-    chosen = _choice(picked, terms.margin)
+    chosen = choice([m for m, _ in picked], terms.margin, _stands)
     # Controls are attacked as asked, once: whatever more would find makes them worse, and the option better.
     finalists = [c for c in everything if c.way.role == "original" or c.way.name == chosen]
     controls = [c for c in everything if c.way.role == "control"]
@@ -153,33 +187,51 @@ def _measured(
     out: list[tuple[Measured, Seen | None]] = []
     for place, (way, made) in enumerate(candidates):
         progress(place, len(candidates), f"{doing}: {way.name}")
-        told = {"name": way.name, "role": way.role, "said": way.said, "threshold": made.predictor.threshold}
+        told: dict[str, Any] = {"name": way.name, "role": way.role, "said": way.said}
+        told["threshold"] = made.predictor.threshold
         try:
             one = seen(made.predictor, part, against, attacks)
         except CouldNotLook as why:
             if way.name == ORIGINAL:
                 raise
-            out.append((Measured(**told, why=str(why)), None))  # type: ignore[arg-type]
+            out.append((Measured(**told, why=str(why)), None))
             continue
-        out.append((Measured(**told, **figures(part, one)), one))  # type: ignore[arg-type]
+        told |= figures(part, one) | referred(made, part.table, part.target, part.group)
+        out.append((Measured(**told), one))
     return out
 
 
-def _choice(picked: list[tuple[Measured, Seen | None]], margin: float) -> str:
-    """The option with most recall under attack among those whose clean recall is no worse; else the one that loses
-    least. Raises CouldNotLook where no option could be measured."""
-    original = next(m for m, _ in picked if m.name == ORIGINAL)
-    options = [m for m, one in picked if m.role == "option" and one is not None]
+def referred(made: Made, table: Any, target: Any, group: Any) -> dict[str, Any]:
+    """The shares of positive and of negative rows (n,) that a model that abstains flags without deciding them."""
+    if made.decided is None:
+        return {}
+    limit = made.predictor.threshold
+    left = (np.asarray(made.predictor.scores(table)) >= limit) & (np.asarray(made.decided.scores(table)) < limit)
+    parts = (("referred", target), ("referred_negative", ~target))
+    return {name: rate(left[rows], group[rows]) for name, rows in parts}
+
+
+def _stands(m: Measured) -> float:
+    assert m.attacked is not None
+    return m.attacked.value
+
+
+def choice(picked: list[Measured], margin: float, stands: Callable[[Measured], float]) -> str:
+    """The option that `stands` best among those whose clean recall is no worse; else the one that loses least.
+
+    Raises CouldNotLook where no option could be measured.
+    """
+    original = next(m for m in picked if m.name == ORIGINAL)
+    options = [m for m in picked if m.role == "option" and not m.why]
     if not options:
-        whys = "; ".join(f"{m.name}: {m.why}" for m, _ in picked if m.role == "option")
+        whys = "; ".join(f"{m.name}: {m.why}" for m in picked if m.role == "option")
         raise CouldNotLook(f"no option could be measured ({whys})")
 
     def worth(m: Measured) -> tuple[bool, float]:
         assert m.clean is not None
-        assert m.attacked is not None
         assert original.clean is not None
         keeps = m.clean.value >= original.clean.value - margin
-        return keeps, m.attacked.value if keeps else m.clean.value
+        return keeps, stands(m) if keeps else m.clean.value
 
     return max(options, key=worth).name
 
@@ -194,7 +246,9 @@ def _gains(
     return tuple(gain(part, option, one, name, (drawn[chosen], drawn[name])) for name, one in others)
 
 
-def judged(chosen: str, last: list[Measured], gains: tuple[Gain, ...], terms: Terms) -> tuple[Verdict, tuple[str, ...]]:
+def judged(
+    chosen: str, last: list[Measured], gains: tuple[Gain, ...], terms: Compared, words: Words = EVASION
+) -> tuple[Verdict, tuple[str, ...]]:
     """The verdict and why. It helps only where it surely beats the original and every control that was measured, its
     clean recall is surely no worse, and its threshold keeps the false alarms.
 
@@ -202,17 +256,14 @@ def judged(chosen: str, last: list[Measured], gains: tuple[Gain, ...], terms: Te
     A control that surely keeps less clean recall, by more than the margin, is beaten too where it does no better under
     attack: what nobody would ship is no alternative.
     """
-    mine = next(m for m in last if m.name == chosen)
-    if mine.why or mine.attacked is None or mine.alarms is None:
-        return "cannot tell", (f"{chosen} could not be measured again: {mine.why}",)
-    missing = [m for m in last if m.role == "control" and m.why]
-    if not any(m.role == "control" and not m.why for m in last):
-        with suppress(IndexError):
-            return "cannot tell", (f"no control could be measured: {missing[0].why}",)
+    mine, original = (next(m for m in last if m.name == name) for name in (chosen, ORIGINAL))
+    if why := _unmeasured(mine, original, last):
+        return "cannot tell", (why,)
+    assert mine.alarms is not None
     short = [g for g in gains if not _beaten(g, terms.margin)]
     if short:
         said = ", ".join(f"{g.over} ({g.attacked.low:+.3f} to {g.attacked.high:+.3f})" for g in short)
-        first = f"{chosen}, the best, does not surely leave more recall under attack than {said}"
+        first = f"{chosen}, the best, {words.short} {said}"
         better = [
             f"{g.over} does surely better than {chosen}, and is no more than a control" for g in short if _worse(g)
         ]
@@ -223,7 +274,6 @@ def judged(chosen: str, last: list[Measured], gains: tuple[Gain, ...], terms: Te
         return "nothing helps", (f"{chosen}, the best, costs clean recall: {between}",)
     if clean.low <= -terms.margin:
         return "cannot tell", (f"whether {chosen} keeps the clean recall cannot be told: {between}",)
-    original = next(m for m in last if m.name == ORIGINAL)
     said = f"{mine.alarms.value:.2%} ({mine.alarms.low:.2%} to {mine.alarms.high:.2%})"
     more = f"{chosen} flags {said} of the negative rows, more than {terms.alarms:.2%}"
     over = mine.alarms.low > terms.alarms
@@ -232,14 +282,28 @@ def judged(chosen: str, last: list[Measured], gains: tuple[Gain, ...], terms: Te
     dear = [g for g in gains if g.attacked.low <= 0]
     least = min((g for g in gains if g not in dear), key=lambda g: g.attacked.low)
     said = f"{least.attacked.value:+.3f} ({least.attacked.low:+.3f} to {least.attacked.high:+.3f})"
-    first = f"{chosen} leaves more recall under attack than the original and every control, the nearest of which is"
+    first = f"{chosen} {words.better}, the nearest of which is"
     reasons = [f"{first} {least.over}: {said}; clean recall {between}"]
     for g in dear:
         lost = f"{g.clean.value:.3f} ({g.clean.low:.3f} to {g.clean.high:.3f}) less clean recall"
-        reasons.append(f"save {g.over}, which is as good under attack at the price of {lost}")
+        reasons.append(f"save {g.over}, which is {words.as_good} at the price of {lost}")
+    reasons += [f"not attacked by {name}: {why}" for name, why in mine.unanswered.items() if name in original.attacks]
     if over:  # thresholds of all were set on the same rows, so that the comparison stands
         reasons.append(f"{more}, and so does the original: set the threshold on more rows before it is used")
     return "helps", tuple(reasons)
+
+
+def _unmeasured(mine: Measured, original: Measured, last: list[Measured]) -> str:
+    """Why the option cannot be compared, "" where it can: what was not looked at with the strongest attack that looked
+    at the original is not called better."""
+    if mine.why or mine.alarms is None:
+        return f"{mine.name} could not be measured again: {mine.why}"
+    controls = [m for m in last if m.role == "control"]
+    if all(m.why for m in controls):
+        return f"no control could be measured: {controls[0].why if controls else 'there is none'}"
+    strongest = next((name for name in ATTACKS if name in original.attacks), "")
+    why = mine.unanswered.get(strongest, "")
+    return f"{mine.name} could not be attacked as the original was, by {strongest}: {why}" if why else ""
 
 
 def _beaten(g: Gain, margin: float) -> bool:

@@ -23,9 +23,14 @@ _DOUBLE = frozenset({"relu", "tanh", "logistic", "identity"})
 """Activations that onnxruntime computes in double too."""
 
 
-def network_to_onnx(network: Network, classes: tuple[Any, ...], positive: int) -> bytes:
+DECIDED = "decided_score"
+"""The output that says what a model that abstains would score by the mean; its name must not be taken for a score."""
+
+
+def network_to_onnx(network: Network, classes: tuple[Any, ...], positive: int, decided: Network | None = None) -> bytes:
     """The network as a ModelProto whose output `probabilities` (n, 2) is the softmax of (0, margin), by class.
 
+    The score of `decided`, a network of the same layers but for its end, is a second output (n, 1).
     One tensor of all columns where they are numbers, else one input a column. In double precision where onnxruntime has
     every operator in it and no missing value is filled. Raises CouldNotLook for what has no operator.
     """
@@ -37,9 +42,10 @@ def network_to_onnx(network: Network, classes: tuple[Any, ...], positive: int) -
     filled = bool(np.isfinite(network.inputs.filled[np.isnan(network.inputs.level)]).any())
     made = _Graph(onnx, double=kinds <= _DOUBLE and not filled)
     name, order = made.columns(network) if not numbers else made.matrix(network)
-    name = made.layers(network, name, order, positive)
-    output = onnx.helper.make_tensor_value_info("probabilities", made.kind, [None, 2])
-    graph = onnx.helper.make_graph(made.nodes, "hardened", made.inputs, [output], made.constants)
+    name = made.layers(network, name, order, positive, decided)
+    told = [("probabilities", 2), *([(DECIDED, 1)] if decided is not None else [])]
+    outputs = [onnx.helper.make_tensor_value_info(name, made.kind, [None, width]) for name, width in told]
+    graph = onnx.helper.make_graph(made.nodes, "hardened", made.inputs, outputs, made.constants)
     imports = [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid("ai.onnx.ml", OPSET_ML)]
     proto = onnx.helper.make_model(graph, opset_imports=imports, producer_name="assay", ir_version=IR)
     onnx.checker.check_model(proto)
@@ -138,9 +144,15 @@ class _Graph:
         flat = self.node("Reshape", [ones, self.constant(np.array([-1, len(values)], dtype=np.int64))])
         return self.node("Cast", [flat], to=self.kind)
 
-    def layers(self, network: Network, name: str, order: Array, positive: int) -> str:
-        """The layers, the last as two logits, and the softmax."""
+    def layers(self, network: Network, name: str, order: Array, positive: int, decided: Network | None) -> str:
+        """The layers, the last as two logits, and the softmax; of `decided` its last layer and a sigmoid."""
         for at, one in enumerate(network.layers):
+            if decided is not None and at == len(decided.layers) - 1:
+                end = decided.layers[-1]
+                weight = end.weight[order] if at == 0 else end.weight
+                margin = self.node("MatMul", [name, self.constant(weight.astype(self.type))])
+                margin = self.node("Add", [margin, self.constant(end.bias.astype(self.type))])
+                self.node("Sigmoid", [margin], DECIDED)
             weight, bias = one.weight[order] if at == 0 else one.weight, one.bias
             if at == len(network.layers) - 1:
                 weight, bias = _pair(weight, positive), _pair(bias[None, :], positive)[0]

@@ -52,12 +52,13 @@ class Held(NamedTuple):
 
 class Seen(NamedTuple):
     """What one candidate does with a part: `scores` and `flags` (n,), and of the sample what holds against each attack
-    (s,)."""
+    (s,); why one could not look, and of those that were drawn anew why the first draw failed its sanity test."""
 
     scores: Array
     flags: Array
     stands: dict[str, Array]
     unanswered: dict[str, str]
+    redrawn: dict[str, str]
 
     def worst(self) -> Array:
         """What holds against all of the attacks that could look (s,)."""
@@ -125,31 +126,38 @@ def seen(model: BasePredictor, part: Held, against: Any, attacks: dict[str, Aske
     passing = part.table.take(rng.permutation(np.flatnonzero(~flags))[:PASSING])
     stands: dict[str, Array] = {}
     unanswered: dict[str, str] = {}
+    redrawn: dict[str, str] = {}
     for name, asked in attacks.items():
         stand = caught.copy()
         if caught.any():
             try:
-                stand[caught] = _distances(model, sample.filter(caught), passing, against, asked) > asked.budget
+                far, first = _distances(model, sample.filter(caught), passing, against, asked)
             except CouldNotLook as why:
                 if not stands:
                     raise
                 unanswered[name] = str(why)
                 continue
+            stand[caught] = far > asked.budget
+            if first:
+                redrawn[name] = first
         stands[name] = stand
-    return Seen(scores, flags, stands, unanswered)
+    return Seen(scores, flags, stands, unanswered, redrawn)
 
 
-def _distances(model: BasePredictor, caught: ArrowTable, passing: ArrowTable, against: Any, asked: Asked) -> Array:
-    """How far each caught row had to go (c,), inf where nothing was found.
+def _distances(
+    model: BasePredictor, caught: ArrowTable, passing: ArrowTable, against: Any, asked: Asked
+) -> tuple[Array, str]:
+    """(how far each caught row had to go (c,), inf where nothing was found; why the first draw failed, "" if not).
 
-    The sanity test of an attack is drawn anew, with the attack, where it fails: twice at most.
+    The sanity test of an attack is drawn anew, with the attack, where it fails: twice at most, and that is told.
     """
+    first = ""
     for turn in range(TRIES):
         try:
             again = asked._replace(seed=asked.seed + turn * 7919)
-            return struck(model, caught, passing, against, again)[1].distance
+            return struck(model, caught, passing, against, again)[1].distance, first
         except CouldNotLook as error:
-            why = error
+            why, first = error, first or str(error)
     raise why
 
 
@@ -180,6 +188,7 @@ def figures(part: Held, one: Seen) -> dict[str, Any]:
         "alarms": rate(one.flags[~positive], part.group[~positive]),
         "attacks": {name: left(stands) for name, stands in one.stands.items()},
         "unanswered": one.unanswered,
+        "redrawn": one.redrawn,
     }
 
 
@@ -212,13 +221,20 @@ def gain(part: Held, option: Seen, other: Seen, over: str, thresholds: tuple[Arr
     draw = np.repeat(np.arange(len(part.sample)), part.weight)
     shared = other._replace(stands={k: v for k, v in other.stands.items() if k in option.stands})
     both = [np.repeat(s.worst(), part.weight) for s in (option, shared)]
-    positive = part.target
-    everyone, few = (
-        _caught(option.scores[rows], thresholds[0]) - _caught(other.scores[rows], thresholds[1])
-        for rows in (np.flatnonzero(positive), np.repeat(part.sample, part.weight))
-    )
-    clean = difference(option.flags[positive], other.flags[positive], part.group[positive])
-    return Gain(over=over, attacked=_widened(difference(both[0], both[1], draw), few), clean=_widened(clean, everyone))
+    rows = np.repeat(part.sample, part.weight)
+    few = _caught(option.scores[rows], thresholds[0]) - _caught(other.scores[rows], thresholds[1])
+    clean = kept(part.target, part.group, (option.scores, option.flags), (other.scores, other.flags), thresholds)
+    return Gain(over=over, attacked=_widened(difference(both[0], both[1], draw), few), clean=clean)
+
+
+def kept(
+    target: Array, group: Array, option: tuple[Array, Array], other: tuple[Array, Array],
+    thresholds: tuple[Array, Array],
+) -> Rate:  # fmt: skip
+    """Clean recall of an option less another candidate's, each told by its scores and flags (n,); `thresholds` as for
+    `gain`."""
+    shifts = _caught(option[0][target], thresholds[0]) - _caught(other[0][target], thresholds[1])
+    return _widened(difference(option[1][target], other[1][target], group[target]), shifts)
 
 
 def _caught(scores: Array, thresholds: Array) -> Array:

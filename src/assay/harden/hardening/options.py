@@ -105,16 +105,26 @@ WAYS: tuple[Way, ...] = (
     Way("large-leaves", "option", "trees", "a leaf holds 1% of the training rows", _leaves),
     Way("monotone", "option", "trees", "no move that goes one way only can lower the score", _monotone),
     Way("random-thresholds", "option", "trees", "thresholds drawn at random (extremely randomised trees)", _random),
+    Way("abstain", "option", "network",
+        f"{SEVERAL} networks side by side, half of the loss at the rows as they are, half the budget; the largest "
+        "score counts, and a row that the mean would pass is referred to a person",
+        lambda s, k: s.taught("mixed", seed=k, share=HALF, several=SEVERAL, abstains=True, what="abstain")),
+    Way("plain-largest", "control", "network", f"the largest of {SEVERAL} networks trained without any attack",
+        lambda s, k: s.taught("plain", seed=k, several=SEVERAL, abstains=True)),
 )  # fmt: skip
+ASKED = {"abstain"}
+"""Options that are made only when they are named: somebody must be there to decide what is referred."""
+BESIDE = {"plain-largest": "abstain"}
+"""Controls that run only beside the option that they are for: what its shape alone would bring."""
 REPLACEMENT = "a network in the place of the trees: "
 """Options of networks can replace trees; they are named as what they are."""
 
 
 def ways(shop: Workshop, only: tuple[str, ...]) -> list[Way]:
-    """The controls of this model and the options asked (all if none is). Raises CouldNotLook where none fits."""
+    """The controls of this model and the options asked (if none is, all but `ASKED`). Raises CouldNotLook for none."""
     found = []
     for way in WAYS:
-        if way.role == "option" and only and way.name not in only:
+        if way.role == "option" and (way.name not in only if only else way.name in ASKED):
             continue
         if way.of == "trees" and not shop.trees:
             continue
@@ -128,6 +138,7 @@ def ways(shop: Workshop, only: tuple[str, ...]) -> list[Way]:
         found.append(way)
     if shop.trees and not any(w.role == "option" and w.of == "network" for w in found):
         found = [w for w in found if w.of != "network"]
+    found = [w for w in found if w.name not in BESIDE or any(o.name == BESIDE[w.name] for o in found)]
     if not any(w.role == "option" for w in found):
         raise CouldNotLook(f"{shop.subject.uri}: no option that was asked fits it")
     return found

@@ -9,6 +9,7 @@ import msgspec
 from assay.harden.result import Part
 
 Role = Literal["original", "control", "option"]
+Against = Literal["evasion", "membership", "theft"]
 SUFFIX = {"onnx": ".onnx", "lightgbm": ".txt"}
 """What a result is called, by its format."""
 Verdict = Literal["helps", "nothing helps", "cannot tell"]
@@ -28,7 +29,13 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `clean` is recall over the part's positive rows, `attacked` the recall that the attacks leave of the drawn ones, an
     upper bound; `alarms` the share of negative rows flagged; `attacks` what each attack alone leaves, `unanswered` why
-    one could not look. `why` says why there are no figures at all.
+    one could not look, `redrawn` why the first draw of one failed its sanity test. `why` says why there are no figures
+    at all. `referred` and `referred_negative` are the shares of positive and of negative rows that an abstaining model
+    flags for a person without deciding them.
+
+    Against membership `leak` is the area under the ROC curve of the strongest attack (1/2: nothing leaks), `tail` its
+    true positives at 1% false ones where the rows carry that; against theft `copied` is the MCC of a copy's decisions
+    with its model's. `attacks` holds the same of each attack.
     """
 
     name: str
@@ -40,11 +47,18 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     alarms: Rate | None = None
     attacks: dict[str, Rate] = {}
     unanswered: dict[str, str] = {}
+    redrawn: dict[str, str] = {}
     why: str = ""
+    referred: Rate | None = None
+    referred_negative: Rate | None = None
+    leak: Rate | None = None
+    tail: Rate | None = None
+    copied: Rate | None = None
 
 
 class Gain(msgspec.Struct, frozen=True, kw_only=True):
-    """What the chosen option gains over another candidate on the same rows: recall under attack, and clean recall."""
+    """What the chosen option gains over another candidate on the same rows: against the attack (recall that it leaves;
+    or by how much less leaks, or is copied), and clean recall."""
 
     over: str
     attacked: Rate
@@ -66,3 +80,4 @@ class ModelHardened(msgspec.Struct, frozen=True, kw_only=True):
     gains: tuple[Gain, ...]
     setup: dict[str, str | float | int]
     notes: tuple[str, ...] = ()
+    against: Against = "evasion"

@@ -22,7 +22,7 @@ from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Progress, silent
 from assay.core.protocols import FloatArray as Array
 from assay.core.subject import Contract, Kind, Subject
-from assay.harden.hardening.adversarial import Lesson, Loss, shape_of, together, trained
+from assay.harden.hardening.adversarial import Lesson, Loss, Pace, largest, shape_of, together, trained
 from assay.harden.hardening.graph import network_to_onnx
 from assay.harden.hardening.noise import noisy
 from assay.harden.hardening.reach import Reach
@@ -34,11 +34,16 @@ MOST = 20_000
 
 
 class Made(NamedTuple):
-    """A candidate: what answers, and the file that it would be (`content` None where it has yet to be written)."""
+    """A candidate: what answers, and the file that it would be (`content` None where it has yet to be written).
+
+    One that abstains scores the largest of several margins, and `decided` their mean: a row that only the first flags
+    is referred to a person.
+    """
 
     predictor: BasePredictor
     content: bytes | None
     format: str
+    decided: BasePredictor | None = None
 
 
 class Workshop:
@@ -95,10 +100,11 @@ class Workshop:
 
     def taught(
         self, loss: Loss, *, seed: int, share: float = 1.0, repeated: int = 1, wider: int = 1, several: int = 1,
-        what: str = "",
+        abstains: bool = False, what: str = "",
     ) -> Made:  # fmt: skip
         """The model's layers trained again from random weights; positive rows count `repeated` times, the budget is
-        `share` of the attacker's, hidden layers are `wider` times as wide, and the margin is the mean of `several`."""
+        `share` of the attacker's, hidden layers are `wider` times as wide, and the margin is the mean of `several`, or
+        where it `abstains` the largest."""
         rows = np.arange(len(self.target)) if loss == "plain" else np.union1d(
             np.flatnonzero(~self.target), self._pushed
         )  # fmt: skip
@@ -110,15 +116,29 @@ class Workshop:
         lesson = Lesson(x, self.target[rows], weight, reach)
         shape = [(n * wider if at < len(self.network.layers) - 1 else n, k, a)
                  for at, (n, k, a) in enumerate(shape_of(self.network))]  # fmt: skip
-        network = together([
+        networks = [
             trained(self.network, lesson, loss, seed=seed + turn, shape=shape, progress=self.progress, what=what)
             for turn in range(several)
-        ])  # fmt: skip
-        content = network_to_onnx(network, self.model.classes, self.positive)
-        subject = Subject(name="candidate", kind=Kind.MODEL, uri="candidate")
-        made = OnnxPredictor(content, subject)
-        require_same(network, made, self.rows.take(rows[:2000]))
+        ]
+        known = self.rows.take(rows[:2000])
+        if not abstains:
+            return self.made_of(together(networks), known)
+        mean = self.made_of(together(networks), known)
+        return self.made_of(largest(networks), known, together(networks))._replace(decided=mean.predictor)
+
+    def made_of(self, network: Network, known: ArrowTable, decided: Network | None = None) -> Made:
+        """A network as the graph that would be written; it must score `known` rows as the arrays do, else
+        CouldNotLook."""
+        content = network_to_onnx(network, self.model.classes, self.positive, decided)
+        made = OnnxPredictor(content, Subject(name="candidate", kind=Kind.MODEL, uri="candidate"))
+        require_same(network, made, known)
         return Made(made, content, "onnx")
+
+    def taught_on(self, rows: ArrowTable, target: Array, pace: Pace, seed: int, what: str) -> Made:
+        """The model's layers trained on `rows` with their classes (n,) bool, without any attack."""
+        lesson = Lesson(self.network.lifted(self.network.read(rows)), target, np.ones(len(target)), pace=pace)
+        network = trained(self.network, lesson, "plain", seed=seed, progress=self.progress, what=what)
+        return self.made_of(network, rows.slice(0, 2000))
 
     def refitted(
         self, *, seed: int, changes: dict[str, Any] | None = None, rows: ArrowTable | None = None,
@@ -128,10 +148,7 @@ class Workshop:
         if self.own is None:
             raise CouldNotLook(self.no_recipe)
         table, where = (self.rows, self.places) if rows is None or places is None else (rows, places)
-        made = self.own.train(table, where, changes=changes, seed=seed)
-        if isinstance(made, Boosted):
-            return Made(made, made.content, "lightgbm")
-        return Made(made, None, "sandboxed" if isinstance(made, SandboxedPredictor) else "")
+        return as_made(self.own.train(table, where, changes=changes, seed=seed))
 
     def with_copies(self, times: int) -> tuple[ArrowTable, Array]:
         """The training rows with each positive one `times` times."""
@@ -152,6 +169,13 @@ class Workshop:
         count = sum(part.num_rows for part in more)
         whole = pa.concat_tables([self.rows, *(part.cast(self.rows.schema) for part in more)])
         return whole, np.concatenate([self.places, np.full(count, self.positive, dtype=self.places.dtype)])
+
+
+def as_made(model: BasePredictor) -> Made:
+    """A model that was trained here, with its file where it has one already."""
+    if isinstance(model, Boosted):
+        return Made(model, model.content, "lightgbm")
+    return Made(model, None, "sandboxed" if isinstance(model, SandboxedPredictor) else "")
 
 
 def blank(rows: ArrowTable) -> Network:

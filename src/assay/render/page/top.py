@@ -21,7 +21,6 @@ BRAND = (
 )
 _NOUNS = {
     Kind.ARTIFACT: ("file", "files"), Kind.DATASET: ("data set", "data sets"), Kind.MODEL: ("model", "models"),
-    Kind.ENDPOINT: ("endpoint", "endpoints"), Kind.PROJECT: ("project", "projects"),
     Kind.TRAFFIC: ("traffic log", "traffic logs"),
 }  # fmt: skip
 

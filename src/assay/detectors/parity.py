@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from assay.adapters.cases import ModelCase, scores_alone
-from assay.checks.fairness.members import Grouping, People
-from assay.core.errors import CouldNotLook
+from assay.detectors.members import Grouping, People
 
 if TYPE_CHECKING:
-    from assay.adapters.tables import Dataset
     from assay.stats.fairness import Apart, Cells
 
 Array = Any
@@ -74,19 +71,10 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     apart: Apart | None
     level: float
 
-
-def answers(case: ModelCase, data: Dataset, seed: int) -> Answers:
-    """The model's scores on every row, and the labels if there are any. Raises CouldNotLook."""
-    import numpy as np
-
-    scores = scores_alone(case.predictor, data.table(), seed)
-    if not np.isfinite(scores).all():
-        bad = int((~np.isfinite(scores)).sum())
-        raise CouldNotLook(f"{case.name} gave {bad} scores that are no numbers on {data.name}")
-    try:
-        return Answers(scores, data.target(), "", case.threshold)
-    except CouldNotLook as why:
-        return Answers(scores, None, str(why), case.threshold)
+    @property
+    def open(self) -> bool:
+        """Whether it is neither surely within the bound nor surely beyond it."""
+        return self.apart is None or self.apart.verdict == "undecided"
 
 
 def judge(

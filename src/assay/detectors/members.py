@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations, pairwise
+from math import comb
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 Array = Any
 MOST_LEVELS = 8  # a column of more different numbers is cut into bands
 BANDS = 4
-MOST_CROSSED = 15
-MOST_TOGETHER = 3
+MOST_CROSSED = 66  # all pairs of 12 columns
+MOST = 0.8  # of the rows must be in a group that is large enough, for three columns together to be asked
 
 
 class Grouping(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,26 +54,59 @@ class People(msgspec.Struct, frozen=True):
         return Cells(code, size, self.weight, self.draw).rates(self.weight * 0)[1]
 
 
+class Crossed(msgspec.Struct, frozen=True, kw_only=True):
+    """Columns two by two and by three, and how many `pairs` and `triples` were left out, for there are too many."""
+
+    asked: tuple[Grouping, ...]
+    pairs: int = 0
+    triples: int = 0
+
+    @property
+    def unasked(self) -> int:
+        """The combinations that nobody looked at."""
+        return self.pairs + self.triples
+
+
 def groupings(
     data: Dataset, columns: Sequence[str], people: People, cuts: Mapping[str, Sequence[float]]
-) -> tuple[list[Grouping], list[Grouping]]:
+) -> tuple[list[Grouping], Crossed]:
     """(one for each column, those of two and three columns together), groups of fewer than `least` draws left out.
 
-    Small levels of one column are told together as other values, so that no group of few people is named.
+    Small levels of one column are told together as other values, so that no group of few people is named. A column's
+    number of bands comes from the table: `cuts` (ascending numbers) say others. Raises CouldNotLook for cuts of a
+    column that is not protected, or that holds no numbers.
     """
     for name in cuts:
         if name not in columns:
             raise CouldNotLook(f"`cuts` names {visible(name, 60)}, which is no protected column of {data.name}")
     single = [_merged(name, *_levels(data, name, cuts.get(name, ())), people) for name in columns]
     usable = [g for g in single if len(g.names) > 1]
-    crossed: list[Grouping] = []
-    for together in range(2, MOST_TOGETHER + 1):
-        for chosen in combinations(usable, together):
-            found = _crossed(chosen, people)
-            # Three columns only where the groups are large enough for most people to be in one.
-            if len(found.names) > 1 and (together == 2 or found.share >= 0.8):
-                crossed.append(found)
-    return single, crossed[:MOST_CROSSED]
+    return single, crossed(usable, people)
+
+
+def crossed(usable: Sequence[Grouping], people: People, most: int = MOST_CROSSED) -> Crossed:
+    """The groups that columns make together: all pairs first, then three at a time in the order of the columns.
+
+    At most `most` are asked. A combination without two groups that are large enough is none, and neither are three
+    columns whose groups leave out more than a fifth of the rows.
+    """
+    asked: list[Grouping] = []
+    for place, chosen in enumerate(combinations(usable, 2)):
+        if len(asked) == most:
+            return Crossed(asked=tuple(asked), pairs=comb(len(usable), 2) - place, triples=comb(len(usable), 3))
+        pair = _together(chosen, people)
+        if len(pair.names) > 1:
+            asked.append(pair)
+    left = 0
+    for trio in combinations(usable, 3):
+        three = _together(trio, people)
+        if len(three.names) < 2 or three.share < MOST:
+            continue
+        if len(asked) < most:
+            asked.append(three)
+        else:
+            left += 1
+    return Crossed(asked=tuple(asked), triples=left)
 
 
 def _levels(data: Dataset, name: str, cuts: Sequence[float]) -> tuple[Array, list[str]]:
@@ -121,7 +155,7 @@ def _merged(column: str, code: Array, names: list[str], people: People) -> Group
     return _kept((column,), code, names, kept, int(small.sum()), people)
 
 
-def _crossed(parts: Sequence[Grouping], people: People) -> Grouping:
+def _together(parts: Sequence[Grouping], people: People) -> Grouping:
     import numpy as np
 
     code, names = np.zeros(len(people.weight), dtype=np.int64), [""]

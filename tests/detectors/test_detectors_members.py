@@ -1,0 +1,61 @@
+"""Who belongs to which group: all pairs come before any three, what is left out is counted."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from assay.detectors.members import MOST_CROSSED, Grouping, People, crossed
+
+
+def halves(columns: int, rows: int = 400) -> tuple[list[Grouping], People]:
+    """Columns of two levels each, and rows that are all draws of their own."""
+    rng = np.random.default_rng(columns)
+    made = [
+        Grouping(columns=(f"c{i}",), names=("a", "b"), code=rng.integers(0, 2, rows), left_out=0, share=1.0)
+        for i in range(columns)
+    ]
+    return made, People(np.ones(rows), np.arange(rows), 20)
+
+
+@pytest.mark.parametrize(
+    ("columns", "asked", "pairs", "triples"),
+    [
+        (1, 0, 0, 0), (2, 1, 0, 0), (3, 4, 0, 0), (6, 35, 0, 0), (7, 56, 0, 0), (8, 66, 0, 18), (12, 66, 0, 220),
+        (13, 66, 12, 286), (20, 66, 124, 1140),
+    ],
+)  # fmt: skip
+def test_how_many_are_asked_and_how_many_are_not(columns: int, asked: int, pairs: int, triples: int) -> None:
+    found = crossed(*halves(columns))
+    assert (len(found.asked), found.pairs, found.triples) == (asked, pairs, triples)
+    assert found.unasked == pairs + triples
+
+
+@pytest.mark.parametrize("columns", [2, 5, 9, 12])
+def test_every_pair_is_asked_before_any_three(columns: int) -> None:
+    single, people = halves(columns)
+    names = [g.columns for g in crossed(single, people).asked]
+    pairs = [a.columns + b.columns for a, b in combinations(single, 2)]
+    assert names[: len(pairs)] == pairs
+    assert len(names) <= MOST_CROSSED
+    assert all(len(n) == 3 for n in names[len(pairs) :])
+
+
+def test_what_cannot_be_judged_takes_no_place() -> None:
+    single, people = halves(13)
+    large = People(people.weight, people.draw, 150)  # a quarter of the rows is no group
+    found = crossed(single, large)
+    assert (found.asked, found.pairs, found.triples) == ((), 0, 0)
+
+
+def test_groups_of_few_draws_are_nobodys() -> None:
+    single, people = halves(2)
+    once = People(people.weight, np.zeros(400, dtype=int), 20)
+    assert crossed(single, once).asked == ()
+    (pair,) = crossed(single, people).asked
+    both = single[0].code * 2 + single[1].code
+    assert pair.names == ("a & a", "a & b", "b & a", "b & b")
+    assert (pair.code == both).all()
+    assert (pair.left_out, pair.share) == (0, 1.0)
