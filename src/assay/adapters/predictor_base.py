@@ -11,8 +11,8 @@ from assay.adapters.extras import library
 from assay.adapters.tables import Dataset
 from assay.adapters.values import same_value
 from assay.core.errors import CouldNotLook
-from assay.core.protocols import Access, ArrowTable, FloatArray
-from assay.core.subject import Subject
+from assay.core.protocols import ArrowTable, FloatArray
+from assay.core.subject import Access, Subject
 from assay.core.text import visible
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from assay.attacks.space import Array, Norm, Space
+from assay.attacks.space import Array, Space
 from assay.core.adversaries import Adversaries, Verdict
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor
+from assay.core.subject import Norm
 
 
 class Attacked(msgspec.Struct, frozen=True):

@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 
 from assay.attacks.attacked import Attacked
-from assay.attacks.space import Array, Norm
+from assay.attacks.space import Array
 from assay.core.exhibit import Curve, Series
 from assay.core.finding import Direction, Measure
+from assay.core.subject import Norm
 from assay.stats.classifier import ratio_interval
 from assay.stats.effective import effective_n, whole
 from assay.stats.intervals import wilson_rate

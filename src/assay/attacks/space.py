@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from assay.adapters.values import same_value
 from assay.config.constraints import Constraint
 from assay.core.errors import CouldNotLook
-from assay.core.subject import Contract, Feature
+from assay.core.subject import Contract, Feature, Norm
 from assay.core.text import visible
 
 Array = Any
-Norm = Literal["linf", "l2", "l1", "cost"]
 MOST = 100
 MOST_LEVELS = 500
 STEPS = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0])

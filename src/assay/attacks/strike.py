@@ -14,11 +14,12 @@ from assay.attacks.attacked import Attacked, confirmed
 from assay.attacks.boundary.attack import attack_boundary
 from assay.attacks.evasion import attack
 from assay.attacks.gradient.attack import attack_gradient
-from assay.attacks.space import Norm, Space
+from assay.attacks.space import Space
 from assay.attacks.transfer import attack_transfer
 from assay.attacks.trees.attack import attack_trees
 from assay.core.errors import CouldNotLook
-from assay.core.protocols import Access, ArrowTable, Predictor, Progress, silent
+from assay.core.protocols import ArrowTable, Predictor, Progress, silent
+from assay.core.subject import Access, Norm
 
 Method = Literal["search", "transfer"]
 

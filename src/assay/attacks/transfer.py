@@ -19,10 +19,11 @@ from assay.adapters.networks.network import Inputs, Layer, Network
 from assay.attacks.attacked import Attacked
 from assay.attacks.gradient.apgd import Search
 from assay.attacks.gradient.moves import Moves
-from assay.attacks.space import Array, Norm, Space
+from assay.attacks.space import Array, Space
 from assay.attacks.trees.whitebox import Whitebox
 from assay.core.errors import CouldNotLook
-from assay.core.protocols import Access, ArrowTable, Predictor, Progress, silent
+from assay.core.protocols import ArrowTable, Predictor, Progress, silent
+from assay.core.subject import Access, Norm
 
 ROUNDS = 3
 FURTHER = (0.0, 0.25, 0.6, 1.2)

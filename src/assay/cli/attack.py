@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -20,6 +20,7 @@ from assay.cli.common import (
     settings_from,
 )
 from assay.config.address import is_address
+from assay.core.subject import Access, Norm
 
 
 class _Model(click.Path):
@@ -72,14 +73,14 @@ def command() -> None:
 @click.option("--cost", type=Finite(0, min_open=True), help="The budget of --norm cost  [default: 3].")
 @click.option(
     "--norm",
-    type=click.Choice(["linf", "l2", "l1", "cost"]),
+    type=click.Choice(get_args(Norm)),
     help="How far a change is: the largest, the Euclidean length, the sum, or what the threat model prices  "
     "[default: cost].",
 )
 @click.option("--budget", type=Finite(0, min_open=True), help="The budget of the other norms  [default: no limit].")
 @click.option(
     "--access",
-    type=click.Choice(["label", "score", "whitebox"]),
+    type=click.Choice(get_args(Access)),
     help="What the attacker sees: decisions, scores, or the model itself  [default: label].",
 )
 @click.option(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from assay.cli.common import FILE, Finite, Number, must, progress_bar, public_key, stoppable
 from assay.core.errors import UsageError
+from assay.core.subject import Access, Norm
 
 if TYPE_CHECKING:
     from assay.harden.result import Hardened, Proof
@@ -71,11 +72,11 @@ def _hardening_options(function: Any) -> Any:
         click.option("--train", type=FILE, help="MODEL: its training rows: harden it against attacks, do not convert."),
         click.option("--against", type=click.Choice(["evasion", "membership", "theft"]), default="evasion",
                      show_default=True, help="MODEL: the attack that it is hardened against."),
-        click.option("--norm", type=click.Choice(["linf", "l2", "l1", "cost"]),
+        click.option("--norm", type=click.Choice(get_args(Norm)),
                      help="MODEL: how far a change is  [default: cost, by --threat]."),
         click.option("--budget", type=Finite(0, min_open=True),
                      help="MODEL: how far an attacker goes  [default: --threat's; of cost 3]."),
-        click.option("--access", type=click.Choice(["whitebox", "score", "label"]),
+        click.option("--access", type=click.Choice(get_args(Access)),
                      help="MODEL: what an attacker sees while options are compared  [default: whitebox]."),
         click.option("--fpr", type=Finite(0, 0.5, min_open=True), default=0.01, show_default=True,
                      help="MODEL: the share of false alarms at which all are compared."),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from assay.core.finding import Outcome
+from assay.core.subject import Access
 
 ArrowTable = Any  # pyarrow.Table; core must not import pyarrow
 FloatArray = Any  # numpy.ndarray of float64
-Access = Literal["label", "score", "whitebox"]
 Clock = Callable[[], datetime]
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Literal
 
 import msgspec
 
 from assay.core.finding import Json, Scalar
+
+Norm = Literal["linf", "l2", "l1", "cost"]
+"""How far a change is: the largest, the Euclidean length, the sum, or what the feature contract prices."""
+Access = Literal["label", "score", "whitebox"]
+"""What an attacker sees: decisions, scores, or the model itself."""
+COST = 3.0
+"""The budget of the norm `cost` where nobody declares one."""
 
 
 class Kind(StrEnum):
@@ -109,12 +117,17 @@ class Attacker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     what a query costs in money, `threshold` the score from which the model flags.
     """
 
-    access: Literal["label", "score", "whitebox"] = "label"
+    access: Access = "label"
     queries: int = 600
-    norm: Literal["linf", "l2", "l1", "cost"] = "cost"
+    norm: Norm = "cost"
     budget: float | None = None
     price: float | None = None
     threshold: float | None = None
+
+    def spent(self, norm: Norm, given: float | None) -> float:
+        """How far a change may go: what is given, else what is declared for that norm, else `COST`, or any distance."""
+        declared = self.budget if norm == self.norm else None
+        return given or declared or (COST if norm == "cost" else math.inf)
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import math
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -17,8 +17,8 @@ from assay.config.manifest import load_threat
 from assay.core.canonical import digest_file
 from assay.core.errors import CouldNotLook, InputError, UsageError
 from assay.core.files import write_whole
-from assay.core.protocols import Access, Progress, silent
-from assay.core.subject import Contract, Feature, Kind, Subject
+from assay.core.protocols import Progress, silent
+from assay.core.subject import Access, Contract, Feature, Kind, Norm, Subject
 from assay.harden.hardening.result import SUFFIX, Against, ModelHardened
 from assay.harden.result import Part
 
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from assay.harden.hardening.chosen import Found
     from assay.harden.hardening.workshop import Workshop
 
-Norm = Literal["linf", "l2", "l1", "cost"]
-COST, ROWS, COPIED, LEAST_COPIED = 3.0, 300, 1000, 100
+ROWS, COPIED, LEAST_COPIED = 300, 1000, 100
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,8 +247,7 @@ def _spent(contract: Contract, asked: Asked) -> tuple[Norm, float]:
     if norm == "cost" and contract.free:
         fix = "give --threat (`assay attack init` drafts it), or choose --norm linf, l2 or l1 with --budget"
         raise UsageError("nobody has said what a change costs", where="assay harden", fix=fix)
-    declared = contract.attacker.budget if norm == contract.attacker.norm else None
-    budget = asked.budget or declared or (COST if norm == "cost" else math.inf)
+    budget = contract.attacker.spent(norm, asked.budget)
     if not math.isfinite(budget):
         raise UsageError("nothing holds against every change", where="assay harden", fix="give --budget")
     return norm, budget

@@ -6,8 +6,9 @@ import numpy as np
 
 from assay.attacks.boundary.moves import Moves
 from assay.attacks.order import rank
-from assay.attacks.space import Array, Norm, Space
+from assay.attacks.space import Array, Space
 from assay.core.protocols import Predictor
+from assay.core.subject import Norm
 
 HEARD = 64
 _SHY = -1e-12  # a score below the threshold passes, however close

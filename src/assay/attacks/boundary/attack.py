@@ -10,8 +10,9 @@ from assay.attacks.attacked import Attacked
 from assay.attacks.boundary.planted import refuse_blind, refuse_masked_scores, refuse_missed, refuse_neighbours
 from assay.attacks.boundary.search import Search
 from assay.attacks.sanity import refuse_access
-from assay.attacks.space import Norm, Space
+from assay.attacks.space import Space
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
+from assay.core.subject import Norm
 
 
 def attack_boundary(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.attacks.space import Array, Norm, Space, length
+from assay.attacks.space import Array, Space, length
+from assay.core.subject import Norm
 
 _NARROW = {"halffloat": np.float16, "float": np.float32}
 

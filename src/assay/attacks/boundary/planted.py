@@ -10,9 +10,10 @@ import numpy as np
 from assay.attacks.boundary.asked import Asked
 from assay.attacks.boundary.search import Search
 from assay.attacks.sanity import SURE, Holes, Planted
-from assay.attacks.space import Array, Norm, Space
+from assay.attacks.space import Array, Space
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor
+from assay.core.subject import Norm
 
 ROWS, DONORS = 12, 8
 DEARER = 1.25

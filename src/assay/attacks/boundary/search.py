@@ -13,8 +13,9 @@ from assay.attacks.boundary.asked import Asked
 from assay.attacks.boundary.learned import Learned
 from assay.attacks.boundary.tries import changed, fitted, wild
 from assay.attacks.order import rank
-from assay.attacks.space import Array, Norm, Space
+from assay.attacks.space import Array, Space
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
+from assay.core.subject import Norm
 
 STARTS, MORE = 6, 6
 PER, DRAWN = 16, 10  # asked of a row in a round, and drawn for each of those

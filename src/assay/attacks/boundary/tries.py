@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from assay.attacks.boundary.moves import Moves
-from assay.attacks.space import Array, Norm
+from assay.attacks.space import Array
+from assay.core.subject import Norm
 
 Generator = np.random.Generator
 BACK: dict[Norm, float] = {"l2": 0.1, "l1": 0.4}

@@ -10,7 +10,8 @@ import numpy as np
 
 from assay.attacks.extraction.schema import Schema
 from assay.attacks.extraction.victim import Answers, Link, View
-from assay.core.protocols import Access, ArrowTable
+from assay.core.protocols import ArrowTable
+from assay.core.subject import Access
 
 Array = Any
 Learner = Literal["trees", "tree decisions", "linear", "network"]

@@ -14,9 +14,10 @@ from assay.attacks.gradient.integer import programmed
 from assay.attacks.gradient.linear import nearest, offers
 from assay.attacks.gradient.moves import Moves
 from assay.attacks.gradient.planted import refuse_blind
-from assay.attacks.space import Array, Norm, Space
+from assay.attacks.space import Array, Space
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
+from assay.core.subject import Norm
 
 SLACK = 2e-6
 """How far a margin must lie below the threshold to count as passing: the real model adds up in float32."""

@@ -8,9 +8,10 @@ import numpy as np
 
 from assay.adapters.networks.network import Network
 from assay.adapters.values import canonical_text
-from assay.attacks.space import Axis, Norm, Space, length
+from assay.attacks.space import Axis, Space, length
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import FloatArray as Array
+from assay.core.subject import Norm
 
 KEEP = -1
 FAR = 1e6

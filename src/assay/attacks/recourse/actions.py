@@ -16,8 +16,8 @@ from assay.attacks.sanity import refuse_unstable
 from assay.attacks.space import Array, NothingMovesError, Space
 from assay.attacks.strike import Asked, struck
 from assay.core.errors import CouldNotLook
-from assay.core.protocols import Access, ArrowTable, Progress, silent
-from assay.core.subject import Contract
+from assay.core.protocols import ArrowTable, Progress, silent
+from assay.core.subject import Access, Contract
 
 QUERIES = 600
 

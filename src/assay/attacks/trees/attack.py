@@ -7,11 +7,12 @@ import numpy as np
 from assay.adapters.ensembles.trees import require_parity
 from assay.adapters.predictor_base import BasePredictor
 from assay.attacks.attacked import Attacked
-from assay.attacks.space import Norm, Space
+from assay.attacks.space import Space
 from assay.attacks.trees.planted import refuse_blind
 from assay.attacks.trees.whitebox import Whitebox
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Progress, silent
+from assay.core.subject import Norm
 
 
 def attack_trees(

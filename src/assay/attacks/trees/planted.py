@@ -8,12 +8,13 @@ import numpy as np
 
 from assay.adapters.ensembles.nodes import Node, Nodes
 from assay.adapters.ensembles.trees import Trees
-from assay.attacks.space import Norm, Space, length
+from assay.attacks.space import Space, length
 from assay.attacks.trees.leaves import Leaves
 from assay.attacks.trees.rows import Column, Rows
 from assay.attacks.trees.whitebox import Nearest, Whitebox
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import FloatArray as Array
+from assay.core.subject import Norm
 
 ROWS = 8
 TOGETHER = 3

@@ -8,11 +8,12 @@ import numpy as np
 
 from assay.adapters.ensembles.trees import Trees
 from assay.adapters.values import canonical_text
-from assay.attacks.space import Axis, Norm, Space, length
+from assay.attacks.space import Axis, Space, length
 from assay.attacks.trees.leaves import Leaves
 from assay.attacks.trees.problem import Problem
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import FloatArray as Array
+from assay.core.subject import Norm
 
 _ONE = np.uint64(1)
 _RELATIVE = 1e-9

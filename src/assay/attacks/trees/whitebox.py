@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from assay.adapters.ensembles.trees import Trees
-from assay.attacks.space import Norm, Space
+from assay.attacks.space import Space
 from assay.attacks.trees.descent import Point, approach, trimmed
 from assay.attacks.trees.leaves import Leaves
 from assay.attacks.trees.problem import Problem
@@ -21,6 +21,7 @@ from assay.attacks.trees.proof import Answer, decide
 from assay.attacks.trees.rows import Column, Rows, Whole
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
 from assay.core.protocols import FloatArray as Array
+from assay.core.subject import Norm
 
 SEARCH = 2e5
 PROOF = 6e6

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,7 +17,7 @@ from assay.core.exhibit import Curve, Table, Waterfall
 from assay.core.finding import Direction, Finding, Location, Measure, Severity
 from assay.core.protocols import ArrowTable, Progress, silent
 from assay.core.share import WHOLE, Piece, Share
-from assay.core.subject import Attacker, Kind, Stage
+from assay.core.subject import Access, Attacker, Kind, Norm, Stage
 from assay.stats.intervals import wilson
 
 if TYPE_CHECKING:
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 LEAST = 10
 MOST_EXCLUDED = 0.05
 ID = "robustness.evasion"
-COST = 3.0
-Norm = Literal["linf", "l2", "l1", "cost"]
-Access = Literal["label", "score", "whitebox"]
 Method = Literal["search", "transfer"]
 
 
@@ -187,9 +183,7 @@ def _asked(
     from assay.attacks.strike import Asked
 
     chosen = norm or attacker.norm
-    declared = attacker.budget if chosen == attacker.norm else None
-    given = cost if chosen == "cost" else budget
-    spent = given or declared or (COST if chosen == "cost" else math.inf)
+    spent = attacker.spent(chosen, cost if chosen == "cost" else budget)
     return Asked(chosen, access or attacker.access, spent, queries or attacker.queries, seed, progress, method)
 
 

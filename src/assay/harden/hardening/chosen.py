@@ -9,10 +9,10 @@ import numpy as np
 
 from assay.adapters.predictor_base import BasePredictor
 from assay.adapters.tables import Dataset
-from assay.attacks.space import Norm
 from assay.attacks.strike import Asked
 from assay.core.errors import CouldNotLook
-from assay.core.protocols import Access, Progress, silent
+from assay.core.protocols import Progress, silent
+from assay.core.subject import Access, Norm
 from assay.harden.hardening.measured import (
     Held,
     Seen,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.attacks.space import Norm, Space, length
+from assay.attacks.space import Space, length
 from assay.core.protocols import ArrowTable
 from assay.core.protocols import FloatArray as Array
+from assay.core.subject import Norm
 
 
 def noisy(space: Space, norm: Norm, budget: float, seed: int) -> ArrowTable:

@@ -14,10 +14,10 @@ import numpy as np
 
 from assay.adapters.networks.network import Network
 from assay.attacks.gradient.moves import KEEP, Moves, Point
-from assay.attacks.space import Norm, Space
+from assay.attacks.space import Space
 from assay.core.protocols import ArrowTable
 from assay.core.protocols import FloatArray as Array
-from assay.core.subject import Contract
+from assay.core.subject import Contract, Norm
 
 CHUNK = 1000
 STEP = 2.5

@@ -17,11 +17,11 @@ from assay.adapters.predictor_base import BasePredictor, positive_index
 from assay.adapters.refit import Boosted, Recipe, class_places, recipe_of
 from assay.adapters.sandboxed import SandboxedPredictor
 from assay.adapters.tables import Dataset
-from assay.attacks.space import Norm, Space
+from assay.attacks.space import Space
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Progress, silent
 from assay.core.protocols import FloatArray as Array
-from assay.core.subject import Contract, Kind, Subject
+from assay.core.subject import Contract, Kind, Norm, Subject
 from assay.harden.hardening.adversarial import Lesson, Loss, Pace, largest, shape_of, together, trained
 from assay.harden.hardening.graph import network_to_onnx
 from assay.harden.hardening.noise import noisy
