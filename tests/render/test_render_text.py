@@ -5,9 +5,11 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
+from msgspec.structs import replace
 from render_dossier import decided, dossier, finding, hostile, outcome, plain
 
 from assay.core.decision import Verdict
+from assay.core.exhibit import IntervalRow, Intervals
 from assay.core.finding import Location, Severity, Status
 from assay.render.text import render_text, render_trace, verdict_word
 
@@ -66,6 +68,16 @@ def test_nothing_wrong_is_one_line() -> None:
 def test_what_was_read_in_part_is_counted() -> None:
     said = outcome(status=Status.FAIL, complete=False, reason="the stream ends", findings=(finding("x", Severity.LOW),))
     assert "1 failed (1 low) · 0 open (and 1 in part) · 0 passed" in render_text(dossier(said))
+
+
+def test_what_pictures_say_is_told_where_nobody_decides_and_what_is_noted_has_not_passed() -> None:
+    row = IntervalRow(label="amount", value=0.3, low=0.2, high=0.4, n=9)
+    drawn = Intervals(name="x", title="Its scores rest most on amount", subtitle="", unit="share", rows=(row,))
+    said = outcome("explanation.importance", exhibits=(drawn,), findings=(finding("x", Severity.INFO),))
+    text = render_text(dossier(said))
+    assert "  shown Its scores rest most on amount\n" in text
+    assert "0 failed (1 info) · 0 open · 0 passed · 1 noted · " in text
+    assert "shown" not in render_text(replace(plain(), report=dossier(said).report))
 
 
 def test_hostile_text_cannot_forge_the_terminal() -> None:

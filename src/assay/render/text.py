@@ -7,6 +7,7 @@ from collections import Counter
 from assay.core.canonical import short
 from assay.core.decision import Decision, RuleTrace, Verdict
 from assay.core.dossier import Dossier
+from assay.core.exhibit import Curve, Intervals
 from assay.core.finding import Finding, Measure, Outcome, Severity, Status
 from assay.core.text import visible
 from assay.render.page.words import COUNTS
@@ -38,6 +39,9 @@ def render_text(dossier: Dossier, *, colour: bool = False) -> str:
     measures = [(o.subject, m) for o in body.outcomes for m in o.measures]
     if measures:
         blocks.append("\n".join(_measure(s, m) for s, m in measures))
+    if dossier.decision is None:  # nobody judges the numbers: what they say together, as the pictures' titles do
+        drawn = [e.title for o in body.outcomes for e in o.exhibits if isinstance(e, (Curve, Intervals))]
+        blocks += ["\n".join(f"  shown {visible(title)}" for title in drawn)] if drawn else []
     notes = dict.fromkeys(n for o in body.outcomes for n in o.notes)
     if notes:
         blocks.append("\n".join(f"  note  {visible(n)}" for n in notes))

@@ -91,8 +91,9 @@ def evasion(
     beyond them. Certificates hold for values that a float32 can hold.
 
     Linear models are attacked in closed form or by a mixed-integer program, small networks (ONNX, scikit-learn) by an
-    ensemble of gradient attacks (nearest points of the tangent plane, APGD in shrinking balls) with CROWN's bounds
-    below; where borrowed values succeed and gradients fail, the model masks them and the check says so.
+    ensemble of gradient attacks (nearest points of the tangent plane, APGD in shrinking balls, from drawn starts too)
+    with CROWN's bounds below and, where few ReLUs can switch within the budget, a mixed-integer program a row; where
+    borrowed values succeed and gradients fail, the model masks them and the check says so.
 
     With labels or scores it asks only for those: for the cheapest change by a search over candidates, told below; in
     the other norms by mutants of the nearest success inside a shrinking ball, chosen by a copy that is learned from all
