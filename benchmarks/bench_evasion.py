@@ -202,6 +202,11 @@ def ours(predictor: Any, space: Space, passing: pa.Table) -> Iterator[Row]:
             taken = (time.process_time() - start) / space.size
             proved = (found.bound >= found.distance * (1 - 1e-5)).mean()
             yield f"{name}; {proved:.0%} proved", found.distance.tolist(), [0.0] * space.size, taken
+        budget, start = float(np.median(found.distance)), time.process_time()
+        within = Whitebox(trees, space, "linf", predictor.threshold).run(budget)
+        taken = (time.process_time() - start) / space.size
+        decided = ((within.distance <= budget) | (within.bound >= budget)).mean()
+        yield f"ours, budget {budget:.3g}; {decided:.0%} decided", within.distance.tolist(), [0.0] * space.size, taken
     except (CouldNotLook, AttributeError) as error:
         print(f"white-box: {error}")
     for access, limit in (("label", LABEL), ("score", SCORE)):

@@ -132,8 +132,8 @@ def _picture(ends: dict[str, tuple[float, float, float]], alike: float) -> Inter
     words = {
         "randomised_agreement": "row by row, permuted labels",
         "retrained_agreement": "row by row, true labels",
-        "randomised_ranking": "order of importance, permuted labels",
-        "retrained_ranking": "order of importance, true labels",
+        "randomised_ranking": "order, permuted labels",
+        "retrained_ranking": "order, true labels",
     }
     value = ends["randomised_agreement"][0]
     return Intervals(

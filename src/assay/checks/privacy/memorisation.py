@@ -151,7 +151,7 @@ def _repeated(case: ModelCase, play: Played, sets: Any, surely: Any, seed: int) 
 
 def _bands(bands: list[tuple[float, float, Excess]], memorised: Excess, labels: Excess, play: Played) -> Intervals:
     shown = [("all rows", memorised, SHARE), ("label known to it alone", labels, LABELS)]
-    shown += [(f"others {low:.0%} to {high:.0%} sure of the label", e, "") for low, high, e in bands]
+    shown += [(f"others {low:.0%} to {high:.0%} sure", e, "") for low, high, e in bands]
     return Intervals(
         name="privacy.memorisation.shares",
         title="Which training rows the model knows by heart",
