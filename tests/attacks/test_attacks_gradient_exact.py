@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import product
 from typing import Any
 
@@ -22,8 +23,9 @@ from assay.attacks.gradient.attack import attack_gradient  # noqa: E402
 from assay.attacks.gradient.exact import settled  # noqa: E402
 from assay.attacks.gradient.linear import lowered, offers  # noqa: E402
 from assay.attacks.gradient.moves import Moves, Point  # noqa: E402
+from assay.attacks.space import Space  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
-from assay.core.subject import Feature  # noqa: E402
+from assay.core.subject import Contract, Feature  # noqa: E402
 
 NORMS = ("linf", "l2", "l1", "cost")
 RANGE = {"min": -3.0, "max": 3.0}
@@ -120,3 +122,46 @@ def test_each_part_that_follows_gradients_must_find_what_is_planted(part: str, m
         monkeypatch.setattr(ensemble, "refuse_masked", lambda *_: None)
     with pytest.raises(CouldNotLook, match="planted"):
         attack_gradient(model, space, passing, "linf", np.inf)
+
+
+def in_units(unit: float, hidden: float, norm: Any, seed: int) -> Moves:
+    """One network; its first column in units of its own, its hidden layer of another size."""
+    net = weights(seed, (4, 6, 1))
+    first = net[0][0] * hidden
+    first[0] *= 3 / unit
+    net = [(first, net[0][1] * hidden), (net[1][0] / hidden, net[1][1] + 1.0)]
+    model = served(net)
+    rng = np.random.default_rng([seed, 5])
+    table = pa.table({n: rng.normal(size=400) * (unit if n == "x0" else 1.0) for n in names(4)})
+    caught = table.filter(pa.array(model.flagged(table))).slice(0, 6)
+    features = {}
+    for n in names(4):
+        wide = unit if n == "x0" else 1.0
+        features[n] = Feature(scale=wide, min=-3.0 * wide, max=3.0 * wide)
+    space = Space(caught, Contract(features=features), table, dict.fromkeys(names(4), "number"), model.features)
+    return Moves(model.network(space.rows), space, norm)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l1"])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_proved_depends_on_no_unit(norm: Any, seed: int) -> None:
+    """HiGHS leaves out coefficients below 1e-9: a column in nanoseconds must prove nothing by that."""
+    plain = in_units(1.0, 1.0, norm, seed)
+    ids = np.arange(plain.space.size)
+    assert plain.space.size
+    some = 0
+    for radius in (0.3, 0.8, 1.5):
+        proved = settled(plain.network, plain, ids, 0.0, radius)[0]
+        some += int(proved.sum())
+        for unit, hidden in ((1e-10, 1.0), (1e10, 1.0), (1.0, 1e-8), (1.0, 1e10)):
+            other = in_units(unit, hidden, norm, seed)
+            assert (settled(other.network, other, ids, 0.0, radius)[0] == proved).all()
+    assert some
+
+
+def test_programs_print_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    for seed in range(3):
+        moves = in_units(1e-9, 1.0, "linf", seed)
+        settled(moves.network, moves, np.arange(moves.space.size), 0.0, 0.8)
+    os.write(1, b"after")
+    assert capfd.readouterr().out == "after"

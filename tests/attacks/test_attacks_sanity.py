@@ -461,3 +461,20 @@ def test_listening_changes_no_attack() -> None:
     second = attack(model, space, passing, access="label", limit=200, seed=3)
     assert (first.cost == second.cost).all()
     assert [(r, e) for r, _, e in first.heard] == [(r, e) for r, _, e in second.heard]
+
+
+def test_a_proof_that_one_change_refutes_is_refused() -> None:
+    from trees_tools import Model, grown
+    from trees_tools import space as space_of_trees
+    from trees_tools import table as drawn
+
+    from assay.attacks.trees.whitebox import Whitebox
+
+    trees = grown(5, features=4, count=10)
+    model = Model(trees)
+    rows = drawn(trees, 300, 1)
+    where = space_of_trees(trees, rows.filter(pa.array(model.flagged(rows))).slice(0, 12))
+    sure = Whitebox(trees, where, "linf", 0.5, model).run().bound
+    sanity.refuse_broken(model, where, sure, "linf", 0)
+    with pytest.raises(CouldNotLook, match="pass nearer than what was proved"):
+        sanity.refuse_broken(model, where, np.full(where.size, np.inf), "linf", 0)

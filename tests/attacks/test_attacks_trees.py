@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,52 @@ def test_it_is_as_near_as_the_nearest_of_all_cells(norm: Norm, seed: int, strict
     if rows.num_rows:
         where = space(trees, rows)
         assert agrees(model, where, Whitebox(trees, where, norm, 0.5).run(search=1e7), norm) == rows.num_rows
+
+
+ON_GRID: dict[str, tuple[Feature, list[float], list[float]]] = {
+    # What LightGBM writes for 0, XGBoost's histograms, whole numbers themselves, and a hair on either side.
+    "integers": (
+        Feature(min=-2, max=3, integer=True), [-2.0, -1, 0, 1, 2, 3],
+        [1.0000000180025095e-35, -1.0000000180025095e-35, 0.0, 1.0, -1.0, 2.0, 1 - 1e-7, 1 + 1e-7, 0.5, 2.5],
+    ),
+    "tenths": (
+        Feature(min=0.0, max=0.6, step=0.1), [0.1 * k for k in range(7)],
+        [0.1, 0.2, 0.1 * 3, float(np.float32(0.3)), float(np.float32(0.1)), 0.5, 0.45, float(np.nextafter(0.4, 1))],
+    ),
+    "flags": (Feature(min=0, max=1, integer=True), [0.0, 1.0], [1.0000000180025095e-35, 0.0, 0.5, 1.0]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("kind", ON_GRID)
+@settings(max_examples=20)
+@given(seed=st.integers(0, 10_000), strict=st.booleans(), single=st.booleans())
+def test_a_border_at_a_place_of_the_grid_breaks_no_certificate(
+    kind: str, norm: Norm, seed: int, strict: bool, single: bool
+) -> None:
+    feature, places, borders = ON_GRID[kind]
+    rng = np.random.default_rng(seed)
+    trees = grown(seed, strict=strict, single=single)
+    inner = trees.feature >= 0
+    trees.threshold[inner] = rng.choice(borders, int(inner.sum()))
+    model = Model(trees)
+    every = pa.table(dict(zip(trees.columns, np.array(list(itertools.product(places, repeat=3))).T, strict=True)))
+    flags = model.flagged(every)
+    rows = every.take(pa.array(rng.permutation(np.flatnonzero(flags))[:3]))
+    if not rows.num_rows:
+        return
+    where = space(trees, rows, dict.fromkeys(trees.columns, feature))
+    passing = every.filter(~flags)
+    found = Whitebox(trees, where, norm, 0.5, model).run(search=1e7)
+    for row in range(rows.num_rows):
+        far = where.price(np.full(passing.num_rows, row), passing, norm)
+        exact = float(far.min(initial=np.inf))
+        assert found.bound[row] <= exact * (1 + 1e-9)
+        assert found.distance[row] == pytest.approx(exact, rel=1e-6, abs=1e-9)
+    there = np.flatnonzero(np.isfinite(found.distance))
+    changed = where.moved(there, found.codes[there])
+    assert not model.flagged(changed).any()
+    assert np.isfinite(where.price(there, changed, norm)).all()
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -223,6 +270,21 @@ def test_a_mixed_integer_program_finds_nothing_nearer_in_l1() -> None:
         )
         assert solved.success
         assert found.distance[row] == pytest.approx(solved.fun, rel=1e-5, abs=1e-9)
+
+
+def test_a_row_in_which_nothing_can_move_is_not_evaded() -> None:
+    trees = grown(3, features=3, count=5, votes=True)  # a mean of votes: the margin at the threshold is above 0
+    model = Model(trees)
+    rows = table(trees, 60, 3)
+    held = {name: Feature(min=-1.0, max=2.0, mutable=name == "x0") for name in trees.columns}
+    x0 = pa.array([None if i % 2 else v for i, v in enumerate(rows.column("x0").to_pylist())], pa.float64())
+    rows = rows.set_column(0, "x0", x0)
+    rows = rows.filter(pa.array(model.flagged(rows))).slice(0, 20)
+    missing = np.array(rows.column("x0").is_null())
+    assert missing.any()
+    assert not missing.all()
+    found = Whitebox(trees, space(trees, rows, held), "linf", 0.5, model).run(0.1)
+    assert np.isinf(found.distance[missing]).all()
 
 
 @pytest.mark.parametrize("budget", [np.inf, 0.5], ids=["evaded", "nothing was evaded"])

@@ -200,6 +200,7 @@ def _less(folder: Path, column: str, name: str) -> None:
         ("no-column", (), 3, "lacks"),
         ("constant", (), 3, "same score"),
         ("same", (), 2, "is the training data itself"),
+        ("shuffled", (), 2, "100% of its rows are rows of the training data"),
         ("plain", ("--try", "magic"), 2, "no option is called magic"),
         ("plain", ("--rows", "hold.parquet"), 2, "does nothing beside --train"),
         ("plain", ("-o", "m.onnx", "--force"), 2, "is what this command reads"),
@@ -220,6 +221,10 @@ def test_bad_input_is_one_line_and_writes_nothing(
         _less(tmp_path, "robust", "train.parquet")
     if name == "same":
         (tmp_path / "hold.parquet").write_bytes((tmp_path / "train.parquet").read_bytes())
+    if name == "shuffled":
+        known = parquet.read_table(tmp_path / "train.parquet")
+        order = np.random.default_rng(0).permutation(known.num_rows)
+        parquet.write_table(known.take(pa.array(order)), tmp_path / "hold.parquet")
     if name == "frozen":
         (tmp_path / "threat.yaml").write_text("features:\n" + "".join(f"  {n}: {{mutable: false}}\n" for n in NAMES))
     if name == "undeclared":

@@ -16,6 +16,7 @@ from assay.attacks.space import KEEP, Array, Space
 from assay.attacks.ties import joint
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor
+from assay.core.subject import Norm
 
 ROWS = 24
 PAIRS, TRIES, CLOSEST = 2, 12, 8
@@ -23,6 +24,7 @@ TOGETHER = 3  # moves that one hole may need at once
 DEARER = 1.5
 DONORS = 8
 SURE = 0.01
+SINGLE = 4_000  # single changes that what was proved is held against
 _ROW = "\0row"  # a column of the test's own, so that each row can have its own hole
 
 
@@ -308,6 +310,30 @@ def refuse_missed(predictor: Predictor, space: Space, found: Evaded, passing: Ar
             f"the sanity test failed: {len(np.unique(ids[works]))} of {space.size} rows pass with permitted values of "
             "rows that pass, but the attack found nothing for them; raise `queries:`"
         )
+
+
+def refuse_broken(predictor: Predictor, few: Space, bound: Array, norm: Norm, seed: int) -> None:
+    """What is proved of rows `few`, `bound` (n,), must hold against every single change that the space thinks of.
+
+    It is written by other hands than the proofs. Raises CouldNotLook for a row that passes nearer.
+    """
+    ids, axis, place = np.nonzero(few.possible() & (bound > 0)[:, None, None])
+    if len(ids) > SINGLE:
+        drawn = np.sort(np.random.default_rng([seed, 7]).permutation(len(ids))[:SINGLE])
+        ids, axis, place = ids[drawn], axis[drawn], place[drawn]
+    if not len(ids):
+        return
+    choice = few.keep(len(ids))
+    choice[np.arange(len(ids)), axis] = place
+    table = few.build(ids, choice)
+    passes = few.valid(table) & ~predictor.flagged(table)
+    if not passes.any():
+        return
+    ids = ids[passes]
+    broken = few.price(ids, table.filter(passes), norm) < bound[ids] * (1 - 1e-6) - 1e-12
+    if broken.any():
+        what = f"{len(np.unique(ids[broken]))} of {few.size} rows pass nearer than what was proved"
+        raise CouldNotLook(f"the sanity test failed: {what}; please report it, and attack by `access: label`")
 
 
 def refuse_masked_scores(predictor: Predictor, space: Space, passing: ArrowTable, *, limit: int, seed: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from assay.attacks.attacked import Attacked, confirmed
 from assay.attacks.boundary.attack import attack_boundary
 from assay.attacks.evasion import attack
 from assay.attacks.gradient.attack import attack_gradient
-from assay.attacks.space import Space
+from assay.attacks.space import NothingMovesError, Space
 from assay.attacks.transfer import attack_transfer
 from assay.attacks.trees.attack import attack_trees
 from assay.core.errors import CouldNotLook
@@ -22,6 +23,8 @@ from assay.core.protocols import ArrowTable, Predictor, Progress, silent
 from assay.core.subject import Access, Norm
 
 Method = Literal["search", "transfer"]
+PROVED = 16
+"""Rows whose proofs are held against single changes."""
 
 
 class Asked(NamedTuple):
@@ -62,7 +65,13 @@ def struck(
             model, space, passing, asked.norm, access=asked.access, limit=asked.queries,
             seed=asked.seed, progress=asked.progress,
         )  # fmt: skip
-    return space, confirmed(model, space, found, asked.norm)
+    found = confirmed(model, space, found, asked.norm)
+    proved = np.random.default_rng([asked.seed, 8]).permutation(np.flatnonzero(found.bound > 0))[:PROVED]
+    with suppress(NothingMovesError):  # of these rows
+        if len(proved):
+            few = Space(caught.take(proved), *against)
+            sanity.refuse_broken(model, few, found.bound[proved], asked.norm, asked.seed)
+    return space, found
 
 
 def _transferred(model: Predictor, space: Space, passing: ArrowTable, asked: Asked) -> Attacked:

@@ -140,6 +140,7 @@ def attack(
     from assay.core.dossier import Dossier
 
     wanted = options.pop("only") or ("data.schema", "robustness.evasion")
+    unwritten: Exception | None = None
     with progress_bar() as progress:
         if isinstance(model, Path) and model.is_dir():
             from assay.flow.project import examine_only
@@ -147,7 +148,7 @@ def attack(
             _refuse_ignored()
             report = examine_only(model, settings_from(only=wanted, **options), progress=progress)
         else:
-            from assay.flow.attack import Attack, attack_model
+            from assay.flow.attack import Attack, NothingWrittenError, attack_model
 
             what = Attack(
                 model=model,
@@ -165,9 +166,17 @@ def attack(
             given["method"] = method
             asked = {name: value for name, value in given.items() if value is not None}
             settings = settings_from(only=wanted, parameters={"robustness.evasion": asked}, **options)
-            report = attack_model(what, settings, examples=examples, progress=progress)
+            try:
+                report = attack_model(what, settings, examples=examples, progress=progress)
+            except NothingWrittenError as error:
+                report, unwritten = error.report, error
     emit(Dossier(report=report), format_, output)
-    raise click.exceptions.Exit(report_code(report, fail_level))
+    code = report_code(report, fail_level)
+    if unwritten is not None:
+        if not code:
+            raise unwritten
+        click.echo(f"assay: {unwritten}", err=True)
+    raise click.exceptions.Exit(code)
 
 
 @command.command("init")

@@ -74,7 +74,8 @@ def lines(done: ModelHardened) -> list[str]:
 
     out = [f"source   {visible(done.source.path)}  {done.source.format}, sha256 {short(done.source.digest, 12)}…"]
     out += [f"attack   {_attack(done)}", *_figures(done)]
-    out += [f"verdict  {done.verdict}: {visible(why, 600)}" for why in done.reasons]
+    first, *more = done.reasons or ("",)
+    out += [f"verdict  {done.verdict}: {visible(first, 600)}", *(f"         {visible(why, 600)}" for why in more)]
     if done.result is not None:
         out.append(
             f"result   {visible(done.result.path)}  {done.result.format}, {done.result.size:,} bytes, sha256 "

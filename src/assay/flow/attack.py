@@ -50,6 +50,14 @@ class Attack(msgspec.Struct, frozen=True, kw_only=True):
         return "endpoint"
 
 
+class NothingWrittenError(InputError):
+    """There are no rows to write; the `report` says why, and is not lost with them."""
+
+    def __init__(self, what: str, *, where: str, fix: str, report: Report) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.report = report
+
+
 def attack_model(
     what: Attack,
     settings: Settings,
@@ -60,7 +68,7 @@ def attack_model(
 ) -> Report:
     """Ask `settings` checks of the model; with `examples` the attacked rows are written there as Parquet.
 
-    Raises InputError, UsageError.
+    Raises InputError (NothingWrittenError with the report where no row was attacked), UsageError.
     """
     facts: dict[str, Json] = {"label": what.label, "positive": what.positive}
     facts |= {k: list(v) for k, v in (("protected", what.protected), ("drop", what.drop)) if v}
@@ -151,7 +159,8 @@ def _write(written: list[Path], report: Report, examples: Path) -> None:
     if not written:
         said = sorted((o for o in report.body.outcomes if o.reason), key=lambda o: o.check != EVASION)
         why = next((o.reason for o in said), "no row was attacked")
-        raise InputError(f"has no rows to hold: {why}", where=str(examples), fix="nothing is written")
+        fix = "it is what an earlier run left there" if examples.exists() else "nothing is written"
+        raise NothingWrittenError(f"has no rows to hold: {why}", where=str(examples), fix=fix, report=report)
     if len(written) > 1:
         raise UsageError("takes the rows of one attack", where="--examples", fix="choose one check by --only")
     write_examples(msgspec.msgpack.decode(written[0].read_bytes(), type=Adversaries), examples)

@@ -7,7 +7,7 @@ import platform
 import re
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from assay.adapters.remote.opened import is_remote
 from assay.config.address import is_address
 from assay.core.artifact import readable
 from assay.core.canonical import digest_file
-from assay.core.errors import InputError, UsageError, os_words
+from assay.core.errors import CouldNotLook, InputError, UsageError, os_words
 from assay.core.finding import Outcome
 from assay.core.protocols import Cache, Clock, Executor, Progress, silent, system_clock
 from assay.core.release import Release
@@ -189,8 +189,10 @@ def _let_go(subjects: dict[str, Subject]) -> None:
     for subject in subjects.values():
         if is_address(subject.uri):
             from assay.adapters.endpoint.journal import let_go
+            from assay.adapters.endpoint.options import options_of
 
-            let_go(subject.uri)
+            with suppress(CouldNotLook):  # an address that makes no sense was not asked
+                let_go(options_of(subject).url.shown)
 
 
 def _pieces(folder: Path | None) -> Sealed | None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from assay.harden.hardening.workshop import Workshop
 
 ROWS, COPIED, LEAST_COPIED = 300, 1000, 100
+SAME, SOME = 0.9, 0.05
+"""Shares of holdout rows that are training rows, too: from the first on it is none, from the second on it is told."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,13 +83,17 @@ def harden_model(path: Path, asked: Asked, *, root: Path | None = None, progress
         if train.digest == holdout.digest:
             raise InputError("is the training data itself", where=str(asked.holdout), fix="name untouched rows")
         train.target(), holdout.target()
+        known = _known_share(train, holdout)
+        if known > SAME:
+            what = f"{known:.0%} of its rows are rows of the training data"
+            raise InputError(what, where=str(asked.holdout), fix="name untouched rows")
         contract = contract or Contract(features={name: Feature() for name in train.features}, free=True)
         subject = Subject(name="model", kind=Kind.MODEL, uri=str(path))
         model = open_predictor(subject, root, data=train, weak_sandbox=asked.weak)
         try:
             scene = _Scene(model, subject, root, train, holdout, contract, asked, progress)
             found, shop, setup = _evaded(scene) if asked.against == "evasion" else _told(scene)
-            return _story(scene, found, shop, setup, places)
+            return _story(scene, found, shop, setup, places, known)
         finally:
             model.close()
 
@@ -144,9 +150,23 @@ def _told(scene: _Scene) -> tuple[Found, Workshop, dict[str, str | float | int]]
     return less_leaking(shop, scene.holdout, terms, scene.progress), shop, {}
 
 
+def _known_share(train: Dataset, holdout: Dataset) -> float:
+    """The share of holdout rows that agree with a training row in every input and the label."""
+    import numpy as np
+
+    from assay.detectors.rows import codes, grouped
+
+    there = {c.name for c in holdout.columns}
+    names = [n for n in (*train.features, train.label) if n and n in there]
+    first, second = train.table(names), holdout.table(names)
+    group = grouped([codes(first.column(n), second.column(n)) for n in names])
+    return float(np.isin(group[first.num_rows :], group[: first.num_rows]).mean())
+
+
 def _story(
-    scene: _Scene, found: Found, shop: Workshop, setup: dict[str, str | float | int], places: dict[str, Path]
-) -> ModelHardened:
+    scene: _Scene, found: Found, shop: Workshop, setup: dict[str, str | float | int], places: dict[str, Path],
+    known: float,
+) -> ModelHardened:  # fmt: skip
     asked, source = scene.asked, _part(scene.root / scene.subject.uri, scene.subject.uri, scene.model.kind)
     result, threshold, notes = None, None, []
     if found.made is not None:
@@ -159,6 +179,8 @@ def _story(
         **setup, "false_alarms": asked.alarms, "margin": asked.margin, "seed": asked.seed,
         "train": scene.train.digest, "holdout": scene.holdout.digest, **found.parts,
     }  # fmt: skip
+    if known > SOME:
+        notes.append(f"{known:.0%} of the holdout rows agree with a training row in everything: figures flatter them")
     if asked.against == "membership" and found.chosen == "label-only":
         notes.append("decisions alone were attacked with few copies of each row: who asks more of them learns more")
     if shop.no_recipe:

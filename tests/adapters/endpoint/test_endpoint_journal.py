@@ -152,7 +152,7 @@ def test_no_value_of_a_customer_lies_in_it(serve: Serve, data: Any, tmp_path: Pa
     subject = Subject(name="m", kind=Kind.MODEL, uri=site.oip)
     with EndpointPredictor(subject, None, answers=tmp_path / "kept") as model:
         model.scores(table)
-    (path,) = (tmp_path / "kept").iterdir()
+    (path,) = (tmp_path / "kept").glob("*.answers")
     content = path.read_bytes()
     assert len(content) == len(MAGIC) + SALT + 2 * RECORD.size
     assert b"Erika" not in content
@@ -169,7 +169,7 @@ def test_a_torn_file_loses_its_end_and_nothing_else(cut: int, junk: bytes) -> No
         first = Journal(folder, "http://a", b"one")
         first.keep([(first.key(bytes([i])), float(i)) for i in range(5)])
         first.close()
-        (path,) = folder.iterdir()
+        (path,) = folder.glob("*.answers")
         path.write_bytes(path.read_bytes()[:cut] + junk)
         again = Journal(folder, "http://a", b"one")
         found = [again.recall(again.key(bytes([i]))) for i in range(5)]
@@ -296,4 +296,20 @@ def test_a_mark_of_a_process_that_is_gone_keeps_nothing_beyond_the_run_that_went
     with opened(site, data, kept) as model:
         model.scores(rows(60))
     let_go(site.oip)
-    assert not list(kept.iterdir()) or not list(kept.glob("*.answers"))
+    assert not list(kept.glob("*.answers"))
+
+
+def test_answers_that_another_process_is_using_are_left_alone(
+    serve: Serve, data: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    pytest.importorskip("fcntl")
+    site, kept = serve(NAMES, rule), state_folder()
+    with opened(site, data, kept) as model:
+        model.scores(rows(60))
+        ended = multiprocessing.get_context("fork").Process(target=let_go, args=(site.oip,))
+        ended.start()
+        ended.join()
+        assert list(kept.glob("*.answers")), "another run of this address ended, this one goes on"
+    let_go(site.oip)
+    assert not list(kept.glob("*.answers"))

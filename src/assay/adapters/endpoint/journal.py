@@ -18,6 +18,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from assay.core.files import running
@@ -27,6 +28,7 @@ SALT = 32
 RECORD = struct.Struct("<16sdI")
 OLDEST = 7 * 86_400.0
 MOST_BYTES = 256 << 20
+_MARKS = count()
 
 
 def state_folder() -> Path:
@@ -41,12 +43,40 @@ def place_of(address: str) -> str:
 
 
 def let_go(address: str) -> None:
-    """At the end of a run forget what the model at an address answered: what was not cut off must not be replayed."""
+    """At the end of a run forget what the model at an address (as it is shown) answered: what was not cut off must not
+    be replayed. While another process asks it nothing is forgotten."""
     place = place_of(address)
-    cut = list(state_folder().glob(f"{place}-*.cut"))
-    for path in cut or state_folder().glob(f"{place}-*.answers"):
-        with suppress(OSError):
-            path.unlink()
+    with suppress(OSError), _alone(state_folder(), place) as alone:
+        if not alone:
+            return
+        cut = list(state_folder().glob(f"{place}-*.cut"))
+        for path in cut or state_folder().glob(f"{place}-*.answers"):
+            with suppress(OSError):
+                path.unlink()
+
+
+@contextmanager
+def _alone(folder: Path, place: str) -> Iterator[bool]:
+    """Whether no other process has answers of this place open; where the system has no locks, it is taken for so."""
+    try:
+        import fcntl
+    except ImportError:
+        yield True
+        return
+    path = folder / f"{place}.open"
+    if not path.exists():
+        yield True
+        return
+    handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(handle)
 
 
 class Journal:
@@ -58,9 +88,10 @@ class Journal:
     """
 
     def __init__(self, folder: Path | None, address: str, identity: bytes) -> None:
-        self._name = f"{place_of(address)}-{hashlib.sha256(identity).hexdigest()[:32]}.answers"
-        self._handle = -1
-        self._cut: Path | None = None if folder is None else folder / f"{place_of(address)}-{os.getpid()}.cut"
+        self._place = place_of(address)
+        self._name = f"{self._place}-{hashlib.sha256(identity).hexdigest()[:32]}.answers"
+        self._handle, self._held = -1, -1
+        self._cut: Path | None = None if folder is None else folder / f"{self._place}-{next(_MARKS)}-{os.getpid()}.cut"
         self._salt = secrets.token_bytes(SALT)
         self._known: dict[bytes, list[float]] = {}
         self._asked: Counter[bytes] = Counter()
@@ -123,14 +154,16 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+        for handle in (self._handle, self._held):
+            if handle >= 0:
+                os.close(handle)
+        self._handle = self._held = -1
 
     def _open(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _swept(folder)
-        for mark in folder.glob(f"{self._name[:32]}-*.cut"):
+        self._held = _shared(folder / f"{self._place}.open")
+        for mark in folder.glob(f"{self._place}-*.cut"):
             pid = mark.stem.rpartition("-")[2]
             if not (pid.isdigit() and running(int(pid))):  # what it says was cut off goes on now
                 mark.unlink(missing_ok=True)
@@ -166,6 +199,17 @@ class Journal:
                 self._known.setdefault(key, []).append(score)
                 self.earlier += 1
         self.written = self.earlier
+
+
+def _shared(path: Path) -> int:
+    """A handle that tells other processes, while it is open, that answers of this place are in use; it goes with the
+    process."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    with suppress(ImportError, OSError):
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return handle
 
 
 def _swept(folder: Path) -> None:

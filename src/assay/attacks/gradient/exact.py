@@ -12,6 +12,7 @@ import numpy as np
 
 from assay.adapters.networks.network import Network
 from assay.attacks.gradient.bounds import ROUNDING, intervals
+from assay.attacks.gradient.highs import solve
 from assay.attacks.gradient.moves import KEEP, Moves, Point
 from assay.core.protocols import FloatArray as Array
 
@@ -84,15 +85,10 @@ def _answered(
 
 def _solved(program: Program, nodes: int) -> tuple[bool, Array | None]:
     """(whether there is no answer, the answer if one was found)."""
-    from scipy.optimize import Bounds, LinearConstraint, milp
-    from scipy.sparse import csr_array
-
-    done = milp(
-        np.zeros(len(program.least)), constraints=LinearConstraint(csr_array(program.lines), program.low, program.high),
-        integrality=program.integral, bounds=Bounds(program.least, program.most),
-        options={"node_limit": nodes, "time_limit": SECONDS, "presolve": False},
+    status, x, _ = solve(
+        np.zeros(len(program.least)), *program, node_limit=nodes, time_limit=SECONDS,
     )  # fmt: skip
-    return done.status == 2, done.x
+    return status == 2, x
 
 
 def _grid(moves: Moves, row: int) -> tuple[Array, Array]:

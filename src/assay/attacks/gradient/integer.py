@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from assay.attacks.gradient.highs import solve
 from assay.attacks.gradient.linear import Offers
 from assay.attacks.gradient.moves import KEEP, Moves, Point
 from assay.core.protocols import FloatArray as Array
@@ -26,8 +27,6 @@ def programmed(moves: Moves, of: Offers, need: Array) -> tuple[Point, Array]:
 
 def _one(moves: Moves, of: Offers, i: int, need: float, point: Point) -> float:
     """Solve row i and write its point; its bound."""
-    from scipy.optimize import Bounds, LinearConstraint, milp
-
     row, gain = int(of.ids[i]), of.gain[i]
     sign = np.where(gain > 0, 1.0, -1.0)
     room = np.where(gain > 0, moves.up[row], -moves.down[row])
@@ -55,18 +54,14 @@ def _one(moves: Moves, of: Offers, i: int, need: float, point: Point) -> float:
     integral = np.concatenate([whole[used].astype(int), np.ones(at - len(used), dtype=int)])
     top = np.concatenate(most)
     top = np.where(integral == 1, np.floor(top + 1e-9), top)
-    scale = float(np.abs(lines[0]).max()) or 1.0
-    lines[0], low[0] = lines[0] / scale, need / scale
-    # Its presolve prints to standard output by itself, and takes longer than the program.
-    found = milp(
-        np.concatenate(cost), constraints=LinearConstraint(np.array(lines), low, high), integrality=integral,
-        bounds=Bounds(0, top), options={"node_limit": NODES, "mip_rel_gap": GAP, "presolve": False},
+    _, x, dual = solve(
+        np.concatenate(cost), np.array(lines), np.array(low), np.array(high), np.zeros(at), top, integral,
+        node_limit=NODES, mip_rel_gap=GAP,
     )  # fmt: skip
-    if found.x is not None:
-        x = np.where(integral == 1, np.round(found.x), found.x * (1 + _AHEAD))
+    if x is not None:
+        x = np.where(integral == 1, np.round(x), x * (1 + _AHEAD))
         point.value[i, used] += sign[used] * np.minimum(x[: len(used)], top[: len(used)]) * unit[used]
         for k, (start, there) in enumerate(groups):
             chosen = np.flatnonzero(x[start : start + len(there)] > 0.5)
             point.pick[i, k] = there[chosen[0]] if len(chosen) else KEEP
-    dual = getattr(found, "mip_dual_bound", None)
-    return max(0.0, float(dual)) * (1 - 1e-6) if dual is not None and np.isfinite(dual) else 0.0
+    return max(0.0, dual) * (1 - 1e-6) if np.isfinite(dual) else 0.0

@@ -129,9 +129,7 @@ def approach(best: Point, target: float, holds: Callable[[Array], bool] | None =
     whole = best.whole
     parts = np.sort(whole.flat[whole.flat > 0])
     if not len(parts):
-        if whole.base < target:
-            best.take(whole, whole.origin.copy(), holds)
-        return
+        return  # nothing can move, and the row does not pass as it is
     total = float(np.sum(np.maximum.reduceat(whole.flat, whole.offset[:-1]))) if whole.additive else float(parts[-1])
     radius = float(parts[int(len(parts) * _START)])
     while not np.isfinite(best.cost):

@@ -115,24 +115,35 @@ class Rows:
 
     def _number(self, j: int, axis: Axis, ids: Array, cells: Array) -> Column:
         """The permitted value nearest to each row in every cell of a number."""
-        below, above = self.leaves.edges(j)
-        count = len(below) + 1
-        origin = axis.origin[ids]
-        cell = np.arange(count)
-        higher = np.where(cell > cells[:, None], np.append(np.nan, above), 0)
-        values = np.where(cell < cells[:, None], np.append(below, np.nan), higher)
-        values = np.where(cell == cells[:, None], origin[:, None], values)
-        values = np.where(cell < cells[:, None], np.minimum(values, axis.high), np.maximum(values, axis.low))
         step = axis.feature.step or (1.0 if axis.integer else 0.0)
-        if step:
-            start = axis.start if axis.feature.step else 0.0
-            places = (values - start) / step
-            snapped = start + step * np.where(cell < cells[:, None], np.floor(places + 1e-9), np.ceil(places - 1e-9))
-            values = np.where(cell == cells[:, None], values, snapped)
+        below, above = self._places(j, axis, step) if step else self._edges(j, axis)
+        origin, cell = axis.origin[ids], np.arange(len(below))
+        other: Array = np.where(cell < cells[:, None], below, above)
+        values = np.where(cell == cells[:, None], origin[:, None], other)
         there = self.leaves.cell(j, values) == cell
         parts = np.where(there, axis.parts(origin[:, None], values, self.norm), np.inf)
         parts[cell == cells[:, None]] = 0.0
         return Column(cells, values, parts)
+
+    def _edges(self, j: int, axis: Axis) -> tuple[Array, Array]:
+        """(the largest value of every cell, the smallest), within the range, shape (k,) each; NaN for none."""
+        below, above = self.leaves.edges(j)
+        return np.minimum(np.append(below, np.nan), axis.high), np.maximum(np.append(np.nan, above), axis.low)
+
+    def _places(self, j: int, axis: Axis, step: float) -> tuple[Array, Array]:
+        """The same of the places of a grid, as they are written: they lie beside borders, or at the ends of the range.
+
+        A border may lie at a place, or a hair beside it, so that the place itself says on which side it is.
+        """
+        start = axis.start if axis.feature.step else 0.0
+        known = np.concatenate([self.leaves.thresholds[j], [v for v in (axis.low, axis.high) if np.isfinite(v)]])
+        with np.errstate(all="ignore"):
+            places = start + step * (np.round((known - start) / step)[:, None] + np.arange(-2, 3))
+        places = np.unique(places[(places >= axis.low) & (places <= axis.high) & np.isfinite(places)])
+        least, most = np.full((2, int(self.leaves.size[j])), np.nan)
+        cell = self.leaves.cell(j, places)
+        most[cell], least[cell[::-1]] = places, places[::-1]
+        return most, least
 
     def _listed(self, j: int, axis: Axis, ids: Array, cells: Array) -> Column:
         """The cheapest permitted level in every cell or class of a listed column."""

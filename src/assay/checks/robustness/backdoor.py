@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NAME = "robustness.backdoor"
 SHOWN = 20
+STEERING = ("steered", "undecided", "rule")
 NO_PROOF = "none was found by this search, which is no proof that there is none"
 
 
@@ -68,7 +69,7 @@ def backdoor(case: ModelCase, *, seed: int = 0, progress: Progress = silent) -> 
     lie in such a box: at least three times the share of training rows that the holdout can have (upper end of 95%),
     and a chance below 1 in 1,000 for all nodes together. If the leaves differ everywhere (the holdout is of another
     time), or the boxes hold more than a tenth of the holdout rows of one label (training rows drawn by label), nothing
-    is called and a note says so.
+    is called, and where anything steers the check stays open.
 
     Of trees without counts (XGBoost, ONNX), rows that hold each single value say by their labels how much of what it
     does to the margin can be true (95%, after the model's own over-confidence is taken off); with only that much of
@@ -84,11 +85,11 @@ def backdoor(case: ModelCase, *, seed: int = 0, progress: Progress = silent) -> 
     of 14 at 2%), and called none of 16 clean models: where the values mark that answer anyway, or no node holds enough
     of the planted rows and few others, the check prefers to be silent. In trees without counts it finds fewer than one
     in ten. Networks extrapolate far beyond their rows wherever values meet, so of a network nothing is called: what
-    steers it is told in the table. It does not search for single values, for more than four columns, or for noisy ones;
-    a model of several hundred thousand leaves is looked at in part, and the table says so. None found is no proof.
-    Without a holdout rows are drawn between the model's own borders, each column by itself: real rows lie elsewhere,
-    and what steers may be nature; it is then told in a note at most. Networks need rows. See docs/benchmarks.md for
-    recall and false alarms.
+    steers it is told in the table, and the check stays open. It does not search for single values, for more than four
+    columns, or for noisy ones; a model of several hundred thousand leaves is looked at in part, and the table says so.
+    None found is no proof. Without a holdout rows are drawn between the model's own borders, each column by itself:
+    real rows lie elsewhere, and what steers may be nature; the check then stays open. Networks need rows. See
+    docs/benchmarks.md for recall and false alarms.
 
     Fix: ask who trained it and on what; run `data.triggers` on the training data if it can be had; put the values to
     people who know the field; compare with a model trained on trusted rows. Until then refuse it, or watch for rows
@@ -110,7 +111,9 @@ def backdoor(case: ModelCase, *, seed: int = 0, progress: Progress = silent) -> 
         yield _finding(case, one, found.rows)
     if found.silent:
         yield _silent(case, found)
-    elif found.unseen:
+        if any(w.verdict in STEERING for w in found.found):
+            raise CouldNotLook(f"whether one was planted cannot be told here, for {found.silent}")
+    if found.unseen:
         raise CouldNotLook(f"{_unseen(found)}: declare a `holdout:` with more of them")
 
 
@@ -238,7 +241,7 @@ def _counted(one: Weighed) -> dict[str, Any]:
 
 
 def _silent(case: ModelCase, found: Looked) -> Finding:
-    some = sum(w.verdict in ("undecided", "rule") for w in found.found)
+    some = sum(w.verdict in STEERING for w in found.found)
     return Finding(
         message=(
             f"{some} sets of values steer at least 90% of the rows that they were put into; whether one was planted "

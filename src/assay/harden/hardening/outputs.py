@@ -16,6 +16,8 @@ from assay.core.subject import Kind, Subject
 from assay.harden.hardening.graph import with_facts
 
 CLOSE = 1e-6
+DUST = 1e-5
+"""How far beyond 0 and 1 a probability in single precision may lie."""
 OLDEST = 9
 """The version of ONNX's operators from which numbers in double precision are compared."""
 
@@ -60,7 +62,7 @@ def rounded(scores: Array, decimals: int | None) -> Array:
     """Scores (n,) at some decimals, halves up. Raises CouldNotLook for scores that are no probabilities."""
     if decimals is None:
         return scores
-    if len(scores) and (scores.min() < 0 or scores.max() > 1):
+    if len(scores) and (scores.min() < -DUST or scores.max() > 1 + DUST):
         raise CouldNotLook("its scores are no probabilities: how they are rounded is for you to say")
     out: Array = np.floor(scores * 10.0**decimals + 0.5) / 10.0**decimals
     return out
@@ -136,13 +138,13 @@ class _Cut:
             target, told, kind = out.name, out.name, out.type.tensor_type.elem_type
             shape = [d.dim_value for d in out.type.tensor_type.shape.dim]
             width = 1 if len(shape) == 1 or shape[1:] == [1] else 2
-        whole = f"{target} whole"
-        for node in self.graph.node:
-            for names in (node.input, node.output):
-                for at, name in enumerate(names):
-                    if name == target:
-                        names[at] = whole
-        self._told(whole, told, kind, width)
+        whole = self._renamed(target)
+        positive = self._told(whole, told, kind, width)
+        labels = (self.onnx.TensorProto.INT64, self.onnx.TensorProto.INT32, self.onnx.TensorProto.STRING)
+        for other in self.graph.output:
+            if other.type.tensor_type.elem_type in labels:
+                self._renamed(other.name)
+                self._decided(positive, other.name, other.type.tensor_type.elem_type)
         at = list(self.graph.node).index(maker) + 1
         rest = list(self.graph.node)[at:]
         del self.graph.node[at:]
@@ -165,17 +167,43 @@ class _Cut:
                 return node
         raise CouldNotLook(f"{self.model.where}: no operator makes its score")
 
-    def _told(self, whole: str, told: str, kind: int, width: int) -> None:
+    def _renamed(self, name: str) -> str:
+        """Another name for a tensor wherever nodes speak of it."""
+        whole = f"{name} whole"
+        for node in self.graph.node:
+            for names in (node.input, node.output):
+                for at, known in enumerate(names):
+                    if known == name:
+                        names[at] = whole
+        return whole
+
+    def _decided(self, positive: str, told: str, kind: int) -> None:
+        """The class that is answered beside the score, by the same threshold on what is told: another tells more."""
+        text = kind == self.onnx.TensorProto.STRING
+        if any(isinstance(c, str) != text for c in self.model.classes):
+            raise CouldNotLook(f"{self.model.where}: answers classes beside its score that are not known by name")
+        flat = self._node("Reshape", [positive, self._constant(np.array([-1]))])
+        below = self._node("Less", [flat, self._constant(np.array(self.model.threshold))])
+        helper, classes = self.onnx.helper, [self.model.classes[k] for k in (1 - self.positive, self.positive)]
+        names = []
+        for value in classes:
+            held = [str(value).encode()] if text else [int(value)]
+            names.append(f"assay constant {len(self.nodes)}")
+            self._node("Constant", [], names[-1], value=helper.make_tensor(names[-1], kind, [1], held))
+        self._node("Where", [below, *names], told)
+
+    def _told(self, whole: str, told: str, kind: int, width: int) -> str:
         """The score's tensor `whole` as what is told: in double precision as predictors compare it, of two classes the
-        positive one's and its rest."""
+        positive one's and its rest. The name of the positive one's."""
         double = self._node("Cast", [whole], to=self.onnx.TensorProto.DOUBLE)
         if width == 2:
             double = self._node("Gather", [double, self._constant(np.array([self.positive]))], axis=1)
-        changed = self._label(double) if self.model.output.label else self._rounded(double)
+        changed = positive = self._label(double) if self.model.output.label else self._rounded(double)
         if width == 2:
             rest = self._node("Sub", [self._constant(np.array(1.0)), changed])
             changed = self._node("Concat", [changed, rest] if self.positive == 0 else [rest, changed], axis=1)
         self._node("Cast", [changed], told, to=kind)
+        return positive
 
     def _rounded(self, name: str) -> str:
         by = self._constant(np.array(10.0 ** (self.model.output.decimals or 0)))

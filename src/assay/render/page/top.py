@@ -196,7 +196,7 @@ def _run_tally(view: View) -> str:
     if blind:
         parts.append(status("open", f"{blind} could not be judged to the end"))
     if noted:
-        parts.append(status("na", f"{noted} noted something, which no policy judges here"))
+        parts.append(status("na", f"{noted} noted something"))
     if passed:
         parts.append(status("pass", f"{passed} passed"))
     if rest:
