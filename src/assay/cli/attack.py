@@ -171,10 +171,14 @@ def attack(
             except NothingWrittenError as error:
                 report, unwritten = error.report, error
     emit(Dossier(report=report), format_, output)
-    code = report_code(report, fail_level)
+    _end(report_code(report, fail_level), unwritten)
+
+
+def _end(code: int, unwritten: Exception | None) -> None:
+    """Exit; that no rows were written is said, and is the error where the report has none."""
+    if unwritten is not None and not code:
+        raise unwritten
     if unwritten is not None:
-        if not code:
-            raise unwritten
         click.echo(f"assay: {unwritten}", err=True)
     raise click.exceptions.Exit(code)
 
