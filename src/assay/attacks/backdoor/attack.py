@@ -26,7 +26,7 @@ PARITY_ROWS = 200
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
     """What was found, strongest verdicts first; `candidates` values were asked about, `whole` if these were all that
     were thought of. `unseen` names directions that could not be looked in (True: towards a flag), and how many rows
-    there were. `silent` says why nothing could be called steered here, "" where it could."""
+    there were. `silent` says why nothing could be called steered here, "" where it could; of a `network` none can."""
 
     found: tuple[Weighed, ...]
     candidates: int
@@ -34,6 +34,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     unseen: tuple[tuple[bool, int], ...]
     silent: str
+    network: bool
 
 
 def looked(
@@ -138,6 +139,7 @@ def _both(
         rows=len(codes),
         unseen=tuple(unseen),
         silent=unable(board, known),
+        network=not isinstance(board, TreeBoard),
     )
 
 

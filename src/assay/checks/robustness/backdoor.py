@@ -85,9 +85,9 @@ def backdoor(case: ModelCase, *, seed: int = 0, progress: Progress = silent) -> 
     of 14 at 2%), and called none of 16 clean models: where the values mark that answer anyway, or no node holds enough
     of the planted rows and few others, the check prefers to be silent. In trees without counts it finds fewer than one
     in ten. Networks extrapolate far beyond their rows wherever values meet, so of a network nothing is called: what
-    steers it is told in the table, and the check stays open. It does not search for single values, for more than four
-    columns, or for noisy ones; a model of several hundred thousand leaves is looked at in part, and the table says so.
-    None found is no proof. Without a holdout rows are drawn between the model's own borders, each column by itself:
+    steers it is told in the table, and the question does not apply. It does not search for single values, for more than
+    four columns, or for noisy ones; a model of several hundred thousand leaves is looked at in part, and the table says
+    so. None found is no proof. Without a holdout rows are drawn between the model's own borders, each column by itself:
     real rows lie elsewhere, and what steers may be nature; the check then stays open. Networks need rows. See
     docs/benchmarks.md for recall and false alarms.
 
@@ -112,7 +112,8 @@ def backdoor(case: ModelCase, *, seed: int = 0, progress: Progress = silent) -> 
     if found.silent:
         yield _silent(case, found)
         if any(w.verdict in STEERING for w in found.found):
-            raise CouldNotLook(f"whether one was planted cannot be told here, for {found.silent}")
+            why = f"whether one was planted cannot be told here, for {found.silent}"
+            raise NotApplicable(why) if found.network else CouldNotLook(why)
     if found.unseen:
         raise CouldNotLook(f"{_unseen(found)}: declare a `holdout:` with more of them")
 
