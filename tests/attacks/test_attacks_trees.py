@@ -272,6 +272,32 @@ def test_a_mixed_integer_program_finds_nothing_nearer_in_l1() -> None:
         assert found.distance[row] == pytest.approx(solved.fun, rel=1e-5, abs=1e-9)
 
 
+@pytest.mark.parametrize("kind", ON_GRID)
+def test_what_is_missing_stays_missing_on_a_grid_too(kind: str) -> None:
+    feature, places, borders = ON_GRID[kind]
+    seen = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        trees = grown(seed)
+        inner = trees.feature >= 0
+        trees.threshold[inner] = rng.choice(borders, int(inner.sum()))
+        model = Model(trees)
+        columns = {n: rng.choice(places, 60).tolist() for n in trees.columns}
+        columns["x0"] = [None if i % 2 else v for i, v in enumerate(columns["x0"])]
+        rows = pa.table({n: pa.array(v, pa.float64()) for n, v in columns.items()})
+        rows = rows.filter(pa.array(model.flagged(rows))).slice(0, 8)
+        if not rows.num_rows:
+            continue
+        where = space(trees, rows, dict.fromkeys(trees.columns, feature))
+        found = Whitebox(trees, where, "linf", 0.5, model).run()
+        missing = np.array(rows.column("x0").is_null())
+        seen += int(missing.sum())
+        x0 = [axis.name for axis in where.axes].index("x0")
+        assert np.isnan(found.codes[missing, x0]).all()
+        assert (found.distance > 0).all()
+    assert seen
+
+
 def test_a_row_in_which_nothing_can_move_is_not_evaded() -> None:
     trees = grown(3, features=3, count=5, votes=True)  # a mean of votes: the margin at the threshold is above 0
     model = Model(trees)

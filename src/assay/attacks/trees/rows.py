@@ -120,6 +120,7 @@ class Rows:
         origin, cell = axis.origin[ids], np.arange(len(below))
         other: Array = np.where(cell < cells[:, None], below, above)
         values = np.where(cell == cells[:, None], origin[:, None], other)
+        values[cells < 0] = np.nan  # a missing one stays missing
         there = self.leaves.cell(j, values) == cell
         parts = np.where(there, axis.parts(origin[:, None], values, self.norm), np.inf)
         parts[cell == cells[:, None]] = 0.0
