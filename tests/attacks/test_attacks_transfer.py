@@ -39,7 +39,7 @@ def test_copies_come_near_what_gradients_find(norm: Any) -> None:
     assert not found.bound.any()
 
 
-@pytest.mark.parametrize("access", ["score", "label"])
+@pytest.mark.parametrize("access", [pytest.param("score", marks=pytest.mark.heavy), "label"])
 def test_levels_grids_and_relations_hold(access: Any) -> None:
     model, space, passing = spaces(2, ("amount + hour < 15",))
     model.access = access

@@ -169,6 +169,7 @@ def test_trees_are_measured_beside_their_controls(tmp_path: Path) -> None:
     assert (tmp_path / "m.hardened.txt").exists() == (said["verdict"] == "helps")
 
 
+@pytest.mark.heavy
 def test_an_abstaining_model_tells_how_many_rows_it_refers_and_meets_the_largest_of_plain_ones(tmp_path: Path) -> None:
     put(tmp_path, rows(800, 8), rows(1600, 9))
     done = assay("harden", "m.onnx", *ON, *QUICK, "--try", "abstain", "-f", "json", cwd=tmp_path)

@@ -16,7 +16,7 @@ from assay.core.subject import Kind
 from assay.engine.registry import check_ids
 
 pytest.importorskip("lightgbm")
-QUICK = ("--only", "data.*", "--skip", "data.injected-rows", "--jobs", "1")
+QUICK = ("--only", "data.*", "--jobs", "1")
 
 
 def members(session: int) -> list[int]:

@@ -48,7 +48,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("oip", "cost", "label", "search"),
         ("mlflow", "l2", "score", "search"),
-        ("oip", "cost", "score", "transfer"),
+        pytest.param("oip", "cost", "score", "transfer", marks=pytest.mark.heavy),
         ("mlflow", "linf", "label", "transfer"),
     ],
 )
