@@ -28,6 +28,7 @@ SALT = 32
 RECORD = struct.Struct("<16sdI")
 OLDEST = 7 * 86_400.0
 MOST_BYTES = 256 << 20
+PATIENCE = 40  # tries, a twentieth of a second apart
 _MARKS = count()
 
 
@@ -58,23 +59,13 @@ def let_go(address: str) -> None:
 @contextmanager
 def _alone(folder: Path, place: str) -> Iterator[bool]:
     """Whether no other process has answers of this place open; where the system has no locks, it is taken for so."""
-    try:
-        import fcntl
-    except ImportError:
-        yield True
-        return
     path = folder / f"{place}.open"
     if not path.exists():
         yield True
         return
     handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
+        yield _taken(handle)
     finally:
         os.close(handle)
 
@@ -199,6 +190,20 @@ class Journal:
                 self._known.setdefault(key, []).append(score)
                 self.earlier += 1
         self.written = self.earlier
+
+
+def _taken(handle: int) -> bool:
+    """Whether the lock could be had, soon: workers of this run that were just ended may hold it a moment longer."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    for _ in range(PATIENCE):
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def _shared(path: Path) -> int:
