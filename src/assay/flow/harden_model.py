@@ -120,7 +120,7 @@ def _evaded(scene: _Scene) -> tuple[Found, Workshop, dict[str, str | float | int
     norm, budget = _spent(contract, asked)
     _declared(model, contract)
     access: Access = asked.access or "whitebox"
-    if asked.access is None and not _readable(model, scene.train):
+    if asked.access is None and not model.readable(scene.train.table(model.features)):
         access = "label" if model.access == "label" else "score"
     terms = Terms(
         norm=norm, budget=budget, access=access, alarms=asked.alarms, rows=asked.rows or ROWS, margin=asked.margin,
@@ -240,18 +240,6 @@ def _same(candidate: BasePredictor, content: bytes, format_: str, train: Dataset
             flips = int((again.flagged(rows) != candidate.flagged(rows)).sum())
     if flips:
         raise CouldNotLook(f"the result decides {flips} of {rows.num_rows} rows otherwise than what was measured")
-
-
-def _readable(model: BasePredictor, train: Dataset) -> bool:
-    """Whether the model can be attacked white-box."""
-    try:
-        model.trees()
-    except CouldNotLook:
-        try:
-            model.network(train.table(model.features))
-        except CouldNotLook:
-            return False
-    return True
 
 
 def _declared(model: BasePredictor, contract: Contract) -> None:

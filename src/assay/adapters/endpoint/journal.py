@@ -3,7 +3,7 @@
 It lies in the user's own state folder, not in a project: a project that brings answers along is not believed. A file
 holds a random salt and records of one size: a salted digest of the row, the score, a checksum. It holds no row; whoever
 has the file can tell whether a row that he knows was asked. It goes at the end of a run that was not cut off while it
-asked (`let_go`); a mark beside it, `PLACE-PID.cut`, says that one was.
+asked (`let_go`); a mark beside it, `PLACE-N-PID.cut`, says that one was, and a lock on `PLACE.open` that it is in use.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def _shared(path: Path) -> int:
     with suppress(ImportError, OSError):
         import fcntl
 
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_SH)  # who forgets holds it for a moment only
     return handle
 
 

@@ -12,8 +12,8 @@ from assay.core.protocols import FloatArray as Array
 _EPS = 1e-12
 _SHRINK, _FINEST = 0.6, 0.95
 _WORTH = 2000  # conditions from which on it pays to cut a problem down again
-_AHEAD = 8.0
-"""How far beyond the radius that is tried the whole is cut down, for the next ones."""
+_AHEAD, _LARGE = 8.0, 20_000
+"""How far beyond the radius that is tried the whole is cut down, for the next ones; and from how many conditions on."""
 _START = 0.05
 """The share of a row's candidates that lie inside the first radius."""
 
@@ -44,11 +44,13 @@ class Point:
         """The problem of points that cost less than a radius."""
         if radius > self.cost:
             return self.whole.pruned(radius)
-        if np.isinf(self.cost):
+        if np.isinf(self.cost) and len(self.whole.leaf) > _LARGE:
             if radius > self.reach:  # the whole is large: cut it down once for the next few radii
                 self.reach = radius * _AHEAD
                 self.far = self.whole.pruned(self.reach)
             return self.far.pruned(radius)
+        if np.isinf(self.cost):
+            return self.whole.pruned(radius)
         if self.near is self.whole or len(self.near.leaf) > _WORTH:
             self.near = self.near.pruned(self.cost)
         return self.near.pruned(radius)

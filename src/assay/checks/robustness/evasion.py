@@ -86,7 +86,7 @@ def evasion(
     the space between thresholds is a finite set of cells: descents come near, branch and bound improves or proves,
     so that each row is evaded within the budget, certified (nothing within it passes, by proof over every permitted
     value) or unknown. Before that the trees must score as the model does; holes planted in them must be found (where
-    no relation binds).
+    no relation binds), and what is proved of a sample of rows is held against single changes of the real model.
     Changes that only together keep a relation are looked for among the cells' nearest values alone, and prove nothing
     beyond them. Certificates hold for values that a float32 can hold.
 
