@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from assay.attacks.attacked import Attacked, confirmed
 from assay.attacks.evasion import Evaded
-from assay.attacks.space import KEEP, Space, satisfied
+from assay.attacks.relations import satisfied
+from assay.attacks.space import KEEP, Space
 from assay.config.constraints import Constraint
 from assay.core.subject import Contract, Feature
 

@@ -16,7 +16,8 @@ from attacks_tools import Flags, Linear, held, mixed, spaces  # noqa: E402
 
 from assay.attacks import sanity  # noqa: E402
 from assay.attacks.evasion import Evaded, Search, attack  # noqa: E402
-from assay.attacks.space import KEEP, Space, satisfied  # noqa: E402
+from assay.attacks.relations import satisfied  # noqa: E402
+from assay.attacks.space import KEEP, Space  # noqa: E402
 from assay.config.constraints import Constraint  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
 from assay.core.subject import Contract, Feature  # noqa: E402

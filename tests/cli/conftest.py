@@ -64,7 +64,10 @@ require:
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     """A project that needs no data and no worker: one file of weights."""
-    folder = tmp_path / "tiny"
+    return _tiny(tmp_path / "tiny")
+
+
+def _tiny(folder: Path) -> Path:
     folder.mkdir()
     (folder / "assay.yaml").write_text(MANIFEST, "utf-8")
     (folder / "policy.yaml").write_text(POLICY, "utf-8")
@@ -111,7 +114,11 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def office(furnished: Path, tiny: Path, tmp_path: Path) -> Office:
-    folder = copy(furnished, tmp_path / "office")
+    return _office(furnished, tiny, tmp_path / "office")
+
+
+def _office(furnished: Path, tiny: Path, at: Path) -> Office:
+    folder = copy(furnished, at)
     (tiny / "policy.yaml").rename(folder / "policy.yaml")
     mend(tiny / "assay.yaml", "policy: policy.yaml\n", "")
     shutil.copytree(tiny, folder / "project")
@@ -121,10 +128,19 @@ def office(furnished: Path, tiny: Path, tmp_path: Path) -> Office:
     return made
 
 
+@pytest.fixture(scope="session")
+def released(furnished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An office with everything from the examination to the verdict, for tests that go on from there."""
+    made = _office(
+        furnished, _tiny(tmp_path_factory.mktemp("made") / "tiny"), tmp_path_factory.mktemp("kept") / "office"
+    )
+    made.allowed()
+    return made.folder
+
+
 @pytest.fixture
-def kept(office: Office) -> Office:
-    office.allowed()
-    return office
+def kept(released: Path, tmp_path: Path) -> Office:
+    return Office(copy(released, tmp_path / "office"))
 
 
 @pytest.fixture(autouse=True)

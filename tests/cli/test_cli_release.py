@@ -67,18 +67,17 @@ def test_a_signature_holds_until_a_byte_changes(office: Office, what: str) -> No
     assert one_line(office("verify nothing --key dana.pub"), "nothing: no such file", code=2)
 
 
-def test_the_commands_of_the_proof_name_the_files_that_were_written(office: Office) -> None:
-    office.allowed()
+def test_the_commands_of_the_proof_name_the_files_that_were_written(kept: Office) -> None:
     words = (
         "gate --evidence papers --policy policy.yaml --roster roster.yaml --policy-key owner.pub --ledger other.db"
         " --key gate.key --verdict-out out.json --checkpoint-out seen.txt --format json"
     )
-    first, second = msgspec.json.decode(office.fine(words).out)["proof"]["commands"]
-    digest = hashlib.sha256((office.folder / "policy.yaml").read_bytes()).hexdigest()
+    first, second = msgspec.json.decode(kept.fine(words).out)["proof"]["commands"]
+    digest = hashlib.sha256((kept.folder / "policy.yaml").read_bytes()).hexdigest()
     assert first == f"assay verify out.json --key gate.pub --at . --policy-digest sha256:{digest}"
     assert second == "assay log verify --ledger other.db --against seen.txt"
-    office.fine(first.removeprefix("assay ").replace("--at .", "--at project"))
-    office.fine(second.removeprefix("assay "))
+    kept.fine(first.removeprefix("assay ").replace("--at .", "--at project"))
+    kept.fine(second.removeprefix("assay "))
 
 
 def test_who_approves_is_shown_what_the_figures_rest_on(office: Office) -> None:
@@ -102,43 +101,41 @@ def test_who_approves_is_shown_what_the_figures_rest_on(office: Office) -> None:
     assert "pins" not in done.out
 
 
-def test_the_whole_way_to_a_verdict_and_back(office: Office) -> None:
-    office.allowed()
-    verdict = office.fine("verify verdict.json --key gate.pub --policy tiny --policy-version 3 --at project")
+def test_the_whole_way_to_a_verdict_and_back(kept: Office) -> None:
+    verdict = kept.fine("verify verdict.json --key gate.pub --policy tiny --policy-version 3 --at project")
     assert "ALLOW holds" in verdict.out
     assert "model.safetensors" in verdict.out
-    office.fine("log verify --ledger ledger.db --against checkpoint.txt")
-    listed = office.fine("log list --ledger ledger.db").out
+    kept.fine("log verify --ledger ledger.db --against checkpoint.txt")
+    listed = kept.fine("log list --ledger ledger.db").out
     assert [line.split()[2] for line in listed.splitlines()] == [
         "policy", "roster", "evidence", "signature", "approval", "decision", "verdict",
     ]  # fmt: skip
 
 
-def test_a_verdict_refuses_what_was_not_decided(office: Office) -> None:
-    office.allowed()
+def test_a_verdict_refuses_what_was_not_decided(kept: Office) -> None:
     verify = "verify verdict.json --key gate.pub --at project"
-    model, manifest = office.project / "model.safetensors", office.project / "assay.yaml"
+    model, manifest = kept.project / "model.safetensors", kept.project / "assay.yaml"
     for words, text in (
         ("verify verdict.json --key owner.pub --at project", ""),
         (f"{verify} --policy other", "other"),
         (f"{verify} --policy-version 4", "version"),
         (f"{verify} --policy-digest sha256:{'0' * 64}", "another policy"),
     ):
-        assert one_line(office(words), text, code=1)
-    digest = hashlib.sha256((office.folder / "policy.yaml").read_bytes()).hexdigest()
-    office.fine(f"{verify} --policy-digest sha256:{digest}")
-    assert one_line(office(f"{verify} --policy-digest {digest}"), "64 hex digits", code=2)
-    assert one_line(office(f"{verify} --revoked {digest[:8]}"), "--revoked", "64 hex digits", code=2)
+        assert one_line(kept(words), text, code=1)
+    digest = hashlib.sha256((kept.folder / "policy.yaml").read_bytes()).hexdigest()
+    kept.fine(f"{verify} --policy-digest sha256:{digest}")
+    assert one_line(kept(f"{verify} --policy-digest {digest}"), "64 hex digits", code=2)
+    assert one_line(kept(f"{verify} --revoked {digest[:8]}"), "--revoked", "64 hex digits", code=2)
     whole = model.read_bytes()
     model.write_bytes(whole[:-1] + b" ")
-    assert one_line(office(verify), "model.safetensors", code=1)
+    assert one_line(kept(verify), "model.safetensors", code=1)
     model.write_bytes(whole)
     mend(manifest, "model: model.safetensors", "model: model.safetensors, threshold: 0.9")
-    assert one_line(office(verify), "threshold", code=1)
+    assert one_line(kept(verify), "threshold", code=1)
     mend(manifest, ", threshold: 0.9", "")
-    office.fine(verify)
+    kept.fine(verify)
     model.unlink()
-    assert one_line(office(verify), "model.safetensors", code=1)
+    assert one_line(kept(verify), "model.safetensors", code=1)
 
 
 @pytest.mark.parametrize(
@@ -146,35 +143,32 @@ def test_a_verdict_refuses_what_was_not_decided(office: Office) -> None:
              "policy.yaml", "policy.yaml.sig", "roster.yaml", "roster.yaml.sig"],
 )  # fmt: skip
 @pytest.mark.parametrize("at", [0.3, 0.6])
-def test_a_flipped_character_in_any_paper_is_refused_by_name(office: Office, name: str, at: float) -> None:
-    office.allowed()
-    flip(office.folder / name, at)
-    done = office.gate()
+def test_a_flipped_character_in_any_paper_is_refused_by_name(kept: Office, name: str, at: float) -> None:
+    flip(kept.folder / name, at)
+    done = kept.gate()
     assert done.code in (1, 2), done
     (line,) = done.err.splitlines()
     assert Path(name).name.removesuffix(".sig") in line
 
 
-def test_a_flipped_character_in_the_verdict_is_refused(office: Office) -> None:
-    office.allowed()
+def test_a_flipped_character_in_the_verdict_is_refused(kept: Office) -> None:
     for at in (0.1, 0.3, 0.5, 0.7, 0.9):
-        whole = flip(office.folder / "verdict.json", at)
-        done = office("verify verdict.json --key gate.pub --at project")
+        whole = flip(kept.folder / "verdict.json", at)
+        done = kept("verify verdict.json --key gate.pub --at project")
         assert done.code in (1, 2), (at, done)
-        (office.folder / "verdict.json").write_bytes(whole)
-    office.fine("verify verdict.json --key gate.pub --at project")
+        (kept.folder / "verdict.json").write_bytes(whole)
+    kept.fine("verify verdict.json --key gate.pub --at project")
 
 
 @pytest.mark.parametrize("paper", ["evidence", "approval", "policy", "roster"])
-def test_a_strangers_key_is_refused(office: Office, paper: str) -> None:
-    office.allowed()
+def test_a_strangers_key_is_refused(kept: Office, paper: str) -> None:
     if paper == "evidence":
-        assert office.examine("stranger").code == 0
+        assert kept.examine("stranger").code == 0
     elif paper == "approval":
-        office.fine("approve project --role security --key stranger.key --out papers/sam-approval.json")
+        kept.fine("approve project --role security --key stranger.key --out papers/sam-approval.json")
     else:
-        office.fine(f"sign {paper}.yaml --key stranger.key")
-    done = office.gate()
+        kept.fine(f"sign {paper}.yaml --key stranger.key")
+    done = kept.gate()
     assert done.code == 1
     assert done.out == ""
     assert len(done.err.splitlines()) == 1
@@ -198,28 +192,25 @@ def test_the_author_cannot_approve(office: Office) -> None:
     assert office.gate().code == 0
 
 
-def test_no_is_no(office: Office) -> None:
-    office.allowed()
-    assert office.approve("sue", more="--refuse --comment no").code == 0
-    assert office.gate().code == 1
+def test_no_is_no(kept: Office) -> None:
+    assert kept.approve("sue", more="--refuse --comment no").code == 0
+    assert kept.gate().code == 1
 
 
 @pytest.mark.parametrize(("days", "code"), [(0, 0), (29, 0), (31, 3), (-1, 3)])
 def test_an_approval_holds_from_its_day_to_its_end(
-    office: Office, monkeypatch: pytest.MonkeyPatch, days: int, code: int
+    kept: Office, monkeypatch: pytest.MonkeyPatch, days: int, code: int
 ) -> None:
-    office.allowed()
     moment = datetime.now(UTC) + timedelta(days=days)
     monkeypatch.setattr("assay.core.protocols.system_clock", lambda: moment)
-    done = office.gate()
+    done = kept.gate()
     assert done.code == code or (days < 0 and done.code in (1, 3)), done.out
 
 
-def test_a_verdict_ends(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    office.allowed()
+def test_a_verdict_ends(kept: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     moment = datetime.now(UTC) + timedelta(days=4000)
     monkeypatch.setattr("assay.core.protocols.system_clock", lambda: moment)
-    assert one_line(office("verify verdict.json --key gate.pub --at project"), "expired", code=1)
+    assert one_line(kept("verify verdict.json --key gate.pub --at project"), "expired", code=1)
 
 
 def test_a_lifetime_that_is_none_is_one_line(office: Office) -> None:
@@ -302,9 +293,8 @@ def test_a_critical_finding_needs_two(office: Office, evil: Path) -> None:
         ("report gone.json", "gone.json"),
     ],
 )  # fmt: skip
-def test_what_people_get_wrong_is_one_line(office: Office, words: str, text: str) -> None:
-    office.allowed()
-    done = office(words)
+def test_what_people_get_wrong_is_one_line(kept: Office, words: str, text: str) -> None:
+    done = kept(words)
     assert done.code in (1, 2)
     assert one_line(done, text, code=done.code)
 

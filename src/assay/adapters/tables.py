@@ -198,7 +198,7 @@ class Dataset:
             names = tuple(n for n in self.features if n not in left_out)
         if left_out and not names:
             raise CouldNotLook(f"{self._where}: {self._no_features(left_out)}")
-        orders = {name: f.order for name, f in self.contract.features.items() if f.order}
+        orders = {name: f.order for name, f in self.contract.columns.items() if f.order}
         categorical = {name for name in names if kinds.get(name) in ("category", "text")}
         return encode(self.table(names), categorical, orders, like, left_out)
 

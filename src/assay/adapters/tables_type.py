@@ -95,6 +95,7 @@ def _build(connection: Any, contract: Contract, where: str, sniff: bool) -> tupl
     rows = int(connection.execute("SELECT count(*) FROM raw").fetchone()[0])
     if not rows:
         raise InputError("has columns but no rows", where=where, fix="write the table again")
+    told = contract.columns
     columns: list[Column] = []
     casts: list[str] = []
     kept: list[str] = []
@@ -104,7 +105,7 @@ def _build(connection: Any, contract: Contract, where: str, sniff: bool) -> tupl
             raise InputError(what, where=where, fix="shorten or drop that column")
         c = ident(name)
         kind, cast = _decide(name, sql_type, facts, sniff)
-        feature = contract.features.get(name)
+        feature = told.get(name)
         if kind == "number" and not _means_number(feature):
             kind, cast = _exact(connection, name, sql_type, facts) or (kind, cast)
         columns.append(_column(name, kind, facts, rows, feature, sql_type))

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from assay.attacks.space import Axis, satisfied
-from assay.config.constraints import Constraint
+from assay.attacks.relations import Relation, relations, satisfied
+from assay.attacks.space import Axis
 from assay.core.protocols import ArrowTable, Predictor
 from assay.core.subject import Contract
 
@@ -37,7 +37,7 @@ class _Trials:
 
         self.predictor, self.own, self.first = predictor, own, rows.num_rows
         self.donor = np.tile(rows.num_rows + donor[:, None], (1, len(predictor.features)))
-        self.constraints = tuple(Constraint(text) for text in contract.constraints)
+        self.constraints = relations(contract)
         read = set(predictor.features).union(*(c.columns for c in self.constraints))
         self.table = pa.concat_tables([rows, pool]).select([n for n in rows.column_names if n in read])
         self.table = self.table.combine_chunks()
@@ -159,7 +159,7 @@ def needs(
     return Needs(needed, bought, changes)
 
 
-def _groups(inputs: tuple[str, ...], constraints: tuple[Constraint, ...]) -> list[Array]:
+def _groups(inputs: tuple[str, ...], constraints: tuple[Relation, ...]) -> list[Array]:
     """The inputs (bool, each) that relations tie together, one alone where none does."""
     groups = [{name} for name in inputs]
     for constraint in constraints:
@@ -192,7 +192,7 @@ def _permitted(
     """Which of the needed moves (q, inputs) the contract allows and the budget pays for, the cheapest first."""
     price = np.full(taken.shape, np.inf)
     for at, name in enumerate(trials.predictor.features):
-        feature = contract.features[name]
+        feature = contract.columns[name]
         if feature.mutable and taken[:, at].any():
             column = trials.table.column(name)
             axis = Axis(name, feature, column.take(trials.own).combine_chunks(), reference, kinds[name])

@@ -37,7 +37,7 @@ def reaches(
     """What `budget` buys of each input, over `rows`. Raises CouldNotLook for one that cannot be priced."""
     found = []
     for name in inputs:
-        feature = contract.features.get(name)
+        feature = contract.columns.get(name)
         if feature is None or not feature.mutable:
             found.append(Reach(name=name))
             continue

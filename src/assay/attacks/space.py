@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from assay.adapters.values import same_value
-from assay.config.constraints import Constraint
+from assay.attacks.relations import relations, satisfied
 from assay.core.errors import CouldNotLook
 from assay.core.subject import Contract, Feature, Norm
 from assay.core.text import visible
@@ -200,7 +200,7 @@ class Space:
     def __init__(
         self, rows: Any, contract: Contract, reference: Any, kinds: Mapping[str, str], inputs: tuple[str, ...]
     ) -> None:
-        self.constraints = tuple(Constraint(text) for text in contract.constraints)
+        self.constraints = relations(contract)
         self.free = contract.free
         read = set(inputs).union(*(c.columns for c in self.constraints))
         self.rows = rows.select([name for name in rows.column_names if name in read])
@@ -210,7 +210,7 @@ class Space:
             if name in rows.column_names and kinds.get(name) in ("number", "integer")
         }
         axes = []
-        for name, feature in contract.features.items():
+        for name, feature in contract.columns.items():
             if feature.mutable and name in inputs and name in rows.column_names:
                 others = [values for other, values in numbers.items() if other != name]
                 beside = np.array(others).reshape(-1, rows.num_rows).T
@@ -320,37 +320,3 @@ def length(parts: Array, norm: Norm) -> Array:
         return parts.max(axis=1, initial=0.0)
     total = parts.sum(axis=1)
     return np.sqrt(total) if norm == "l2" else total
-
-
-def satisfied(constraints: Iterable[Constraint], table: Any) -> Array:
-    """Whether each row of an Arrow table satisfies every relation, shape (rows,), bool.
-
-    A row with a missing value in a relation is not held against it, as in data.schema. Raises CouldNotLook for a
-    relation that reads a column that is not there, or compares words with numbers.
-    """
-    holds = np.ones(table.num_rows, dtype=bool)
-    for constraint in constraints:
-        absent = [name for name in constraint.columns if name not in table.column_names]
-        if absent:
-            what = f"constraint {visible(constraint.text)!r} reads columns that are not there: {', '.join(absent)}"
-            raise CouldNotLook(what)
-        missing = np.zeros(table.num_rows, dtype=bool)
-        for name in constraint.columns:
-            missing |= np.asarray(table.column(name).is_null())
-        try:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                columns = {name: plain(table.column(name)) for name in constraint.columns}
-                holds &= np.asarray(constraint(columns), dtype=bool) | missing
-        except TypeError:
-            raise CouldNotLook(f"constraint {visible(constraint.text)!r} compares words with numbers") from None
-    return holds
-
-
-def plain(column: Any) -> Array:
-    """A column as an array that can be compared: missing words and truth values filled in, missing numbers NaN."""
-    kind = str(column.type)
-    if kind in ("string", "large_string"):
-        column = column.fill_null("")
-    elif kind == "bool":
-        column = column.fill_null(False)
-    return column.to_numpy()

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from msgspec import structs
 
 from assay.adapters.ensembles.trees import Trees
 from assay.adapters.predictor_base import BasePredictor
@@ -15,6 +16,7 @@ from assay.attacks.attacked import Attacked, confirmed
 from assay.attacks.boundary.attack import attack_boundary
 from assay.attacks.evasion import attack
 from assay.attacks.gradient.attack import attack_gradient
+from assay.attacks.one_hot import Fold
 from assay.attacks.space import NothingMovesError, Space
 from assay.attacks.transfer import attack_transfer
 from assay.attacks.trees.attack import attack_trees
@@ -48,8 +50,17 @@ def struck(
     """The attack that fits what was asked on every row of `caught`, which the model flags, with its sanity test.
 
     `passing` are rows that it lets pass; `against` is what `Space` takes: the contract, rows that the model knows (for
-    scales), the kind of every column, the model's inputs. Raises CouldNotLook.
+    scales), the kind of every column, the model's inputs. Of a contract with one-hot groups the space is the folded
+    one, the changed rows are as they came. Raises CouldNotLook.
     """
+    contract, known, kinds, _ = against
+    if contract.groups:
+        fold = Fold(contract, known)
+        model, caught, passing = fold.model(model), fold.table(caught), fold.told(passing)
+        space, found = struck(
+            model, caught, passing, (fold.contract, fold.told(known), fold.kinds(kinds), model.features), asked
+        )
+        return space, structs.replace(found, table=fold.unfolded(found.table))
     sanity.refuse_unstable(model, caught)
     sanity.refuse_masking(model, caught, passing)
     space = Space(caught, *against)

@@ -8,8 +8,8 @@ from itertools import combinations
 import numpy as np
 
 from assay.attacks.order import rank
-from assay.attacks.space import Array, Axis, Space, plain
-from assay.config.constraints import Constraint
+from assay.attacks.relations import Relation, plain
+from assay.attacks.space import Array, Axis, Space
 
 CELLS = 2_000_000  # of one grid of candidates at a time
 
@@ -81,7 +81,7 @@ def _priced(space: Space, can: Array, rows: Array, a: int, b: int) -> Array:
     return np.where(holds, cost, np.inf)
 
 
-def _holds(space: Space, relation: Constraint, rows: Array, values: dict[str, Array]) -> Array:
+def _holds(space: Space, relation: Relation, rows: Array, values: dict[str, Array]) -> Array:
     """Whether a relation holds for candidate values; as in `satisfied`, a missing value is not held against a row."""
     columns = dict(values)
     missing = np.zeros((len(rows), 1, 1), dtype=bool)

@@ -150,7 +150,8 @@ class Constraint:
             operand = self._value(node.operand, columns)
             return -operand if isinstance(node.op, ast.USub) else operand ^ True
         if isinstance(node, ast.BinOp):
-            return _ARITHMETIC[type(node.op)](self._value(node.left, columns), self._value(node.right, columns))
+            sides = (_counted(self._value(side, columns)) for side in (node.left, node.right))
+            return _ARITHMETIC[type(node.op)](*sides)
         assert isinstance(node, ast.Compare)
         return self._compare(node, columns)
 
@@ -169,3 +170,8 @@ class Constraint:
             result = part if result is None else result & part
             left = right
         return result
+
+
+def _counted(value: Any) -> Any:
+    """Truth values as 0 and 1: arrays of them would add up to "any of them"."""
+    return value * 1 if str(getattr(value, "dtype", "")) == "bool" else value

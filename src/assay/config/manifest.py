@@ -132,6 +132,7 @@ _KEYS: dict[str, tuple[Kind, type[Entry]]] = {
     "model": (Kind.MODEL, ModelEntry),
     "artifact": (Kind.ARTIFACT, ArtifactEntry),
 }
+_NUMBERS = ("min", "max", "step", "scale", "integer", "type")
 _ROLES = ("data", "holdout", "champion", "holdout_of")
 
 
@@ -303,11 +304,47 @@ def _check_features(document: Document, manifest: Manifest | Threat) -> None:
             if person.min is not None and person.max is not None and person.min > person.max:
                 raise document.error(f"{at}.person", "leaves no value between min and max", "mend the numbers")
     _check_attacker(document, manifest.attacker)
+    grouped = _check_groups(document, manifest.features)
     for index, text in enumerate(manifest.constraints):
+        at = f"$.constraints[{index}]"
         try:
-            Constraint(text)
+            read = Constraint(text).columns
         except UsageError as error:
-            raise document.error(f"$.constraints[{index}]", error.what, error.fix) from None
+            raise document.error(at, error.what, error.fix) from None
+        for name in read:
+            if name in grouped:
+                what = f"reads {name}, a column of the one-hot group {grouped[name]}"
+                raise document.error(at, what, f"say it of the group: `{grouped[name]} == '{name}'`")
+
+
+def _check_groups(document: Document, features: dict[str, Feature]) -> dict[str, str]:
+    """The group of every column that belongs to a one-hot group."""
+    grouped: dict[str, str] = {}
+    for name, feature in features.items():
+        at = f"$.features.{name}"
+        if not feature.one_hot:
+            if feature.all_zero:
+                raise document.error(f"{at}.all_zero", "is for one-hot groups", "list the columns in `one_hot:`")
+            continue
+        levels = feature.levels
+        if len(levels) < 2 or len(set(levels)) < len(levels):
+            raise document.error(f"{at}.one_hot", "needs two different values or more", "list every column once")
+        said = [key for key in _NUMBERS if getattr(feature, key) not in (None, False, "")]
+        said += [f"person.{key}" for key in _NUMBERS if getattr(feature.person, key, None) is not None]
+        if said:
+            raise document.error(f"{at}.{said[0]}", "is for numbers; this is a one-hot group", "take it out")
+        if other := [v for v in (*feature.order, *feature.categories) if v not in levels]:
+            what = f"lists {other[0]!r}, which is none of the group's columns"
+            raise document.error(at, what, "list columns of `one_hot:`, or what `all_zero:` says")
+        for column in feature.one_hot:
+            if column in features:
+                fix = f"say of {name} what an attacker can change, and take {column} out"
+                raise document.error(f"$.features.{column}", f"is a column of the one-hot group {name}", fix)
+            if column in grouped:
+                what = f"lists {column}, which belongs to {grouped[column]}"
+                raise document.error(f"{at}.one_hot", what, "list it once")
+            grouped[column] = name
+    return grouped
 
 
 def _check_change(document: Document, at: str, change: Feature | Person, column: Feature) -> None:
@@ -319,7 +356,7 @@ def _check_change(document: Document, at: str, change: Feature | Person, column:
         if value is not None and (not math.isfinite(value) or (key in positive and value <= 0)):
             word = "positive" if key in positive else "a finite number"
             raise document.error(f"{at}.{key}", f"is {value:g}, not {word}", "mend the number")
-    listed = {str(level) for level in column.categories}
+    listed = {str(level) for level in column.categories or column.levels}
     if change.costs and (column.order or not listed >= change.costs.keys()):
         raise document.error(f"{at}.costs", "prices what `categories:` does not list", "list every priced category")
     for level, value in change.costs.items():

@@ -75,6 +75,9 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     move; `cost` is the price of one unit (numeric: per `scale`, by default the training data's standard deviation;
     ordered: per place; unordered: per change), and `costs` of a change into single categories (null: not possible).
     `person` says what an honest person can change in it, which an attacker's word says nothing of.
+
+    With `one_hot` the name is no column but a category that these columns of 0 and 1 tell together, one of them 1; its
+    values are called as the columns are, and `all_zero` is what the one without a column is called.
     """
 
     mutable: bool = True
@@ -91,6 +94,18 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     type: Literal["number", "category", ""] = ""
     nullable: bool = True
     person: Person | None = None
+    one_hot: tuple[str, ...] = ()
+    all_zero: str = ""
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """What the category of a one-hot group can be."""
+        return (*self.one_hot, *([self.all_zero] if self.all_zero else []))
+
+    def folded(self) -> Feature:
+        """A one-hot group as the one category that it tells."""
+        listed = () if self.order else self.categories or self.levels
+        return msgspec.structs.replace(self, categories=listed, one_hot=(), all_zero="", type="category")
 
     def of_person(self) -> Feature:
         """The column as an honest person can change it; unchangeable where `person:` is not said."""
@@ -140,6 +155,20 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     constraints: tuple[str, ...] = ()
     attacker: Attacker = Attacker()
     free: bool = False
+
+    @property
+    def groups(self) -> dict[str, Feature]:
+        """The one-hot groups by name."""
+        return {name: feature for name, feature in self.features.items() if feature.one_hot}
+
+    @property
+    def columns(self) -> dict[str, Feature]:
+        """What is known of every column, those of one-hot groups one by one."""
+        found: dict[str, Feature] = {}
+        for name, told in self.features.items():
+            one = Feature(mutable=told.mutable, min=0, max=1, integer=True, cost=told.cost, nullable=told.nullable)
+            found |= dict.fromkeys(told.one_hot, one) if told.one_hot else {name: told}
+        return found
 
     @property
     def speaks_of_people(self) -> bool:

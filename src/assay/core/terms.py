@@ -53,7 +53,7 @@ def _feature(name: str, feature: Feature) -> str:
         said.append(" to ".join(ends))
     if feature.step is not None:
         said.append(f"steps of {feature.step:g}")
-    levels = feature.order or feature.categories
+    levels = feature.order or feature.categories or feature.levels
     if levels:
         said.append(f"{len(levels)} categories")
     if feature.cost != 1 or feature.scale is not None:

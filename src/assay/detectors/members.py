@@ -118,7 +118,7 @@ def _levels(data: Dataset, name: str, cuts: Sequence[float]) -> tuple[Array, lis
     from assay.detectors.groups import MISSING, codes
 
     column = data.table((name,)).column(0)
-    declared = data.contract.features.get(name)
+    declared = data.contract.columns.get(name)
     order = declared.order if declared is not None else ()
     numeric = data.column(name).kind in ("number", "integer")
     if cuts and not numeric:

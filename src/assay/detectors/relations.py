@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from assay.attacks.space import plain
+from assay.attacks.relations import plain
 from assay.config.constraints import Constraint
 
 if TYPE_CHECKING:

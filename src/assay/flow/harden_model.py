@@ -243,11 +243,11 @@ def _same(candidate: BasePredictor, content: bytes, format_: str, train: Dataset
 
 
 def _declared(model: BasePredictor, contract: Contract) -> None:
-    undeclared = [n for n in model.features if n not in contract.features]
+    undeclared = [n for n in model.features if n not in contract.columns]
     if undeclared:
         named = ", ".join(undeclared[:5])
         raise UsageError(f"says nothing of {named}", where="--threat", fix="say of each input whether it can change")
-    if not any(contract.features[name].mutable for name in model.features):
+    if not any(contract.columns[name].mutable for name in model.features):
         raise UsageError("lets an attacker change no input of the model", where="--threat", fix="nothing to harden")
 
 

@@ -100,6 +100,7 @@ def _case(what: Asked, contract: Contract, root: Path) -> ModelCase:
 def _told(case: ModelCase, what: Asked, contract: Contract, seed: int, progress: Progress) -> Iterator[RowNotice]:
     import numpy as np
 
+    from assay.attacks.one_hot import Fold
     from assay.attacks.recourse.actions import Known
 
     data = case.holdout
@@ -117,10 +118,12 @@ def _told(case: ModelCase, what: Asked, contract: Contract, seed: int, progress:
         raise UsageError(said, where=str(what.data), fix="check --threshold: nobody is told of a decision that is none")
     order = np.random.default_rng(seed).permutation(np.flatnonzero(asked & ~flagged))
     kinds = {c.name: c.kind for c in data.columns}
-    known = Known(contract, (case.train or data).table(), kinds, table.take(order[:PASSING]))
+    fold = Fold(contract, table)
+    rows_known = fold.told((case.train or data).table())
+    known = Known(fold.contract, rows_known, fold.kinds(kinds), fold.told(table.take(order[:PASSING])))
     for done, row in enumerate(dict.fromkeys(what.rows)):
         one = {"row": row, "score": float(scores[row]), "threshold": float(model.threshold)}
-        yield _row(case, table.slice(row, 1), known, one, bool(flagged[row]), seed)
+        yield _row(fold.model(model), fold.table(table.slice(row, 1)), known, one, bool(flagged[row]), seed)
         progress(done + 1, len(what.rows), "rows")
 
 
@@ -143,12 +146,12 @@ def _scores(model: BasePredictor, table: ArrowTable, rows: Any) -> Any:
     return scores
 
 
-def _row(case: ModelCase, row: ArrowTable, known: Any, one: dict[str, Any], flagged: bool, seed: int) -> RowNotice:
+def _row(model: BasePredictor, row: ArrowTable, known: Any, one: dict[str, Any], flagged: bool, seed: int) -> RowNotice:
     from assay.attacks.recourse.notices import notices
 
     if not flagged:
         return RowNotice(flagged=False, text=("It is not flagged: there is no decision to alter.",), **one)
-    told = notices(case.predictor, row, known, seed)
+    told = notices(model, row, known, seed)
     made = tuple(
         OneNotice(
             text=sentence(notice), cost=notice.cost,

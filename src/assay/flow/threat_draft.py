@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.config.constraints import Constraint
 from assay.config.manifest import Threat
 from assay.config.strict_yaml import convert, parse
 from assay.core.finding import Json
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from assay.adapters.tables import Dataset
     from assay.detectors.contract_draft import Draft, Drafted
 
+MARKS = "_=.- :"
 APART = 4.0  # spreads that differ by more than this are not on one scale
 
 
@@ -53,13 +55,26 @@ def _text(found: Draft, data: Dataset, file: Path) -> str:
         "  threshold: 0.5      # the operating point: the score from which the model flags",
         "features:",
     ]
-    lines += [_line(feature, found, spread) for feature in found.features]
-    if found.relations or groups:
+    grouped = {name: group for group, names in groups.items() for name in names}
+    for feature in found.features:
+        group = grouped.get(feature.name)
+        if group is None:
+            lines.append(_line(feature, found, spread))
+        elif feature.name == groups[group][0]:
+            lines.append(_group(group, groups[group], found))
+    relations = [r for r in found.relations if grouped.keys().isdisjoint(Constraint(r.text).columns)]
+    if relations:
         lines += ["# Each holds in every row; the share says how many would break it by chance.", "constraints:"]
-        lines += [f"  - {quoted(r.text)}    # {r.broken:.0%}" for r in found.relations]
-        for names in groups:
-            lines.append(f"  - {quoted(' + '.join(f'`{n}`' for n in names) + ' == 1')}    # one category, one-hot")
+        lines += [f"  - {quoted(r.text)}    # {r.broken:.0%}" for r in relations]
     return "\n".join(lines) + "\n"
+
+
+def _group(name: str, columns: list[str], found: Draft) -> str:
+    facts = f"one_hot: [{', '.join(quoted(c) for c in columns)}]"
+    note = "one category: in every row exactly one of these is 1"
+    if any(c in found.protected for c in columns):
+        facts, note = f"mutable: false, {facts}", f"a protected attribute, by its header; {note}"
+    return f"  {quoted(name)}: {{{facts}}}    # {note}"
 
 
 def _line(feature: Drafted, found: Draft, spread: dict[str, float]) -> str:
@@ -107,22 +122,27 @@ def _spread(found: Draft, data: Dataset) -> dict[str, float]:
     return out
 
 
-def _one_hot(found: Draft, data: Dataset) -> list[list[str]]:
-    """Groups of columns of 0 and 1 whose names begin alike, of which exactly one is 1 in every row."""
+def _one_hot(found: Draft, data: Dataset) -> dict[str, list[str]]:
+    """Groups of columns of 0 and 1 whose names begin alike, of which exactly one is 1 in every row, by a name."""
     import numpy as np
 
     from assay.adapters.encode import numbers
 
-    flags = [f for f in found.features if f.facts.get("integer")]
-    able = [f.name for f in flags if {f.facts.get("min"), f.facts.get("max")} == {0, 1}]
+    flags = [
+        f.name for f in found.features if f.facts.get("integer") and {f.facts.get("min"), f.facts.get("max")} == {0, 1}
+    ]
+    flags += [f.name for f in found.features if data.column(f.name).kind == "boolean"]
+    never = {n for n in found.constant if data.column(n).kind in ("integer", "number", "boolean")}
+    flags += sorted(never - {*flags})  # a category that comes in no row may have a column all the same
     stems: dict[str, list[str]] = {}
-    for name in able:
-        for mark in ("_", "=", ".", "-", " "):
-            if mark in name[1:]:
-                stems.setdefault(name.rpartition(mark)[0], []).append(name)
-                break
-    groups = []
-    for names in stems.values():
-        if len(names) > 1 and np.all(sum(numbers(values) for _, values in data.each(names)) == 1):
-            groups.append(names)
+    for name in flags:
+        for at in range(1, len(name) - 1):
+            if name[at] in MARKS:
+                stems.setdefault(name[:at], []).append(name)
+    groups: dict[str, list[str]] = {}
+    taken = {c.name for c in data.columns}
+    for stem in sorted(stems, key=len):  # `service` before `service_http` of `service_http_443`
+        names = [n for n in stems[stem] if not any(n in known for known in groups.values())]
+        if len({*names} - never) > 1 and np.all(sum(numbers(values) for _, values in data.each(names)) == 1):
+            groups[f"{stem} (one-hot)" if stem in taken else stem] = names
     return groups

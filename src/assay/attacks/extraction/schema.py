@@ -32,7 +32,7 @@ class Schema:
     ) -> None:
         if not rows.num_rows or not inputs:
             raise CouldNotLook("the attacker knows no rows or no inputs: nothing can be asked")
-        features = (contract or Contract()).features
+        features = (contract or Contract()).columns
         listed = {n for n in inputs if n in features and (features[n].order or features[n].categories)}
         words = {n for n in inputs if kinds.get(n) in ("category", "text")}
         table = rows.select(list(inputs))

@@ -9,6 +9,7 @@ import numpy as np
 
 from assay.attacks.evasion import attack
 from assay.attacks.extraction.surrogate import Copied
+from assay.attacks.one_hot import Fold
 from assay.attacks.space import Space
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor
@@ -28,10 +29,10 @@ class Transferred(msgspec.Struct, frozen=True):
 
 def undeclared(inputs: tuple[str, ...], contract: Contract) -> str:
     """Why transfer cannot be asked: what the feature contract lacks; "" where it can."""
-    lacks = [n for n in inputs if n not in contract.features]
+    lacks = [n for n in inputs if n not in contract.columns]
     if lacks:
         return f"`features:` says nothing of {len(lacks)} of {len(inputs)} inputs"
-    if not any(contract.features[n].mutable for n in inputs):
+    if not any(contract.columns[n].mutable for n in inputs):
         return "the contract lets an attacker change no input"
     return ""
 
@@ -45,14 +46,15 @@ def transfer(
     `known` are the attacker's own rows: those that the copy lets pass lend their values. Raises CouldNotLook where the
     contract cannot be searched.
     """
-    rows = flagged.filter(np.asarray(copy.flagged(flagged))).slice(0, ROWS)
-    passing = known.filter(~np.asarray(copy.flagged(known))).slice(0, 500)
+    fold = Fold(contract, known)
+    rows = fold.told(flagged.filter(np.asarray(copy.flagged(flagged)))).slice(0, ROWS)
+    passing = fold.told(known.filter(~np.asarray(copy.flagged(known)))).slice(0, 500)
     if rows.num_rows < LEAST or passing.num_rows < LEAST:
         raise CouldNotLook(f"the copy flags {rows.num_rows} of the rows that the victim flags: too few to evade from")
-    space = Space(rows, contract, known, kinds, victim.features)
-    found = attack(copy, space, passing, access="score", limit=QUERIES, seed=seed)
+    space = Space(rows, fold.contract, fold.told(known), fold.kinds(kinds), fold.names(victim.features))
+    found = attack(fold.model(copy), space, passing, access="score", limit=QUERIES, seed=seed)
     ids = np.flatnonzero(np.isfinite(found.cost))
     if not len(ids):
         return Transferred(rows.num_rows, 0, 0)
-    evades = ~np.asarray(victim.flagged(space.build(ids, found.choice[ids])), dtype=bool)
+    evades = ~np.asarray(victim.flagged(fold.unfolded(space.build(ids, found.choice[ids]))), dtype=bool)
     return Transferred(rows.num_rows, len(ids), int(evades.sum()))

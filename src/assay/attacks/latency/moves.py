@@ -10,8 +10,7 @@ import numpy as np
 
 from assay.adapters.encode import numbers
 from assay.adapters.values import same_value
-from assay.attacks.space import satisfied
-from assay.config.constraints import Constraint
+from assay.attacks.relations import Relation, relations, satisfied
 from assay.core.protocols import ArrowTable
 from assay.core.subject import Contract, Feature
 
@@ -27,7 +26,7 @@ class Moves(msgspec.Struct, frozen=True):
     names: tuple[str, ...]
     values: tuple[tuple[Any, ...], ...]
     features: Mapping[str, Feature]
-    constraints: tuple[Constraint, ...]
+    constraints: tuple[Relation, ...]
 
     def build(self, row: ArrowTable, choice: tuple[int, ...]) -> ArrowTable | None:
         """One row with the value of each place of `choice` (m,) written in, −1 for its own; None where that is not
@@ -66,10 +65,11 @@ def moves(known: ArrowTable, inputs: tuple[str, ...], kinds: Mapping[str, str], 
 
     `known` are rows that the model knows, for ends and levels. Times are left as they are.
     """
-    bound = bool(contract.features) and not contract.free
+    told = contract.columns
+    bound = bool(told) and not contract.free
     names, values = [], []
     for name in inputs:
-        feature = contract.features.get(name)
+        feature = told.get(name)
         if kinds.get(name) == "time" or (bound and (feature is None or not feature.mutable)):
             continue
         column = known.column(name).combine_chunks()
@@ -77,8 +77,8 @@ def moves(known: ArrowTable, inputs: tuple[str, ...], kinds: Mapping[str, str], 
         if offered:
             names.append(name)
             values.append(offered)
-    constraints = tuple(Constraint(text) for text in contract.constraints) if bound else ()
-    return Moves(tuple(names), tuple(values), contract.features if bound else {}, constraints)
+    constraints = relations(contract) if bound else ()
+    return Moves(tuple(names), tuple(values), told if bound else {}, constraints)
 
 
 def _rank(order: tuple[Any, ...], value: Any) -> int:

@@ -42,7 +42,7 @@ def name_of(column: str) -> str:
 
 def _phrase(change: Change) -> str:
     name, old, new = name_of(change.column), change.old, change.new
-    instead = f"({_value(new)} instead of {_value(old)})" if old is not None else f"({_value(new)} instead of none)"
+    instead = f"({_value(new, change)} instead of {_value(old, change) if old is not None else 'none'})"
     counted = _things(name)
     if change.places and _whole(old) and _whole(new) and counted:
         count = abs(change.places)
@@ -74,12 +74,15 @@ def _whole(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
 
 
-def _value(value: Any) -> str:
+def _value(value: Any, change: Change) -> str:
+    """A value in words; a one-hot column `housing_own` of `housing` is "own"."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
-    return visible(str(value), 60)
+    text = str(value)
+    short = text.removeprefix(change.column)
+    return visible(short[1:] if short != text and len(short) > 1 and short[0] in "_=.- " else text, 60)
 
 
 def _joined(parts: list[str]) -> str:

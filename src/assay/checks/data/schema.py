@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.adapters.tables import Dataset, ident
-from assay.config.constraints import Constraint
 from assay.core.check import check
 from assay.core.errors import CouldNotLook
 from assay.core.finding import Finding, Location, Severity
 from assay.core.subject import Feature, Kind, Stage
 from assay.core.text import visible
+
+if TYPE_CHECKING:
+    from assay.attacks.relations import Relation
 
 SHOWN = 5
 
@@ -23,7 +25,7 @@ SHOWN = 5
     severity=Severity.HIGH,
     needs="ml",
     tags=("eu-ai-act:Art.10", "nist-ai-rmf:MEASURE 2.5"),
-    version=3,
+    version=4,
     libraries=("duckdb", "pyarrow", "numpy"),
 )
 def schema(data: Dataset, *, unique: tuple[str, ...] | None = None) -> Iterator[Finding]:
@@ -33,8 +35,9 @@ def schema(data: Dataset, *, unique: tuple[str, ...] | None = None) -> Iterator[
     silence, and the first thing an intruder's rows get wrong.
 
     How it decides: every column named in `features:` must be there, of its type, inside `min` and `max` and on `step`,
-    among `order` or `categories`, and without nulls if `nullable: false`. Every row must satisfy `constraints:`; a row
-    with a missing value in a relation is not counted against it. The columns of `unique` must be there and hold no
+    among `order` or `categories`, and without nulls if `nullable: false`. Of the columns of a `one_hot:` group one is 1
+    and all others 0. Every row must satisfy `constraints:`; a row with a missing value in a relation is not counted
+    against it. The columns of `unique` must be there and hold no
     value twice; missing values do not count as the same. Each finding says how many rows break the rule and
     names the first of them, counted from 0. Without any contract it still reports numbers with a few words among
     them, infinite numbers and columns that never vary.
@@ -43,6 +46,8 @@ def schema(data: Dataset, *, unique: tuple[str, ...] | None = None) -> Iterator[
 
     References: EU AI Act Art. 10 (data governance).
     """
+    from assay.attacks.relations import relations
+
     if not data.rows:
         raise CouldNotLook(f"{data.name} has no rows")
     if data.label:
@@ -52,8 +57,8 @@ def schema(data: Dataset, *, unique: tuple[str, ...] | None = None) -> Iterator[
     yield from _contract(data, names)
     for name in unique or ():
         yield from _unique(data, name, names)
-    for text in data.contract.constraints:
-        yield from _relation(data, Constraint(text), names)
+    for relation in relations(data.contract):
+        yield from _relation(data, relation, names)
 
 
 def _rows(count: int) -> str:
@@ -113,10 +118,10 @@ def _columns(data: Dataset) -> Iterator[Finding]:
 
 def _contract(data: Dataset, names: set[str]) -> Iterator[Finding]:
     """What the contract's features say; all its tests are counted together, a few in each query."""
-    tests = {n: _tests(data, n, f) for n, f in data.contract.features.items() if n in names}
+    tests = {n: _tests(data, n, f) for n, f in data.contract.columns.items() if n in names}
     conditions = [condition for own in tests.values() for _, condition, _ in own or ()]
     counts = iter(data.counted([f"count(*) FILTER ({condition})" for condition in conditions]))
-    for name in data.contract.features:
+    for name in data.contract.columns:
         if name not in names:
             yield _finding(data, name, "missing", "is in the contract and not in the data", Severity.HIGH, {})
         elif tests[name] is None:
@@ -190,10 +195,10 @@ def _unique(data: Dataset, name: str, names: set[str]) -> Iterator[Finding]:
         yield _finding(data, name, "unique", message, Severity.HIGH, {"rows": bad}, first)
 
 
-def _relation(data: Dataset, constraint: Constraint, names: set[str]) -> Iterator[Finding]:
+def _relation(data: Dataset, constraint: Relation, names: set[str]) -> Iterator[Finding]:
     import numpy as np
 
-    from assay.attacks.space import plain
+    from assay.attacks.relations import plain
 
     absent = [c for c in constraint.columns if c not in names]
     if absent:

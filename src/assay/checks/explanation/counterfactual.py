@@ -82,6 +82,7 @@ def counterfactual(
 
     References: Wachter, Mittelstadt and Russell 2018; Ustun, Spangher and Liu 2019; Karimi et al. 2022.
     """
+    from assay.attacks.one_hot import Fold
     from assay.attacks.recourse.actions import Known, actions
 
     data = case.untouched("to explain")
@@ -90,9 +91,11 @@ def counterfactual(
         raise NotApplicable("nobody has said in `features:` what can be changed, so no change can be called possible")
     places, passing = _drawn(case, data, rows, seed)
     kinds = {c.name: c.kind for c in data.columns}
-    known = Known(contract.of_person(), (case.train or data).table(), kinds, passing)
-    sample = data.table().take(places)
-    found = actions(case.predictor, sample, known, seed, progress)
+    fold = Fold(contract.of_person(), passing)
+    rows_known = fold.told((case.train or data).table())
+    known = Known(fold.contract, rows_known, fold.kinds(kinds), fold.told(passing))
+    sample = fold.table(data.table().take(places))
+    found = actions(fold.model(case.predictor), sample, known, seed, progress)
     whose = "by `person:`" if contract.speaks_of_people else "by the attacker's contract, no column has `person:`"
     yield from _measures(found, whose, seed)
     yield from _inputs(found, whose)
@@ -103,8 +106,7 @@ def _drawn(case: ModelCase, data: Dataset, rows: int, seed: int) -> tuple[Any, A
     """(numbers of flagged rows of different inputs that keep every relation, rows that pass), in a drawn order."""
     import numpy as np
 
-    from assay.attacks.space import satisfied
-    from assay.config.constraints import Constraint
+    from assay.attacks.relations import attackable
     from assay.detectors.rows import same_rows
 
     table, model = data.table(), case.predictor
@@ -112,7 +114,7 @@ def _drawn(case: ModelCase, data: Dataset, rows: int, seed: int) -> tuple[Any, A
     flagged = model.flagged(table.take(order))
     passing = table.take(order[~flagged][:PASSING])
     mine = order[flagged]
-    mine = mine[satisfied(map(Constraint, case.contract.constraints), table.take(mine))]
+    mine = mine[attackable(case.contract, table.take(mine))]
     if len(mine):
         _, first = np.unique(same_rows(table.take(mine).select(list(model.features))), return_index=True)
         mine = mine[np.sort(first)][:rows]

@@ -116,9 +116,9 @@ def _promised(case: ModelCase) -> float:
 
 
 def _related(case: ModelCase) -> set[str]:
-    from assay.config.constraints import Constraint
+    from assay.attacks.relations import relations
 
-    return {name for text in case.contract.constraints for name in Constraint(text).columns}
+    return {name for relation in relations(case.contract) for name in relation.columns}
 
 
 def _refused(found: Found) -> Measure:

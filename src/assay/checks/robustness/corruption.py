@@ -96,7 +96,7 @@ def corruption(
     choose, report, refused, asked = halves(model, table, target, draws(data, inputs), (CHOOSE, rows), seed)
     yield from _undamaged(case, refused, asked)
     known = (case.train or data).table(inputs)
-    all_ = damages(known, inputs, {c.name: c.kind for c in data.columns}, case.contract.features)
+    all_ = damages(known, inputs, {c.name: c.kind for c in data.columns}, case.contract.columns)
     if not all_:
         raise NotApplicable("the model reads times alone, which are not damaged")
     harmed = Harmed(model, seed)

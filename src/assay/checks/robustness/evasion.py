@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta
 
 from assay.adapters.cases import ModelCase
 from assay.adapters.tables import Dataset
-from assay.config.constraints import Constraint
 from assay.core.adversaries import Adversaries
 from assay.core.check import check
 from assay.core.errors import CouldNotLook
@@ -21,6 +21,7 @@ from assay.core.subject import Access, Attacker, Kind, Norm, Stage
 from assay.stats.intervals import wilson
 
 if TYPE_CHECKING:
+    from assay.adapters.predictor_base import BasePredictor
     from assay.attacks.attacked import Attacked
     from assay.attacks.left import Left
     from assay.attacks.space import Space
@@ -79,8 +80,9 @@ def evasion(
     holdout rows that the model flags it looks for the nearest change within `features:` and `constraints:` (immutable
     columns stay, directions, ranges, steps and orders hold): the cheapest by the contract's prices (`norm: cost`), or
     by the largest change (`linf`), the Euclidean length (`l2`) or the sum (`l1`) in the features' own units, divided by
-    `scale:` where one is declared (a category counts 1 a change, or 1 a place where it is ordered). `attacker:` says
-    what is seen and spent; parameters go before.
+    `scale:` where one is declared (a category counts 1 a change, or 1 a place where it is ordered; columns of a
+    `one_hot:` group are moved as the category that they tell). `attacker:` says what is seen and spent; parameters go
+    before.
 
     With `access: whitebox` the model itself is read. Of an ensemble of trees (XGBoost, LightGBM, scikit-learn, ONNX)
     the space between thresholds is a finite set of cells: descents come near, branch and bound improves or proves,
@@ -137,6 +139,7 @@ def evasion(
     from assay.attacks.attacked import adversaries
     from assay.attacks.left import Left, curve, measures
     from assay.attacks.needs import needs
+    from assay.attacks.one_hot import Fold
     from assay.attacks.pieces import joined, packed, shares, unpacked
     from assay.attacks.reach import reaches
     from assay.attacks.sanity import refuse_access
@@ -147,32 +150,35 @@ def evasion(
     asked = _asked(case.contract.attacker, cost, budget, norm, access, queries, seed, progress, method)
     refuse_access(case.predictor, asked.access)
     data, known = _data(case)
+    fold = Fold(case.contract, known)
+    model = fold.model(case.predictor)
     target, possible = data.target(), _possible(case, data)
     yield from _excluded(int((target & ~possible).sum()), int(target.sum()))
     places, flags, weight, passing = _drawn(case, data.table(), target & possible, rows, seed)
     sample = data.table().take(places)
-    caught = sample.filter(flags)
-    against = (case.contract, known, {c.name: c.kind for c in data.columns}, case.predictor.features)
+    caught, passing = fold.table(sample.filter(flags)), fold.told(passing)
+    against = (fold.contract, fold.told(known), fold.kinds({c.name: c.kind for c in data.columns}), model.features)
     if share.part is None and asked.norm == "cost" and not case.contract.free and caught.num_rows and passing.num_rows:
-        needed = needs(case.predictor, caught, passing, *against[:3], asked.budget, seed)
-        yield from affordable(reaches(sample, *against, asked.budget), needed, asked.budget, seed)
-    if not any(case.contract.features[name].mutable for name in case.predictor.features):
+        needed = needs(model, caught, passing, *against[:3], asked.budget, seed)
+        yield from affordable(reaches(caught, *against, asked.budget), needed, asked.budget, seed)
+    if not any(case.contract.columns[name].mutable for name in case.predictor.features):
         yield adversaries(ID, asked.norm, asked.budget, places, flags, sample, None)
         raise CouldNotLook("the contract lets an attacker change no input of the model, so nothing was attacked")
     _enough(caught.num_rows, sample.num_rows, passing.num_rows, case.threshold)
     parts = shares(rows, caught.num_rows)
     if share.part is not None:
         for part in parts[share.part : share.part + 1]:
-            yield packed(struck(case.predictor, caught.take(part), passing, against, asked)[1])
+            yield packed(struck(model, caught.take(part), passing, against, asked)[1])
         return
     made = [unpacked(piece) for piece in share.done[: len(parts)]]
-    found = joined(made or _struck(case, caught, parts, passing, against, asked))
+    found = joined(made or _struck(model, caught, parts, passing, against, asked))
     space = Space(caught, *against)
     left = Left(weight, flags, found)
     yield from measures(left, asked.norm, asked.budget, asked.access, seed)
     yield from _note(case, left, asked)
     yield curve(left, asked.norm, asked.budget, asked.access, asked.queries)
-    yield from _row(case, space, found, asked)
+    yield from _row(model, space, found, asked)
+    found = msgspec.structs.replace(found, table=fold.unfolded(found.table))
     yield adversaries(ID, asked.norm, asked.budget, places, flags, sample, found)
 
 
@@ -189,7 +195,7 @@ def _asked(
 
 
 def _struck(
-    case: ModelCase, caught: ArrowTable, parts: list[Any], passing: ArrowTable, against: Any, asked: Asked
+    model: BasePredictor, caught: ArrowTable, parts: list[Any], passing: ArrowTable, against: Any, asked: Asked
 ) -> Iterator[Attacked]:
     """The attack on every part, one after the other."""
     from assay.attacks.strike import struck
@@ -200,13 +206,13 @@ def _struck(
         asked.progress(ended + done / (total or 1.0), len(parts), what)
 
     for ended, part in enumerate(parts):  # noqa: B007 - `step` reads it
-        yield struck(case.predictor, caught.take(part), passing, against, asked._replace(progress=step))[1]
+        yield struck(model, caught.take(part), passing, against, asked._replace(progress=step))[1]
 
 
 def _data(case: ModelCase) -> tuple[Dataset, ArrowTable]:
     """(holdout, what the model was trained on or the holdout itself); every input must be declared."""
     data = case.untouched("to attack with")
-    undeclared = [n for n in case.predictor.features if n not in case.contract.features]
+    undeclared = [n for n in case.predictor.features if n not in case.contract.columns]
     if undeclared:
         named = ", ".join(undeclared[:5])
         raise CouldNotLook(f"`features:` says nothing of {named}: say of each input whether an attacker can change it")
@@ -214,9 +220,9 @@ def _data(case: ModelCase) -> tuple[Dataset, ArrowTable]:
 
 
 def _possible(case: ModelCase, data: Dataset) -> Any:
-    from assay.attacks.space import satisfied
+    from assay.attacks.relations import attackable
 
-    return satisfied(map(Constraint, case.contract.constraints), data.table())
+    return attackable(case.contract, data.table())
 
 
 def _excluded(out: int, positives: int) -> Iterator[Measure]:
@@ -280,7 +286,7 @@ def _note(case: ModelCase, left: Left, asked: Asked) -> Iterator[Finding]:
     )
 
 
-def _row(case: ModelCase, space: Space, found: Attacked, asked: Asked) -> Iterator[Waterfall]:
+def _row(model: BasePredictor, space: Space, found: Attacked, asked: Asked) -> Iterator[Waterfall]:
     """The row within the budget that took most changes."""
     import numpy as np
 
@@ -296,4 +302,4 @@ def _row(case: ModelCase, space: Space, found: Attacked, asked: Asked) -> Iterat
         changes += np.array([a != b for a, b in pairs])
     row = int(inside[np.argmax(changes[inside])])
     title = f"How one caught case slips past for {found.distance[row]:.3g}"
-    yield waterfall(case.predictor, space, new, row, name="robustness.evasion.row", title=title)
+    yield waterfall(model, space, new, row, name="robustness.evasion.row", title=title)

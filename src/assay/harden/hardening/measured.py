@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from assay.adapters.predictor_base import BasePredictor
-from assay.attacks.space import satisfied
+from assay.attacks.relations import attackable
 from assay.attacks.strike import Asked, struck
-from assay.config.constraints import Constraint
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable
 from assay.core.subject import Contract
@@ -105,7 +104,7 @@ def held(
     from assay.detectors.rows import same_rows
 
     rng = np.random.default_rng([seed, 22])
-    usable = target & satisfied(map(Constraint, contract.constraints), table)
+    usable = target & attackable(contract, table)
     drawn = rng.permutation(np.flatnonzero(usable))
     same = same_rows(table.select(list(inputs)).take(drawn))
     _, first, count = np.unique(same, return_index=True, return_counts=True)

@@ -42,7 +42,7 @@ def _leaves(shop: Workshop, seed: int) -> Made:
 
 def _monotone(shop: Workshop, seed: int) -> Made:
     """What can only rise must not lower the score by rising, and what can only fall not by falling."""
-    features = shop.contract.features
+    features = shop.contract.columns
     signs = []
     for name in shop.model.features:
         told = features.get(name)

@@ -17,6 +17,7 @@ from assay.adapters.predictor_base import BasePredictor, positive_index
 from assay.adapters.refit import Boosted, Recipe, class_places, recipe_of
 from assay.adapters.sandboxed import SandboxedPredictor
 from assay.adapters.tables import Dataset
+from assay.attacks.one_hot import Fold
 from assay.attacks.space import Space
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Progress, silent
@@ -87,14 +88,20 @@ class Workshop:
 
     @cached_property
     def _reach(self) -> Reach:
+        fold = self._fold
         return Reach(
-            self.network, self.rows.take(self._pushed), self.contract, self.rows, self.kinds, self.norm, self.budget
-        )
+            fold.network(self.network), fold.table(self.rows.take(self._pushed)), fold.contract, fold.told(self.rows),
+            fold.kinds(self.kinds), self.norm, self.budget,
+        )  # fmt: skip
+
+    @cached_property
+    def _fold(self) -> Fold:
+        return Fold(self.contract, self.rows)
 
     @cached_property
     def _pushed(self) -> Array:
         """Numbers of the positive rows that are pushed."""
-        hits = np.flatnonzero(self.target)
+        hits = np.flatnonzero(self.target & self._fold.tells(self._fold.table(self.rows)))
         rng = np.random.default_rng([self.seed, 32])
         return np.sort(rng.permutation(hits)[:MOST])
 
@@ -156,11 +163,13 @@ class Workshop:
 
     def with_noise(self) -> tuple[ArrowTable, Array]:
         """The training rows and a copy of every positive one, moved at random as far as the attacker may."""
-        hits = self.rows.take(self._pushed)
+        fold = self._fold
+        hits, names = fold.table(self.rows.take(self._pushed)), fold.names(tuple(self.model.features))
         parts = []
         for at in range(0, hits.num_rows, 1000):
-            space = Space(hits.slice(at, 1000), self.contract, self.rows, self.kinds, self.model.features)
-            parts.append(noisy(space, self.norm, self.budget, self.seed + at).select(self.rows.column_names))
+            space = Space(hits.slice(at, 1000), fold.contract, fold.told(self.rows), fold.kinds(self.kinds), names)
+            moved = fold.unfolded(noisy(space, self.norm, self.budget, self.seed + at))
+            parts.append(moved.select(self.rows.column_names))
         return self._and(parts)
 
     def _and(self, more: list[ArrowTable]) -> tuple[ArrowTable, Array]:

@@ -1,0 +1,111 @@
+"""One-hot columns from the draft of a threat model to attacked rows and notices, and what is refused of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_tools import assay, one_line, report
+
+lightgbm = pytest.importorskip("lightgbm")
+pytest.importorskip("duckdb")
+
+import numpy as np  # noqa: E402
+import pyarrow as pa  # noqa: E402
+import pyarrow.parquet as pq  # noqa: E402
+
+HOUSING = ("housing_rent", "housing_own", "housing_with_parents", "housing_boat")
+NAMES = ("amount", *HOUSING, "age")
+
+
+@pytest.fixture(scope="module")
+def loans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows whose housing is told by columns of truth values, of which the last is never true, and a booster."""
+    folder = tmp_path_factory.mktemp("loans")
+    rng = np.random.default_rng(1)
+    housing, amount, age = rng.integers(0, 3, 1500), rng.gamma(2, 50, 1500).round(), rng.integers(20, 70, 1500)
+    X = np.column_stack([amount, *(housing == k for k in range(4)), age]).astype(float)
+    y = (amount / 60 - 2.0 * (housing == 1) + rng.normal(0, 0.5, 1500) > 1).astype(int)
+    settings = {"objective": "binary", "verbose": -1, "num_threads": 1, "seed": 1}
+    booster = lightgbm.train(settings, lightgbm.Dataset(X[:800], y[:800], feature_name=list(NAMES)), 30)
+    booster.save_model(folder / "model.txt")
+    columns = {n: pa.array(X[:, j]) if n in ("amount", "age") else pa.array(X[:, j] == 1) for j, n in enumerate(NAMES)}
+    table = pa.table({**columns, "late": pa.array(y)})
+    pq.write_table(table.slice(0, 800), folder / "train.parquet")
+    pq.write_table(table.slice(800), folder / "rows.parquet")
+    done = assay("attack", "init", folder / "train.parquet", "--label", "late", "-o", folder / "threat.yaml")
+    assert done.code == 0, done
+    return folder
+
+
+def attack(loans: Path, *words: Any) -> Any:
+    base = ("attack", loans / "model.txt", "--data", loans / "rows.parquet", "--label", "late", "--rows", "40")
+    return assay(*base, "--threat", loans / "threat.yaml", *words)
+
+
+def test_a_draft_says_one_category_where_columns_tell_one(loans: Path) -> None:
+    text = (loans / "threat.yaml").read_text()
+    named = ", ".join(f'"{n}"' for n in HOUSING)
+    assert f'  "housing": {{one_hot: [{named}]}}' in text
+    assert text.count("housing_own") == 1
+    assert "constraints:" not in text
+
+
+@pytest.mark.parametrize("access", ["whitebox", "label"])
+def test_rows_come_back_with_one_of_the_columns_set(loans: Path, tmp_path: Path, access: str) -> None:
+    out = tmp_path / "out.parquet"
+    done = attack(loans, "--norm", "cost", "--access", access, "--examples", out, "-f", "json", "--only",
+                  "robustness.evasion")  # fmt: skip
+    assert done.code == 0, done
+    table = pq.read_table(out).filter(pa.compute.field("status") == "evaded")
+    assert table.num_rows >= 10
+    own = pq.read_table(loans / "rows.parquet").take(table.column("row"))
+    assert table.select(NAMES).schema.equals(own.select(NAMES).schema)
+    after, before = (np.column_stack([t.column(n).to_numpy() for n in NAMES]).astype(float) for t in (table, own))
+    assert (after[:, 1:5].sum(axis=1) == 1).all()
+    assert (after[:, 4] == 0).all(), "no row that was seen lives on a boat"
+    assert (after[:, 1:5] != before[:, 1:5]).any(), "the model falls for another housing"
+    booster = lightgbm.Booster(model_file=str(loans / "model.txt"))
+    assert (booster.predict(before) >= 0.5).all()
+    assert (booster.predict(after) < 0.5).all()
+    names = {x["label"] for o in report(done)["body"]["outcomes"] for e in o["exhibits"] for x in e.get("steps", ())}
+    assert names <= {"amount", "housing", "age"}
+
+
+def test_a_person_is_told_of_the_category(loans: Path) -> None:
+    words = ("--data", loans / "rows.parquet", "--label", "late", "--threat", loans / "threat.yaml")
+    rows = [x for n in range(12) for x in ("--row", n)]
+    done = assay("attack", "notice", loans / "model.txt", *words, *rows)
+    assert done.code == 0, done
+    assert "another housing (own instead of " in done.out
+    assert "housing_" not in done.out
+
+
+def test_rows_that_tell_two_categories_are_shown_and_left_out(loans: Path, tmp_path: Path) -> None:
+    table = pq.read_table(loans / "rows.parquet")
+    both = table.column("housing_own").to_pylist()
+    late = table.column("late").to_pylist()
+    hit = next(i for i, v in enumerate(late) if v and not both[i])
+    both[hit] = True
+    torn = table.set_column(table.column_names.index("housing_own"), "housing_own", pa.array(both))
+    pq.write_table(torn, tmp_path / "torn.parquet")
+    done = attack(loans, "--data", tmp_path / "torn.parquet", "--access", "whitebox", "-f", "json")
+    outcomes = {o["check"]: o for o in report(done)["body"]["outcomes"]}
+    (finding,) = [f for f in outcomes["data.schema"]["findings"] if "constraint" in f["message"]]
+    assert "1 row breaks the constraint" in finding["message"]
+    assert "one of its 4 columns is 1" in finding["message"]
+    assert finding["location"]["row"] == hit
+    measures = {m["name"]: m["value"] for m in outcomes["robustness.evasion"]["measures"]}
+    assert measures["robustness.evasion.excluded_share"] == pytest.approx(1 / sum(late))
+
+
+def test_a_group_that_does_not_fit_the_rows_is_one_line(loans: Path, tmp_path: Path) -> None:
+    text = (loans / "threat.yaml").read_text()
+    (tmp_path / "gone.yaml").write_text(text.replace('"housing_boat"', '"housing_tent"'))
+    done = attack(loans, "--threat", tmp_path / "gone.yaml", "--only", "robustness.evasion", "-f", "json")
+    assert done.code == 3
+    (outcome,) = report(done)["body"]["outcomes"]
+    assert "housing_boat" in outcome["reason"]
+    (tmp_path / "twice.yaml").write_text(text.replace("features:\n", "features:\n  housing_own: {mutable: false}\n"))
+    assert one_line(attack(loans, "--threat", tmp_path / "twice.yaml"), "a column of the one-hot group housing", code=2)
