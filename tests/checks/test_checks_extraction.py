@@ -88,7 +88,7 @@ def test_severity_is_by_cost(queries: int, money: float | None, worth: float | N
 
 
 def test_transfer_is_not_asked_without_a_contract_and_one_seed_gives_one_answer(model: Bench) -> None:
-    outcome, again = (model.ask(CHECK, "model", queries=100, runs=1, seed=5) for _ in range(2))
+    outcome, again = (model.ask(CHECK, "model", queries=40, runs=1, seed=5) for _ in range(2))
     assert outcome == again
     moved = measure(outcome, f"{CHECK}.transfer_evasion")
     assert (moved.value, "not asked: `features:` says nothing of 4 of 4 inputs" in moved.method) == (None, True)

@@ -123,7 +123,7 @@ def classes(seed: int, n: int, shift: float, missed: float = 0.0) -> dict[str, o
     return {**{f"x{i}": x[:, i] for i in range(5)}, "y": (target & (rng.random(n) >= missed)).astype(int)}
 
 
-@pytest.mark.parametrize("n", [400, 600, 1500])
+@pytest.mark.parametrize("n", [400, *(pytest.param(n, marks=pytest.mark.heavy) for n in (600, 1500))])
 @pytest.mark.parametrize("seed", range(4))
 def test_hard_rows_of_a_small_clean_table_are_no_finding(bench: Bench, n: int, seed: int) -> None:
     outcome = bench.ask(CHECK, bench.table(classes(seed, n, 1.6), label="y", positive=1))

@@ -136,6 +136,7 @@ def test_where_a_model_already_holds_nothing_helps_and_nothing_is_written(tmp_pa
     assert sorted(p.name for p in folder.iterdir()) == ["hold.parquet", "m.onnx", "threat.yaml", "train.parquet"]
 
 
+@pytest.mark.heavy
 def test_a_pickled_model_is_retrained_by_its_own_recipe_beside_ours(tmp_path: Path) -> None:
     train = rows(1200, 4)
     put(tmp_path, train, rows(1600, 5))

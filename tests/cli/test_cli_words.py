@@ -128,7 +128,7 @@ def test_a_draft_of_a_real_project_runs_unedited(robust: Path) -> None:
     assert (robust / "assay.yaml").read_bytes() == before
 
 
-@pytest.mark.parametrize("profile", ["starter", "team"])
+@pytest.mark.parametrize("profile", ["team", pytest.param("starter", marks=pytest.mark.heavy)])
 def test_a_draft_never_allows_a_model_that_nobody_judged(robust: Path, profile: str) -> None:
     for name in ("assay.yaml", "policy.yaml"):
         (robust / name).unlink()

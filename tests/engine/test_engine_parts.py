@@ -39,7 +39,7 @@ def shared(folder: Path, **parameters: Any) -> Task:
 
 def asked(folder: Path, jobs: int, kept: Sealed | None = None, **parameters: Any) -> Ran:
     tasks = [shared(folder, **{"rows": 350, **parameters}), task_for("fails", folder)]
-    return run(tasks, None, lambda: WorkerPool(jobs, preload=("engine_preload",)), silent, kept)
+    return run(tasks, None, lambda _: WorkerPool(jobs, preload=("engine_preload",)), silent, kept)
 
 
 def worked(folder: Path) -> list[int]:

@@ -12,7 +12,7 @@ import pytest
 from test_engine_ask import task_for
 
 from assay.core.finding import Outcome, Status
-from assay.engine.pool import WorkerPool
+from assay.engine.pool import PRELOAD, WorkerPool, modules_for
 from assay.engine.task import Limits
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the pool forks; this system cannot")
@@ -86,3 +86,17 @@ def test_no_worker_outlives_the_pool(tmp_path: Path) -> None:
     while any(Path(f"/proc/{p}/task").exists() for p in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(Path(f"/proc/{p}/task").exists() for p in pids)
+
+
+def test_workers_load_what_their_checks_name_and_no_more(tmp_path: Path) -> None:
+    artifact, rows, model = (
+        msgspec.structs.replace(task_for("clean", tmp_path), check=check)
+        for check in ("artifact.pickle-code", "data.schema", "robustness.evasion")
+    )
+    assert modules_for([artifact]) == ("msgspec",)
+    table = modules_for([rows, artifact])
+    assert {"duckdb", "pyarrow", "assay.adapters.tables"} <= set(table)
+    assert "lightgbm" not in table
+    both = modules_for([rows, model])
+    assert set(table) < set(both) <= set(PRELOAD)
+    assert "lightgbm" in both

@@ -35,15 +35,15 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.heavy
 def test_the_same_answers_as_here(cluster: None, tmp_path: Path) -> None:
     tasks = [*(task_for(c, tmp_path) for c in CHECKS), shared(tmp_path, rows=350)]
-    here = run(tasks, None, lambda: WorkerPool(2, preload=("engine_preload",)), silent)
-    there = run(tasks, None, lambda: RayExecutor(2, preload=("engine_preload",)), silent)
+    here = run(tasks, None, lambda _: WorkerPool(2, preload=("engine_preload",)), silent)
+    there = run(tasks, None, lambda _: RayExecutor(2, preload=("engine_preload",)), silent)
     assert msgspec.json.encode(there.outcomes) == msgspec.json.encode(here.outcomes)
 
 
 @pytest.mark.heavy
 def test_limits_hold_and_a_worker_that_dies_is_told(cluster: None, tmp_path: Path) -> None:
     tasks = [task_for("sleeps", tmp_path, limits=Limits(seconds=1.0)), task_for("dies", tmp_path)]
-    found = run(tasks, None, lambda: RayExecutor(2, preload=("engine_preload",)), silent).outcomes
+    found = run(tasks, None, lambda _: RayExecutor(2, preload=("engine_preload",)), silent).outcomes
     assert [o.status for o in found] == [Status.FAIL, Status.FAIL]
     assert "limit of 1 s" in found[0].reason
     assert "ended without a word" in found[1].reason

@@ -29,7 +29,7 @@ CHECKS = ("clean", "fails", "notes", "blind", "half", "elsewhere", "broken", "in
 
 def outcomes(folder: Path, jobs: int, order: list[str]) -> dict[str, bytes]:
     tasks = [task_for(c, folder, seed=seed_for(7, c, "d")) for c in order]
-    ran = run(tasks, None, lambda: WorkerPool(jobs, preload=("engine_preload",)), silent)
+    ran = run(tasks, None, lambda _: WorkerPool(jobs, preload=("engine_preload",)), silent)
     return {o.check: msgspec.json.encode(o, order="deterministic") for o in ran.outcomes}
 
 
@@ -43,8 +43,8 @@ def test_the_same_bytes_for_any_job_count_and_order(tmp_path: Path) -> None:
 def test_what_was_answered_is_remembered_and_what_was_open_is_not(tmp_path: Path) -> None:
     cache = FileCache(tmp_path / "cache", SECRET)
     tasks = [task_for(c, tmp_path) for c in CHECKS]
-    first = run(tasks, cache, InlineExecutor, silent)
-    again = run(tasks, cache, InlineExecutor, silent)
+    first = run(tasks, cache, lambda _: InlineExecutor(), silent)
+    again = run(tasks, cache, lambda _: InlineExecutor(), silent)
     assert first.cached == 0
     assert again.outcomes == first.outcomes
     assert again.cached == sum(o.status is not Status.OPEN and o.complete for o in first.outcomes) == 5

@@ -239,6 +239,7 @@ def test_flips_that_no_check_could_tell_are_not_planted(table: Path, monkeypatch
     assert not asked
 
 
+@pytest.mark.heavy
 def test_flips_are_planted_with_trusted_rows_or_rows_enough(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = Plan(attacks=("flips",), rates=(0.1,), plantings=1)
     (trusted,) = dose(table, FACTS, wanted, Settings(), trusted=table).body.outcomes

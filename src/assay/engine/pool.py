@@ -24,11 +24,21 @@ from assay.engine.task import Task
 from assay.engine.wire import Inbox, Ready, Said, Step, frame
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-PRELOAD = (
-    "msgspec", "numpy", "pyarrow", "pyarrow.compute", "duckdb", "scipy.stats", "sklearn.ensemble", "lightgbm",
-    "onnxruntime", "assay.adapters.tables", "assay.adapters.cases",
-)  # fmt: skip
+LOADED = {
+    "numpy": ("numpy",), "pyarrow": ("pyarrow", "pyarrow.compute"), "duckdb": ("duckdb",), "scipy": ("scipy.stats",),
+    "scikit-learn": ("sklearn.ensemble",), "lightgbm": ("lightgbm",), "onnxruntime": ("onnxruntime",),
+}  # fmt: skip
+"""What is loaded once, before workers are forked, where a check names a library."""
+ROOMS = ("assay.adapters.tables", "assay.adapters.cases")
+PRELOAD = ("msgspec", *(module for modules in LOADED.values() for module in modules), *ROOMS)
 _TICK = 0.2
+
+
+def modules_for(tasks: list[Task]) -> tuple[str, ...]:
+    """What workers for these tasks need to have loaded: a run that asks nothing of a model loads no learner."""
+    named = {library for task in tasks for library in load(task.check).spec.libraries}
+    modules = [module for library, own in LOADED.items() if library in named for module in own]
+    return ("msgspec", *modules, *(ROOMS if modules else ()))
 
 
 class _WorkerLost(Exception):  # noqa: N818 - it ends one task, it is no failure of the pool

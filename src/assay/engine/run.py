@@ -28,13 +28,13 @@ class Ran(msgspec.Struct, frozen=True):
 def run(
     tasks: list[Task],
     cache: Cache | None,
-    pool: Callable[[], Executor],
+    pool: Callable[[list[Task]], Executor],
     progress: Progress,
     kept: Sealed | None = None,
 ) -> Ran:
     """Ask every task; without a `cache` nothing is remembered, without `kept` no part of an interrupted run is.
 
-    `pool` is started only when something must run in a worker; it is closed whatever happens.
+    `pool` is started, for those tasks, only when something must run in a worker; it is closed whatever happens.
     """
     return _Run(tasks, cache, progress).go(pool, kept)
 
@@ -49,7 +49,7 @@ class _Run:
         self.keys: dict[int, str] = {}
         self.ended, self.total = 0, len(tasks)
 
-    def go(self, pool: Callable[[], Executor], kept: Sealed | None) -> Ran:
+    def go(self, pool: Callable[[list[Task]], Executor], kept: Sealed | None) -> Ran:
         """See `run`."""
         cached = self._remembered()
         todo = [i for i in range(len(self.tasks)) if i not in self.outcomes]
@@ -59,7 +59,7 @@ class _Run:
             self._carry(InlineExecutor(), [(i, self.tasks[i]) for i in here], self._answer)
         if away:
             with ExitStack() as stack:
-                executor = pool()
+                executor = pool([self.tasks[i] for i in away])
                 stack.callback(executor.close)
                 shared = [i for i in away if count(self.tasks[i]) > 1]
                 parts = stack.enter_context(Parts(kept)) if shared else None

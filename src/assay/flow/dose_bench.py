@@ -127,7 +127,7 @@ class Bench:
         if self._pool is None:
             self._pool = pool_for(tasks * 8, self._settings)
         pool = self._pool
-        outcomes = run(tasks, None, lambda: _KeptPool(pool), silent).outcomes
+        outcomes = run(tasks, None, lambda _: _KeptPool(pool), silent).outcomes
         each = len(tasks) // len(tables)
         told = []
         for place, here in enumerate(folders):

@@ -77,7 +77,7 @@ def scan(
             subjects, remote = _whole(subjects, remote, root, stack, progress)
         asked = [(Kind.ARTIFACT, name) for name in subjects]
         tasks = plan(subjects, asked, root, Contract(), replace(settings, remote=remote))
-        ran = run(tasks, None, lambda: pool_for(tasks, settings), progress)
+        ran = run(tasks, None, lambda away: pool_for(away, settings), progress)
     return report_of(ran, tuple(subjects.values()), None, None, settings, start, began)
 
 
@@ -138,7 +138,7 @@ def examine_loose(
     root = root or Path.cwd()
     digested = {name: replace(s, digest=_digest(s, root)) for name, s in subjects.items()}
     tasks = plan(digested, asked, str(root), contract, settings)
-    ran = run(tasks, None, lambda: pool_for(tasks, settings), progress, _pieces(user_cache()))
+    ran = run(tasks, None, lambda away: pool_for(away, settings), progress, _pieces(user_cache()))
     _let_go(digested)
     return report_of(ran, tuple(digested.values()), None, None, settings, start, began)
 
@@ -169,7 +169,7 @@ def examine_project(
     """Ask every selected check of every subject; `cache` is the folder of remembered outcomes, None to ask anew."""
     start, began = clock(), time.perf_counter()
     tasks = plan(subjects, asked, str(project.root.resolve()), project.contract, settings)
-    ran = run(tasks, _cache(cache), lambda: pool_for(tasks, settings), progress, _pieces(cache))
+    ran = run(tasks, _cache(cache), lambda away: pool_for(away, settings), progress, _pieces(cache))
     _let_go(subjects)
     shown = tuple(subjects.values())
     return report_of(ran, shown, project.manifest.system, release, settings, start, began)
@@ -212,9 +212,9 @@ def pool_for(tasks: list[Task], settings: Settings) -> Executor:
         from assay.engine.ray_pool import RayExecutor
 
         return RayExecutor(jobs)
-    from assay.engine.pool import WorkerPool
+    from assay.engine.pool import WorkerPool, modules_for
 
-    return WorkerPool(jobs)
+    return WorkerPool(jobs, modules_for(tasks))
 
 
 def report_of(

@@ -214,7 +214,7 @@ def _ask(
 ) -> Ran:
     asked = [(Kind.ARTIFACT, name) for name in here]
     tasks = plan(here, asked, str(root.resolve()), Contract(), settings) if asked else []
-    ran = run(tasks, None, lambda: pool_for(tasks, settings), progress)
+    ran = run(tasks, None, lambda away: pool_for(away, settings), progress)
     open_ = tuple(outcome for subject, why in gone for outcome in _unasked(subject, why, settings))
     return Ran(ran.outcomes + open_, ran.durations, ran.cached)
 

@@ -51,7 +51,8 @@ def attack_gradient(
     if least == -np.inf:
         return _written(space, moves.codes(np.arange(space.size), moves.start_at(np.arange(space.size))), np.inf)
     donors = np.column_stack([a.place(passing.column(a.name).to_pylist()) for a in space.axes])
-    search = searched(network, moves, least - slack, donors, seed, progress=progress)
+    exact = network.linear and not moves.knapsack and not space.constraints
+    search = searched(network, moves, least - slack, donors, seed, drawn=not exact, progress=progress)
     top = least + SLACK * max(1.0, abs(least))
     low = _bound(network, moves, top, search.distance, budget)
     low = _settled(network, search, top, low, budget)

@@ -9,7 +9,7 @@ import numpy as np
 
 from assay.attacks.gradient.apgd import BALLS, INSIDE, Search, Sloped
 from assay.attacks.gradient.moves import Moves, Point
-from assay.attacks.gradient.starts import few, scattered
+from assay.attacks.gradient.starts import TURNS, few, scattered
 from assay.attacks.space import Array
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import Progress, silent
@@ -19,11 +19,12 @@ DEARER, SURE = 1.5, 0.01
 
 def searched(
     network: Sloped, moves: Moves, target: float, donors: Array, seed: int, *, masked: bool = True,
-    progress: Progress = silent,
+    drawn: bool = True, progress: Progress = silent,
 ) -> Search:  # fmt: skip
     """All that the ensemble does, in turn. `donors` (d, m) are codes of rows that pass.
 
-    Raises CouldNotLook where values borrowed from rows that pass do clearly better than gradients (`masked`).
+    Without `drawn` nothing starts from drawn places: a closed form needs none. Raises CouldNotLook where values
+    borrowed from rows that pass do clearly better than gradients (`masked`).
     """
     search = Search(network, moves, target, seed)
     start = moves.start_at(search.rows)
@@ -33,7 +34,7 @@ def searched(
     search.follow(search.rows, start)
     search.put_back()
     search.again()
-    scattered(search, search.rng)
+    scattered(search, search.rng, TURNS if drawn else 0)
     progress(1, 4, "along gradients")
     by_slope = search.distance.copy()
     search.distance[:] = np.inf
@@ -59,7 +60,7 @@ def searched(
         search.put_back()
         search.again()
         progress(3, 4, "inside a ball")
-    scattered(search, search.rng)
+    scattered(search, search.rng, TURNS if drawn else 0)
     return search
 
 

@@ -17,6 +17,7 @@ from assay.core.protocols import FloatArray as Array
 
 _HALVINGS, _FEWER = 64, 44
 _TAKEN_BACK = 4
+_NARROW, _SURE = 1e-12, 2
 _SPREAD = 1e-9
 _LEAST = 1e-60  # a price below every price that matters: one column that hardly counts makes the largest one huge
 
@@ -169,7 +170,11 @@ def nearest(moves: Moves, of: Offers, need: Array) -> tuple[Point, Array, Array]
     can = whole.gain >= need
     low = np.zeros(len(need)) if not moves.additive else np.minimum(high * 1e-18, _LEAST)
     bound = np.zeros(len(need))
-    for _ in range(_HALVINGS if moves.additive else _FEWER):
+    halvings = _HALVINGS if moves.additive else _FEWER
+    if not (moves.step > 0).any() and not moves.listed and len(need):
+        low, high, near = _bracketed(moves, of, need, low, high)
+        halvings = _SURE if (near | ~can).all() else halvings
+    for _ in range(halvings):
         middle = (low + high) / 2 if not moves.additive else np.sqrt(low * high)
         chosen = _at(moves, of, middle)
         enough = chosen.gain >= need
@@ -183,6 +188,38 @@ def nearest(moves: Moves, of: Offers, need: Array) -> tuple[Point, Array, Array]
     else:
         point, bound = more.point, low
     return point, can, np.where(can, np.maximum(bound, 0.0), np.where(whole.gain < need * (1 - 1e-12), np.inf, 0.0))
+
+
+def _bracketed(moves: Moves, of: Offers, need: Array, low: Array, high: Array) -> tuple[Array, Array, Array]:
+    """(low, high, whether it is narrow): a bracket (q,) of the price or radius sought, where all are numbers without
+    grids.
+
+    What is lowered is then a sum of min(a t, b) over columns (a step at b / a where the norm is a plain sum), which is
+    solved by sorting; the bracket is asked, and a row whose ends do not hold it keeps the wide one.
+    """
+    gain = np.abs(of.gain)
+    end = np.where(of.gain > 0, moves.up[of.ids], -moves.down[of.ids])
+    with np.errstate(all="ignore"):
+        most = np.where(gain > 0, gain * end, 0.0)
+        pace = gain**2 / (2 * moves.price**2) if moves.square else gain / moves.price
+        at = np.where(most > 0, moves.price / gain if moves.additive and not moves.square else most / pace, np.inf)
+        order = np.argsort(at, axis=1)
+        at, most, pace = (np.take_along_axis(x, order, axis=1) for x in (at, most, pace))
+        filled = np.cumsum(most, axis=1) - most
+        if moves.additive and not moves.square:
+            reached = filled + most
+            found = at
+        else:
+            left = np.cumsum(np.where(most > 0, pace, 0.0)[:, ::-1], axis=1)[:, ::-1]
+            reached = filled + left * at
+            found = (need[:, None] - filled) / left
+        k = (reached >= need[:, None]).argmax(axis=1)
+        where = np.arange(len(need))
+        t = found[where, k]
+        near = np.isfinite(t) & (t > 0) & (reached[where, k] >= need)
+        ends = np.where(near, t * (1 - _NARROW), low), np.where(near, t * (1 + _NARROW), high)
+    near &= (_at(moves, of, ends[0]).gain < need) & (_at(moves, of, ends[1]).gain >= need)
+    return np.where(near, ends[0], low), np.where(near, ends[1], high), near
 
 
 def lowered(moves: Moves, of: Offers, radius: Array) -> tuple[Point, Array]:
