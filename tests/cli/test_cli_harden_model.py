@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression  # noqa: E402
 from assay.adapters.networks.network import Inputs, Layer, Network  # noqa: E402
 from assay.adapters.networks.onnx_network import reader  # noqa: E402
 from assay.core.canonical import digest_file  # noqa: E402
-from assay.harden.hardening import adversarial, chosen  # noqa: E402
+from assay.harden.hardening import adversarial, chosen, splits  # noqa: E402
 from assay.harden.hardening.graph import network_to_onnx  # noqa: E402
 
 BRITTLE = tuple(f"brittle{i}" for i in range(12))
@@ -168,6 +168,30 @@ def test_trees_are_measured_beside_their_controls(tmp_path: Path) -> None:
     assert set(names) == {"original", "retrained", "oversampled", "noise", "coarse-bins", "monotone", "large-leaves"}
     assert all(not m.get("why") for m in names.values()), {n: m.get("why") for n, m in names.items()}
     assert (tmp_path / "m.hardened.txt").exists() == (said["verdict"] == "helps")
+
+
+def test_trees_whose_splits_hold_are_measured_beside_trees_of_the_same_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import lightgbm
+
+    monkeypatch.setattr(splits, "ROUNDS", 40)
+    train = rows(900, 10)
+    put(tmp_path, train, rows(1600, 11))
+    x = np.column_stack([train.column(n).to_numpy() for n in NAMES])
+    data = lightgbm.Dataset(x, train.column("y").to_numpy(), feature_name=list(NAMES))
+    lightgbm.train({"objective": "binary", "verbose": -1, "num_threads": 1}, data, 20).save_model(tmp_path / "m.txt")
+    (tmp_path / "threat.yaml").write_text(THREAT, "utf-8")
+    done = assay("harden", "m.txt", *ON, *QUICK, "--try", "robust-splits", "-o", "r.onnx", "-f", "json", cwd=tmp_path)
+    said = json.loads(done.out)
+    assert (done.code, said["verdict"], said["chosen"]) == (1, "nothing helps", "robust-splits")
+    assert "than noise" in said["reasons"][0], "what chance does as well is not called hardening"
+    last = {m["name"]: m for m in said["confirmed"]}
+    ours = {"plain-splits", "oversampled-splits", "noise-splits"}
+    assert set(last) == {"original", "retrained", "oversampled", "noise", "robust-splits", *ours}
+    assert all(not m.get("why") for m in last.values()), {n: m.get("why") for n, m in last.items()}
+    assert last["original"]["attacked"]["value"] == last["plain-splits"]["attacked"]["value"] == 0
+    assert last["robust-splits"]["attacked"]["value"] > 0.8
 
 
 @pytest.mark.heavy

@@ -14,6 +14,7 @@ from assay.adapters.values import canonical_text
 from assay.core.errors import CouldNotLook
 from assay.core.finding import Json
 from assay.core.protocols import FloatArray as Array
+from assay.harden.hardening.splits import Grown
 
 OPSET, OPSET_ML, IR = 17, 3, 8
 _NAMES = {
@@ -45,12 +46,32 @@ def network_to_onnx(network: Network, classes: tuple[Any, ...], positive: int, d
     name = made.layers(network, name, order, positive, decided)
     told = [("probabilities", 2), *([(DECIDED, 1)] if decided is not None else [])]
     outputs = [onnx.helper.make_tensor_value_info(name, made.kind, [None, width]) for name, width in told]
+    return _proto(onnx, made, outputs, network, classes, positive)
+
+
+def trees_to_onnx(trees: Grown, inputs: Network, classes: tuple[Any, ...], positive: int) -> bytes:
+    """Trees over what a network would read (`inputs` is asked for its columns and encoders, not for its layers), as a
+    ModelProto whose output `probabilities` (n, 2) is the logistic of the margin, by class."""
+    onnx = library("onnx")
+    numbers = bool(np.isnan(inputs.inputs.level).all())
+    made = _Graph(onnx, double=False)
+    name, order = made.columns(inputs) if not numbers else made.matrix(inputs)
+    made.trees(name, np.argsort(order), trees, positive)
+    outputs = [onnx.helper.make_tensor_value_info("probabilities", made.kind, [None, 2])]
+    return _proto(onnx, made, outputs, inputs, classes, positive)
+
+
+def _proto(
+    onnx: Any, made: _Graph, outputs: list[Any], inputs: Network, classes: tuple[Any, ...], positive: int
+) -> bytes:
+    """The whole model, with its classes and (where it reads one tensor) the names of its columns."""
     graph = onnx.helper.make_graph(made.nodes, "hardened", made.inputs, outputs, made.constants)
     imports = [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid("ai.onnx.ml", OPSET_ML)]
     proto = onnx.helper.make_model(graph, opset_imports=imports, producer_name="assay", ir_version=IR)
     onnx.checker.check_model(proto)
+    numbers = bool(np.isnan(inputs.inputs.level).all())
     meta = {"classes": [_plain(c) for c in classes], "positive": _plain(classes[positive])}
-    return with_facts(proto.SerializeToString(), {**meta, "features": list(network.columns)} if numbers else meta)
+    return with_facts(proto.SerializeToString(), {**meta, "features": list(inputs.columns)} if numbers else meta)
 
 
 def with_facts(content: bytes, facts: Mapping[str, Json]) -> bytes:
@@ -162,6 +183,35 @@ class _Graph:
                 told: dict[str, Any] = {"alpha": one.alpha} if one.activation in ("leaky", "elu") else {}
                 name = self.node(_NAMES[one.activation], [name], **told)
         return self.node("Softmax", [name], "probabilities", axis=1)
+
+    def trees(self, name: str, place: Array, trees: Grown, positive: int) -> str:
+        """The trees, the logistic of their sum, and what is left of 1 for the other class; `place` (p,) is where each
+        input lies in the tensor."""
+        inner = trees.feature >= 0
+        tree = np.searchsorted(trees.roots, np.arange(len(inner)), side="right") - 1
+        ids = np.arange(len(inner)) - trees.roots[tree]
+        leaves = np.flatnonzero(~inner)
+        told: dict[str, Any] = {
+            "nodes_treeids": tree, "nodes_nodeids": ids, "nodes_featureids": np.where(inner, place[trees.feature], 0),
+            "nodes_truenodeids": np.where(inner, trees.left - trees.roots[tree], 0),
+            "nodes_falsenodeids": np.where(inner, trees.right - trees.roots[tree], 0),
+            "nodes_missing_value_tracks_true": np.zeros(len(inner), dtype=int),
+            "target_treeids": tree[leaves], "target_nodeids": ids[leaves],
+            "target_ids": np.zeros(len(leaves), dtype=int),
+        }  # fmt: skip
+        numbers: dict[str, Any] = {
+            "nodes_values": np.where(inner, trees.threshold, 0.0),
+            "target_weights": trees.value[leaves],
+        }
+        told = {key: [int(v) for v in values] for key, values in told.items()}
+        told |= {key: [float(v) for v in values] for key, values in numbers.items()}
+        told["nodes_modes"] = ["BRANCH_LEQ" if i else "LEAF" for i in inner.tolist()]
+        name = self.node(
+            "TreeEnsembleRegressor", [name], domain="ai.onnx.ml", n_targets=1, base_values=[trees.base], **told
+        )
+        hit = self.node("Sigmoid", [name])
+        rest = self.node("Sub", [self.constant(np.ones((1, 1), dtype=self.type)), hit])
+        return self.node("Concat", [rest, hit] if positive == 1 else [hit, rest], "probabilities", axis=1)
 
 
 def _pair(margin: Array, positive: int) -> Array:

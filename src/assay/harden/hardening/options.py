@@ -14,10 +14,12 @@ from assay.harden.hardening.workshop import Made, Workshop
 Make = Callable[[Workshop, int], Made]
 COPIES, WIDER, SEVERAL = 3, 3, 3
 HALF = 0.5
+OURS = "our own boosted trees in the place of the model's, every split chosen against the worst move over it"
 
 
 class Way(NamedTuple):
-    """One way to train the model again. `of` is what it is for: networks, trees, or any model with a recipe."""
+    """One way to train the model again. `of` is what it is for: networks, trees with a recipe, any trees (splits), or
+    any model with a recipe."""
 
     name: str
     role: Role
@@ -105,6 +107,16 @@ WAYS: tuple[Way, ...] = (
     Way("large-leaves", "option", "trees", "a leaf holds 1% of the training rows", _leaves),
     Way("monotone", "option", "trees", "no move that goes one way only can lower the score", _monotone),
     Way("random-thresholds", "option", "trees", "thresholds drawn at random (extremely randomised trees)", _random),
+    Way("robust-splits", "option", "splits", f"{OURS}, against moves of three quarters of the budget",
+        lambda s, k: s.split(share=0.75, seed=k, what="robust-splits")),
+    Way("robust-splits-half", "option", "splits", f"{OURS}, against moves of half the budget",
+        lambda s, k: s.split(share=HALF, seed=k, what="robust-splits-half")),
+    Way("plain-splits", "control", "splits", "our own boosted trees in the place of the model's",
+        lambda s, k: s.split(seed=k, what="plain-splits")),
+    Way("oversampled-splits", "control", "splits", f"the same, positive rows {COPIES} times",
+        lambda s, k: s.split(repeated=COPIES, seed=k, what="oversampled-splits")),
+    Way("noise-splits", "control", "splits", "the same, half of each positive row moved at random",
+        lambda s, k: s.split(noise=True, seed=k, what="noise-splits")),
     Way("abstain", "option", "network",
         f"{SEVERAL} networks side by side, half of the loss at the rows as they are, half the budget; the largest "
         "score counts, and a row that the mean would pass is referred to a person",
@@ -114,7 +126,11 @@ WAYS: tuple[Way, ...] = (
 )  # fmt: skip
 ASKED = {"abstain"}
 """Options that are made only when they are named: somebody must be there to decide what is referred."""
-BESIDE = {"plain-largest": "abstain"}
+SPLITS = ("robust-splits", "robust-splits-half")
+BESIDE = {
+    "plain-largest": ("abstain",),
+    **dict.fromkeys(("plain-splits", "oversampled-splits", "noise-splits"), SPLITS),
+}
 """Controls that run only beside the option that they are for: what its shape alone would bring."""
 REPLACEMENT = "a network in the place of the trees: "
 """Options of networks can replace trees; they are named as what they are."""
@@ -126,7 +142,7 @@ def ways(shop: Workshop, only: tuple[str, ...]) -> list[Way]:
     for way in WAYS:
         if way.role == "option" and (way.name not in only if only else way.name in ASKED):
             continue
-        if way.of == "trees" and not shop.trees:
+        if way.of in ("trees", "splits") and not shop.trees:
             continue
         if way.of == "network" and shop.trees:
             # Of the options of networks one is enough to say what a replacement would bring.
@@ -138,7 +154,8 @@ def ways(shop: Workshop, only: tuple[str, ...]) -> list[Way]:
         found.append(way)
     if shop.trees and not any(w.role == "option" and w.of == "network" for w in found):
         found = [w for w in found if w.of != "network"]
-    found = [w for w in found if w.name not in BESIDE or any(o.name == BESIDE[w.name] for o in found)]
+    names = {way.name for way in found}
+    found = [w for w in found if w.name not in BESIDE or not names.isdisjoint(BESIDE[w.name])]
     if not any(w.role == "option" for w in found):
         raise CouldNotLook(f"{shop.subject.uri}: no option that was asked fits it")
     return found

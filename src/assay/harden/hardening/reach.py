@@ -45,6 +45,22 @@ class Reach:
             parts.append(Moves(network, space, norm))
         self.moves, self.budget = _joined(parts), budget
 
+    def boxes(self, radius: float) -> tuple[Array, Array, Array]:
+        """(what the network reads of every row (n, p), the least and the most that one move within `radius` makes of
+        each): how far a row can be moved by every number alone."""
+        moves = self.moves
+        x = moves.lifted
+        low, high = x.copy(), x.copy()
+        room = radius / moves.price
+        low[:, moves.places] = x[:, moves.places] + np.maximum(moves.down, -room)
+        high[:, moves.places] = x[:, moves.places] + np.minimum(moves.up, room)
+        for one in moves.listed:
+            fits = (one.parts <= (radius**2 if moves.square else radius))[:, :, None]
+            own = x[:, one.places]
+            low[:, one.places] = np.minimum(own, np.where(fits, one.effect, np.inf).min(axis=1))
+            high[:, one.places] = np.maximum(own, np.where(fits, one.effect, -np.inf).max(axis=1))
+        return x, low, high
+
     def pushed(self, net: Sloped, ids: Array, steps: int, rng: np.random.Generator, share: float = 1.0) -> Array:
         """What the network reads (q, p) of rows `ids` after `steps` of projected descent on the margin (Madry et al.
         2018) from a random start, within `share` of the budget; with no steps the random start itself."""

@@ -24,9 +24,10 @@ from assay.core.protocols import ArrowTable, Progress, silent
 from assay.core.protocols import FloatArray as Array
 from assay.core.subject import Contract, Kind, Norm, Subject
 from assay.harden.hardening.adversarial import Lesson, Loss, Pace, largest, shape_of, together, trained
-from assay.harden.hardening.graph import network_to_onnx
+from assay.harden.hardening.graph import network_to_onnx, trees_to_onnx
 from assay.harden.hardening.noise import noisy
 from assay.harden.hardening.reach import Reach
+from assay.harden.hardening.splits import grown
 
 REPLACED = (32, 16)
 """Hidden layers of the network that stands in the place of trees."""
@@ -141,6 +142,35 @@ class Workshop:
         require_same(network, made, known)
         return Made(made, content, "onnx")
 
+    def split(
+        self, *, share: float = 0.0, noise: bool = False, repeated: int = 1, seed: int = 0, what: str = ""
+    ) -> Made:
+        """Boosted trees of our own over the same columns. With a `share` of the budget each positive row counts half as
+        it is and half as it can be moved so far, with `noise` half as it was moved at random; else `repeated` times.
+        Raises CouldNotLook."""
+        rng = np.random.default_rng([seed, 34])
+        misses = np.flatnonzero(~self.target)
+        rest = self._read(self.rows.take(np.sort(rng.permutation(misses)[:MOST])))
+        own, *moved = self._reach.boxes(self.budget * share)
+        if noise:
+            moved = [self._read(self._strewn())] * 2
+        whole, low, high = (np.concatenate([rest, own, m]).astype(np.float32).astype(float) for m in (own, *moved))
+        target = np.arange(len(whole)) >= len(rest)
+        weight = np.full(len(whole), 0.5 * repeated * self.target.sum() / len(own))
+        weight[: len(rest)] = len(misses) / max(1, len(rest))
+        if noise:
+            whole = low
+        trees = grown(whole, target, weight, low, high, progress=self.progress, what=what)
+        content = trees_to_onnx(trees, self.network, self.model.classes, self.positive)
+        made = OnnxPredictor(content, Subject(name="candidate", kind=Kind.MODEL, uri="candidate"))
+        known = self.rows.slice(0, 2000)
+        _require_close(1.0 / (1.0 + np.exp(-trees.margins(self._read(known)))), made, known)
+        return Made(made, content, "onnx")
+
+    def _read(self, rows: ArrowTable) -> Array:
+        """What a network over the same columns reads."""
+        return self.network.lifted(self.network.read(rows))
+
     def taught_on(self, rows: ArrowTable, target: Array, pace: Pace, seed: int, what: str) -> Made:
         """The model's layers trained on `rows` with their classes (n,) bool, without any attack."""
         lesson = Lesson(self.network.lifted(self.network.read(rows)), target, np.ones(len(target)), pace=pace)
@@ -163,14 +193,20 @@ class Workshop:
 
     def with_noise(self) -> tuple[ArrowTable, Array]:
         """The training rows and a copy of every positive one, moved at random as far as the attacker may."""
+        return self._and([self._strewn()])
+
+    def _strewn(self) -> ArrowTable:
+        """The pushed rows, each moved at random as far as the attacker may."""
+        import pyarrow as pa
+
         fold = self._fold
         hits, names = fold.table(self.rows.take(self._pushed)), fold.names(tuple(self.model.features))
         parts = []
         for at in range(0, hits.num_rows, 1000):
             space = Space(hits.slice(at, 1000), fold.contract, fold.told(self.rows), fold.kinds(self.kinds), names)
             moved = fold.unfolded(noisy(space, self.norm, self.budget, self.seed + at))
-            parts.append(moved.select(self.rows.column_names))
-        return self._and(parts)
+            parts.append(moved.select(self.rows.column_names).cast(self.rows.schema))
+        return pa.concat_tables(parts)
 
     def _and(self, more: list[ArrowTable]) -> tuple[ArrowTable, Array]:
         import pyarrow as pa
@@ -212,7 +248,10 @@ def blank(rows: ArrowTable) -> Network:
 
 def require_same(network: Network, predictor: BasePredictor, rows: ArrowTable) -> None:
     """The graph must score as the arrays do. Raises CouldNotLook."""
-    ours = network.scores(network.margins(network.read(rows)))
+    _require_close(network.scores(network.margins(network.read(rows))), predictor, rows)
+
+
+def _require_close(ours: Array, predictor: BasePredictor, rows: ArrowTable) -> None:
     apart = float(np.abs(ours - predictor.scores(rows)).max(initial=0.0))
     if not apart <= 1e-5:
         raise CouldNotLook(f"the ONNX graph does not score as what was trained: {apart:.2g} apart")
