@@ -33,6 +33,11 @@ def test_every_check_is_explained(check: str) -> None:
         assert part in done.out, part
 
 
+def test_a_check_is_known_by_its_last_word_where_no_other_ends_in_it() -> None:
+    assert assay("explain", "backdoor").out == assay("explain", "robustness.backdoor").out
+    assert one_line(assay("explain", "schemas"), "nothing is called", code=2)
+
+
 def test_every_word_is_explained_in_any_case() -> None:
     for word, meaning in GLOSSARY.items():
         assert meaning in assay("explain", word.upper()).out

@@ -105,6 +105,12 @@ def attackable(contract: Contract, table: ArrowTable) -> Array:
     return holds
 
 
+def short(group: str, level: str) -> str:
+    """How a value of a one-hot group is told: of `housing` the column `housing_own` is "own"."""
+    rest = level.removeprefix(group)
+    return rest[1:] if rest != level and len(rest) > 1 and rest[0] in "_=.- :" else level
+
+
 def plain(column: Any) -> Array:
     """A column as an array that can be compared: missing words and truth values filled in, missing numbers NaN."""
     kind = str(column.type)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from assay.adapters.values import same_value
-from assay.attacks.relations import relations, satisfied
+from assay.attacks.relations import relations, satisfied, short
 from assay.core.errors import CouldNotLook
 from assay.core.subject import Contract, Feature, Norm
 from assay.core.text import visible
@@ -176,7 +176,8 @@ class Axis:
         if self.levels:
             # A level that the contract does not list is a cell of somebody's row.
             level, declared = self.levels[int(code)], self.feature.categories
-            return next((f"→ {visible(str(d), 40)}" for d in declared if same_value(level, d)), "→ another level")
+            told = (f"→ {visible(short(self.name, str(d)), 40)}" for d in declared if same_value(level, d))
+            return next(told, "→ another level")
         return f"{code - origin:+.4g}".replace("-", "−")
 
 

@@ -216,7 +216,9 @@ def init(table: Path, label: str | None, drop: tuple[str, ...], output: Path | N
 @click.option("--label", required=True, help="The label column of the data.")
 @click.option("--row", "rows", type=click.IntRange(0), multiple=True, required=True, help="A row, counted from 0.")
 @click.option(
-    "--threat", type=FILE, help="What people can change: a YAML file with `features:`, each with its `person:`."
+    "--threat",
+    type=FILE,
+    help="What people can change: a YAML file with `features:`, each with its `person:`.  [required]",
 )
 @click.option("--positive", default="1", show_default=True, help="The label's positive value.")
 @click.option("--threshold", type=Number(), help="The score from which the model flags  [default: 0.5].")

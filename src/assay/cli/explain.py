@@ -35,6 +35,8 @@ def command(word: str | None) -> None:
         click.echo("\n".join([word, "", SOURCES[word], "", *_evidence_for(word)]))
     elif resolve(word) is not None:
         click.echo(_explain_tag(word))
+    elif len(last := [c for c in check_ids() if c.rpartition(".")[2] == word.lower()]) == 1:
+        click.echo(explain_check(last[0]))
     else:
         _unknown(word, (*check_ids(), *giving, *GLOSSARY, *SOURCES))
 

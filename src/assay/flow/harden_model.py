@@ -82,7 +82,10 @@ def harden_model(path: Path, asked: Asked, *, root: Path | None = None, progress
     ):
         if train.digest == holdout.digest:
             raise InputError("is the training data itself", where=str(asked.holdout), fix="name untouched rows")
-        train.target(), holdout.target()
+        try:
+            train.target(), holdout.target()
+        except CouldNotLook as why:
+            raise UsageError(str(why), fix="mend --label or --positive") from None
         known = _known_share(train, holdout)
         if known > SAME:
             what = f"{known:.0%} of its rows are rows of the training data"

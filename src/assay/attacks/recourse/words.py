@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from assay.attacks.recourse.notices import Change, Notice, Told
+from assay.attacks.relations import short
 from assay.core.text import visible
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -75,14 +76,11 @@ def _whole(value: Any) -> bool:
 
 
 def _value(value: Any, change: Change) -> str:
-    """A value in words; a one-hot column `housing_own` of `housing` is "own"."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
-    text = str(value)
-    short = text.removeprefix(change.column)
-    return visible(short[1:] if short != text and len(short) > 1 and short[0] in "_=.- " else text, 60)
+    return visible(short(change.column, str(value)), 60)
 
 
 def _joined(parts: list[str]) -> str:

@@ -15,7 +15,7 @@ from assay.core.protocols import FloatArray as Array
 from assay.core.protocols import Progress, silent
 
 ROUNDS, DEPTH, RATE, LAMBDA, LEAST, CUTS = 300, 6, 0.1, 1.0, 10, 63
-_GAIN = 1e-9
+_GAIN, _CELLS = 1e-9, 2_000_000
 
 
 class Grown(NamedTuple):
@@ -112,22 +112,20 @@ class _Growing:
         """(column, cut, whether the left side is the lower one) with the most gain for each open node; column -1 for
         none. A row that can be on both sides is counted on the lower one."""
         count, width = total.shape[1], CUTS + 1
-        rest = self._summed(np.flatnonzero(place[: self.first] >= 0), self.codes, place, count)
-        hits = self.first + np.flatnonzero(place[self.first :] >= 0)
         best, found = np.full(count, _GAIN), [(-1, 0, False)] * count
-        able = np.arange(width) < self.limit[:, None]
-        for falls, codes in ((True, self.reach[0]), (False, self.reach[1])):
-            left = rest + self._summed(hits, codes, place, count, self.first)
-            right = total[:, :, None, None] - left
-            one, other = _value(left), _value(right)
-            gain = left[0] ** 2 / (left[1] + LAMBDA) + right[0] ** 2 / (right[1] + LAMBDA)
-            gain = gain - (total[0] ** 2 / (total[1] + LAMBDA))[:, None, None]
-            may = able & (left[2] >= LEAST) & (right[2] >= LEAST) & ((one <= other) if falls else (other < one))
-            flat = np.where(may, gain, -np.inf).reshape(count, -1)
-            at = flat.argmax(axis=1)
-            for k in np.flatnonzero(flat[np.arange(count), at] > best).tolist():
-                best[k] = flat[k, at[k]]
-                found[k] = (int(at[k]) // width, int(at[k]) % width, falls)
+        step = max(1, _CELLS // (count * width))
+        for first in range(0, len(self.limit), step):
+            columns = slice(first, first + step)
+            able = np.arange(width) < self.limit[columns, None]
+            rest = self._summed(np.flatnonzero(place[: self.first] >= 0), self.codes[:, columns], place, count)
+            hits = self.first + np.flatnonzero(place[self.first :] >= 0)
+            for falls, codes in zip((True, False), self.reach, strict=True):
+                left = rest + self._summed(hits, codes[:, columns], place, count, self.first)
+                flat = _gained(left, total, able, falls).reshape(count, -1)
+                at = flat.argmax(axis=1)
+                for k in np.flatnonzero(flat[np.arange(count), at] > best).tolist():
+                    best[k] = flat[k, at[k]]
+                    found[k] = (first + int(at[k]) // width, int(at[k]) % width, falls)
         return found
 
     def _summed(self, rows: Array, codes: Array, place: Array, count: int, first: int = 0) -> Array:
@@ -158,6 +156,16 @@ class _Growing:
         left, right = (np.where(inner, whole[:, k] + shift, 0).astype(np.int64) for k in (2, 3))
         value = np.where(inner, 0.0, whole[:, 4])
         return Grown(whole[:, 0].astype(np.int64), whole[:, 1], left, right, value, sizes[:-1], self.base)
+
+
+def _gained(left: Array, total: Array, able: Array, falls: bool) -> Array:
+    """What each split gains (k, p, cuts), -inf where it is none: too few rows, or the sides the other way round."""
+    right = total[:, :, None, None] - left
+    gain = left[0] ** 2 / (left[1] + LAMBDA) + right[0] ** 2 / (right[1] + LAMBDA)
+    gain = gain - (total[0] ** 2 / (total[1] + LAMBDA))[:, None, None]
+    one, other = _value(left), _value(right)
+    may = able & (left[2] >= LEAST) & (right[2] >= LEAST) & ((one <= other) if falls else (other < one))
+    return np.where(may, gain, -np.inf)
 
 
 def _value(sums: Array) -> Array:
