@@ -14,7 +14,7 @@ import numpy as np
 from assay.core.protocols import FloatArray as Array
 from assay.core.protocols import Progress, silent
 
-ROUNDS, DEPTH, RATE, LAMBDA, LEAST, CUTS = 300, 6, 0.1, 1.0, 10, 63
+ROUNDS, DEPTH, RATE, LAMBDA, LEAST, CUTS = 200, 8, 0.1, 1.0, 5, 63
 _GAIN, _CELLS = 1e-9, 2_000_000
 
 

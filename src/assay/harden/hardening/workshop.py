@@ -143,11 +143,12 @@ class Workshop:
         return Made(made, content, "onnx")
 
     def split(
-        self, *, share: float = 0.0, noise: bool = False, repeated: int = 1, seed: int = 0, what: str = ""
-    ) -> Made:
-        """Boosted trees of our own over the same columns. With a `share` of the budget each positive row counts half as
-        it is and half as it can be moved so far, with `noise` half as it was moved at random; else `repeated` times.
-        Raises CouldNotLook."""
+        self, *, share: float = 0.0, clean: float = 0.5, noise: bool = False, repeated: int = 1, seed: int = 0,
+        what: str = "",
+    ) -> Made:  # fmt: skip
+        """Boosted trees of our own over the same columns. Each positive row counts by the part `clean` as it is, and
+        for the rest as it can be moved by a `share` of the budget, or with `noise` as it was moved at random; all of it
+        `repeated` times. Raises CouldNotLook."""
         rng = np.random.default_rng([seed, 34])
         misses = np.flatnonzero(~self.target)
         rest = self._read(self.rows.take(np.sort(rng.permutation(misses)[:MOST])))
@@ -156,11 +157,17 @@ class Workshop:
             moved = [self._read(self._strewn())] * 2
         whole, low, high = (np.concatenate([rest, own, m]).astype(np.float32).astype(float) for m in (own, *moved))
         target = np.arange(len(whole)) >= len(rest)
-        weight = np.full(len(whole), 0.5 * repeated * self.target.sum() / len(own))
-        weight[: len(rest)] = len(misses) / max(1, len(rest))
+        heavy = repeated * self.target.sum() / len(own)
+        parts = (
+            (len(rest), len(misses) / max(1, len(rest))),
+            (len(own), clean * heavy),
+            (len(own), (1 - clean) * heavy),
+        )
+        weight = np.concatenate([np.full(count, each) for count, each in parts])
+        used = weight > 0
         if noise:
             whole = low
-        trees = grown(whole, target, weight, low, high, progress=self.progress, what=what)
+        trees = grown(*(part[used] for part in (whole, target, weight, low, high)), progress=self.progress, what=what)
         content = trees_to_onnx(trees, self.network, self.model.classes, self.positive)
         made = OnnxPredictor(content, Subject(name="candidate", kind=Kind.MODEL, uri="candidate"))
         known = self.rows.slice(0, 2000)
