@@ -15,8 +15,9 @@ from networks_tools import served, weights
 from trees_tools import grown
 
 from assay.adapters.lightgbm_predictor import LightgbmPredictor
+from assay.adapters.predictor_base import BasePredictor
 from assay.attacks.one_hot import Fold
-from assay.attacks.relations import attackable, relations, satisfied
+from assay.attacks.relations import attackable, relations, satisfied, telling
 from assay.attacks.space import Norm, Space
 from assay.attacks.strike import Asked, struck
 from assay.core.errors import CouldNotLook
@@ -171,7 +172,7 @@ def test_a_row_that_tells_no_category_is_not_attacked_and_not_guessed(column: st
 
 def test_names_that_cannot_be_are_told() -> None:
     table = rows(9)
-    with pytest.raises(CouldNotLook, match="house_own, which is no column"):
+    with pytest.raises(CouldNotLook, match="house_own, which is not among the columns"):
         Fold(CONTRACT, table.drop_columns(["house_own"]))
     with pytest.raises(CouldNotLook, match="called as a column of the data is"):
         Fold(Contract(features={"age": Feature(one_hot=HOUSE)}), table)
@@ -229,3 +230,56 @@ def test_truth_values_add_up() -> None:
     """`a + b == 1` of truth values is broken by two of them."""
     table = pa.table({"a": [True, True, False], "b": [True, False, False]})
     assert satisfied(relations(Contract(constraints=("a + b == 1",))), table).tolist() == [False, True, False]
+
+
+def test_a_column_that_is_1_in_no_known_row_can_be_set_all_the_same() -> None:
+    """What is listed is permitted: rows that nobody saw are no wall, and a proof must speak of them."""
+    model = boosted(24)
+    known = rows(16).filter(pa.array(np.array(rows(16).column("house_rent")) == 1))
+    caught, passing = split(model, known)
+    caught = caught.filter(pa.array(attackable(CONTRACT, caught))).slice(0, 15)
+    _, found = struck(model, caught, passing, (CONTRACT, known, KINDS, INPUTS), Asked("l1", "whitebox", np.inf, 1))
+    best = [exact(model, caught.slice(i, 1), "l1") for i in range(caught.num_rows)]
+    assert found.distance == pytest.approx(best, rel=1e-6)
+    assert any(v for v in found.table.column("house_own").to_pylist()), "the nearest change is one that no row shows"
+
+
+def test_known_rows_that_tell_no_category_still_tell_the_scales() -> None:
+    model, table = boosted(17), rows(18)
+    torn = table.set_column(table.column_names.index("house_own"), "house_own", pa.array([2] * 390 + [0] * 10))
+    caught, passing = split(model, table)
+    caught = caught.filter(pa.array(attackable(CONTRACT, caught))).slice(0, 10)
+    for known in (table, torn):
+        space, _ = struck(model, caught, passing, (CONTRACT, known, KINDS, INPUTS), Asked("cost", "label", 3.0, 50))
+        (axis,) = [a for a in space.axes if a.name == "amount"]
+        assert (axis.low, axis.high) == (0, 6)
+        assert axis.unit == pytest.approx(float(np.array(table.column("amount")).std()))
+
+
+def test_a_group_that_the_model_reads_in_part_is_moved_whole() -> None:
+    """All of the group's columns tell the category, those that the model does not read too."""
+    model, table = boosted(19), rows(20)
+    names = tuple(n for n in INPUTS if n != "house_own")
+    part = FewerInputs(model, names)
+    caught, passing = split(part, table)
+    caught = caught.filter(pa.array(attackable(CONTRACT, caught))).slice(0, 10)
+    _, found = struck(part, caught, passing, (CONTRACT, table, KINDS, names), Asked("l1", "label", np.inf, 300))
+    assert satisfied(relations(CONTRACT), found.table).all()
+    assert np.isfinite(found.distance).any()
+
+
+class FewerInputs(BasePredictor):
+    """A model that does not look at `house_own`."""
+
+    def __init__(self, model: Any, names: tuple[str, ...]) -> None:
+        super().__init__("part")
+        self.inner, self.features = model, names
+
+    def _score(self, rows: Any) -> Any:
+        whole = rows.append_column("house_own", pa.array(np.zeros(rows.num_rows, dtype=int)))
+        return self.inner.scores(whole)
+
+
+def test_rows_that_only_a_group_tells_apart_are_two() -> None:
+    assert telling(CONTRACT, ("amount",)) == ["amount", *HOUSE, *SIZE]
+    assert telling(Contract(constraints=("a < b",)), ("x", "a")) == ["x", "a", "b"]

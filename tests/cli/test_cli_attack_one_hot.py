@@ -64,7 +64,6 @@ def test_rows_come_back_with_one_of_the_columns_set(loans: Path, tmp_path: Path,
     assert table.select(NAMES).schema.equals(own.select(NAMES).schema)
     after, before = (np.column_stack([t.column(n).to_numpy() for n in NAMES]).astype(float) for t in (table, own))
     assert (after[:, 1:5].sum(axis=1) == 1).all()
-    assert (after[:, 4] == 0).all(), "no row that was seen lives on a boat"
     assert (after[:, 1:5] != before[:, 1:5]).any(), "the model falls for another housing"
     booster = lightgbm.Booster(model_file=str(loans / "model.txt"))
     assert (booster.predict(before) >= 0.5).all()

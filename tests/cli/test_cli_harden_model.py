@@ -279,10 +279,18 @@ def test_a_budget_must_be_named_and_options_of_hardening_need_training_rows(tmp_
     assert (done.code, "--holdout is needed" in done.err) == (2, True)
 
 
-@pytest.mark.parametrize(("label", "positive", "words"), [("nope", "1", "no label column 'nope'"), ("y", "7", "'7'")])
-def test_a_label_that_is_not_there_is_a_slip_of_the_command(
-    tmp_path: Path, label: str, positive: str, words: str
-) -> None:
+def test_a_label_that_is_not_there_is_a_slip_of_the_command(tmp_path: Path) -> None:
     put(tmp_path, rows(300, 0), rows(800, 1))
-    told = ("--train", "train.parquet", "--holdout", "hold.parquet", "--label", label, "--positive", positive)
-    assert words in one_line(assay("harden", "m.onnx", *told, "--norm", "linf", "--budget", "1", cwd=tmp_path), code=2)
+    told = (
+        "--train",
+        "train.parquet",
+        "--holdout",
+        "hold.parquet",
+        "--label",
+        "nope",
+        "--norm",
+        "linf",
+        "--budget",
+        "1",
+    )
+    assert "no label column 'nope'" in one_line(assay("harden", "m.onnx", *told, cwd=tmp_path), "train.parquet", code=2)

@@ -30,15 +30,19 @@ class Fold:
     def __init__(self, contract: Contract, rows: ArrowTable) -> None:
         self.groups = contract.groups
         self.example = rows.slice(0, 1)
-        for name, feature in self.groups.items():
+        for name, feature in list(self.groups.items()):
             absent = [column for column in feature.one_hot if column not in rows.column_names]
+            if len(absent) == len(feature.one_hot):
+                del self.groups[name]  # nothing here reads it
+                continue
             if absent:
                 what = f"the one-hot group {visible(name, 60)} lists {visible(absent[0], 60)}"
-                raise CouldNotLook(f"{what}, which is no column of the data")
+                raise CouldNotLook(f"{what}, which is not among the columns here")
             if name in rows.column_names:
                 what = f"the one-hot group {visible(name, 60)} is called as a column of the data is"
                 raise CouldNotLook(f"{what}; give it another name under `features:`")
-        features = {n: f.folded() if f.one_hot else f for n, f in contract.features.items()}
+        features = {n: f.folded() if n in self.groups else f for n, f in contract.features.items()
+                    if n in self.groups or not f.one_hot}  # fmt: skip
         self.contract = msgspec.structs.replace(contract, features=features)
         self._group = {column: name for name, feature in self.groups.items() for column in feature.one_hot}
 
@@ -220,4 +224,5 @@ class FoldedModel(BasePredictor):
 
     def network(self, rows: ArrowTable) -> Network:
         """See `BasePredictor`."""
-        return self.fold.network(self.inner.network(self.fold.unfolded(rows)))
+        told = rows.filter(self.fold.tells(rows))  # who asks may only have the rows that a model knows
+        return self.fold.network(self.inner.network(self.fold.unfolded(told)))

@@ -96,6 +96,12 @@ def satisfied(constraints: Iterable[Relation], table: ArrowTable) -> Array:
     return holds
 
 
+def telling(contract: Contract, inputs: Iterable[str]) -> list[str]:
+    """The columns that tell two rows apart for an attack: what the model reads, and what a relation or group does."""
+    related = (name for relation in relations(contract) for name in relation.columns)
+    return list(dict.fromkeys((*inputs, *related)))
+
+
 def attackable(contract: Contract, table: ArrowTable) -> Array:
     """Which rows an attack can start from, (rows,) bool: every relation holds, and no group's columns are missing."""
     holds = satisfied(relations(contract), table)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.adapters.values import same_value
+from assay.adapters.values import canonical_text, same_value
 from assay.attacks.relations import relations, satisfied, short
 from assay.core.errors import CouldNotLook
 from assay.core.subject import Contract, Feature, Norm
@@ -54,7 +54,7 @@ class Axis:
         self.low, self.high, self.start, self.unit, self.scale = -math.inf, math.inf, 0.0, 1.0, 1.0
         listed = feature.order or feature.categories
         if listed or kind in ("category", "text", "boolean"):
-            self.levels = self._levels(listed, reference.column(name).unique().to_pylist())
+            self.levels = self._levels(listed, reference.column(name).unique().to_pylist(), column.type)
             self.codes = np.broadcast_to(np.arange(len(self.levels), dtype=float), (len(column), len(self.levels)))
             self.origin = self.place(column.to_pylist())
             self.fine = np.zeros(self.codes.shape, dtype=bool)
@@ -69,9 +69,10 @@ class Axis:
             again = np.diff(self.codes, axis=1, prepend=np.nan) == 0
             self.cost = np.where(again, np.inf, self.cost)
 
-    def _levels(self, listed: tuple[Any, ...], present: list[Any]) -> tuple[Any, ...]:
+    def _levels(self, listed: tuple[Any, ...], present: list[Any], type_: Any) -> tuple[Any, ...]:
+        """All that are listed, as the data spell them; those that no row holds too, where the column can hold them."""
         if listed:
-            found = [next((p for p in present if same_value(p, d)), None) for d in listed]
+            found = [next((p for p in present if same_value(p, d)), _spelled(d, type_)) for d in listed]
             return tuple(p for p in found if p is not None)
         levels = tuple(sorted((p for p in present if p is not None), key=str))
         if len(levels) > MOST_LEVELS:
@@ -179,6 +180,17 @@ class Axis:
             told = (f"→ {visible(short(self.name, str(d)), 40)}" for d in declared if same_value(level, d))
             return next(told, "→ another level")
         return f"{code - origin:+.4g}".replace("-", "−")
+
+
+def _spelled(level: Any, type_: Any) -> Any:
+    """A level as a column of an Arrow type would hold it; None where it cannot."""
+    import pyarrow as pa
+
+    told = canonical_text(level) if pa.types.is_string(type_) or pa.types.is_large_string(type_) else level
+    try:
+        return pa.scalar(told, type_).as_py()
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        return None
 
 
 def _price(feature: Feature, level: Any) -> float:

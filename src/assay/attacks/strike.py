@@ -58,7 +58,7 @@ def struck(
         fold = Fold(contract, known)
         model, caught, passing = fold.model(model), fold.table(caught), fold.told(passing)
         space, found = struck(
-            model, caught, passing, (fold.contract, fold.told(known), fold.kinds(kinds), model.features), asked
+            model, caught, passing, (fold.contract, fold.table(known), fold.kinds(kinds), model.features), asked
         )
         return space, structs.replace(found, table=fold.unfolded(found.table))
     sanity.refuse_unstable(model, caught)

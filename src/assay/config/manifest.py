@@ -297,6 +297,13 @@ def _check_features(document: Document, manifest: Manifest | Threat) -> None:
         at = f"$.features.{name}"
         if feature.order and feature.categories:
             raise document.error(at, "has both order and categories", "keep one")
+        listed = feature.order or feature.categories or feature.one_hot
+        if twice := [v for n, v in enumerate(listed) if v in listed[:n]]:
+            raise document.error(at, f"lists {twice[0]!r} twice", "list it once")
+        ways = {"direction": feature.direction, "person.direction": feature.person.direction if feature.person else ""}
+        for key, way in ways.items():
+            if listed and not feature.order and way in ("up", "down"):
+                raise document.error(f"{at}.{key}", "needs an order", "list the values from low to high in `order:`")
         _check_change(document, at, feature, feature)
         if feature.person is not None:
             _check_change(document, f"{at}.person", feature.person, feature)
@@ -317,6 +324,14 @@ def _check_features(document: Document, manifest: Manifest | Threat) -> None:
                 raise document.error(at, what, f"say it of the group: `{grouped[name]} == '{name}'`")
 
 
+def _spelled(level: str) -> str | float:
+    """What a value is taken for: words that spell one number are one value."""
+    try:
+        return float(level)
+    except ValueError:
+        return level
+
+
 def _check_groups(document: Document, features: dict[str, Feature]) -> dict[str, str]:
     """The group of every column that belongs to a one-hot group."""
     grouped: dict[str, str] = {}
@@ -327,7 +342,7 @@ def _check_groups(document: Document, features: dict[str, Feature]) -> dict[str,
                 raise document.error(f"{at}.all_zero", "is for one-hot groups", "list the columns in `one_hot:`")
             continue
         levels = feature.levels
-        if len(levels) < 2 or len(set(levels)) < len(levels):
+        if len(levels) < 2 or len({_spelled(v) for v in levels}) < len(levels):
             raise document.error(f"{at}.one_hot", "needs two different values or more", "list every column once")
         said = [key for key in _NUMBERS if getattr(feature, key) not in (None, False, "")]
         said += [f"person.{key}" for key in _NUMBERS if getattr(feature.person, key, None) is not None]

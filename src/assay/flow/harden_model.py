@@ -19,6 +19,7 @@ from assay.core.errors import CouldNotLook, InputError, UsageError
 from assay.core.files import write_whole
 from assay.core.protocols import Progress, silent
 from assay.core.subject import Access, Contract, Feature, Kind, Norm, Subject
+from assay.core.text import visible
 from assay.harden.hardening.result import SUFFIX, Against, ModelHardened
 from assay.harden.result import Part
 
@@ -82,10 +83,11 @@ def harden_model(path: Path, asked: Asked, *, root: Path | None = None, progress
     ):
         if train.digest == holdout.digest:
             raise InputError("is the training data itself", where=str(asked.holdout), fix="name untouched rows")
-        try:
-            train.target(), holdout.target()
-        except CouldNotLook as why:
-            raise UsageError(str(why), fix="mend --label or --positive") from None
+        for data, where in ((train, asked.train), (holdout, asked.holdout)):
+            if asked.label not in {c.name for c in data.columns}:
+                what = f"has no label column {visible(asked.label, 60)!r}"
+                raise UsageError(what, where=str(where), fix="mend --label")
+        train.target(), holdout.target()
         known = _known_share(train, holdout)
         if known > SAME:
             what = f"{known:.0%} of its rows are rows of the training data"

@@ -119,11 +119,14 @@ def _told(case: ModelCase, what: Asked, contract: Contract, seed: int, progress:
     order = np.random.default_rng(seed).permutation(np.flatnonzero(asked & ~flagged))
     kinds = {c.name: c.kind for c in data.columns}
     fold = Fold(contract, table)
-    rows_known = fold.told((case.train or data).table())
+    rows_known = fold.table((case.train or data).table())
     known = Known(fold.contract, rows_known, fold.kinds(kinds), fold.told(table.take(order[:PASSING])))
     for done, row in enumerate(dict.fromkeys(what.rows)):
         one = {"row": row, "score": float(scores[row]), "threshold": float(model.threshold)}
-        yield _row(fold.model(model), fold.table(table.slice(row, 1)), known, one, bool(flagged[row]), seed)
+        try:
+            yield _row(fold.model(model), fold.table(table.slice(row, 1)), known, one, bool(flagged[row]), seed)
+        except CouldNotLook as why:
+            raise CouldNotLook(f"row {row}: {why}") from None
         progress(done + 1, len(what.rows), "rows")
 
 

@@ -51,7 +51,7 @@ def transfer(
     passing = fold.told(known.filter(~np.asarray(copy.flagged(known)))).slice(0, 500)
     if rows.num_rows < LEAST or passing.num_rows < LEAST:
         raise CouldNotLook(f"the copy flags {rows.num_rows} of the rows that the victim flags: too few to evade from")
-    space = Space(rows, fold.contract, fold.told(known), fold.kinds(kinds), fold.names(victim.features))
+    space = Space(rows, fold.contract, fold.table(known), fold.kinds(kinds), fold.names(victim.features))
     found = attack(fold.model(copy), space, passing, access="score", limit=QUERIES, seed=seed)
     ids = np.flatnonzero(np.isfinite(found.cost))
     if not len(ids):

@@ -171,7 +171,7 @@ def nearest(moves: Moves, of: Offers, need: Array) -> tuple[Point, Array, Array]
     low = np.zeros(len(need)) if not moves.additive else np.minimum(high * 1e-18, _LEAST)
     bound = np.zeros(len(need))
     halvings = _HALVINGS if moves.additive else _FEWER
-    if not (moves.step > 0).any() and not moves.listed and len(need):
+    if not (moves.step > 0).any() and not moves.listed and of.gain.size:
         low, high, near = _bracketed(moves, of, need, low, high)
         halvings = _SURE if (near | ~can).all() else halvings
     for _ in range(halvings):

@@ -7,13 +7,13 @@ from functools import cached_property
 import numpy as np
 
 from assay.adapters.ensembles.trees import Trees
-from assay.adapters.values import canonical_text
 from assay.attacks.space import Axis, Space, length
 from assay.attacks.trees.leaves import Leaves
 from assay.attacks.trees.problem import Problem
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import FloatArray as Array
 from assay.core.subject import Norm
+from assay.core.text import visible
 
 _ONE = np.uint64(1)
 _RELATIVE = 1e-9
@@ -40,9 +40,10 @@ class Rows:
         self.leaves, self.space, self.norm = leaves, space, norm
         least, slack = trees.least(threshold), trees.rounding(threshold)
         self.target, self.safe = least - slack - trees.base, least + slack - trees.base
+        self.read = trees.read
         self.codes = trees.read(space.rows)
         self.axes = {axis.name: axis for axis in space.axes}
-        self.levels, self.single = trees.levels, trees.single
+        self.single = trees.single
 
     @cached_property
     def slack(self) -> float:
@@ -148,7 +149,7 @@ class Rows:
 
     def _listed(self, j: int, axis: Axis, ids: Array, cells: Array) -> Column:
         """The cheapest permitted level in every cell or class of a listed column."""
-        codes = self._codes(self.leaves.columns[j], axis)
+        codes = self._codes(j, axis)
         at = self.leaves.cell(j, codes)
         origin = axis.origin[ids]
         places = np.arange(len(axis.levels), dtype=float)
@@ -165,16 +166,20 @@ class Rows:
             best = _rising(best, cells, axis.name)
         return Column(cells, values, best)
 
-    def _codes(self, name: str, axis: Axis) -> Array:
-        """The levels of an axis as the model's codes, NaN for one that it does not know."""
-        known = self.levels.get(name)
-        if known is None:
-            try:
-                return np.array([float(level) for level in axis.levels])
-            except (TypeError, ValueError):
-                raise CouldNotLook(f"{name}: its categories are no numbers, as the model reads it") from None
-        places = {canonical_text(level): float(i) for i, level in enumerate(known)}
-        return np.array([places.get(canonical_text(level), np.nan) for level in axis.levels])
+    def _codes(self, j: int, axis: Axis) -> Array:
+        """The levels of an axis as the model's codes. Raises CouldNotLook for one that it reads as missing: a proof
+        would not speak of it."""
+        one = self.space.rows.take(np.zeros(len(axis.levels), dtype=np.int64))
+        place = one.schema.get_field_index(axis.name)
+        field = one.schema.field(place)
+        written = axis.written(np.arange(len(axis.levels), dtype=float), field.type)
+        codes: Array = self.read(one.set_column(place, field, written))[:, j]
+        lost = np.isnan(codes) & np.isfinite(axis.entry)
+        if lost.any():
+            level = visible(str(axis.levels[int(lost.argmax())]), 40)
+            what = f"{axis.name}: the model takes {level!r}, which is listed, for a missing value"
+            raise CouldNotLook(f"{what}; take it out, or attack it with `access: label`")
+        return codes
 
     def values(self, block: list[Column], row: int, point: Array, places: list[Array]) -> Array:
         """The codes (m,) of the space's axes for a point of the whole row; NaN where a value is kept."""

@@ -92,7 +92,7 @@ def counterfactual(
     places, passing = _drawn(case, data, rows, seed)
     kinds = {c.name: c.kind for c in data.columns}
     fold = Fold(contract.of_person(), passing)
-    rows_known = fold.told((case.train or data).table())
+    rows_known = fold.table((case.train or data).table())
     known = Known(fold.contract, rows_known, fold.kinds(kinds), fold.told(passing))
     sample = fold.table(data.table().take(places))
     found = actions(fold.model(case.predictor), sample, known, seed, progress)
@@ -106,7 +106,7 @@ def _drawn(case: ModelCase, data: Dataset, rows: int, seed: int) -> tuple[Any, A
     """(numbers of flagged rows of different inputs that keep every relation, rows that pass), in a drawn order."""
     import numpy as np
 
-    from assay.attacks.relations import attackable
+    from assay.attacks.relations import attackable, telling
     from assay.detectors.rows import same_rows
 
     table, model = data.table(), case.predictor
@@ -116,7 +116,9 @@ def _drawn(case: ModelCase, data: Dataset, rows: int, seed: int) -> tuple[Any, A
     mine = order[flagged]
     mine = mine[attackable(case.contract, table.take(mine))]
     if len(mine):
-        _, first = np.unique(same_rows(table.take(mine).select(list(model.features))), return_index=True)
+        _, first = np.unique(
+            same_rows(table.take(mine).select(telling(case.contract, model.features))), return_index=True
+        )
         mine = mine[np.sort(first)][:rows]
     if len(mine) < LEAST:
         raise CouldNotLook(f"the model flags {len(mine)} rows of different inputs: at least {LEAST} are needed")

@@ -40,7 +40,7 @@ Method = Literal["search", "transfer"]
     severity=Severity.INFO,
     needs="ml",
     cost="minutes",
-    version=7,
+    version=8,
     tags=("owasp-ml-2023:ML01", "atlas:AML.T0043", "eu-ai-act:Art.15"),
     reads=("data", "holdout"),
     libraries=("numpy", "pyarrow", "onnxruntime", "lightgbm", "scikit-learn"),
@@ -157,7 +157,7 @@ def evasion(
     places, flags, weight, passing = _drawn(case, data.table(), target & possible, rows, seed)
     sample = data.table().take(places)
     caught, passing = fold.table(sample.filter(flags)), fold.told(passing)
-    against = (fold.contract, fold.told(known), fold.kinds({c.name: c.kind for c in data.columns}), model.features)
+    against = (fold.contract, fold.table(known), fold.kinds({c.name: c.kind for c in data.columns}), model.features)
     if share.part is None and asked.norm == "cost" and not case.contract.free and caught.num_rows and passing.num_rows:
         needed = needs(model, caught, passing, *against[:3], asked.budget, seed)
         yield from affordable(reaches(caught, *against, asked.budget), needed, asked.budget, seed)
@@ -243,6 +243,7 @@ def _drawn(case: ModelCase, table: ArrowTable, usable: Any, rows: int, seed: int
     stands for, rows that the model lets pass), drawn at random."""
     import numpy as np
 
+    from assay.attacks.relations import telling
     from assay.detectors.rows import same_rows
 
     rng = np.random.default_rng(seed)
@@ -250,7 +251,7 @@ def _drawn(case: ModelCase, table: ArrowTable, usable: Any, rows: int, seed: int
     flagged = np.empty(table.num_rows, dtype=bool)
     flagged[order] = case.predictor.flagged(table.take(order))
     drawn = rng.permutation(np.flatnonzero(usable))
-    same = same_rows(table.take(drawn).select(case.predictor.features))
+    same = same_rows(table.take(drawn).select(telling(case.contract, case.predictor.features)))
     _, first, count = np.unique(same, return_index=True, return_counts=True)
     chosen = np.argsort(first)[:rows]
     chosen = chosen[np.argsort(drawn[first[chosen]])]

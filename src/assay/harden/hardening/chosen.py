@@ -103,7 +103,7 @@ def hardened(shop: Workshop, holdout: Dataset, terms: Terms, progress: Progress 
     group, table = draws(holdout, shop.model.features), holdout.table()
     parts = split(target, group, terms.seed, terms.alarms)
     pieces = [(table.take(rows), target[rows], group[rows]) for rows in parts]
-    against = (shop.contract, shop.rows, shop.kinds, shop.model.features)
+    against = (shop.contract, shop.whole, shop.kinds, shop.model.features)
     sample = [
         held(*piece, shop.contract, shop.model.features, count, terms.seed)
         for piece, count in ((pieces[1], min(FEWER, terms.rows)), (pieces[2], terms.rows))

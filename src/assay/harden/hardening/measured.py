@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from assay.adapters.predictor_base import BasePredictor
-from assay.attacks.relations import attackable
+from assay.attacks.relations import attackable, telling
 from assay.attacks.strike import Asked, struck
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable
@@ -106,7 +106,7 @@ def held(
     rng = np.random.default_rng([seed, 22])
     usable = target & attackable(contract, table)
     drawn = rng.permutation(np.flatnonzero(usable))
-    same = same_rows(table.select(list(inputs)).take(drawn))
+    same = same_rows(table.select(telling(contract, inputs)).take(drawn))
     _, first, count = np.unique(same, return_index=True, return_counts=True)
     chosen = np.argsort(first)[:rows]
     if len(chosen) < LEAST:

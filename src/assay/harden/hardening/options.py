@@ -107,7 +107,7 @@ WAYS: tuple[Way, ...] = (
     Way("large-leaves", "option", "trees", "a leaf holds 1% of the training rows", _leaves),
     Way("monotone", "option", "trees", "no move that goes one way only can lower the score", _monotone),
     Way("random-thresholds", "option", "trees", "thresholds drawn at random (extremely randomised trees)", _random),
-    Way("robust-splits", "option", "splits", f"{OURS}, against moves of three quarters of the budget; half of each positive row stays",
+    Way("robust-splits", "option", "splits", f"{OURS}, against moves of three quarters of the budget; half a row stays",
         lambda s, k: s.split(share=0.75, seed=k, what="robust-splits")),
     Way("robust-splits-half", "option", "splits", f"{OURS}, against moves of half the budget",
         lambda s, k: s.split(share=HALF, clean=0.0, seed=k, what="robust-splits-half")),

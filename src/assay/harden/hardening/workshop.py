@@ -61,7 +61,8 @@ class Workshop:
         self.norm, self.budget, self.seed, self.progress = norm, budget, seed, progress
         self.positive = positive_index(subject, train, model.classes)
         self.target = np.asarray(train.target(), dtype=bool)
-        self.rows = train.table(model.features)
+        self.whole = train.table()  # relations and one-hot groups speak of columns that the model does not read
+        self.rows = self.whole.select(list(model.features))
         self.places = class_places(model, subject, train)
         self.kinds = {c.name: c.kind for c in train.columns}
         self.own: Recipe | None = None
@@ -91,18 +92,18 @@ class Workshop:
     def _reach(self) -> Reach:
         fold = self._fold
         return Reach(
-            fold.network(self.network), fold.table(self.rows.take(self._pushed)), fold.contract, fold.told(self.rows),
-            fold.kinds(self.kinds), self.norm, self.budget,
+            fold.network(self.network), fold.table(self.whole.take(self._pushed)), fold.contract,
+            fold.table(self.whole), fold.kinds(self.kinds), self.norm, self.budget,
         )  # fmt: skip
 
     @cached_property
     def _fold(self) -> Fold:
-        return Fold(self.contract, self.rows)
+        return Fold(self.contract, self.whole)
 
     @cached_property
     def _pushed(self) -> Array:
         """Numbers of the positive rows that are pushed."""
-        hits = np.flatnonzero(self.target & self._fold.tells(self._fold.table(self.rows)))
+        hits = np.flatnonzero(self.target & self._fold.tells(self._fold.table(self.whole)))
         rng = np.random.default_rng([self.seed, 32])
         return np.sort(rng.permutation(hits)[:MOST])
 
@@ -207,10 +208,10 @@ class Workshop:
         import pyarrow as pa
 
         fold = self._fold
-        hits, names = fold.table(self.rows.take(self._pushed)), fold.names(tuple(self.model.features))
+        hits, names = fold.table(self.whole.take(self._pushed)), fold.names(tuple(self.model.features))
         parts = []
         for at in range(0, hits.num_rows, 1000):
-            space = Space(hits.slice(at, 1000), fold.contract, fold.told(self.rows), fold.kinds(self.kinds), names)
+            space = Space(hits.slice(at, 1000), fold.contract, fold.table(self.whole), fold.kinds(self.kinds), names)
             moved = fold.unfolded(noisy(space, self.norm, self.budget, self.seed + at))
             parts.append(moved.select(self.rows.column_names).cast(self.rows.schema))
         return pa.concat_tables(parts)
