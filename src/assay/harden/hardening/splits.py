@@ -70,8 +70,8 @@ class _Growing:
         self.trees: list[list[list[float]]] = []
 
     def _coded(self, x: Array) -> Array:
-        """The cell of every value: it goes left of the cuts from its cell on."""
-        return np.column_stack([np.searchsorted(c, x[:, j], side="left") for j, c in enumerate(self.cuts)])
+        """The cell of every value (p, n): it goes left of the cuts from its cell on."""
+        return np.stack([np.searchsorted(c, x[:, j], side="left") for j, c in enumerate(self.cuts)])
 
     def tree(self) -> None:
         """One tree more, level by level."""
@@ -111,40 +111,55 @@ class _Growing:
     def _splits(self, place: Array, total: Array) -> list[tuple[int, int, bool]]:
         """(column, cut, whether the left side is the lower one) with the most gain for each open node; column -1 for
         none. A row that can be on both sides is counted on the lower one."""
-        count, width = total.shape[1], CUTS + 1
+        count = total.shape[1]
         best, found = np.full(count, _GAIN), [(-1, 0, False)] * count
-        step = max(1, _CELLS // (count * width))
-        for first in range(0, len(self.limit), step):
-            columns = slice(first, first + step)
-            able = np.arange(width) < self.limit[columns, None]
-            rest = self._summed(np.flatnonzero(place[: self.first] >= 0), self.codes[:, columns], place, count)
-            hits = self.first + np.flatnonzero(place[self.first :] >= 0)
+        misses = np.flatnonzero(place[: self.first] >= 0)
+        hits = self.first + np.flatnonzero(place[self.first :] >= 0)
+        for columns in self._blocks(count):
+            column, cut, able = self._cells(columns)
+            rest = self._summed(misses, self.codes, columns, place, count)
             for falls, codes in zip((True, False), self.reach, strict=True):
-                left = rest + self._summed(hits, codes[:, columns], place, count, self.first)
-                flat = _gained(left, total, able, falls).reshape(count, -1)
-                at = flat.argmax(axis=1)
-                for k in np.flatnonzero(flat[np.arange(count), at] > best).tolist():
-                    best[k] = flat[k, at[k]]
-                    found[k] = (first + int(at[k]) // width, int(at[k]) % width, falls)
+                left = rest + self._summed(hits, codes, columns, place, count, self.first)
+                gain = _gained(left, total, able, falls)
+                at = gain.argmax(axis=1)
+                for k in np.flatnonzero(gain[np.arange(count), at] > best).tolist():
+                    best[k] = gain[k, at[k]]
+                    found[k] = (int(column[at[k]]), int(cut[at[k]]), falls)
         return found
 
-    def _summed(self, rows: Array, codes: Array, place: Array, count: int, first: int = 0) -> Array:
-        """What lies at or below each cut: (slopes, bends, rows) by node, column and cut, shape (3, k, p, CUTS + 1)."""
-        width, wide = CUTS + 1, codes.shape[1]
-        at = (place[rows][:, None] * (wide * width) + np.arange(wide) * width + codes[rows - first]).ravel()
-        made = [np.bincount(at, np.repeat(s[rows], wide), count * wide * width) for s in self.sums]
-        return np.stack(made).reshape(3, count, wide, width).cumsum(axis=3)
+    def _blocks(self, count: int) -> list[Array]:
+        """Columns that have cuts, in blocks whose cells fit into memory for `count` nodes."""
+        used = np.flatnonzero(self.limit)
+        ends = np.cumsum((self.limit[used] + 1) * count) // _CELLS
+        return np.split(used, np.flatnonzero(np.diff(ends)) + 1) if len(used) else []
+
+    def _cells(self, columns: Array) -> tuple[Array, Array, Array]:
+        """(column, cut, whether it is one) of every cell of some columns, one after the other."""
+        width = self.limit[columns] + 1
+        cut = np.arange(width.sum()) - np.repeat(np.cumsum(width) - width, width)
+        return np.repeat(columns, width), cut, cut < np.repeat(self.limit[columns], width)
+
+    def _summed(self, rows: Array, codes: Array, columns: Array, place: Array, count: int, first: int = 0) -> Array:
+        """What lies at or below each cut: (slopes, bends, rows) by node and cell, shape (3, k, cells)."""
+        at, sums = place[rows], self.sums[:, rows]
+        codes, made = codes[:, rows - first] if len(rows) < codes.shape[1] else codes, []
+        for j in columns.tolist():
+            width = int(self.limit[j]) + 1
+            where = at * width + codes[j]
+            each = [np.bincount(where, s, count * width) for s in sums]
+            made.append(np.stack(each).reshape(3, count, width).cumsum(axis=2))
+        return np.concatenate(made, axis=2)
 
     def _parted(self, mine: Array, column: int, cut: int, falls: bool) -> Array:
         """Which rows of a node go left; what a positive row can still reach is cut to its side."""
-        goes: Array = self.codes[mine, column] <= cut
+        goes: Array = self.codes[column, mine] <= cut
         at = mine >= self.first
         hits = mine[at] - self.first
         low, high = self.reach
-        goes[at] = (low if falls else high)[hits, column] <= cut
+        goes[at] = (low if falls else high)[column, hits] <= cut
         left, right = hits[goes[at]], hits[~goes[at]]
-        high[left, column] = np.minimum(high[left, column], cut)
-        low[right, column] = np.maximum(low[right, column], cut + 1)
+        high[column, left] = np.minimum(high[column, left], cut)
+        low[column, right] = np.maximum(low[column, right], cut + 1)
         return goes
 
     def done(self) -> Grown:
@@ -159,10 +174,10 @@ class _Growing:
 
 
 def _gained(left: Array, total: Array, able: Array, falls: bool) -> Array:
-    """What each split gains (k, p, cuts), -inf where it is none: too few rows, or the sides the other way round."""
-    right = total[:, :, None, None] - left
+    """What each split gains (k, cells), -inf where it is none: too few rows, or the sides the other way round."""
+    right = total[:, :, None] - left
     gain = left[0] ** 2 / (left[1] + LAMBDA) + right[0] ** 2 / (right[1] + LAMBDA)
-    gain = gain - (total[0] ** 2 / (total[1] + LAMBDA))[:, None, None]
+    gain = gain - (total[0] ** 2 / (total[1] + LAMBDA))[:, None]
     one, other = _value(left), _value(right)
     may = able & (left[2] >= LEAST) & (right[2] >= LEAST) & ((one <= other) if falls else (other < one))
     return np.where(may, gain, -np.inf)

@@ -31,7 +31,7 @@ from assay.harden.hardening.splits import grown
 
 REPLACED = (32, 16)
 """Hidden layers of the network that stands in the place of trees."""
-MOST = 20_000
+MOST, SPLIT = 20_000, 10_000
 """Positive rows that are pushed or moved at random, drawn at random where there are more."""
 
 
@@ -152,10 +152,12 @@ class Workshop:
         `repeated` times. Raises CouldNotLook."""
         rng = np.random.default_rng([seed, 34])
         misses = np.flatnonzero(~self.target)
-        rest = self._read(self.rows.take(np.sort(rng.permutation(misses)[:MOST])))
+        rest = self._read(self.rows.take(np.sort(rng.permutation(misses)[:SPLIT])))
         own, *moved = self._reach.boxes(self.budget * share)
         if noise:
             moved = [self._read(self._strewn())] * 2
+        some = np.sort(rng.permutation(len(own))[:SPLIT])
+        own, moved = own[some], [end[some] for end in moved]
         whole, low, high = (np.concatenate([rest, own, m]).astype(np.float32).astype(float) for m in (own, *moved))
         target = np.arange(len(whole)) >= len(rest)
         heavy = repeated * self.target.sum() / len(own)
