@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from importlib import import_module
+from inspect import signature
 
 import pytest
 
@@ -67,3 +68,14 @@ def test_the_light_rooms_import_nothing_heavy() -> None:
     lines += [f"import sys; print([m for m in '{HEAVY}'.split() if m in sys.modules])"]
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_check_that_is_cut_into_parts_says_into_how_many_and_takes_its_share() -> None:
+    """A misspelt name would leave the whole to one worker, without a word."""
+    cut = [i for i in BUILT_IN if load(i).spec.parts]
+    assert cut
+    for check_id in cut:
+        module, _, name = INDEX[check_id][1].partition(":")
+        named = signature(getattr(import_module(module), name)).parameters
+        assert isinstance(named[load(check_id).spec.parts].default, int), check_id
+        assert "share" in named, check_id

@@ -32,7 +32,8 @@ from assay.harden.hardening.splits import grown
 REPLACED = (32, 16)
 """Hidden layers of the network that stands in the place of trees."""
 MOST, SPLIT = 20_000, 10_000
-"""Positive rows that are pushed or moved at random, drawn at random where there are more."""
+"""Positive rows that are pushed or moved at random, and rows of each class that trees of our own are grown from; drawn
+at random where there are more."""
 
 
 class Made(NamedTuple):
