@@ -65,10 +65,10 @@ def groups(
     more often than others. The law asks for this to be measured, and a figure without its uncertainty accuses fair
     models and clears unfair ones: of 200 rows the four-fifths rule on plain shares fails up to half of those within it.
 
-    How it decides: the columns under `protected:` of the holdout make groups, one by one, two by two, and by three
-    where four in five rows are in a group that is large enough. At most 66 combinations are asked, all pairs (of 12
-    columns) before any three, three in the order in which the columns are named; `unasked` counts the others, and where
-    a pair is among them the check stays open. Numbers are cut into quarters of the holdout, or at
+    How it decides: the columns that the holdout's entry in assay.yaml lists (`protected: [Sex, Age]`) make groups, one
+    by one, two by two, and by three where four in five rows are in a group that is large enough. At most 66
+    combinations are asked, all pairs (of 12 columns) before any three, three in the order in which the columns are
+    named; `unasked` counts the others, and where a pair is among them the check stays open. Numbers are cut into quarters of the holdout, or at
     `cuts: {Age: [25, 65]}`; categories follow their `order`. Groups of fewer than `least` independent rows are not
     judged: small levels of a column are told as one, and no combination of fewer is named. Rows that agree in all that
     the model reads, in the protected columns and in the label are one draw, as are the rows of a declared entity (or
