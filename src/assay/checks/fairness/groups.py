@@ -68,11 +68,11 @@ def groups(
     How it decides: the columns that the holdout's entry in assay.yaml lists (`protected: [Sex, Age]`) make groups, one
     by one, two by two, and by three where four in five rows are in a group that is large enough. At most 66
     combinations are asked, all pairs (of 12 columns) before any three, three in the order in which the columns are
-    named; `unasked` counts the others, and where a pair is among them the check stays open. Numbers are cut into quarters of the holdout, or at
-    `cuts: {Age: [25, 65]}`; categories follow their `order`. Groups of fewer than `least` independent rows are not
-    judged: small levels of a column are told as one, and no combination of fewer is named. Rows that agree in all that
-    the model reads, in the protected columns and in the label are one draw, as are the rows of a declared entity (or
-    whichever leaves fewer); a declared weight counts.
+    named; `unasked` counts the others, and where a pair is among them the check stays open. Numbers are cut into
+    quarters of the holdout, or at `cuts: {Age: [25, 65]}`; categories follow their `order`. Groups of fewer than
+    `least` independent rows are not judged: small levels of a column are told as one, and no combination of fewer is
+    named. Rows that agree in all that the model reads, in the protected columns and in the label are one draw, as are
+    the rows of a declared entity (or whichever leaves fewer); a declared weight counts.
 
     For each column: the ratio of the lowest to the highest rate of the favourable outcome (demographic parity, at
     least `ratio`: the four-fifths rule); the largest difference of true positive rates, of false positive rates (both
