@@ -1,6 +1,7 @@
 """White-box evasion of small networks: distance, share decided at the median distance, seconds a row.
 
-python benchmarks/bench_networks.py --data DIR [--sets NAME ...] [--widths A,B ...] [--rows N] [--seed N]
+python benchmarks/bench_networks.py --data DIR [--sets NAME ...] [--widths A,B ...] [--activation NAME] [--rows N]
+    [--seed N]
 
 DIR holds the CSV files of bench_data.py. Numeric columns (at most 30) are scaled to [0, 1]; scikit-learn's
 MLPClassifier, pickled, is read out of its sandbox. Caught rows of the rest may move within [0, 1]. The budget is the
@@ -42,7 +43,7 @@ def numbers(name: str, data: Path) -> tuple[Any, Any]:
     return (x - low) / (high - low), y
 
 
-def measured(name: str, widths: tuple[int, ...], data: Path, rows: int, seed: int) -> None:
+def measured(name: str, widths: tuple[int, ...], data: Path, rows: int, seed: int, activation: str) -> None:
     """One network: a line for each norm."""
     from sklearn.neural_network import MLPClassifier
 
@@ -53,7 +54,7 @@ def measured(name: str, widths: tuple[int, ...], data: Path, rows: int, seed: in
     columns = tuple(f"x{j}" for j in range(x.shape[1]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fitted = MLPClassifier(widths, max_iter=60, random_state=seed).fit(x[:cut], y[:cut])
+        fitted = MLPClassifier(widths, activation=activation, max_iter=60, random_state=seed).fit(x[:cut], y[:cut])
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "m.pkl").write_bytes(pickle.dumps(fitted))
         options = {"inputs": list(columns), "threshold": float(np.quantile(fitted.predict_proba(x[:cut])[:, 1], 0.8))}
@@ -67,7 +68,7 @@ def measured(name: str, widths: tuple[int, ...], data: Path, rows: int, seed: in
             contract = Contract(features={n: Feature(min=0.0, max=1.0) for n in columns})
             space = Space(caught, contract, known, dict.fromkeys(columns, "number"), columns)
             for norm in ("linf", "l2", "l1"):
-                print(line(model, space, passing, norm, f"| {name} {widths} | {norm} ", seed), flush=True)
+                print(line(model, space, passing, norm, f"| {name} {widths} {activation} | {norm} ", seed), flush=True)
 
 
 def line(model: Any, space: Space, passing: Any, norm: Any, head: str, seed: int) -> str:
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--sets", nargs="+", default=list(SETS))
     parser.add_argument("--widths", nargs="+", default=["16", "32,16", "64,32"])
+    parser.add_argument("--activation", default="relu", choices=("relu", "tanh", "logistic"))
     parser.add_argument("--rows", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
@@ -99,7 +101,9 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name in asked.sets:
         for widths in asked.widths:
-            measured(name, tuple(int(w) for w in widths.split(",")), asked.data, asked.rows, asked.seed)
+            measured(
+                name, tuple(int(w) for w in widths.split(",")), asked.data, asked.rows, asked.seed, asked.activation
+            )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from assay.attacks.gradient.highs import solve
 from assay.attacks.gradient.moves import KEEP, Moves, Point
 from assay.core.protocols import FloatArray as Array
 
-UNITS, WORK, MOST, SECONDS = 64, 12_000, 1_000, 20.0
+UNITS, WORK, MOST, SECONDS = 160, 12_000, 1_000, 20.0
 """Units that may be on or off, at most; nodes are WORK over units and inputs, at most MOST: the same on any machine.
 SECONDS end a program that hangs, which nodes do not; others end long before."""
 CLEAR = 1e-5
