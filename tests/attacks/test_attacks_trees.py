@@ -63,6 +63,24 @@ def test_a_value_that_is_rounded_onto_a_border_breaks_no_certificate() -> None:
 
 
 @pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("single", [True, False])
+def test_below_one_step_of_a_grid_nothing_can_be(norm: Norm, single: bool) -> None:
+    """XGBoost's borders lie at whole numbers: a row at its border is a whole step from what passes, not none."""
+    nodes = {
+        "feature": [0, -1, -1], "threshold": [3.0, 0, 0], "left": [1, 0, 0], "right": [2, 0, 0],
+        "missing_left": [True, False, False], "value": [0.0, 0.0, 1.0], "roots": [0],
+    }  # fmt: skip
+    held = {name: np.array(values) for name, values in nodes.items()}
+    trees = Trees(("x0",), matrix(("x0",), {}), held, strict=True, single=single)
+    where = space(trees, pa.table({"x0": [3.0]}), {"x0": Feature(integer=True, min=0, max=9, scale=1.0)})
+    for budget, verdict in ((0.99, "certified"), (1.01, "evaded")):
+        found = Whitebox(trees, where, norm, 0.5, Model(trees)).run(budget)
+        assert found.distance[0] == 1.0
+        assert found.bound[0] >= 0.99
+        assert (found.distance[0] <= budget) == (verdict == "evaded")
+
+
+@pytest.mark.parametrize("norm", NORMS)
 @settings(max_examples=8)
 @given(seed=st.integers(0, 10_000), strict=st.booleans(), single=st.booleans())
 def test_it_is_as_near_as_the_nearest_of_all_cells(norm: Norm, seed: int, strict: bool, single: bool) -> None:

@@ -108,3 +108,40 @@ def test_a_group_that_does_not_fit_the_rows_is_one_line(loans: Path, tmp_path: P
     assert "housing_boat" in outcome["reason"]
     (tmp_path / "twice.yaml").write_text(text.replace("features:\n", "features:\n  housing_own: {mutable: false}\n"))
     assert one_line(attack(loans, "--threat", tmp_path / "twice.yaml"), "a column of the one-hot group housing", code=2)
+
+
+def test_a_draft_says_what_may_be_a_group_and_whom_it_is_about(loans: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    sex, kind, claim = rng.integers(0, 2, 300), rng.integers(0, 3, 300), rng.integers(0, 3, 300)
+    flags = {"Sex_Male": sex == 0, "Sex_Female": sex == 1, "kind_b": kind == 1, "kind_c": kind == 2}
+    flags |= {f"Address_Change_{w}": claim == k for k, w in enumerate(("no", "1 year", "2 to 3 years"))}
+    table = pa.table({**{n: pa.array(v) for n, v in flags.items()}, "amount": rng.normal(size=300), "late": sex})
+    pq.write_table(table, tmp_path / "t.parquet")
+    lines = assay("attack", "init", tmp_path / "t.parquet", "--label", "late").out.splitlines()
+    (told,) = [x for x in lines if x.startswith('  "Sex"')]
+    assert "mutable: false, one_hot:" in told, "a protected attribute in columns is one all the same"
+    assert any(x.startswith('  "Address_Change": {one_hot:') for x in lines)
+    (hint,) = [x for x in lines if "never 1 together" in x]
+    assert '"kind": {one_hot: ["kind_b", "kind_c"], all_zero: "kind other"}' in hint
+    assert hint.strip().startswith("#")
+    (alone,) = [
+        x for x in assay("attack", "init", _without(tmp_path, "Sex_Female"), "--label", "late").out.splitlines()
+        if '"Sex_Male"' in x
+    ]  # fmt: skip
+    assert "mutable: false" in alone
+
+
+def _without(folder: Path, column: str) -> Path:
+    pq.write_table(pq.read_table(folder / "t.parquet").drop_columns([column]), folder / "fewer.parquet")
+    return folder / "fewer.parquet"
+
+
+def test_torn_rows_are_shown_with_training_rows_too(loans: Path, tmp_path: Path) -> None:
+    table = pq.read_table(loans / "rows.parquet")
+    place = table.column_names.index("housing_boat")
+    pq.write_table(
+        table.set_column(place, "housing_boat", pa.array([True] * table.num_rows)), tmp_path / "torn.parquet"
+    )
+    done = attack(loans, "--data", tmp_path / "torn.parquet", "--train", loans / "train.parquet", "-f", "json")
+    found = [f for o in report(done)["body"]["outcomes"] if o["check"] == "data.schema" for f in o["findings"]]
+    assert [f["location"]["uri"] for f in found if "constraint" in f["message"]] == [str(tmp_path / "torn.parquet")]

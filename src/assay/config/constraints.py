@@ -63,6 +63,19 @@ class Constraint:
         self._tree = self._parse(text)
         self.columns = tuple(dict.fromkeys(self._collect(self._tree)))
 
+    def compared(self, name: str) -> tuple[str, ...]:
+        """The words that a column is compared with."""
+        found: list[str] = []
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.Compare):
+                sides = [node.left, *node.comparators]
+                read = {
+                    self._names.get(n.id, n.id) for side in sides for n in ast.walk(side) if isinstance(n, ast.Name)
+                }
+                said = (n.value for side in sides for n in ast.walk(side) if isinstance(n, ast.Constant))
+                found += [v for v in said if isinstance(v, str) and name in read]
+        return tuple(dict.fromkeys(found))
+
     def __call__(self, columns: Mapping[str, Any]) -> Any:
         """Evaluate over arrays (or scalars) by column name; the result has their shape, dtype bool."""
         return self._value(self._tree, columns)

@@ -16,6 +16,7 @@ from assay.core.errors import UsageError
 from assay.core.finding import Json, Scalar
 from assay.core.report import SystemInfo
 from assay.core.subject import Attacker, Contract, Feature, Kind, Person, Subject
+from assay.core.text import nearest
 
 NAME = "assay.yaml"
 DEFAULT_THRESHOLD = 0.5
@@ -315,10 +316,16 @@ def _check_features(document: Document, manifest: Manifest | Threat) -> None:
     for index, text in enumerate(manifest.constraints):
         at = f"$.constraints[{index}]"
         try:
-            read = Constraint(text).columns
+            constraint = Constraint(text)
         except UsageError as error:
             raise document.error(at, error.what, error.fix) from None
-        for name in read:
+        for name in constraint.columns:
+            group = manifest.features.get(name)
+            if group is not None and group.one_hot:
+                other = [v for v in constraint.compared(name) if v not in group.levels]
+                if other:
+                    guess = nearest(other[0], group.levels) or group.levels[0]
+                    raise document.error(at, f"{name} is never {other[0]!r}", f"its values are called as {guess!r} is")
             if name in grouped:
                 what = f"reads {name}, a column of the one-hot group {grouped[name]}"
                 raise document.error(at, what, f"say it of the group: `{grouped[name]} == '{name}'`")
@@ -348,6 +355,8 @@ def _check_groups(document: Document, features: dict[str, Feature]) -> dict[str,
         said += [f"person.{key}" for key in _NUMBERS if getattr(feature.person, key, None) is not None]
         if said:
             raise document.error(f"{at}.{said[0]}", "is for numbers; this is a one-hot group", "take it out")
+        if feature.order and (rest := [v for v in levels if v not in feature.order]):
+            raise document.error(f"{at}.order", f"leaves out {rest[0]!r}", "list every value of the group")
         if other := [v for v in (*feature.order, *feature.categories) if v not in levels]:
             what = f"lists {other[0]!r}, which is none of the group's columns"
             raise document.error(at, what, "list columns of `one_hot:`, or what `all_zero:` says")
@@ -373,7 +382,9 @@ def _check_change(document: Document, at: str, change: Feature | Person, column:
             raise document.error(f"{at}.{key}", f"is {value:g}, not {word}", "mend the number")
     listed = {str(level) for level in column.categories or column.levels}
     if change.costs and (column.order or not listed >= change.costs.keys()):
-        raise document.error(f"{at}.costs", "prices what `categories:` does not list", "list every priced category")
+        whose = "the group does not hold" if column.one_hot else "`categories:` does not list"
+        fix = f"its values are called as {column.levels[0]!r} is" if column.one_hot else "list every priced category"
+        raise document.error(f"{at}.costs", f"prices what {whose}", fix)
     for level, value in change.costs.items():
         if value is not None and not 0 < value < math.inf:
             raise document.error(f"{at}.costs.{level}", f"is {value:g}, not a positive number", "mend the number")

@@ -94,7 +94,7 @@ def attack_model(
         settings = replace(settings, aside=folder if examples is not None else "")
         asked = [(Kind.MODEL, name)]
         if not contract.free and "data.schema" in select(settings):  # the rows must keep the rules that they are under
-            asked.insert(0, (Kind.DATASET, "data" if what.train is None else "train"))
+            asked = [*((Kind.DATASET, n) for n in ("train", "data") if n in subjects), *asked]
         report = examine_loose(subjects, asked, contract, settings, root=root, progress=progress)
         written = sorted(Path(folder).iterdir())
         if examples is not None:

@@ -226,7 +226,7 @@ def _file(scene: _Scene, found: Found, shop: Workshop, places: dict[str, Path]) 
 def _without_recipe(against: Against, shop: Workshop) -> str:
     """What stands in for a recipe that is not known."""
     if against == "evasion":
-        return "the controls are our own training of its layers"
+        return "the controls are trained by us, on the same rows"
     if against == "theft":
         return "no control was trained again"
     from assay.harden.hardening.regular import base

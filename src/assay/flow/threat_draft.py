@@ -12,6 +12,7 @@ from assay.core.finding import Json
 from assay.core.protocols import Progress, silent
 from assay.core.subject import Kind, Subject
 from assay.core.text import visible
+from assay.detectors.headers import PROTECTED, said
 from assay.flow.infer import quoted, scalar
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def draft_threat(file: Path, facts: dict[str, Json], *, seed: int = 0, progress:
 
 def _text(found: Draft, data: Dataset, file: Path) -> str:
     spread = _spread(found, data)
-    groups = _one_hot(found, data)
+    groups, flags = _one_hot(found, data), _flags(found, data)
     lines = [
         f"# Drafted by `assay attack init` from {visible(file.name, 100)}, {data.rows:,} rows.",
         "# It says what an attacker can change, and what that costs. Only you know: read every line and mend it.",
@@ -59,9 +60,10 @@ def _text(found: Draft, data: Dataset, file: Path) -> str:
     for feature in found.features:
         group = grouped.get(feature.name)
         if group is None:
-            lines.append(_line(feature, found, spread))
+            lines.append(_line(feature, found, spread, flags))
         elif feature.name == groups[group][0]:
             lines.append(_group(group, groups[group], found))
+    lines += [_hint(group, names) for group, names in _one_hot(found, data, whole=False).items()]
     relations = [r for r in found.relations if grouped.keys().isdisjoint(Constraint(r.text).columns)]
     if relations:
         lines += ["# Each holds in every row; the share says how many would break it by chance.", "constraints:"]
@@ -72,15 +74,15 @@ def _text(found: Draft, data: Dataset, file: Path) -> str:
 def _group(name: str, columns: list[str], found: Draft) -> str:
     facts = f"one_hot: [{', '.join(quoted(c) for c in columns)}]"
     note = "one category: in every row exactly one of these is 1"
-    if any(c in found.protected for c in columns):
+    if said(name, PROTECTED) or any(c in found.protected for c in columns):
         facts, note = f"mutable: false, {facts}", f"a protected attribute, by its header; {note}"
     return f"  {quoted(name)}: {{{facts}}}    # {note}"
 
 
-def _line(feature: Drafted, found: Draft, spread: dict[str, float]) -> str:
+def _line(feature: Drafted, found: Draft, spread: dict[str, float], flags: list[str]) -> str:
     facts: dict[str, Any] = {k: v for k, v in feature.facts.items() if k != "nullable"}
     notes = [note for note in feature.notes if "far from the rest" not in note]
-    why = _fixed(feature.name, found)
+    why = _fixed(feature.name, found, flags)
     if why:
         # What nobody changes needs no range, which other rows would only break.
         facts = {"mutable": False, **{k: v for k, v in facts.items() if k not in ("min", "max", "categories", "order")}}
@@ -92,9 +94,29 @@ def _line(feature: Drafted, found: Draft, spread: dict[str, float]) -> str:
     return f"  {quoted(feature.name)}: {{{body}}}{note}"
 
 
-def _fixed(name: str, found: Draft) -> str:
+def _hint(name: str, columns: list[str]) -> str:
+    """What may be one category whose first column was dropped: only who knows the data can say."""
+    listed = ", ".join(quoted(c) for c in columns)
+    told = f"{quoted(name)}: {{one_hot: [{listed}], all_zero: {quoted(name + ' other')}}}"
+    return f"  # never 1 together; is it one category, its first column dropped? Then: {told}"
+
+
+def _flags(found: Draft, data: Dataset) -> list[str]:
+    """The columns that hold 0 and 1, or truth values."""
+    return [
+        f.name for f in found.features
+        if data.column(f.name).kind == "boolean"
+        or (f.facts.get("integer") and {f.facts.get("min"), f.facts.get("max")} == {0, 1})
+    ]  # fmt: skip
+
+
+def _stems(name: str) -> list[str]:
+    return [name[:at] for at in range(1, len(name) - 1) if name[at] in MARKS]
+
+
+def _fixed(name: str, found: Draft, flags: list[str]) -> str:
     """Why a column is drafted as one that cannot be changed, "" where it is not."""
-    if name in found.protected:
+    if name in found.protected or (name in flags and any(said(stem, PROTECTED) for stem in _stems(name))):
         return "a protected attribute, by its header"
     if name in found.constant:
         return "it never varies in these rows"
@@ -122,27 +144,35 @@ def _spread(found: Draft, data: Dataset) -> dict[str, float]:
     return out
 
 
-def _one_hot(found: Draft, data: Dataset) -> dict[str, list[str]]:
-    """Groups of columns of 0 and 1 whose names begin alike, of which exactly one is 1 in every row, by a name."""
+def _stem(names: list[str]) -> str:
+    """What names have in common, up to a mark: `address_change` of `address_change_no` and `address_change_yes`."""
+    first, last = min(names), max(names)
+    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    return first[: max(i for i, letter in enumerate(first[:same]) if letter in MARKS and i)]
+
+
+def _one_hot(found: Draft, data: Dataset, *, whole: bool = True) -> dict[str, list[str]]:
+    """Groups of columns of 0 and 1 whose names begin alike, by a name: of which exactly one is 1 in every row, or, if
+    not `whole`, in some rows one and in others none."""
     import numpy as np
 
     from assay.adapters.encode import numbers
 
-    flags = [
-        f.name for f in found.features if f.facts.get("integer") and {f.facts.get("min"), f.facts.get("max")} == {0, 1}
-    ]
-    flags += [f.name for f in found.features if data.column(f.name).kind == "boolean"]
+    flags = _flags(found, data)
     never = {n for n in found.constant if data.column(n).kind in ("integer", "number", "boolean")}
     flags += sorted(never - {*flags})  # a category that comes in no row may have a column all the same
     stems: dict[str, list[str]] = {}
     for name in flags:
-        for at in range(1, len(name) - 1):
-            if name[at] in MARKS:
-                stems.setdefault(name[:at], []).append(name)
+        for stem in _stems(name):
+            stems.setdefault(stem, []).append(name)
     groups: dict[str, list[str]] = {}
     taken = {c.name for c in data.columns}
     for stem in sorted(stems, key=len):  # `service` before `service_http` of `service_http_443`
         names = [n for n in stems[stem] if not any(n in known for known in groups.values())]
-        if len({*names} - never) > 1 and np.all(sum(numbers(values) for _, values in data.each(names)) == 1):
-            groups[f"{stem} (one-hot)" if stem in taken else stem] = names
+        if len({*names} - never) < 2:
+            continue
+        ones = sum(numbers(values) for _, values in data.each(names))
+        if np.all(ones == 1) if whole else (np.all(ones <= 1) and not np.all(ones == 1)):
+            called = _stem(names)
+            groups[f"{called} (one-hot)" if called in taken else called] = names
     return groups

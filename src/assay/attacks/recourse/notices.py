@@ -78,9 +78,20 @@ def _singles(
             continue
         choice = space.keep(len(places))
         choice[:, j] = places
-        if not model.flagged(space.build(np.zeros(len(places), dtype=int), choice)).all():
+        table = space.build(np.zeros(len(places), dtype=int), choice)
+        passes = np.flatnonzero(~np.asarray(model.flagged(table)))
+        if len(passes) and axis.levels:  # these are all that it can be: the cheapest that passes is the answer
+            best = passes[np.argmin(space.costs[0, j, places[passes]])]
+            found.append(_alone(axis, table.slice(int(best), 1), float(space.costs[0, j, places[best]])))
+        elif len(passes):
             found += _tried(model, row, known.only({axis.name}), seed)
     return found
+
+
+def _alone(axis: Axis, table: ArrowTable, cost: float) -> Actions:
+    """One change of one column."""
+    yes = np.ones(1, dtype=bool)
+    return Actions(yes, ~yes, np.array([cost]), (axis.name,), yes[:, None], table)
 
 
 def _others(model: BasePredictor, row: ArrowTable, known: Known, whole: Actions, seed: int) -> list[Actions]:

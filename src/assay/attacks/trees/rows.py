@@ -51,7 +51,7 @@ class Rows:
         gaps = []
         for j, name in enumerate(self.leaves.columns):
             axis = self.axes.get(name)
-            if axis is not None and not axis.levels:
+            if axis is not None and not axis.levels and not _grid(axis):
                 unit = axis.scale / axis.feature.cost if self.norm == "cost" else axis.feature.scale or 1.0
                 gaps.append(self.leaves.gap(j) / unit)
         return float(length(np.array([gaps]) ** (2 if self.norm == "l2" else 1), self.norm)[0])
@@ -66,8 +66,8 @@ class Rows:
         least = bound
         for j, name in enumerate(self.leaves.columns):
             axis = self.axes.get(name)
-            if axis is None or axis.levels:
-                continue
+            if axis is None or axis.levels or _grid(axis):
+                continue  # levels and places of a grid are told as they are
             cell = int(block[j].origin[row])
             parts = block[j].parts[row]
             far = (parts >= bound) & np.isfinite(parts)
@@ -116,7 +116,7 @@ class Rows:
 
     def _number(self, j: int, axis: Axis, ids: Array, cells: Array) -> Column:
         """The permitted value nearest to each row in every cell of a number."""
-        step = axis.feature.step or (1.0 if axis.integer else 0.0)
+        step = _grid(axis)
         below, above = self._places(j, axis, step) if step else self._edges(j, axis)
         origin, cell = axis.origin[ids], np.arange(len(below))
         other: Array = np.where(cell < cells[:, None], below, above)
@@ -192,6 +192,11 @@ class Rows:
             if cell != int(block[j].origin[row]):
                 out[a] = block[j].values[row, cell]
         return out
+
+
+def _grid(axis: Axis) -> float:
+    """The step of a number that takes places of a grid only, 0 for any other."""
+    return axis.feature.step or (1.0 if axis.integer else 0.0)
 
 
 def _rising(parts: Array, cells: Array, name: str) -> Array:

@@ -273,7 +273,8 @@ def judged(
     if clean.high < -terms.margin:
         return "nothing helps", (f"{chosen}, the best, costs clean recall: {between}",)
     if clean.low <= -terms.margin:
-        return "cannot tell", (f"whether {chosen} keeps the clean recall cannot be told: {between}",)
+        more = "a larger holdout tells more closely, a larger `--margin` allows more"
+        return "cannot tell", (f"whether {chosen} keeps the clean recall cannot be told: {between}", more)
     said = f"{mine.alarms.value:.2%} ({mine.alarms.low:.2%} to {mine.alarms.high:.2%})"
     more = f"{chosen} flags {said} of the negative rows, more than {terms.alarms:.2%}"
     over = mine.alarms.low > terms.alarms
