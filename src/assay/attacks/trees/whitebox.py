@@ -83,8 +83,11 @@ class _Row:
         best, radius = self.best, self.rows.radius(budget)
         if best.whole.sweep(best.whole.origin)[0] < self.target:
             return np.full(len(self.attack.space.axes), np.nan), 0.0, 0.0  # it passes as it is
-        approach(best, self.target, self.holds)
+        near = approach(best, self.target, self.holds)
         proved = self._improve(search)
+        if not near and not proved:
+            approach(best, self.target, self.holds, hasty=False)
+            proved = self._improve(search)
         bound = best.cost if proved else 0.0
         if not proved and best.cost > radius:
             bound = self._certify(radius, proof)
