@@ -115,6 +115,10 @@ def test_a_letter_lost_is_told(name: str, data: st.DataObject) -> None:
         assert looks_like(typo)[0]
 
 
+def test_the_nearest_name_is_meant() -> None:
+    assert looks_like("tensorflow-gu") == ("tensorflow-gpu", "one letter"), "not tensorflow-io, which is two away"
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_judged(text: str) -> None:
     assert isinstance(judge_requirements(text), list)

@@ -262,6 +262,7 @@ def _differs_widely(one: str, other: str, most: int) -> bool:
 
 
 def _near(name: str, how: str, known: Known) -> tuple[str, str]:
+    farther = ""
     sizes = sorted(range(len(name) - 2, len(name) + 3), key=lambda size: abs(size - len(name)))
     for popular in (near for size in sizes for near in _by_length(known).get(size, ())):
         most = 2 if len(popular) >= 10 else 1
@@ -271,8 +272,10 @@ def _near(name: str, how: str, known: Known) -> tuple[str, str]:
         if 0 < distance <= most:
             if distance == 1 and name[-1:].isdigit() and name[:-1] == popular:
                 continue  # a second version of itself
-            return popular, how or ("one letter" if distance == 1 else "two letters")
-    return "", ""
+            if distance == 1:
+                return popular, how or "one letter"
+            farther = farther or popular  # one that is one letter away may come yet
+    return farther, how or "two letters" if farther else ""
 
 
 def _distance(one: str, other: str, most: int) -> int:
