@@ -243,3 +243,8 @@ def test_the_price_of_a_query_is_the_threat_models(shop: Path) -> None:
     told = {m.name.rpartition(".")[2]: m.value for m in outcome.measures}
     assert told["queries_needed"]
     assert told["price"] == 0.5 * told["queries_needed"]
+
+
+def test_a_label_that_is_not_there_is_a_slip_of_the_command(shop: Path) -> None:
+    done = attack(shop, "--label", "fraudd", "--norm", "linf", "--access", "whitebox")
+    assert "did you mean 'fraud'" in one_line(done, "rows.parquet", "no label column", code=2)

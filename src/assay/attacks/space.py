@@ -233,7 +233,7 @@ class Space:
             axis.low, axis.high = -math.inf, math.inf
         if not self.axes:
             raise NothingMovesError(
-                "the feature contract lets an attacker change nothing; declare `features:` in assay.yaml"
+                "the feature contract lets an attacker change nothing in these rows; see `features:`"
             )
         self.size = rows.num_rows
         self.width = max(a.cost.shape[1] for a in self.axes)

@@ -97,6 +97,22 @@ def _attack(done: ModelHardened) -> str:
     return f"{what}; all at {said['false_alarms']:.2%} false alarms, set on {said['calibrate_rows']:,} rows"
 
 
+def _passed_over(done: ModelHardened) -> list[str]:
+    """Why options that do better than the chosen one were not chosen: they lose more clean recall than is allowed."""
+    margin = float(done.setup["margin"])
+    recall = {m.name: m.clean.value for m in done.picked_on if m.clean is not None}
+    lost = {
+        m.name: recall["original"] - recall[m.name]
+        for m in done.picked_on
+        if m.role == "option" and m.name != done.chosen and m.name in recall and "original" in recall
+    }
+    return [
+        f"  {name:<22} not chosen: its recall is {loss:.3f} lower, --margin allows {margin:g}"
+        for name, loss in lost.items()
+        if loss > margin
+    ]
+
+
 def _figures(done: ModelHardened) -> list[str]:
     """The two tables, what each attack did, and the gains."""
     said, (column, alone, gained, meant) = done.setup, WORDS[done.against]
@@ -113,6 +129,7 @@ def _figures(done: ModelHardened) -> list[str]:
     if done.picked_on:
         out = [f"chosen   on {said['choose_rows']:,} rows{more('choose')}: {done.chosen}", head]
         out += [_line(m, done.against) for m in done.picked_on]
+        out += _passed_over(done)
     out += [f"measured on {said['confirm_rows']:,} other rows{more('confirm')}", head]
     out += [_line(m, done.against) for m in done.confirmed]
     for one in done.confirmed:

@@ -22,6 +22,7 @@ from assay.core.protocols import Progress, silent
 from assay.core.report import Report
 from assay.core.subject import Contract, Feature, Kind, Subject
 from assay.engine.plan import Settings, select
+from assay.flow.data import require_label
 from assay.flow.examine import examine_loose
 
 EVASION = "robustness.evasion"
@@ -74,6 +75,7 @@ def attack_model(
     facts |= {k: list(v) for k, v in (("protected", what.protected), ("drop", what.drop)) if v}
     served, name = _served(what), what.name
     contract = load_threat(what.threat) if what.threat is not None else _anything(what, facts, root)
+    require_label(what.data, facts, root or Path.cwd())
     if EVASION in select(settings):
         _refuse_other_budget(contract, settings.parameters.get(EVASION, {}))
     declared = contract.attacker.threshold if contract.attacker.threshold is not None else DEFAULT_THRESHOLD

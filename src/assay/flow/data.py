@@ -83,7 +83,7 @@ def check_table(
     return Dossier(report=report, suspects=flagged_rows(found))
 
 
-def _has_label(file: Path, facts: Mapping[str, Json], root: Path) -> None:
+def require_label(file: Path, facts: Mapping[str, Json], root: Path) -> None:
     """Refuse a label that the table has no column for: no check could tell it from a table without one. What cannot be
     read here the checks tell. Raises InputError."""
     label = facts.get("label")
@@ -109,7 +109,7 @@ def ask_table(
 ) -> tuple[Report, list[Suspects]]:
     """What `check_table` says, and, if `told`, the rows that each check points at."""
     facts = dict(facts)
-    _has_label(file, facts, root or Path.cwd())
+    require_label(file, facts, root or Path.cwd())
     subjects: dict[str, Subject] = {}
     reads: dict[str, str] = {}
     shared = {k: v for k, v in facts.items() if k not in OWN}

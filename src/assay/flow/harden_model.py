@@ -19,7 +19,7 @@ from assay.core.errors import CouldNotLook, InputError, UsageError
 from assay.core.files import write_whole
 from assay.core.protocols import Progress, silent
 from assay.core.subject import Access, Contract, Feature, Kind, Norm, Subject
-from assay.core.text import visible
+from assay.flow.data import require_label
 from assay.harden.hardening.result import SUFFIX, Against, ModelHardened
 from assay.harden.result import Part
 
@@ -72,6 +72,8 @@ def harden_model(path: Path, asked: Asked, *, root: Path | None = None, progress
     places = _places(path, asked)
     facts: dict[str, Any] = {"label": asked.label, "positive": asked.positive}
     facts |= {k: v for k, v in (("drop", list(asked.drop)), ("entity", asked.entity)) if v}
+    for table in (asked.train, asked.holdout):
+        require_label(table, facts, root)
     contract = load_threat(asked.threat) if asked.threat is not None else None
     subjects = [
         Subject(name=n, kind=Kind.DATASET, uri=str(p), options=facts)
@@ -83,10 +85,6 @@ def harden_model(path: Path, asked: Asked, *, root: Path | None = None, progress
     ):
         if train.digest == holdout.digest:
             raise InputError("is the training data itself", where=str(asked.holdout), fix="name untouched rows")
-        for data, where in ((train, asked.train), (holdout, asked.holdout)):
-            if asked.label not in {c.name for c in data.columns}:
-                what = f"has no label column {visible(asked.label, 60)!r}"
-                raise UsageError(what, where=str(where), fix="mend --label")
         train.target(), holdout.target()
         known = _known_share(train, holdout)
         if known > SAME:
