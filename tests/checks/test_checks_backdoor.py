@@ -188,6 +188,7 @@ def test_a_small_network_is_looked_at(bench: Bench) -> None:
     assert str(bench.ask(CHECK, "model").status) == "not-applicable", "there are no rows, and none can be drawn"
 
 
+@pytest.mark.heavy
 def test_the_same_seed_says_the_same(bench: Bench) -> None:
     ready(bench, 120)
     first, again = bench.ask(CHECK, "model", seed=4), bench.ask(CHECK, "model", seed=4)

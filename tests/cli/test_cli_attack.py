@@ -227,6 +227,7 @@ def test_a_project_has_one_threshold_that_of_its_model(tmp_path: Path) -> None:
     assert one_line(assay("run", tmp_path), "attacker.threshold", "threshold:", code=2)
 
 
+@pytest.mark.heavy
 def test_the_price_of_a_query_is_the_threat_models(shop: Path) -> None:
     from assay.engine.plan import Settings
     from assay.flow.attack import Attack, attack_model

@@ -115,6 +115,7 @@ def test_what_is_no_report_is_one_line(tmp_path: Path, content: bytes) -> None:
     assert one_line(done, "r.json", code=done.code)
 
 
+@pytest.mark.heavy
 def test_a_draft_of_a_real_project_runs_unedited(robust: Path) -> None:
     for name in ("assay.yaml", "policy.yaml"):
         (robust / name).unlink()

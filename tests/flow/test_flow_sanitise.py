@@ -85,6 +85,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[int], S
     return folder, set(np.flatnonzero(flipped).tolist()), done
 
 
+@pytest.mark.heavy
 def test_mostly_planted_rows_are_changed_and_the_model_is_better(planted: tuple[Path, set[int], Sanitised]) -> None:
     _, truth, done = planted
     changed = {c.row for c in done.changes}

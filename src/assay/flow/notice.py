@@ -100,6 +100,7 @@ def _case(what: Asked, contract: Contract, root: Path) -> ModelCase:
 def _told(case: ModelCase, what: Asked, contract: Contract, seed: int, progress: Progress) -> Iterator[RowNotice]:
     import numpy as np
 
+    from assay.attacks.accepted import accepted
     from assay.attacks.one_hot import Fold
     from assay.attacks.recourse.actions import Known
 
@@ -120,7 +121,9 @@ def _told(case: ModelCase, what: Asked, contract: Contract, seed: int, progress:
     kinds = {c.name: c.kind for c in data.columns}
     fold = Fold(contract, table)
     rows_known = fold.table((case.train or data).table())
-    known = Known(fold.contract, rows_known, fold.kinds(kinds), fold.told(table.take(order[:PASSING])))
+    passing = fold.told(table.take(order[:PASSING]))
+    possible = accepted(fold.model(model), passing, fold.contract, rows_known)
+    known = Known(possible, rows_known, fold.kinds(kinds), passing)
     for done, row in enumerate(dict.fromkeys(what.rows)):
         one = {"row": row, "score": float(scores[row]), "threshold": float(model.threshold)}
         try:

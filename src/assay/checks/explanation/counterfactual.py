@@ -82,6 +82,7 @@ def counterfactual(
 
     References: Wachter, Mittelstadt and Russell 2018; Ustun, Spangher and Liu 2019; Karimi et al. 2022.
     """
+    from assay.attacks.accepted import accepted
     from assay.attacks.one_hot import Fold
     from assay.attacks.recourse.actions import Known, actions
 
@@ -93,9 +94,10 @@ def counterfactual(
     kinds = {c.name: c.kind for c in data.columns}
     fold = Fold(contract.of_person(), passing)
     rows_known = fold.table((case.train or data).table())
-    known = Known(fold.contract, rows_known, fold.kinds(kinds), fold.told(passing))
-    sample = fold.table(data.table().take(places))
-    found = actions(fold.model(case.predictor), sample, known, seed, progress)
+    sample, model = fold.table(data.table().take(places)), fold.model(case.predictor)
+    possible = accepted(model, sample, fold.contract, rows_known)
+    known = Known(possible, rows_known, fold.kinds(kinds), fold.told(passing))
+    found = actions(model, sample, known, seed, progress)
     whose = "by `person:`" if contract.speaks_of_people else "by the attacker's contract, no column has `person:`"
     yield from _measures(found, whose, seed)
     yield from _inputs(found, whose)

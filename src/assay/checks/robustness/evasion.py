@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from assay.adapters.predictor_base import BasePredictor
     from assay.attacks.attacked import Attacked
     from assay.attacks.left import Left
+    from assay.attacks.one_hot import Fold
     from assay.attacks.space import Space
     from assay.attacks.strike import Asked
 
@@ -157,7 +158,7 @@ def evasion(
     places, flags, weight, passing = _drawn(case, data.table(), target & possible, rows, seed)
     sample = data.table().take(places)
     caught, passing = fold.table(sample.filter(flags)), fold.told(passing)
-    against = (fold.contract, fold.table(known), fold.kinds({c.name: c.kind for c in data.columns}), model.features)
+    against = _against(model, fold, caught, known, data)
     if share.part is None and asked.norm == "cost" and not case.contract.free and caught.num_rows and passing.num_rows:
         needed = needs(model, caught, passing, *against[:3], asked.budget, seed)
         yield from affordable(reaches(caught, *against, asked.budget), needed, asked.budget, seed)
@@ -180,6 +181,15 @@ def evasion(
     yield from _row(model, space, found, asked)
     found = msgspec.structs.replace(found, table=fold.unfolded(found.table))
     yield adversaries(ID, asked.norm, asked.budget, places, flags, sample, found)
+
+
+def _against(model: BasePredictor, fold: Fold, caught: ArrowTable, known: ArrowTable, data: Dataset) -> Any:
+    """What `Space` takes: the contract as the model can be held to it, known rows, kinds of columns, inputs."""
+    from assay.attacks.accepted import accepted
+
+    known = fold.table(known)
+    contract = accepted(model, caught, fold.contract, known)
+    return contract, known, fold.kinds({c.name: c.kind for c in data.columns}), model.features
 
 
 def _asked(

@@ -9,6 +9,7 @@ import numpy as np
 
 from assay.adapters.predictor_base import BasePredictor
 from assay.adapters.tables import Dataset
+from assay.attacks.accepted import accepted
 from assay.attacks.strike import Asked
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import Progress, silent
@@ -103,7 +104,8 @@ def hardened(shop: Workshop, holdout: Dataset, terms: Terms, progress: Progress 
     group, table = draws(holdout, shop.model.features), holdout.table()
     parts = split(target, group, terms.seed, terms.alarms)
     pieces = [(table.take(rows), target[rows], group[rows]) for rows in parts]
-    against = (shop.contract, shop.whole, shop.kinds, shop.model.features)
+    contract = accepted(shop.model, shop.whole, shop.contract, shop.whole)
+    against = (contract, shop.whole, shop.kinds, shop.model.features)
     sample = [
         held(*piece, shop.contract, shop.model.features, count, terms.seed)
         for piece, count in ((pieces[1], min(FEWER, terms.rows)), (pieces[2], terms.rows))

@@ -1,0 +1,57 @@
+"""Listed values that a model refuses are no moves; those that it takes are, whoever has seen them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from assay.adapters.predictor_base import BasePredictor
+from assay.attacks.accepted import accepted
+from assay.core.errors import CouldNotLook
+from assay.core.subject import Contract, Feature
+
+
+class Strict(BasePredictor):
+    """It knows the words of training and no other."""
+
+    features = ("word", "count")
+
+    def __init__(self, knows: tuple[str, ...]) -> None:
+        super().__init__("m")
+        self.knows = knows
+
+    def _score(self, rows: Any) -> Any:
+        if not set(rows.column("word").to_pylist()) <= set(self.knows):
+            raise CouldNotLook("found unknown categories")
+        return np.ones(rows.num_rows)
+
+
+ROWS = pa.table({"word": ["a", "b", "a"], "count": [1, 2, 3]})
+
+
+@pytest.mark.parametrize(("knows", "left"), [("ab", ("a", "b")), ("abc", ("a", "b", "c"))])
+def test_what_it_refuses_is_left_out(knows: str, left: tuple[str, ...]) -> None:
+    told = Feature(categories=("a", "b", "c"), costs={"c": 2.0})
+    found = accepted(Strict(tuple(knows)), ROWS, Contract(features={"word": told, "count": Feature()}), ROWS)
+    assert found.features["word"].categories == left
+    assert ("c" in found.features["word"].costs) == ("c" in left)
+    assert found.features["count"] == Feature()
+
+
+def test_an_order_keeps_its_rest_and_what_no_column_can_hold_goes() -> None:
+    contract = Contract(features={"word": Feature(order=("a", "x", "b")), "count": Feature(categories=(1, "none", 7))})
+    found = accepted(Strict(("a", "b")), ROWS, contract, ROWS).features
+    assert found["word"].order == ("a", "b")
+    assert found["count"].categories == (1, 7), "a word is no whole number; 7 can be written though no row holds it"
+
+
+def test_what_is_known_or_cannot_be_moved_is_not_asked() -> None:
+    model = Strict(())
+    features = {"word": Feature(categories=("a", "b")), "count": Feature(categories=(9,), mutable=False)}
+    contract = Contract(features=features)
+    assert accepted(model, ROWS, contract, ROWS) == contract
+    assert model.queries == 0
+    assert accepted(model, ROWS.slice(0, 0), contract, ROWS) == contract
