@@ -17,7 +17,7 @@ from assay.core.exhibit import Curve, Table, Waterfall
 from assay.core.finding import Direction, Finding, Location, Measure, Severity
 from assay.core.protocols import ArrowTable, Progress, silent
 from assay.core.share import WHOLE, Piece, Share
-from assay.core.subject import Access, Attacker, Kind, Norm, Stage
+from assay.core.subject import Access, Attacker, Contract, Kind, Norm, Stage
 from assay.stats.intervals import wilson
 
 if TYPE_CHECKING:
@@ -183,7 +183,9 @@ def evasion(
     yield adversaries(ID, asked.norm, asked.budget, places, flags, sample, found)
 
 
-def _against(model: BasePredictor, fold: Fold, caught: ArrowTable, known: ArrowTable, data: Dataset) -> Any:
+def _against(
+    model: BasePredictor, fold: Fold, caught: ArrowTable, known: ArrowTable, data: Dataset
+) -> tuple[Contract, ArrowTable, dict[str, str], tuple[str, ...]]:
     """What `Space` takes: the contract as the model can be held to it, known rows, kinds of columns, inputs."""
     from assay.attacks.accepted import accepted
 
