@@ -6,7 +6,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from assay.adapters.values import canonical_text, same_value
+from assay.adapters.values import same_value
+from assay.attacks.space import spelled
 from assay.core.errors import CouldNotLook, InputError
 from assay.core.protocols import ArrowTable, Predictor
 from assay.core.subject import Contract
@@ -36,14 +37,12 @@ def _refuses(model: Predictor, row: ArrowTable, name: str, level: Any) -> bool:
     import pyarrow as pa
 
     place = row.schema.get_field_index(name)
-    type_ = row.schema.field(place).type
-    words = pa.types.is_string(type_) or pa.types.is_large_string(type_)
-    try:
-        value = pa.array([canonical_text(level) if words else level], type_)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+    field = row.schema.field(place)
+    value = spelled(level, field.type)
+    if value is None:
         return True  # the column cannot hold it
     try:
-        model.flagged(row.set_column(place, row.schema.field(place), value))
+        model.flagged(row.set_column(place, field, pa.array([value], field.type)))
     except (CouldNotLook, InputError):
         return True
     return False

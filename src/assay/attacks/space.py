@@ -72,7 +72,7 @@ class Axis:
     def _levels(self, listed: tuple[Any, ...], present: list[Any], type_: Any) -> tuple[Any, ...]:
         """All that are listed, as the data spell them; those that no row holds too, where the column can hold them."""
         if listed:
-            found = [next((p for p in present if same_value(p, d)), _spelled(d, type_)) for d in listed]
+            found = [next((p for p in present if same_value(p, d)), spelled(d, type_)) for d in listed]
             return tuple(p for p in found if p is not None)
         levels = tuple(sorted((p for p in present if p is not None), key=str))
         if len(levels) > MOST_LEVELS:
@@ -182,7 +182,7 @@ class Axis:
         return f"{code - origin:+.4g}".replace("-", "−")
 
 
-def _spelled(level: Any, type_: Any) -> Any:
+def spelled(level: Any, type_: Any) -> Any:
     """A level as a column of an Arrow type would hold it; None where it cannot."""
     import pyarrow as pa
 

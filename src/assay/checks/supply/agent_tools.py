@@ -19,6 +19,7 @@ from assay.formats.reading import Topic
     severity=Severity.CRITICAL,
     cost="instant",
     tags=("atlas:AML.T0110", "owasp-agentic-2026:ASI04"),
+    version=2,
 )
 def agent_tools(artifact: Artifact) -> Iterator[Finding]:
     """MCP servers and agent tools that hide instructions, change under way or may do too much.

@@ -19,6 +19,7 @@ from assay.formats.reading import Topic
     severity=Severity.CRITICAL,
     cost="instant",
     tags=("atlas:AML.T0011.001", "owasp-llm-2025:LLM03"),
+    version=2,
 )
 def requirements(artifact: Artifact) -> Iterator[Finding]:
     """Requirements that would install something else than was meant.
