@@ -64,7 +64,23 @@ def test_each_kind_of_violation(
 def test_a_column_of_the_contract_that_is_not_there(bench: Bench) -> None:
     bench.features(gone={"min": 0})
     outcome = bench.ask(CHECK, bench.table(GOOD))
-    assert str(finding(outcome, "gone is in the contract and not in the data").severity) == "high"
+    missing = finding(outcome, "gone is in the contract and not in the data")
+    assert (str(missing.severity), "did you mean" in missing.fix) == ("high", False)
+
+
+def test_a_column_of_a_group_that_is_not_there_is_told_once_beside_the_nearest(bench: Bench) -> None:
+    bench.features(home={"one_hot": ["home_own", "home_rnet"]})
+    outcome = bench.ask(CHECK, bench.table({"home_own": [1, 0, 1, 0], "home_rent": [0, 1, 0, 1]}))
+    (found,) = outcome.findings
+    assert found.message == "home_rnet is in the contract and not in the data"
+    assert "did you mean 'home_rent'?" in found.fix
+
+
+def test_the_label_is_no_column_of_a_group(bench: Bench) -> None:
+    bench.features(home={"one_hot": ["a", "y"]})
+    outcome = bench.ask(CHECK, bench.table({"a": [1, 0, 1, 0], "y": [0, 1, 0, 1]}, label="y"))
+    assert str(outcome.status) == "open"
+    assert "the label 'y' is among the columns of the one-hot group home" in outcome.reason
 
 
 @pytest.mark.parametrize(

@@ -275,6 +275,9 @@ def test_a_budget_must_be_named_and_options_of_hardening_need_training_rows(tmp_
     assert (done.code, "nobody has said what a change costs" in done.err) == (2, True)
     done = assay("harden", "m.onnx", "--norm", "linf", cwd=tmp_path)
     assert (done.code, "--norm is for --train" in done.err) == (2, True)
+    (tmp_path / "trees.txt").write_text("tree\nversion=v4\nnum_class=1\n")
+    done = assay("harden", "trees.txt", cwd=tmp_path)
+    assert (done.code, "hardened with --train, --holdout and --label" in done.err) == (2, True), "it is no table"
     done = assay("harden", "m.onnx", "--train", "train.parquet", "--label", "y", cwd=tmp_path)
     assert (done.code, "--holdout is needed" in done.err) == (2, True)
 

@@ -38,6 +38,14 @@ def test_a_check_is_known_by_its_last_word_where_no_other_ends_in_it() -> None:
     assert one_line(assay("explain", "schemas"), "nothing is called", code=2)
 
 
+def test_options_of_harden_are_explained() -> None:
+    pytest.importorskip("onnx")
+    assert "An option of `assay harden --against evasion`" in assay("explain", "robust-splits").out
+    both = assay("explain", "noise").out
+    assert "--against evasion`" in both and "--against membership, theft`" in both  # noqa: PT018 - one text
+    assert one_line(assay("explain", "robust-split"), "did you mean robust-splits?", code=2)
+
+
 def test_every_word_is_explained_in_any_case() -> None:
     for word, meaning in GLOSSARY.items():
         assert meaning in assay("explain", word.upper()).out

@@ -15,10 +15,17 @@ from assay.stats.intervals import (
     overlapping_difference,
     paired_difference,
     recovered,
+    t_for,
     wilson,
     wilson_rate,
     z_for,
 )
+
+
+def test_students_quantiles_are_those_of_the_tables() -> None:
+    pytest.importorskip("scipy")
+    known = {1: 12.706, 2: 4.303, 5: 2.571, 10: 2.228, 1_000_000: z_for()}
+    assert {d: round(t_for(d), 3) for d in known} == {d: round(v, 3) for d, v in known.items()}
 
 
 @given(st.integers(0, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))

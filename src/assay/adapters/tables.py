@@ -67,6 +67,10 @@ class Dataset:
         self.positive: Scalar = positive
         for name in filter(None, [*self._about_rows, *self.protected, *self.drop]):
             self.column(name)
+        for name, group in self.contract.groups.items():
+            if self.label in group.one_hot:
+                what = f"the label {visible(self.label, 60)!r} is among the columns of the one-hot group {name}"
+                raise InputError(what, where=where, fix="take it out of `one_hot:`")
 
     def __repr__(self) -> str:
         return f"Dataset({self.name!r}, {self.rows} rows, {len(self.columns)} columns)"

@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from assay.adapters.values import same_value
 from assay.attacks.space import spelled
 from assay.core.errors import CouldNotLook, InputError
+from assay.core.finding import Finding, Location, Severity
 from assay.core.protocols import ArrowTable, Predictor
 from assay.core.subject import Contract
 
 
-def accepted(model: Predictor, rows: ArrowTable, contract: Contract, known: ArrowTable) -> Contract:
+class Accepted(NamedTuple):
+    """The contract with what the model takes, and how many listed values of each column it does not."""
+
+    contract: Contract
+    refused: dict[str, int]
+
+    @property
+    def said(self) -> str:
+        """What was left out, in words; "" for nothing."""
+        each = ", ".join(f"{count} of {name}" for name, count in self.refused.items())
+        return each and f"the model refuses listed values that no known row holds, they are no moves: {each}"
+
+    def findings(self, uri: str) -> Iterator[Finding]:
+        """The same as a note of a check of the model at `uri`."""
+        if self.refused:
+            yield Finding(
+                message=self.said, location=Location(uri=uri), key="refused", severity=Severity.INFO,
+                evidence={"refused": dict(self.refused)},
+                fix="take them out of `features:`, or see that the model knows them",
+            )  # fmt: skip
+
+
+def accepted(model: Predictor, rows: ArrowTable, contract: Contract, known: ArrowTable) -> Accepted:
     """The contract without listed values that no `known` row holds and that the model refuses to score (an encoder that
-    knows no such word); one of `rows` is asked with each."""
-    features = dict(contract.features)
+    knows no such word); one of `rows` is asked with each.
+
+    Raises CouldNotLook where the model then refuses that row as it was too: it answers nothing, which is no refusal.
+    """
+    features, refusals = dict(contract.features), dict[str, int]()
     for name, told in contract.features.items():
         listed = told.order or told.categories
         if not listed or not told.mutable or name not in model.features or not rows.num_rows:
@@ -25,12 +52,14 @@ def accepted(model: Predictor, rows: ArrowTable, contract: Contract, known: Arro
         unseen = [level for level in listed if not any(same_value(p, level) for p in present)]
         refused = [level for level in unseen if _refuses(model, rows.slice(0, 1), name, level)]
         left = tuple(level for level in listed if level not in refused)
+        if refused:
+            refusals[name] = len(refused)
         if refused and told.order:
             features[name] = replace(told, order=left)
         elif refused:
             costs = {k: v for k, v in told.costs.items() if not any(same_value(level, k) for level in refused)}
             features[name] = replace(told, categories=left, costs=costs)
-    return replace(contract, features=features)
+    return Accepted(replace(contract, features=features), refusals)
 
 
 def _refuses(model: Predictor, row: ArrowTable, name: str, level: Any) -> bool:
@@ -44,5 +73,6 @@ def _refuses(model: Predictor, row: ArrowTable, name: str, level: Any) -> bool:
     try:
         model.flagged(row.set_column(place, field, pa.array([value], field.type)))
     except (CouldNotLook, InputError):
+        model.flagged(row)
         return True
     return False

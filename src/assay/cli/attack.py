@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -21,6 +21,9 @@ from assay.cli.common import (
 )
 from assay.config.address import is_address
 from assay.core.subject import Access, Norm
+
+if TYPE_CHECKING:
+    from assay.flow.recourse import RowNotice
 
 
 class _Model(click.Path):
@@ -230,25 +233,33 @@ def notice(threat: Path | None, format_: str, seed: int, **what: Any) -> None:
     """Tell the person of a ROW, in plain language, what they could change so that the decision of MODEL would differ.
 
     It holds the person's own values, and goes to stdout alone. `person:` below a column of `features:` says what an
-    honest person can change in it; other columns stay as they are.
+    honest person can change in it; other columns stay as they are. The exit code is 3 where of some ROW nothing could
+    be told.
     """
     import msgspec
 
-    from assay.flow.notice import Asked, write_notices
+    from assay.flow.recourse import Asked, write_notices
 
     threat = must(threat, "--threat", "to know what a person can change")
     with progress_bar() as progress:
         told = write_notices(Asked(threat=threat, **what), seed=seed, progress=progress)
     if format_ == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
-        return
-    for one in told.rows:
-        state = "flagged" if one.flagged else "not flagged"
-        click.echo(f"row {one.row}: {state}, score {one.score:.3g}, flagged from {one.threshold:g}")
-        for text in one.text:
-            click.echo(f"  {text}")
-    for text in told.about:
-        click.echo(f"note: {text}")
+    else:
+        for one in told.rows:
+            click.echo("\n  ".join((_of_row(one), *one.text)))
+        for text in told.about:
+            click.echo(f"note: {text}")
+    if any(one.error for one in told.rows):
+        raise click.exceptions.Exit(3)
+
+
+def _of_row(one: RowNotice) -> str:
+    """The first line of a row's notice."""
+    if one.error:
+        return f"row {one.row}: could not be told: {one.error}"
+    state = "flagged" if one.flagged else "not flagged"
+    return f"row {one.row}: {state}, score {one.score:.3g}, flagged from {one.threshold:g}"
 
 
 def _refuse_ignored() -> None:

@@ -8,8 +8,8 @@ import click
 @click.command("explain")
 @click.argument("word", required=False)
 def command(word: str | None) -> None:
-    """Say what WORD means: a check (artifact.pickle-code), a measure (performance.recall), a noun (Release), or a
-    framework's entry (eu-ai-act:Art.15).
+    """Say what WORD means: a check (artifact.pickle-code), a measure (performance.recall), a noun (Release), a
+    framework's entry (eu-ai-act:Art.15), or an option of `assay harden --try` (adversarial).
 
     Without WORD it lists checks and nouns.
     """
@@ -37,8 +37,26 @@ def command(word: str | None) -> None:
         click.echo(_explain_tag(word))
     elif len(last := [c for c in check_ids() if c.rpartition(".")[2] == word.lower()]) == 1:
         click.echo(explain_check(last[0]))
+    elif word in (ways := _ways()):
+        click.echo("\n".join([word, "", *ways[word]]))
     else:
-        _unknown(word, (*check_ids(), *giving, *GLOSSARY, *SOURCES))
+        _unknown(word, (*check_ids(), *giving, *GLOSSARY, *SOURCES, *ways))
+
+
+def _ways() -> dict[str, list[str]]:
+    """By name what everything is that `assay harden` compares; nothing without the extra that it needs."""
+    try:
+        from assay.harden.hardening.options import WAYS
+        from assay.harden.hardening.regular import LEAK_WAYS
+    except ImportError:
+        return {}
+    told = [(way.name, way.role, way.said, "evasion") for way in WAYS]
+    told += [(way.name, way.role, way.said, "membership, theft") for way in LEAK_WAYS]
+    found: dict[str, list[str]] = {}
+    for name, role, said, against in told:
+        a = "An option" if role == "option" else "A control"
+        found.setdefault(name, []).append(f"{a} of `assay harden --against {against}`: {said}.")
+    return found
 
 
 def _unknown(word: str, known: tuple[str, ...]) -> None:

@@ -163,12 +163,16 @@ def command(file: Path, format_: str, **options: Any) -> None:
 
 def is_table(path: Path) -> bool:
     """Whether a file is taken for a table: by what it begins with, else by its suffix."""
+    from assay.formats.models.boosters import looks_like_lightgbm
+
     try:
         with path.open("rb") as stream:
-            head = stream.read(12)
+            head = stream.read(64)
     except OSError:
         head = b""
-    return head.startswith(_MAGIC) or head[8:] == b"DUCK" or path.suffix.lower() in _TABLES
+    if looks_like_lightgbm(head):
+        return False  # a model, though its name ends as a table's does
+    return head.startswith(_MAGIC) or head[8:12] == b"DUCK" or path.suffix.lower() in _TABLES
 
 
 def _refuse(context: click.Context, file: Path, known: frozenset[str], what: str) -> None:

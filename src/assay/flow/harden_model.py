@@ -186,6 +186,8 @@ def _story(
         notes.append(f"{known:.0%} of the holdout rows agree with a training row in everything: figures flatter them")
     if asked.against == "membership" and found.chosen == "label-only":
         notes.append("decisions alone were attacked with few copies of each row: who asks more of them learns more")
+    if found.left_out:
+        notes.append(found.left_out)
     if shop.no_recipe:
         notes.append(f"{shop.no_recipe}: {_without_recipe(asked.against, shop)}")
     return ModelHardened(

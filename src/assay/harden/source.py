@@ -123,7 +123,8 @@ class Source:
             raise InputError(f"is a {kind} file already, which runs no code", where=self.where, fix="sign it")
         if facts.format.name not in _KINDS and facts.format.name not in READABLE:
             what = f"is no pickle, joblib, torch or numpy file; it reads as {facts.format.name}"
-            raise InputError(what, where=self.where, fix="name a model that loads by pickle")
+            fix = "name one; against attacks any model is hardened with --train, --holdout and --label"
+            raise InputError(what, where=self.where, fix=fix)
         reasons = safe_to_load(facts, self.allow)
         worst = [note for note in facts.notes if note.severity.rank >= Severity.MEDIUM.rank]
         reasons += [self._said(note) for note in worst]

@@ -16,6 +16,13 @@ def z_for(level: float = LEVEL) -> float:
     return NormalDist().inv_cdf(0.5 + level / 2)
 
 
+def t_for(degrees: int, level: float = LEVEL) -> float:
+    """The two-sided quantile of Student's t: 12.7 for 0.95 and one degree of freedom."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, 0.5 + level / 2))
+
+
 def wilson(hits: int, n: int, level: float = LEVEL) -> Interval:
     """Wilson score interval of a rate (Wilson 1927). (0, 1) for n = 0; always inside [0, 1] and around hits / n.
 

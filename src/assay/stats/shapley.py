@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from assay.stats.intervals import t_for
+
 Array = Any
 Ask = Callable[[Array, Array, Array], Array]
 """(row (k,), background row (k,), which features are the row's bool (k, d)) -> the score of each mixture (k,)."""
@@ -82,11 +84,9 @@ def rank_agreement(first: Array, second: Array) -> float:
 
 def mean_interval(values: Array, level: float = 0.95) -> tuple[float, float, float]:
     """(mean, low, high) of a few independent values (n,), Student's t; the mean alone as a point has an endless one."""
-    from scipy.special import stdtrit
-
     values = np.asarray(values, dtype=float)
     mean = float(values.mean())
     if len(values) < 2:
         return mean, -np.inf, np.inf
-    reach = float(stdtrit(len(values) - 1, 0.5 + level / 2) * values.std(ddof=1) / np.sqrt(len(values)))
+    reach = float(t_for(len(values) - 1, level) * values.std(ddof=1) / np.sqrt(len(values)))
     return mean, mean - reach, mean + reach

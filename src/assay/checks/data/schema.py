@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from assay.adapters.tables import Dataset, ident
 from assay.core.check import check
 from assay.core.errors import CouldNotLook
 from assay.core.finding import Finding, Location, Severity
 from assay.core.subject import Feature, Kind, Stage
-from assay.core.text import visible
+from assay.core.text import nearest, visible
 
 if TYPE_CHECKING:
     from assay.attacks.relations import Relation
@@ -25,7 +27,7 @@ SHOWN = 5
     severity=Severity.HIGH,
     needs="ml",
     tags=("eu-ai-act:Art.10", "nist-ai-rmf:MEASURE 2.5"),
-    version=4,
+    version=5,
     libraries=("duckdb", "pyarrow", "numpy"),
 )
 def schema(data: Dataset, *, unique: tuple[str, ...] | None = None) -> Iterator[Finding]:
@@ -93,6 +95,12 @@ def _finding(
     )
 
 
+def _absent(data: Dataset, column: str, message: str, names: set[str]) -> Finding:
+    close = nearest(column, tuple(sorted(names)))
+    finding = _finding(data, column, "missing", message, Severity.HIGH, {})
+    return replace(finding, fix=f"did you mean {close!r}? Mend the contract, or the data") if close else finding
+
+
 def _columns(data: Dataset) -> Iterator[Finding]:
     """What needs no contract: words among numbers, infinite numbers, columns that never vary."""
     numbers = [c.name for c in data.columns if c.kind == "number"]
@@ -123,7 +131,7 @@ def _contract(data: Dataset, names: set[str]) -> Iterator[Finding]:
     counts = iter(data.counted([f"count(*) FILTER ({condition})" for condition in conditions]))
     for name in data.contract.columns:
         if name not in names:
-            yield _finding(data, name, "missing", "is in the contract and not in the data", Severity.HIGH, {})
+            yield _absent(data, name, "is in the contract and not in the data", names)
         elif tests[name] is None:
             kind = data.column(name).kind
             message = f"should be a number and reads as {kind}"
@@ -185,7 +193,7 @@ def _first(data: Dataset, condition: str) -> list[int]:
 
 def _unique(data: Dataset, name: str, names: set[str]) -> Iterator[Finding]:
     if name not in names:
-        yield _finding(data, name, "missing", "should be unique and is not in the data", Severity.HIGH, {})
+        yield _absent(data, name, "should be unique and is not in the data", names)
         return
     c, row = ident(name), data.row_number
     again = f"{row} NOT IN (SELECT min({row}) FROM data WHERE {c} IS NOT NULL GROUP BY {c}) AND {c} IS NOT NULL"  # noqa: S608
@@ -201,6 +209,8 @@ def _relation(data: Dataset, constraint: Relation, names: set[str]) -> Iterator[
     from assay.attacks.relations import plain
 
     absent = [c for c in constraint.columns if c not in names]
+    if absent and set(absent) <= data.contract.columns.keys():
+        return  # told of each already
     if absent:
         message = f"constraint {visible(constraint.text)!r} reads columns that are not there: {', '.join(absent)}"
         yield _finding(data, "", f"constraint:{constraint.text}", message, Severity.HIGH, {})

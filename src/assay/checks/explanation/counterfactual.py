@@ -33,7 +33,7 @@ NAME = "explanation.counterfactual"
     severity=Severity.INFO,
     needs="ml",
     cost="minutes",
-    version=3,
+    version=4,
     tags=("nist-ai-rmf:MEASURE 2.9", "nist-ai-rmf:MEASURE 2.8", "eu-ai-act:Art.13", "eu-ai-act:Art.86"),
     reads=("data", "holdout"),
     wants=("holdout",),
@@ -96,9 +96,10 @@ def counterfactual(
     rows_known = fold.table((case.train or data).table())
     sample, model = fold.table(data.table().take(places)), fold.model(case.predictor)
     possible = accepted(model, sample, fold.contract, rows_known)
-    known = Known(possible, rows_known, fold.kinds(kinds), fold.told(passing))
+    known = Known(possible.contract, rows_known, fold.kinds(kinds), fold.told(passing))
     found = actions(model, sample, known, seed, progress)
     whose = "by `person:`" if contract.speaks_of_people else "by the attacker's contract, no column has `person:`"
+    yield from possible.findings(case.subject.uri)
     yield from _measures(found, whose, seed)
     yield from _inputs(found, whose)
     yield from _groups(case, data, places, found, seed)

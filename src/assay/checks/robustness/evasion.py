@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from assay.adapters.predictor_base import BasePredictor
     from assay.attacks.attacked import Attacked
     from assay.attacks.left import Left
-    from assay.attacks.one_hot import Fold
     from assay.attacks.space import Space
     from assay.attacks.strike import Asked
 
@@ -41,7 +40,7 @@ Method = Literal["search", "transfer"]
     severity=Severity.INFO,
     needs="ml",
     cost="minutes",
-    version=8,
+    version=9,
     tags=("owasp-ml-2023:ML01", "atlas:AML.T0043", "eu-ai-act:Art.15"),
     reads=("data", "holdout"),
     libraries=("numpy", "pyarrow", "onnxruntime", "lightgbm", "scikit-learn"),
@@ -137,14 +136,12 @@ def evasion(
     References: Carlini et al. 2019; Zimmermann et al. 2022; Cartella et al. 2021 (tabular attacks in fraud); Papernot
     et al. 2017 (transfer from copies).
     """
+    from assay.attacks.accepted import accepted
     from assay.attacks.attacked import adversaries
     from assay.attacks.left import Left, curve, measures
-    from assay.attacks.needs import needs
     from assay.attacks.one_hot import Fold
     from assay.attacks.pieces import joined, packed, shares, unpacked
-    from assay.attacks.reach import reaches
     from assay.attacks.sanity import refuse_access
-    from assay.attacks.shown import affordable
     from assay.attacks.space import Space
     from assay.attacks.strike import struck
 
@@ -158,10 +155,10 @@ def evasion(
     places, flags, weight, passing = _drawn(case, data.table(), target & possible, rows, seed)
     sample = data.table().take(places)
     caught, passing = fold.table(sample.filter(flags)), fold.told(passing)
-    against = _against(model, fold, caught, known, data)
+    allowed = accepted(model, caught, fold.contract, fold.table(known))
+    against = allowed.contract, fold.table(known), fold.kinds({c.name: c.kind for c in data.columns}), model.features
     if share.part is None and asked.norm == "cost" and not case.contract.free and caught.num_rows and passing.num_rows:
-        needed = needs(model, caught, passing, *against[:3], asked.budget, seed)
-        yield from affordable(reaches(caught, *against, asked.budget), needed, asked.budget, seed)
+        yield from _affordable(model, caught, passing, against, asked)
     if not any(case.contract.columns[name].mutable for name in case.predictor.features):
         yield adversaries(ID, asked.norm, asked.budget, places, flags, sample, None)
         raise CouldNotLook("the contract lets an attacker change no input of the model, so nothing was attacked")
@@ -177,21 +174,24 @@ def evasion(
     left = Left(weight, flags, found)
     yield from measures(left, asked.norm, asked.budget, asked.access, seed)
     yield from _note(case, left, asked)
+    yield from allowed.findings(case.subject.uri)
     yield curve(left, asked.norm, asked.budget, asked.access, asked.queries)
     yield from _row(model, space, found, asked)
     found = msgspec.structs.replace(found, table=fold.unfolded(found.table))
     yield adversaries(ID, asked.norm, asked.budget, places, flags, sample, found)
 
 
-def _against(
-    model: BasePredictor, fold: Fold, caught: ArrowTable, known: ArrowTable, data: Dataset
-) -> tuple[Contract, ArrowTable, dict[str, str], tuple[str, ...]]:
-    """What `Space` takes: the contract as the model can be held to it, known rows, kinds of columns, inputs."""
-    from assay.attacks.accepted import accepted
+def _affordable(
+    model: BasePredictor, caught: ArrowTable, passing: ArrowTable,
+    against: tuple[Contract, ArrowTable, dict[str, str], tuple[str, ...]], asked: Asked,
+) -> Iterator[Any]:  # fmt: skip
+    """What the contract leaves of the moves that would be needed if everything were allowed."""
+    from assay.attacks.needs import needs
+    from assay.attacks.reach import reaches
+    from assay.attacks.shown import affordable
 
-    known = fold.table(known)
-    contract = accepted(model, caught, fold.contract, known)
-    return contract, known, fold.kinds({c.name: c.kind for c in data.columns}), model.features
+    needed = needs(model, caught, passing, *against[:3], asked.budget, asked.seed)
+    yield from affordable(reaches(caught, *against, asked.budget), needed, asked.budget, asked.seed)
 
 
 def _asked(

@@ -83,7 +83,7 @@ class Candidate(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What came of it; `made` is the chosen option."""
+    """What came of it; `made` is the chosen option, `left_out` what the attack could not try."""
 
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -93,6 +93,7 @@ class Found(NamedTuple):
     confirmed: tuple[Measured, ...]
     gains: tuple[Gain, ...]
     parts: dict[str, int]
+    left_out: str = ""
 
 
 def hardened(shop: Workshop, holdout: Dataset, terms: Terms, progress: Progress = silent) -> Found:
@@ -104,8 +105,8 @@ def hardened(shop: Workshop, holdout: Dataset, terms: Terms, progress: Progress 
     group, table = draws(holdout, shop.model.features), holdout.table()
     parts = split(target, group, terms.seed, terms.alarms)
     pieces = [(table.take(rows), target[rows], group[rows]) for rows in parts]
-    contract = accepted(shop.model, shop.whole, shop.contract, shop.whole)
-    against = (contract, shop.whole, shop.kinds, shop.model.features)
+    allowed = accepted(shop.model, shop.whole, shop.contract, shop.whole)
+    against = (allowed.contract, shop.whole, shop.kinds, shop.model.features)
     sample = [
         held(*piece, shop.contract, shop.model.features, count, terms.seed)
         for piece, count in ((pieces[1], min(FEWER, terms.rows)), (pieces[2], terms.rows))
@@ -137,7 +138,7 @@ def hardened(shop: Workshop, holdout: Dataset, terms: Terms, progress: Progress 
     counts |= {"attacked_to_choose": len(sample[0].sample), "attacked_to_confirm": len(sample[1].sample)}
     return Found(
         verdict, reasons, chosen, next(c.made for c in made if c.way.name == chosen),
-        (*(m for m, _ in picked), *failed), tuple(m for m, _ in last), gains, counts,
+        (*(m for m, _ in picked), *failed), tuple(m for m, _ in last), gains, counts, allowed.said,
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ from assay.harden.hardening.options import COPIES
 from assay.harden.hardening.outputs import LABEL, ONE, TWO, Output, Shown, graded, limit_of
 from assay.harden.hardening.result import Gain, Measured, Rate
 from assay.harden.hardening.workshop import Made, Workshop
-from assay.stats.intervals import z_for
+from assay.stats.intervals import t_for, z_for
 
 OUTPUTS = (TWO, ONE, LABEL)
 ATTACKERS = ("marginal", "active")
@@ -45,8 +45,6 @@ AGAIN = "copied-again"
 TO_CHOOSE = 2
 """Copies that are made of each candidate to choose; they are others than those that confirm."""
 DRAWS = 400
-STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
-"""Student's t at 97.5%, by degrees of freedom from 1."""
 WORDS = Words(
     short="is not surely harder to copy than",
     better="is harder to copy than the original and every control, measured by the MCC of the copies",
@@ -129,7 +127,7 @@ def less(other: tuple[Array, list[Array]], option: tuple[Array, list[Array]], gr
     rows = float(np.std(sides[0][0] - sides[1][0]))
     spread = float(np.sqrt(sum(each.var(ddof=1) / len(each) for _, each in sides))) if len(sides[0][1]) > 1 else 1.0
     degrees = min(len(each) for _, each in sides) - 1
-    far = float(np.hypot(z_for() * rows, STUDENT[min(max(degrees, 1), len(STUDENT)) - 1] * spread))
+    far = float(np.hypot(z_for() * rows, t_for(max(degrees, 1)) * spread))
     value = float(sides[0][1].mean() - sides[1][1].mean())
     return Rate(value, value - far, value + far, int(inverse.max()) + 1)
 

@@ -155,11 +155,10 @@ class Workshop:
         misses = np.flatnonzero(~self.target)
         rest = self._read(self.rows.take(np.sort(rng.permutation(misses)[:SPLIT])))
         own, *moved = self._reach.boxes(self.budget * share)
-        if noise:
-            moved = [self._read(self._strewn())] * 2
         some = np.sort(rng.permutation(len(own))[:SPLIT])
-        own, moved = own[some], [end[some] for end in moved]
-        whole, low, high = (np.concatenate([rest, own, m]).astype(np.float32).astype(float) for m in (own, *moved))
+        ends = [self._read(self._strewn())] * 3 if noise else [own, *moved]
+        own, ends = own[some], [end[some] for end in ends]
+        whole, low, high = (np.concatenate([rest, own, e]).astype(np.float32).astype(float) for e in ends)
         target = np.arange(len(whole)) >= len(rest)
         heavy = repeated * self.target.sum() / len(own)
         parts = (
@@ -169,8 +168,6 @@ class Workshop:
         )
         weight = np.concatenate([np.full(count, each) for count, each in parts])
         used = weight > 0
-        if noise:
-            whole = low
         trees = grown(*(part[used] for part in (whole, target, weight, low, high)), progress=self.progress, what=what)
         content = trees_to_onnx(trees, self.network, self.model.classes, self.positive)
         made = OnnxPredictor(content, Subject(name="candidate", kind=Kind.MODEL, uri="candidate"))

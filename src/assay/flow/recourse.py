@@ -16,6 +16,7 @@ from assay.core.errors import CouldNotLook, InputError, UsageError
 from assay.core.finding import Json
 from assay.core.protocols import ArrowTable, Progress, silent
 from assay.core.subject import Contract, Kind, Subject
+from assay.core.text import visible
 
 PASSING = 300
 
@@ -51,15 +52,19 @@ class OneNotice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RowNotice(msgspec.Struct, frozen=True, kw_only=True):
-    """What is told of one row (counted from 0), `proved` where it is that nothing would alter the decision."""
+    """What is told of one row (counted from 0), `proved` where it is that nothing would alter the decision.
+
+    `error` says why nothing could be told; where the model refused the row it has no `score`, and is not `flagged`.
+    """
 
     row: int
     flagged: bool
-    score: float
+    score: float | None
     threshold: float
     proved: bool = False
     text: tuple[str, ...] = ()
     notices: tuple[OneNotice, ...] = ()
+    error: str = ""
 
 
 class Notices(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,8 +77,8 @@ class Notices(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_notices(what: Asked, *, seed: int = 0, root: Path | None = None, progress: Progress = silent) -> Notices:
-    """The notices of every row of `what.rows`. Raises UsageError, InputError, and CouldNotLook where the model cannot
-    be asked or a search fails its sanity test."""
+    """The notices of every row of `what.rows`; one of which nothing can be told (the model refuses it, or the search
+    fails its sanity test) says why. Raises UsageError, InputError, and CouldNotLook where the model answers nothing."""
     contract = load_threat(what.threat)
     if not contract.features:
         raise UsageError("says of no column what can be changed", where=str(what.threat), fix="add `features:` to it")
@@ -111,7 +116,7 @@ def _told(case: ModelCase, what: Asked, contract: Contract, seed: int, progress:
     if wrong := [row for row in what.rows if not 0 <= row < table.num_rows]:
         fix = f"rows count from 0 to {table.num_rows - 1}"
         raise UsageError(f"has no row {wrong[0]}", where=str(what.data), fix=fix)
-    scores = _scores(model, table, np.unique(what.rows))
+    scores, refused = _scores(model, table, np.unique(what.rows))
     flagged, asked = scores >= model.threshold, ~np.isnan(scores)
     if flagged[asked].all() or not flagged.any():
         every = "no row" if not flagged.any() else "every row"
@@ -123,40 +128,53 @@ def _told(case: ModelCase, what: Asked, contract: Contract, seed: int, progress:
     rows_known = fold.table((case.train or data).table())
     passing = fold.told(table.take(order[:PASSING]))
     possible = accepted(fold.model(model), passing, fold.contract, rows_known)
-    known = Known(possible, rows_known, fold.kinds(kinds), passing)
+    known = Known(possible.contract, rows_known, fold.kinds(kinds), passing)
     for done, row in enumerate(dict.fromkeys(what.rows)):
-        one = {"row": row, "score": float(scores[row]), "threshold": float(model.threshold)}
+        score = None if row in refused else float(scores[row])
+        one: dict[str, Any] = {
+            "row": row,
+            "score": score,
+            "threshold": float(model.threshold),
+            "flagged": bool(flagged[row]),
+        }
         try:
-            yield _row(fold.model(model), fold.table(table.slice(row, 1)), known, one, bool(flagged[row]), seed)
+            if row in refused:
+                raise CouldNotLook(refused[row])
+            yield _row(fold.model(model), fold.table(table.slice(row, 1)), known, one, seed)
         except CouldNotLook as why:
-            raise CouldNotLook(f"row {row}: {why}") from None
+            yield RowNotice(error=visible(str(why), 600), **one)
         progress(done + 1, len(what.rows), "rows")
 
 
-def _scores(model: BasePredictor, table: ArrowTable, rows: Any) -> Any:
-    """The score of every row (n,); where the model refuses some, NaN for those that are not `rows` and hold a missing
-    or infinite number: another person's gap must not cost this one the answer."""
+def _scores(model: BasePredictor, table: ArrowTable, rows: Any) -> tuple[Any, dict[int, str]]:
+    """The score of every row (n,), and why the model refused some of `rows`. Where it refuses any, rows that hold a
+    missing or infinite number are asked one by one if they are `rows`, and are NaN else: another person's gap must not
+    cost this one the answer."""
     import numpy as np
 
     from assay.adapters.encode import encode
 
     try:
-        return model.scores(table)
+        return model.scores(table), {}
     except (InputError, CouldNotLook):
         whole = np.isfinite(encode(table.select(list(model.features)), (), {}).matrix).all(axis=1)
-        whole[rows] = True
         if whole.all():
             raise
-    scores = np.full(table.num_rows, np.nan)
+    scores, refused = np.full(table.num_rows, np.nan), dict[int, str]()
     scores[whole] = model.scores(table.filter(whole))
-    return scores
+    for row in rows[~whole[rows]].tolist():
+        try:
+            scores[row] = model.scores(table.slice(row, 1))[0]
+        except (InputError, CouldNotLook) as why:
+            refused[row] = str(why)
+    return scores, refused
 
 
-def _row(model: BasePredictor, row: ArrowTable, known: Any, one: dict[str, Any], flagged: bool, seed: int) -> RowNotice:
+def _row(model: BasePredictor, row: ArrowTable, known: Any, one: dict[str, Any], seed: int) -> RowNotice:
     from assay.attacks.recourse.notices import notices
 
-    if not flagged:
-        return RowNotice(flagged=False, text=("It is not flagged: there is no decision to alter.",), **one)
+    if not one["flagged"]:
+        return RowNotice(text=("It is not flagged: there is no decision to alter.",), **one)
     told = notices(model, row, known, seed)
     made = tuple(
         OneNotice(
@@ -165,4 +183,4 @@ def _row(model: BasePredictor, row: ArrowTable, known: Any, one: dict[str, Any],
         )
         for notice in told.notices
     )  # fmt: skip
-    return RowNotice(flagged=True, proved=told.proved, text=tuple(sentences(told)), notices=made, **one)
+    return RowNotice(proved=told.proved, text=tuple(sentences(told)), notices=made, **one)
