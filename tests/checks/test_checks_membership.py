@@ -96,6 +96,34 @@ def test_a_coarse_model_does_not(coarse: Bench) -> None:
     assert measure(again, "privacy.memorisation.memorised_share").high < 0.02
 
 
+def test_a_leak_that_only_the_loss_tells_is_a_finding_too() -> None:
+    """Where references stand in for an unknown recipe, RMIA may see less than the plain threshold does."""
+    from types import SimpleNamespace
+
+    from assay.attacks.membership.roc import Rate
+    from assay.attacks.membership.verdict import Found
+    from assay.checks.privacy.membership import _finding
+
+    def attack(name: str, rate: Rate, null: tuple[float, float, float] = (0.5, 0.49, 0.51)) -> Found:
+        chance = Rate(0.01, 0.005, 0.015)
+        return Found(
+            name=name, score=None, area=Rate(0.6, 0.58, 0.62), rates=(rate, None), null=Rate(*null),
+            null_rates=(chance, None),
+        )  # fmt: skip
+
+    case: Any = SimpleNamespace(subject=SimpleNamespace(uri="m.onnx"))
+    play: Any = SimpleNamespace(game=SimpleNamespace(member=np.ones(1000, dtype=bool)))
+    little, much = Rate(0.015, 0.008, 0.03), Rate(0.05, 0.035, 0.07)
+    (found,) = _finding(case, (attack("rmia", little), attack("loss", much)), play, 2.0)
+    assert (found.evidence["attack"], found.evidence["low"]) == ("loss", 0.035)
+    assert found.message.endswith("by loss threshold")
+    (found,) = _finding(case, (attack("rmia", much), attack("loss", much)), play, 2.0)
+    assert found.evidence["attack"] == "rmia"
+    assert list(_finding(case, (attack("rmia", little), attack("loss", little)), play, 2.0)) == []
+    apart = (0.6, 0.58, 0.62)
+    assert list(_finding(case, (attack("rmia", little), attack("loss", much, apart)), play, 2.0)) == []
+
+
 def test_one_seed_one_answer(leaky: Bench) -> None:
     first, second = (leaky.ask(MEMBERSHIP, "model", references=2, seed=3) for _ in range(2))
     assert first == second

@@ -18,6 +18,7 @@ from assay.core.protocols import Progress, silent
 from assay.core.subject import Kind, Stage
 
 if TYPE_CHECKING:
+    from assay.attacks.membership.roc import Rate
     from assay.attacks.membership.verdict import Found
 
 PLACES = ("tpr_at_1pct_fpr", "tpr_at_01pct_fpr")
@@ -34,7 +35,7 @@ FIX = (
     severity=Severity.MEDIUM,
     needs="ml",
     cost="minutes",
-    version=2,
+    version=3,
     tags=("owasp-ml-2023:ML04", "nist-aml:NISTAML.033", "eu-ai-act:Art.10"),
     reads=("data", "holdout"),
     wants=("holdout",),
@@ -66,8 +67,9 @@ def membership(
     Why: that somebody is among the patients, debtors or suspects that a model was trained on is personal data. Where
     it can be read off the answers, publishing the model publishes it, and an attacker needs no more than to ask.
 
-    How it decides: a finding where the lower bound of RMIA's true positive rate at 1% or at 0.1% false positives
-    exceeds that rate by `factor`, and what its placebo reaches. Members are rows of `data`, others rows of `holdout`,
+    How it decides: a finding where the lower bound of an attack's true positive rate at 1% or at 0.1% false positives
+    exceeds that rate by `factor`, and what its placebo reaches; the attacks are RMIA, LiRA and the loss, and the one
+    that surely tells most is named. Members are rows of `data`, others rows of `holdout`,
     up to `rows` of each. Rows that share all inputs with any other row of both tables are left out on both sides (a
     twin answers for them), as are rows of an entity that is in both.
 
@@ -109,7 +111,7 @@ def membership(
     placebo = first if first.null is not None else attacks[-1]
     if placebo.off:
         raise CouldNotLook(_apart(case, placebo))
-    yield from _finding(case, first, play, factor)
+    yield from _finding(case, attacks, play, factor)
     if first.rates[0] is None:
         others = int((~play.game.member).sum())
         raise CouldNotLook(f"{others} holdout rows carry no rate at 1% false positives: {needed(FPRS[0])} are needed")
@@ -148,21 +150,36 @@ def _measure(name: str, rate: tuple[float, float, float] | None, play: Played, h
     )  # fmt: skip
 
 
-def _finding(case: ModelCase, attack: Found, play: Played, factor: float) -> Iterator[Finding]:
+def _finding(case: ModelCase, attacks: tuple[Found, ...], play: Played, factor: float) -> Iterator[Finding]:
+    """What the attack tells that surely tells most: at 1% false positives, or where none does, at 0.1%."""
     from assay.attacks.membership.verdict import FPRS
 
-    for fpr, rate, null in zip(FPRS, attack.rates, attack.null_rates, strict=True):
-        if rate is None or rate.low <= max(factor * fpr, null.high if null is not None else 0.0):
+    m = int(play.game.member.sum())
+    for at, fpr in enumerate(FPRS):
+        sure = [(rate, attack) for attack in attacks if (rate := _told(attack, at, factor * fpr)) is not None]
+        if not sure:
             continue
-        m = int(play.game.member.sum())
+        rate, attack = max(sure, key=lambda pair: pair[0].low)
+        by = "" if attack.name == attacks[0].name else f", by {WORDS[attack.name]}"
         yield Finding(
             message=(
                 f"{rate.value:.1%} of {m} training rows can be told from rows that the model never saw, at {fpr:.1%} "
-                f"false positives ({rate.value / fpr:.0f} times chance)"
+                f"false positives ({rate.value / fpr:.0f} times chance){by}"
             ),
             location=Location(uri=case.subject.uri),
             key="membership",
-            evidence={"fpr": fpr, "tpr": rate.value, "low": rate.low, "high": rate.high, "auc": attack.area.value},
+            evidence={
+                "attack": attack.name, "fpr": fpr, "tpr": rate.value, "low": rate.low, "high": rate.high,
+                "auc": attack.area.value,
+            },
             fix=FIX,
-        )
+        )  # fmt: skip
         return
+
+
+def _told(attack: Found, at: int, least: float) -> Rate | None:
+    """The attack's rate at a place of `FPRS` where it surely lies above `least` and what the placebo reaches."""
+    rate, null = attack.rates[at], attack.null_rates[at]
+    if attack.off or rate is None:
+        return None
+    return rate if rate.low > max(least, null.high if null is not None else 0.0) else None
