@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from assay.attacks.attacked import Attacked, confirmed
-from assay.attacks.evasion import Evaded
+from assay.attacks.priced.search import Evaded
 from assay.attacks.relations import satisfied
 from assay.attacks.space import KEEP, Space
 from assay.config.constraints import Constraint

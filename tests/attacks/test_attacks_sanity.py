@@ -15,7 +15,7 @@ pa = pytest.importorskip("pyarrow")
 from attacks_tools import Flags, Linear, held, mixed, spaces  # noqa: E402
 
 from assay.attacks import sanity  # noqa: E402
-from assay.attacks.evasion import Evaded, Search, attack  # noqa: E402
+from assay.attacks.priced.search import Evaded, Search, attack  # noqa: E402
 from assay.attacks.relations import satisfied  # noqa: E402
 from assay.attacks.space import KEEP, Space  # noqa: E402
 from assay.config.constraints import Constraint  # noqa: E402

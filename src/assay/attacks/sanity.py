@@ -10,10 +10,10 @@ from math import comb
 import msgspec
 import numpy as np
 
-from assay.attacks.evasion import FINE, SINGLES, TIED, Evaded, assured, attack
-from assay.attacks.order import cheapest, finest
+from assay.attacks.priced.order import cheapest, finest
+from assay.attacks.priced.search import FINE, SINGLES, TIED, Evaded, assured, attack
+from assay.attacks.priced.ties import joint
 from assay.attacks.space import KEEP, Array, Space
-from assay.attacks.ties import joint
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor
 from assay.core.subject import Norm

@@ -14,9 +14,9 @@ from assay.adapters.predictor_base import BasePredictor
 from assay.attacks import sanity
 from assay.attacks.attacked import Attacked, confirmed
 from assay.attacks.boundary.attack import attack_boundary
-from assay.attacks.evasion import attack
 from assay.attacks.gradient.attack import attack_gradient
 from assay.attacks.one_hot import Fold
+from assay.attacks.priced.search import attack
 from assay.attacks.space import NothingMovesError, Space
 from assay.attacks.transfer import attack_transfer
 from assay.attacks.trees.attack import attack_trees

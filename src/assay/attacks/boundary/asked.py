@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from assay.attacks.boundary.moves import Moves
-from assay.attacks.order import rank
+from assay.attacks.priced.order import rank
 from assay.attacks.space import Array, Space
 from assay.core.protocols import Predictor
 from assay.core.subject import Norm

@@ -12,7 +12,7 @@ import numpy as np
 from assay.attacks.boundary.asked import Asked
 from assay.attacks.boundary.learned import Learned
 from assay.attacks.boundary.tries import changed, fitted, wild
-from assay.attacks.order import rank
+from assay.attacks.priced.order import rank
 from assay.attacks.space import Array, Space
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
 from assay.core.subject import Norm

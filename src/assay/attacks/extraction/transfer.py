@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
-from assay.attacks.evasion import attack
 from assay.attacks.extraction.surrogate import Copied
 from assay.attacks.one_hot import Fold
+from assay.attacks.priced.search import attack
 from assay.attacks.space import Space
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 import msgspec
 import numpy as np
 
-from assay.attacks.order import cheapest, exchanges, finest, rank, spread
+from assay.attacks.priced.order import cheapest, exchanges, finest, rank, spread
+from assay.attacks.priced.ties import joint
 from assay.attacks.space import KEEP, Array, Space
-from assay.attacks.ties import joint
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
 
 CHUNK = 24

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from assay.attacks.order import rank
+from assay.attacks.priced.order import rank
 from assay.attacks.relations import Relation, plain
 from assay.attacks.space import Array, Axis, Space
 

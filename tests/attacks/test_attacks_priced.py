@@ -11,11 +11,11 @@ pa = pytest.importorskip("pyarrow")
 
 from attacks_tools import FEATURES, KINDS, Flags, brute, held, spaces, table  # noqa: E402
 
-from assay.attacks.evasion import attack  # noqa: E402
-from assay.attacks.order import cheapest, exchanges  # noqa: E402
+from assay.attacks.priced.order import cheapest, exchanges  # noqa: E402
+from assay.attacks.priced.search import attack  # noqa: E402
+from assay.attacks.priced.ties import joint  # noqa: E402
 from assay.attacks.relations import satisfied  # noqa: E402
 from assay.attacks.space import KEEP, Space  # noqa: E402
-from assay.attacks.ties import joint  # noqa: E402
 from assay.config.constraints import Constraint  # noqa: E402
 from assay.core.subject import Contract, Feature  # noqa: E402
 
