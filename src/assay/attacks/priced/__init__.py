@@ -1,1 +1,1 @@
-"""The cheapest permitted change, found by asking for decisions alone: prices by the contract, relations, all at once."""
+"""The cheapest permitted change, found by asking for decisions alone: prices by the contract, relations held."""
