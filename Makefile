@@ -32,7 +32,7 @@ unit: $(STAMP)
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-all: lint types imports  ## and what takes minutes: kills by the hundred, 100,000 entries, 50 MB pickles, 200 seeds, Spark, PostgreSQL and Ray
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS) -e ".[ml,dev,archives,engines,ray]"
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS) -e ".[ml,dev,archives,engines,ray,torch]"
 	$(BIN)/pytest --heavy -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: $(STAMP)  ## every figure of docs/benchmarks.md, each peer in an environment of its own

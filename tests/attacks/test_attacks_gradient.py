@@ -20,6 +20,7 @@ from assay.attacks.attacked import confirmed  # noqa: E402
 from assay.attacks.gradient import planted  # noqa: E402
 from assay.attacks.gradient.attack import SLACK, attack_gradient  # noqa: E402
 from assay.attacks.gradient.bounds import lowest  # noqa: E402
+from assay.attacks.gradient.linear import nearest, offers  # noqa: E402
 from assay.attacks.gradient.moves import Moves, Point  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
 from assay.core.subject import Feature  # noqa: E402
@@ -255,6 +256,41 @@ def test_saturated_scores_do_not_mask_as_the_margin_is_followed() -> None:
     space, passing = space_of(model, 6, {n: Feature(**RANGE) for n in names(6)})
     found = confirmed(model, space, attack_gradient(model, space, passing, "l2", np.inf), "l2")
     assert np.isfinite(found.distance).all()
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+@pytest.mark.parametrize("wide", [1e3, 1e7])
+def test_a_short_move_in_a_wide_range_is_not_taken_to_its_end(norm: Any, wide: float) -> None:
+    """What the sum loses by rounding once sent such a move to the end of the range, which broke L1 without limits."""
+    model = served(weights(7, (4, 1)))
+    space, _ = space_of(model, 7, {n: Feature(min=-wide, max=wide) for n in names(4)})
+    moves = Moves(model.network(space.rows), space, norm)
+    moves.origin = moves.origin + 19.28
+    moves.lifted = moves.lifted + 19.28
+    ids = np.arange(space.size)
+    steep = np.random.default_rng(7).normal(size=(space.size, 4)) * 3e4
+    need = np.random.default_rng(8).uniform(1, 20, space.size)
+    point, does, bound = nearest(moves, offers(moves, ids, steep), need)
+    exact = need / (np.abs(steep).max(axis=1) if norm == "l1" else np.sqrt((steep**2).sum(axis=1)))
+    assert does.all()
+    assert moves.distance(ids, point) == pytest.approx(exact, rel=1e-6)
+    assert (bound <= exact * (1 + 1e-9)).all()
+
+
+def test_plants_are_no_finer_than_what_a_model_of_float32_reads() -> None:
+    """Of columns near 1,000 it sees steps of 6e-5: a plant 1e-3 wide would be told apart by rounding alone."""
+    model = served(weights(3, (4, 8, 1)))
+    space, _ = space_of(model, 3, {n: Feature(min=-1e4, max=1e4) for n in names(4)})
+    moves = Moves(model.network(space.rows), space, "linf")
+    moves.origin[:, :2] += 1000.0
+    rows, rng = np.arange(space.size), np.random.default_rng(0)
+    point, least = planted._points(moves, rows, np.full(space.size, 1e-3), rng)
+    moved = (point.value != moves.origin).any(axis=0)
+    assert moved.tolist() == [False, False, True, True]
+    coarse = moves.origin.copy()
+    moves.origin = coarse + 1e6
+    point, least = planted._points(moves, rows, np.full(space.size, 1e-3), rng)
+    assert np.isinf(least).all(), "where every column is too coarse nothing is planted"
 
 
 def test_an_attack_that_does_nothing_fails_its_sanity_test(monkeypatch: pytest.MonkeyPatch) -> None:

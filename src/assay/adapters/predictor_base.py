@@ -60,7 +60,7 @@ class BasePredictor:
 
     def trees(self) -> Trees:
         """What it computes, as trees. Raises CouldNotLook where it is no ensemble of them that can be read."""
-        what = "is no ensemble of trees that can be read out of it (XGBoost, LightGBM, scikit-learn, ONNX)"
+        what = "is no ensemble of trees that can be read out of it (XGBoost, LightGBM, CatBoost, scikit-learn, ONNX)"
         raise CouldNotLook(f"{self.where}: {what}; attack it with `access: score` or `access: label`")
 
     def network(self, rows: ArrowTable) -> Network:

@@ -1,8 +1,9 @@
-"""Opening a model as a `Predictor`: ONNX, LightGBM, XGBoost; pickled ones only in the sandbox; addresses are asked."""
+"""Opening a model as a `Predictor`: ONNX, boosted trees, torch; pickles in the sandbox only; addresses are asked."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 from pathlib import Path
 
@@ -13,10 +14,21 @@ from assay.config.address import is_address
 from assay.core.errors import CouldNotLook, InputError
 from assay.core.subject import Subject
 from assay.formats.models.boosters import looks_like_xgboost
+from assay.formats.models.catboost import looks_like as looks_like_catboost
 
 MAX_MODEL_BYTES = 2 << 30
 # A pickle of protocol 2 or later, or what joblib compresses it to.
 _PICKLED = (b"\x80", b"\x1f\x8b", b"x\x01", b"x^", b"x\x9c", b"x\xda", b"BZh", b"\xfd7zXZ", b"]\0\0", b"\x04\x22M\x18")
+# How torch's files begin that are no zip (the number of torch.save, pickled).
+_TORCH_STREAM = b"\x8a\nl\xfc\x9cF\xf9 j\xa8"
+# What opens each kind of file, loaded when it is needed: called with the file's bytes, its subject and the data.
+_KINDS = {
+    "lightgbm": "assay.adapters.lightgbm_predictor:LightgbmPredictor",
+    "xgboost": "assay.adapters.xgboost_predictor:XgboostPredictor",
+    "catboost": "assay.adapters.catboost.predictor:CatboostPredictor",
+    "onnx": "assay.adapters.onnx_predictor:OnnxPredictor",
+    "torch": "assay.adapters.torch.predictor:TorchPredictor",
+}
 
 
 def open_predictor(
@@ -49,24 +61,16 @@ def open_predictor(
     content = path.read_bytes()
     if subject.digest and subject.digest != "sha256:" + hashlib.sha256(content).hexdigest():
         raise InputError("changed since it was planned", where=subject.uri, fix="run again")
-    if kind == "lightgbm":
-        from assay.adapters.lightgbm_predictor import LightgbmPredictor
-
-        return LightgbmPredictor(content, subject, data)
-    if kind == "xgboost":
-        from assay.adapters.xgboost_predictor import XgboostPredictor
-
-        return XgboostPredictor(content, subject, data)
-    if kind == "onnx":
-        from assay.adapters.onnx_predictor import OnnxPredictor
-
-        return OnnxPredictor(content, subject, data)
-    what = "is not a model that can be run here (ONNX, LightGBM text, XGBoost JSON, scikit-learn pickle or joblib)"
-    raise CouldNotLook(f"{subject.uri}: {what}; convert it to ONNX")
+    if kind not in _KINDS:
+        kinds = "ONNX, LightGBM text, XGBoost, CatBoost, torch program (.pt2), scikit-learn pickle or joblib"
+        raise CouldNotLook(f"{subject.uri}: is not a model that can be run here ({kinds}); convert it to ONNX")
+    module, _, name = _KINDS[kind].partition(":")
+    predictor: BasePredictor = getattr(importlib.import_module(module), name)(content, subject, data)
+    return predictor
 
 
 def model_kind(path: Path) -> str:
-    """onnx, lightgbm, xgboost, pickle (compressed or not) or "" by the file's first bytes, helped by its name.
+    """A kind of `_KINDS`, pickle (compressed or not) or "" by the file's first bytes, helped by its name.
 
     Only a guess at who should look: each loader judges the file itself, and the sandbox scans it first.
     """
@@ -77,8 +81,13 @@ def model_kind(path: Path) -> str:
         return "lightgbm"
     if looks_like_xgboost(head, path.name):
         return "xgboost"
+    if looks_like_catboost(head, path.name):
+        return "catboost"
     if suffix == ".onnx":
         return "onnx"
+    torch_file = suffix in (".pt", ".pth", ".ckpt") and (head.startswith(b"PK") or head[2:12] == _TORCH_STREAM)
+    if suffix == ".pt2" or torch_file:  # all of torch's, of which programs are run: the others are told how to be one
+        return "torch"
     if suffix in (".pkl", ".pickle", ".joblib", ".sav") or head.startswith(_PICKLED):
         return "pickle"
     # ModelProto begins with field 1 (ir_version) as a varint.

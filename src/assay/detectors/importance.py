@@ -110,7 +110,7 @@ def tree_values(model: Any, rows: Any) -> Explained | None:
 
     A booster of another library gets its reader here: it needs only values (n, d) and the total of each row.
     """
-    reader = {"lightgbm": _lightgbm, "xgboost": _xgboost}.get(getattr(model, "kind", ""))
+    reader = {"lightgbm": _lightgbm, "xgboost": _xgboost, "catboost": _catboost}.get(getattr(model, "kind", ""))
     return reader(model, rows) if reader and getattr(model, "booster", None) is not None else None
 
 
@@ -128,6 +128,12 @@ def _lightgbm(model: Any, rows: Any) -> Explained | None:
     at = place if given.shape[1] > 1 else 0
     values = given[:, at, :-1] * sign
     return Explained(values, np.zeros_like(values), (margin[:, at] - given[:, at, -1]) * sign, "log-odds")
+
+
+def _catboost(model: Any, rows: Any) -> Explained | None:
+    """As `_lightgbm`, by CatBoost; None for several classes."""
+    found = model.contributions(rows)
+    return Explained(found[0], np.zeros_like(found[0]), found[1], "log-odds") if found is not None else None
 
 
 def _xgboost(model: Any, rows: Any) -> Explained | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import msgspec
@@ -12,7 +13,7 @@ from assay.adapters.remote.access import Access
 from assay.core.canonical import digest_of
 from assay.core.check import CheckSpec
 from assay.core.finding import Json
-from assay.core.subject import Contract, Subject
+from assay.core.subject import Contract, Kind, Subject
 from assay.core.threats import PackRef
 from assay.core.version import __version__
 
@@ -69,6 +70,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         return self.subjects[self.subject]
 
 
+OF_SOME_MODELS = ("xgboost-cpu", "xgboost", "catboost", "torch")
+"""Libraries that only models of their own need: what a check of a model says depends on those that are there."""
+
+
 def seed_for(run_seed: int, check: str, subject_digest: str) -> int:
     """A check's own seed: from the run's seed, the check and the subject, never from order or job count."""
     text = f"{run_seed}\0{check}\0{subject_digest}"
@@ -88,6 +93,9 @@ def tool_text(spec: CheckSpec) -> str:
             parts.append(f"{library}/{version(library)}")
         except PackageNotFoundError:
             parts.append(f"{library}/absent")
+    for library in OF_SOME_MODELS if spec.kind is Kind.MODEL else ():
+        with suppress(PackageNotFoundError):
+            parts.append(f"{library}/{version(library)}")
     return " ".join(parts)
 
 

@@ -10,7 +10,10 @@ import msgspec
 
 from assay.core.errors import UsageError
 
-MODELS = (".onnx", ".pkl", ".pickle", ".joblib", ".safetensors", ".gguf", ".pt", ".pth", ".h5", ".keras", ".txt")
+MODELS = (
+    ".onnx", ".pkl", ".pickle", ".joblib", ".safetensors", ".gguf", ".pt", ".pth", ".pt2", ".h5", ".keras", ".txt",
+    ".cbm",
+)  # fmt: skip
 TABLES = (".csv", ".parquet", ".arrow", ".feather")
 SKIPPED = {".git", ".venv", "venv", "node_modules", "__pycache__", ".assay", "site-packages"}
 HOLDOUT = ("holdout", "test", "valid", "eval")

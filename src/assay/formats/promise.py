@@ -43,6 +43,7 @@ _PROMISED: dict[str, frozenset[str]] = {
     ".tflite": frozenset({"tflite"}),
     ".ubj": frozenset({"xgboost"}),
     ".cbm": frozenset({"catboost"}),
+    ".pt2": frozenset({"torch-zip", "zip"}),
     ".msgpack": frozenset({"flax-msgpack"}),
     # Models in formats that have no mark to know them by here; nothing that is known is right under these names.
     **dict.fromkeys((".mlmodel", ".engine", ".plan", ".trt"), frozenset()),

@@ -121,6 +121,9 @@ class Source:
         if facts.format.name in _SAFE or "schema.json" in facts.members:
             kind = facts.format.name if facts.format.name in _SAFE else "skops"
             raise InputError(f"is a {kind} file already, which runs no code", where=self.where, fix="sign it")
+        if any(name.endswith("/archive_format") for name in facts.members):
+            what = "is a program of torch.export, which is no state dict: nothing to convert"
+            raise InputError(what, where=self.where, fix="harden it with --train, --holdout and --label")
         if facts.format.name not in _KINDS and facts.format.name not in READABLE:
             what = f"is no pickle, joblib, torch or numpy file; it reads as {facts.format.name}"
             fix = "name one; against attacks any model is hardened with --train, --holdout and --label"

@@ -44,7 +44,8 @@ def onnx_network(graph: Any, where: str, features: tuple[str, ...], asked: Asked
         place = _place(follow, value, asked, where)
         network = _finished(follow, value, place)
     except FAULTS as error:
-        raise CouldNotLook(f"{where}: its graph cannot be followed ({type(error).__name__})") from None
+        what = f"its graph cannot be followed ({type(error).__name__}); attack it with `access: score`"
+        raise CouldNotLook(f"{where}: {what}") from None
     return network
 
 

@@ -280,10 +280,11 @@ def _filled(moves: Moves, of: Offers, less: Chosen, more: Chosen, need: Array) -
         short = (by > 0) & (missing > 0)
         if not short.any():
             break
-        part = np.clip(np.where(by > 0, missing / np.where(by > 0, by, 1.0), 0.0) * (1 + 1e-12), 0.0, 1.0)
-        wanted = value[rows, j] + part * (more.point.value[rows, j] - value[rows, j])
+        there, end = value[rows, j], more.point.value[rows, j]
+        step = np.where(short, missing / np.where(by > 0, np.abs(of.gain[rows, j]), 1.0), 0.0) * (1 + 1e-12)
+        step += 2 * np.spacing(np.abs(there) + step)  # what the sum rounds to must not fall short
         new = value.copy()
-        new[rows, j] = np.where(part >= 1, more.point.value[rows, j], wanted)
+        new[rows, j] = np.where(step >= np.abs(end - there), end, there + np.sign(end - there) * step)
         way = np.zeros_like(value)
         way[rows, j] = np.sign(of.gain[rows, j])
         new = np.where(way != 0, moves.snapped(of.ids, new, way), value)

@@ -16,6 +16,7 @@ from assay.core.protocols import FloatArray as Array
 ROWS, TOGETHER = 8, 3
 NEARER, DEARER, STEEPER, STEEPEST = 0.6, 1.1, 1.2, 10.0
 _ALONG = 200
+_GRAINS = 1000  # a model that reads float32 sees finer moves in steps, and a plant would be told apart by rounding
 COARSE = 1.5
 """How much dearer a find may be, and where parts add up on grids, whose steps a gradient does not see."""
 
@@ -106,7 +107,8 @@ def _points(moves: Moves, rows: Array, radius: Array, rng: np.random.Generator) 
     for i in range(len(rows)):
         room = np.maximum(moves.up[rows[i]], -moves.down[rows[i]])
         count = int(rng.integers(1, TOGETHER + 1))
-        columns = rng.permutation(np.flatnonzero(room > 0))[:count]
+        fine = _GRAINS * np.spacing(np.abs(moves.origin[rows[i]]).astype(np.float32)).astype(float) * moves.price
+        columns = rng.permutation(np.flatnonzero((room > 0) & (fine < radius[i] / count)))[:count]
         part = radius[i] / (len(columns) or 1) if moves.additive and not moves.square else radius[i]
         part = part / np.sqrt(len(columns) or 1) if moves.square else part
         for c in columns.tolist():

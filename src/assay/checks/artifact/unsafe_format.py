@@ -19,7 +19,7 @@ from assay.formats.survey import Seen, survey
 
 SAFER = {
     "pickle": "convert it with `assay harden`: safetensors for tensors, skops or ONNX for estimators",
-    "torch-zip": "convert it with `assay harden`, or ship safetensors or ONNX",
+    "torch-zip": "convert it with `assay harden` (a .pt2 program: torch.onnx.export), or ship safetensors or ONNX",
     "npy-objects": "save plain arrays (allow_pickle=False)",
     "npz": "save plain arrays (allow_pickle=False)",
     "hdf5": "ship ONNX or safetensors instead; a Keras file can hold Lambda layers",

@@ -65,12 +65,12 @@ def importance(
     none, for it is believed.
 
     How it decides: Shapley values of up to `rows` holdout rows with different inputs: what each input adds to a row's
-    score beside the average one. Of LightGBM and XGBoost they are exact (TreeSHAP, in log-odds, given the trees' own
-    cover); of any other model they are means over `pairs` drawn orders of the inputs, each with its reverse, that
-    replace the inputs of a training row one by one, with their standard errors (in the score; rows that never occur are
-    asked, too). The importance of an input is the mean of the absolute values; its interval is a bootstrap over the
-    rows, its lower end less what drawing alone can add. Values that do not add up to the score (`efficiency_error`, in
-    standard deviations of the score) leave the check open.
+    score beside the average one. Of LightGBM, XGBoost and CatBoost they are exact (TreeSHAP, in log-odds, given the
+    trees' own cover); of any other model they are means over `pairs` drawn orders of the inputs, each with its reverse,
+    that replace the inputs of a training row one by one, with their standard errors (in the score; rows that never
+    occur are asked, too). The importance of an input is the mean of the absolute values; its interval is a bootstrap
+    over the rows, its lower end less what drawing alone can add. Values that do not add up to the score
+    (`efficiency_error`, in standard deviations of the score) leave the check open.
 
     Three tests of the explanation. Randomised labels (Adebayo et al. 2018): the same explanation of 8 small LightGBM
     models, trained on the same columns with permuted labels, must differ. Agreement is Spearman's correlation of the

@@ -71,10 +71,10 @@ def backdoor(case: ModelCase, *, seed: int = 0, progress: Progress = silent) -> 
     time), or the boxes hold more than a tenth of the holdout rows of one label (training rows drawn by label), nothing
     is called, and where anything steers the check stays open.
 
-    Of trees without counts (XGBoost, ONNX), rows that hold each single value say by their labels how much of what it
-    does to the margin can be true (95%, after the model's own over-confidence is taken off); with only that much of
-    each, added up, the values must steer at least 40 points fewer, so that no two broad rules that merely never met
-    explain it, and of one value labels must bear out at most 80%.
+    Of trees without counts (XGBoost, CatBoost, ONNX), rows that hold each single value say by their labels how much of
+    what it does to the margin can be true (95%, after the model's own over-confidence is taken off); with only that
+    much of each, added up, the values must steer at least 40 points fewer, so that no two broad rules that merely never
+    met explain it, and of one value labels must bear out at most 80%.
 
     It is a medium finding at most, and its confidence is low: a rule of nature that is too rare for the holdout, or a
     kind of row that was in the training data alone, looks the same. Counts are told by whoever made the model, who can

@@ -84,13 +84,13 @@ def evasion(
     `one_hot:` group are moved as the category that they tell). `attacker:` says what is seen and spent; parameters go
     before.
 
-    With `access: whitebox` the model itself is read. Of an ensemble of trees (XGBoost, LightGBM, scikit-learn, ONNX)
-    the space between thresholds is a finite set of cells: descents come near, branch and bound improves or proves,
-    so that each row is evaded within the budget, certified (nothing within it passes, by proof over every permitted
-    value) or unknown. Before that the trees must score as the model does; holes planted in them must be found (where
-    no relation binds), and what is proved of a sample of rows is held against single changes of the real model.
-    Changes that only together keep a relation are looked for among the cells' nearest values alone, and prove nothing
-    beyond them. Certificates hold for values that a float32 can hold.
+    With `access: whitebox` the model itself is read. Of an ensemble of trees (XGBoost, LightGBM, CatBoost,
+    scikit-learn, ONNX) the space between thresholds is a finite set of cells: descents come near, branch and bound
+    improves or proves, so that each row is evaded within the budget, certified (nothing within it passes, by proof over
+    every permitted value) or unknown. Before that the trees must score as the model does; holes planted in them must be
+    found (where no relation binds), and what is proved of a sample of rows is held against single changes of the real
+    model. Changes that only together keep a relation are looked for among the cells' nearest values alone, and prove
+    nothing beyond them. Certificates hold for values that a float32 can hold.
 
     Linear models are attacked in closed form or by a mixed-integer program, small networks (ONNX, scikit-learn) by an
     ensemble of gradient attacks (nearest points of the tangent plane, APGD in shrinking balls, from drawn starts too)

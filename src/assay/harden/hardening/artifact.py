@@ -53,7 +53,7 @@ def written(made: Made, rows: ArrowTable, positive: int) -> tuple[bytes, str]:
 
 def written_shown(model: Shown, content: bytes, rows: ArrowTable, positive: int) -> tuple[bytes, str] | None:
     """(the file, its format) of a model that tells less, `content` being the model's own; None for formats in whose
-    files that has no place (LightGBM text, XGBoost JSON, pickles). Raises CouldNotLook, VerificationError."""
+    files that has no place (LightGBM text, XGBoost, CatBoost, pickles). Raises CouldNotLook, VerificationError."""
     if not isinstance(model.inner, OnnxPredictor):
         return None
     return _looked_at(shown_graph(content, model, positive, rows)), "onnx"

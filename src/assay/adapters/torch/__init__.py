@@ -1,0 +1,1 @@
+"""Programs of torch.export: the archive read without its pickles, its operators run, and the predictor."""
