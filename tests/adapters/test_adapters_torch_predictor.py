@@ -171,6 +171,15 @@ def test_programs_of_some_rows_at_once_are_run_in_such_batches(free: bool, count
     assert len(part.scores(table.slice(0, 0))) == 0
 
 
+@pytest.mark.parametrize("end", [nn.Sigmoid(), nn.Identity()], ids=["probability", "logit"])
+def test_one_number_is_the_second_class_s_and_the_first_has_the_rest(end: Any) -> None:
+    content = saved(Calls(lambda x, a, e: e(a(x)), nn.Linear(5, 1), end))
+    _, table = numbers(50, vast=False)
+    second, first = opened(content), opened(content, positive=0)
+    assert first.scores(table) == pytest.approx(1 - second.scores(table), abs=1e-12)
+    require_parity(first.network(table), first, table)
+
+
 def test_columns_are_the_data_s_in_order_and_counted(tmp_path: Path) -> None:
     _, table = numbers(40)
     from pyarrow import csv

@@ -41,6 +41,8 @@ def torch_network(
             last = write.put("Softmax" if count > 1 else "Sigmoid", [last], "the score", axis=1)
         elif write.logs:
             raise write.odd("log_softmax")
+        if count == 1 and place == 0:  # the one number is the second class's
+            last = write.put("Sub", [write.number(1.0), last], "the rest")
         graph = write.model(last, len(features))
     except FAULTS as error:
         what = f"its graph cannot be followed ({type(error).__name__}); attack it with `access: score`"

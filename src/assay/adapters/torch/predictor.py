@@ -150,18 +150,14 @@ class TorchPredictor(BasePredictor):
         """The score of the positive class for what the program gives (n, k)."""
         np = library("numpy")
         if self._count == 1:
-            margin = out[:, 0]
-            if not self._logits:
-                return margin
-        elif not self._logits:
+            with np.errstate(over="ignore"):
+                second = 1.0 / (1.0 + np.exp(-out[:, 0])) if self._logits else out[:, 0]
+            return second if self._positive == 1 else 1.0 - second
+        if not self._logits:
             return out[:, self._positive]
-        else:
-            top = out.max(axis=1, keepdims=True)
-            with np.errstate(invalid="ignore"):  # infinite minus infinite is NaN, which the base refuses
-                parts = np.exp(out - top)
-            return parts[:, self._positive] / parts.sum(axis=1)
-        with np.errstate(over="ignore"):
-            return 1.0 / (1.0 + np.exp(-margin))
+        with np.errstate(invalid="ignore"):  # infinite minus infinite is NaN, which the base refuses
+            parts = np.exp(out - out.max(axis=1, keepdims=True))
+        return parts[:, self._positive] / parts.sum(axis=1)
 
 
 def spans(program: Program, runner: Runner) -> Span:
