@@ -46,6 +46,18 @@ def train(path: Path, words: bool = True, target: Any = None, **parameters: Any)
     return model
 
 
+def of_words(path: Path, words: list[str], telling: str, **parameters: Any) -> tuple[Any, str]:
+    """(what a model says of rows with one of `words` each, of which one is `telling`; the rows as CSV)."""
+    rng = np.random.default_rng(1)
+    df = pd.DataFrame({"x": rng.normal(size=300), "c": rng.choice(words, 300)})
+    target = (df.x + 2 * (df.c == telling) > 1).astype(int)
+    settings = {"iterations": 20, "loss_function": "Logloss", "thread_count": 1, "verbose": 0, **parameters}
+    model = catboost.CatBoost({**settings, "allow_writing_files": False}).fit(df, target, cat_features=["c"])
+    model.save_model(str(path))
+    lines = [f"{a!r},{b},{y}" for a, b, y in zip(df.x.tolist(), df.c, target, strict=True)]
+    return model.predict(df, prediction_type="Probability")[:, 1], "\n".join(["x,c,y", *lines, ""])
+
+
 def table(words: bool = True) -> Any:
     """The same rows as a table: what was written as `nan` is missing."""
     df = frame(words)

@@ -20,7 +20,7 @@ pa = pytest.importorskip("pyarrow", reason="the ml extra is not installed")
 np = pytest.importorskip("numpy", reason="the ml extra is not installed")
 
 import catboost  # noqa: E402
-from catboost_tools import ROWS, WORDS, frame, label, own, table, train  # noqa: E402
+from catboost_tools import ROWS, WORDS, frame, label, of_words, own, table, train  # noqa: E402
 
 FORMS = ["m.cbm", "m.json"]
 
@@ -144,6 +144,45 @@ def test_codes_are_spelled_as_in_training(tmp_path: Path, predictor: Any, data: 
     expected = model.predict(df, prediction_type="Probability")[:, 1]
     np.testing.assert_array_equal(opened.scores(data.table()), expected)
     assert not any("unknown to the model" in note for note in opened.notes)
+
+
+WRITTEN = {
+    "post codes": ["01234", "90210", "00501", "1"], "dates": ["2020-01-01", "2021-05-05", "2019-12-31"],
+    "times": ["2020-01-01T10:00:00Z", "2021-05-05T11:30:05Z"], "shouted": ["TRUE", "FALSE"],
+    "fractions": ["2020-01-01 10:00:00.5", "2020-02-03 11:00:01.25"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("one_hot", [2, 10], ids=["counters", "one-hot"])
+@pytest.mark.parametrize("words", WRITTEN.values(), ids=list(WRITTEN))
+def test_what_a_csv_writes_and_reads_as_something_else_is_told_as_it_is_written(
+    tmp_path: Path, predictor: Any, dataset: Any, words: list[str], one_hot: int
+) -> None:
+    """A post code of 01234 is the number 1234 to whoever types a table, and another category to the model."""
+    expected, rows = of_words(tmp_path / "m.cbm", words, words[0], one_hot_max_size=one_hot)
+    data = dataset(rows, label="y")
+    opened = predictor("m.cbm", data)
+    np.testing.assert_allclose(opened.scores(data.table()), expected, atol=1e-12)
+    assert opened.notes == ()
+
+
+def test_one_number_that_is_spelled_in_two_ways_is_refused(tmp_path: Path, predictor: Any, dataset: Any) -> None:
+    _, rows = of_words(tmp_path / "m.cbm", ["1", "01", "7"], "01")
+    with pytest.raises(CouldNotLook, match=r"in several ways.*Parquet"):
+        predictor("m.cbm", dataset(rows, label="y"))
+
+
+@pytest.mark.parametrize(("word", "known"), [("Unknown", True), ("-1", True), ("what?", False)])
+def test_the_word_for_a_missing_category_is_one_that_the_model_knows(
+    tmp_path: Path, predictor: Any, dataset: Any, word: str, known: bool
+) -> None:
+    expected, rows = of_words(tmp_path / "m.cbm", ["a", "b", word], word)
+    data = dataset(rows.replace(f",{word},", ",,"), label="y")
+    opened = predictor("m.cbm", data)
+    (note,) = opened.notes
+    assert ("which the model does not know" in note) != known
+    if known:
+        np.testing.assert_allclose(opened.scores(data.table()), expected, atol=1e-12)
 
 
 def test_categories_that_the_model_cannot_know_are_said(tmp_path: Path, predictor: Any, dataset: Any) -> None:

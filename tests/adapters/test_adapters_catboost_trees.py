@@ -21,7 +21,7 @@ np = pytest.importorskip("numpy", reason="the ml extra is not installed")
 
 from catboost_tools import WORDS, agrees, beside, frame, label, odd, table, train  # noqa: E402
 
-from assay.adapters.ensembles import catboost_trees  # noqa: E402
+from assay.adapters.catboost import trees as catboost_trees  # noqa: E402
 from assay.adapters.ensembles.trees import require_parity  # noqa: E402
 
 GROWN = ["SymmetricTree", "Depthwise", "Lossguide"]

@@ -180,6 +180,21 @@ def test_one_number_is_the_second_class_s_and_the_first_has_the_rest(end: Any) -
     require_parity(first.network(table), first, table)
 
 
+@pytest.mark.parametrize(
+    "mixes", [lambda x, a: torch.softmax(a(x), 0), lambda x, a: torch.sigmoid(a(x).flip(0))], ids=["softmax", "flip"]
+)
+def test_a_program_that_mixes_rows_is_refused(tmp_path: Path, mixes: Any) -> None:
+    from pyarrow import csv
+
+    _, table = numbers(40, vast=False)
+    csv.write_csv(table.slice(0, 40).append_column("label", pa.array([0, 1] * 20)), tmp_path / "d.csv")
+    facts = {"label": "label", "positive": 1}
+    data = open_dataset(Subject(name="d", kind=Kind.DATASET, uri="d.csv", options=facts), tmp_path, None)
+    with pytest.raises(CouldNotLook, match="rows otherwise alone than among others"):
+        opened(saved(Calls(mixes, nn.Linear(5, 1))), data=data)
+    data.close()
+
+
 def test_columns_are_the_data_s_in_order_and_counted(tmp_path: Path) -> None:
     _, table = numbers(40)
     from pyarrow import csv

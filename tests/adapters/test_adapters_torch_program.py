@@ -18,7 +18,7 @@ pytest.importorskip("onnx")
 
 from torch_tools import graph, layers, members, meta, node, packed, tensor  # noqa: E402
 
-from assay.adapters.networks.torch_network import torch_network  # noqa: E402
+from assay.adapters.torch.network import torch_network  # noqa: E402
 from assay.adapters.torch.predictor import TorchPredictor  # noqa: E402
 from assay.adapters.torch.program import Program, read_program  # noqa: E402
 from assay.core.errors import CouldNotLook, MissingExtra  # noqa: E402
@@ -44,7 +44,7 @@ def rewritten(path: tuple[Any, ...], value: Any, *, member: str = MODEL) -> byte
 
 
 def network(
-    nodes: list[dict[str, Any]], weights: dict[str, Any], *, place: int = 0, count: int = 1, **told: Any
+    nodes: list[dict[str, Any]], weights: dict[str, Any], *, place: int = 1, count: int = 1, **told: Any
 ) -> Any:
     program = read_program(packed(members(graph(nodes, weights), weights)), "m.pt2")
     return torch_network(program, list(program.steps), weights, "m.pt2", ("a", "b", "c"), place, count=count, **told)

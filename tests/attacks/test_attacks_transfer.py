@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 np = pytest.importorskip("numpy")
+pa = pytest.importorskip("pyarrow")
 pytest.importorskip("lightgbm")
 pytest.importorskip("onnxruntime")
 
-from attacks_tools import spaces  # noqa: E402
+from attacks_tools import Flags, spaces  # noqa: E402
 from networks_tools import names, served, space_of, weights  # noqa: E402
 
 from assay.attacks.attacked import confirmed  # noqa: E402
 from assay.attacks.gradient.attack import attack_gradient  # noqa: E402
+from assay.attacks.space import Space  # noqa: E402
 from assay.attacks.strike import Asked, struck  # noqa: E402
 from assay.attacks.transfer import attack_transfer  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
@@ -47,6 +49,21 @@ def test_levels_grids_and_relations_hold(access: Any) -> None:
     assert np.isfinite(found.distance).any()
     again = attack_transfer(model, space, passing, "cost", limit=LIMIT)
     assert np.array_equal(again.distance, found.distance)
+
+
+@pytest.mark.parametrize("access", ["score", "label"])
+def test_a_listed_word_that_no_answer_holds_is_a_move_all_the_same(access: Any) -> None:
+    """A drafted contract lists what the training rows hold; the copy's few lessons may lack some of it."""
+    shops = tuple("abcdefgh")
+    rng = np.random.default_rng(4)
+    rows = pa.table({"amount": rng.normal(size=300), "shop": rng.choice(list("abc"), 300)})
+    model = Flags(("amount", "shop"), lambda c: (c["amount"] > 0.5) & (c["shop"] != "h"))
+    model.access = access
+    contract = Contract(features={"amount": Feature(mutable=False), "shop": Feature(categories=shops)})
+    flagged = model.flagged(rows)
+    space = Space(rows.filter(pa.array(flagged)).slice(0, 20), contract, rows, {"shop": "category"}, model.features)
+    found = attack_transfer(model, space, rows.filter(pa.array(~flagged)), "cost", limit=LIMIT)
+    confirmed(model, space, found, "cost")
 
 
 def test_too_few_answers_teach_nothing() -> None:

@@ -214,6 +214,7 @@ def test_the_sentences_are_plain() -> None:
     assert (
         said(Change("amount", 340.5, 200.0)) == "With a lower amount (200 instead of 340.5), the decision would differ."
     )
+    assert said(Change("code", 2, 7, listed=True)) == "With another code (7 instead of 2), the decision would differ."
     assert said(Change("Day", "Mon", "Tue")) == "With another day (Tue instead of Mon), the decision would differ."
     assert said(two, Change("Day", None, "Tue")) == (
         "With two fewer past claims (3 instead of 5) and another day (Tue instead of none), the decision would differ."

@@ -124,6 +124,12 @@ def test_a_draft_says_what_may_be_a_group_and_whom_it_is_about(loans: Path, tmp_
     (hint,) = [x for x in lines if "never 1 together" in x]
     assert '"kind": {one_hot: ["kind_b", "kind_c"], all_zero: "kind other"}' in hint
     assert hint.strip().startswith("#")
+    flags |= {f"Address_Change_4 to {k} years": (claim == 2) & (amount == k) for k, amount in ((8, claim), (9, claim))}
+    wide = pa.table({**{n: pa.array(v) for n, v in flags.items()}, "late": sex})
+    pq.write_table(wide, tmp_path / "wide.parquet")
+    drafted = assay("attack", "init", tmp_path / "wide.parquet", "--label", "late").out.splitlines()
+    assert any(x.startswith('  "Address_Change": {one_hot:') for x in drafted)
+    assert [x for x in drafted if "never 1 together" in x and "Address" in x] == [], "no hint of what is in a group"
     (alone,) = [
         x for x in assay("attack", "init", _without(tmp_path, "Sex_Female"), "--label", "late").out.splitlines()
         if '"Sex_Male"' in x

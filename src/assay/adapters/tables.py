@@ -111,6 +111,24 @@ class Dataset:
             self._tables[key] = self.sql(f"SELECT {', '.join(map(ident, names))} FROM data")  # noqa: S608 - quoted by ident()
         return self._tables[key]
 
+    def spelled(self, names: Iterable[str]) -> ArrowTable | None:
+        """The rows of some columns as the file spells them, all text; None where the file has types of its own.
+
+        It is read again. Raises InputError where it changed.
+        """
+        where, options = self._where, self.subject.options
+        layout = detect(self.path, where, options)
+        if layout.format != "csv":
+            return None
+        connection = connect(self.path, 0)
+        try:
+            load_raw(lock(connection), self.path, layout, where, options)
+            if digest_file(self.path) != self.digest:
+                raise InputError("changed while it was read", where=where, fix="run again")
+            return connection.sql(f"SELECT {', '.join(map(ident, names))} FROM raw").to_arrow_table()  # noqa: S608
+        finally:
+            connection.close()
+
     def sql(self, query: str) -> ArrowTable:
         """The answer of a query over the table `data` (`row_number` is the row's) as an Arrow table.
 

@@ -105,7 +105,7 @@ def attack_transfer(
         progress(turn, ROUNDS, "transfer")
         if best.left <= 0:
             break
-        copies = _copies(_joined(best.heard), predictor.features, seed + turn)
+        copies = _copies(_joined(best.heard), space, predictor.features, seed + turn)
         for further in FURTHER:
             for codes, found in _candidates(copies, space, norm, further, passing, seed + turn):
                 near = rows[np.isfinite(found) & (found < best.distance)]
@@ -149,6 +149,9 @@ def _joined(heard: list[Lesson]) -> Lesson:
     return Lesson(pa.concat_tables([h.rows for h in heard]), np.concatenate([h.above for h in heard]))
 
 
+Levels = dict[str, tuple[Any, ...]]
+
+
 class Copies(NamedTuple):
     """What was learnt: a network, trees, and the spread of the margins that they imitate."""
 
@@ -157,10 +160,22 @@ class Copies(NamedTuple):
     spread: float
 
 
-def _copies(known: Lesson, names: tuple[str, ...], seed: int) -> Copies:
-    return Copies(
-        surrogate_network(known, names, seed), surrogate_trees(known, names, seed), float(np.std(known.above))
-    )
+def _copies(known: Lesson, space: Space, names: tuple[str, ...], seed: int) -> Copies:
+    levels = _words(known, space)
+    network = surrogate_network(known, names, levels, seed)
+    return Copies(network, surrogate_trees(known, names, levels, seed), float(np.std(known.above)))
+
+
+def _words(known: Lesson, space: Space) -> Levels:
+    """The words of each categorical column: those that were asked, and those that are listed and were not: a copy knows
+    nothing of these, but must take them for a value."""
+    found = {}
+    for axis in space.axes:
+        column = known.rows.column(axis.name) if axis.name in known.rows.column_names else None
+        if axis.levels and column is not None and str(column.type) in ("string", "large_string"):
+            asked = [v for v in column.unique().to_pylist() if v is not None]
+            found[axis.name] = tuple(dict.fromkeys((*sorted(asked), *map(str, axis.levels))))
+    return found
 
 
 def _candidates(
@@ -182,11 +197,11 @@ def _candidates(
     return out
 
 
-def surrogate_trees(known: Lesson, names: tuple[str, ...], seed: int) -> Trees:
+def surrogate_trees(known: Lesson, names: tuple[str, ...], levels: Levels, seed: int) -> Trees:
     """A boosted ensemble whose margin is how far above the threshold the model scores."""
     import lightgbm as lgb
 
-    like = encode(known.rows, (), {})
+    like = encode(known.rows, (), levels)
     codes = [i for i, n in enumerate(like.names) if n in like.levels]
     data = lgb.Dataset(like.matrix, label=known.above, categorical_feature=codes, free_raw_data=True)
     booster = lgb.train({**TREES, "seed": seed}, data, num_boost_round=TREE_COUNT)
@@ -198,13 +213,13 @@ def surrogate_trees(known: Lesson, names: tuple[str, ...], seed: int) -> Trees:
     return lightgbm_trees(text.partition("\nend of trees")[0], "a copy", names, read, dict(like.levels), positive=1)
 
 
-def surrogate_network(known: Lesson, names: tuple[str, ...], seed: int) -> Network:
+def surrogate_network(known: Lesson, names: tuple[str, ...], levels: Levels, seed: int) -> Network:
     """A small network whose margin is how far above the threshold the model scores."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPRegressor
     from threadpoolctl import threadpool_limits
 
-    like = encode(known.rows, (), {})
+    like = encode(known.rows, (), levels)
 
     def read(rows: ArrowTable) -> Array:
         return encode(rows.select(list(names)), (), {}, like).matrix

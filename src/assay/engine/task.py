@@ -70,7 +70,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         return self.subjects[self.subject]
 
 
-OF_SOME_MODELS = ("xgboost-cpu", "xgboost", "catboost", "torch")
+OF_SOME_MODELS = ("xgboost-cpu", "xgboost", "catboost", "pandas", "torch", "onnx")
 """Libraries that only models of their own need: what a check of a model says depends on those that are there."""
 
 

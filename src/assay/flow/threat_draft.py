@@ -63,7 +63,8 @@ def _text(found: Draft, data: Dataset, file: Path) -> str:
             lines.append(_line(feature, found, spread, flags))
         elif feature.name == groups[group][0]:
             lines.append(_group(group, groups[group], found))
-    lines += [_hint(group, names) for group, names in _one_hot(found, data, whole=False).items()]
+    partly = {g: [n for n in names if n not in grouped] for g, names in _one_hot(found, data, whole=False).items()}
+    lines += [_hint(group, names) for group, names in partly.items() if len(names) > 1]
     relations = [r for r in found.relations if grouped.keys().isdisjoint(Constraint(r.text).columns)]
     if relations:
         lines += ["# Each holds in every row; the share says how many would break it by chance.", "constraints:"]

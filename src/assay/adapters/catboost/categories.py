@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 from assay.adapters.catboost.parts import MEANS, TOTALS, Ctr, Model, Table
@@ -13,7 +14,11 @@ _MASK = (1 << 64) - 1
 _K0, _K1, _K2, _K3 = 0xC3A5C85C97CB3127, 0xB492B66FBE98F273, 0x9AE16A3B2F90404F, 0xC949D7C7509E6557
 _MIX = 0x9DDFEA08EB382D69
 _CELL = 0x4906BA494954CB65
-_MISSING = ("nan", "NaN", "None", "<NA>", "", "NULL", "null")
+_MISSING = (
+    "nan", "NaN", "None", "<NA>", "", "NULL", "null", "NA", "N/A", "NaT", "none", "missing", "Missing", "MISSING",
+    "unknown", "Unknown", "UNKNOWN", "__missing__", "?", "-1", "-1.0", "-999", "-9999", "other", "Other", "OTHER",
+)  # fmt: skip
+_WIDEST = 12  # digits that whole numbers may be filled up to
 
 
 def city_hash(text: bytes) -> int:
@@ -171,19 +176,42 @@ Spell = Callable[[Any], str]
 def spellings(value: Any) -> tuple[Spell, ...]:
     """The ways in which values like this one may have been spelled in training, the likeliest first."""
     if isinstance(value, bool):
-        return (lambda v: str(int(v)), str, lambda v: str(v).lower())
+        return (lambda v: str(int(v)), str, lambda v: str(v).lower(), lambda v: str(v).upper())
     if isinstance(value, int):
-        return (str, lambda v: f"{v}.0")
+        return (str, lambda v: f"{v}.0", *(lambda v, w=w: f"{v:0{w}d}" for w in range(2, _WIDEST + 1)))
+    if isinstance(value, datetime):
+        return (str, lambda v: str(v.date()), *(lambda v, e=e: v.isoformat() + e for e in ("", "Z", "+00:00")))
     if isinstance(value, float):
         return (str, lambda v: str(int(v)) if math.isfinite(v) and v == int(v) else str(v))
     return (str,)
 
 
-def spelled_as(values: list[Any], known: set[int]) -> Spell:
-    """How the values of a column are spelled: the way that makes most of them categories that the model knows."""
+def spelled_as(values: list[Any], known: set[int], told: dict[Any, set[str]]) -> Spell:
+    """How the values of a column are spelled: the way that makes most of them categories that the model knows; `told`
+    are the words of the file for each. Raises ValueError where it has several for one that the model tells apart."""
     ways = spellings(values[0]) if values else (str,)
     hits = [sum(category_hash(way(v)) in known for v in values) for way in ways]
-    return ways[hits.index(max(hits))]
+    best = ways[hits.index(max(hits))]
+    there = {v: [w for w in sorted(words) if category_hash(w) in known] for v, words in told.items()}
+    if sum(map(bool, there.values())) <= max(hits) and all(len(words) < 2 for words in there.values()):
+        return best
+    if any(len(words) > 1 for words in told.values()):
+        raise ValueError("several spellings")
+    mine = {v: next(iter(words)) for v, words in told.items()}
+    return lambda v: mine.get(v) or best(v)
+
+
+def words_of(column: Any, spelled: Any) -> dict[Any, set[str]]:
+    """The words (n,) of a file for each value of the column (n,) that was read from it, missing ones left out."""
+    np = library("numpy")
+    both = [c.combine_chunks().dictionary_encode() for c in (column, spelled)]
+    values, words = (c.dictionary.to_pylist() for c in both)
+    at = [c.indices.fill_null(-1).to_numpy(zero_copy_only=False) for c in both]
+    found: dict[Any, set[str]] = {}
+    for i, j in np.unique(np.column_stack(at), axis=0).tolist():
+        if i >= 0 and j >= 0 and values[i] == values[i]:
+            found.setdefault(values[i], set()).add(words[j])
+    return found
 
 
 def tells_all(model: Model, place: int) -> bool:
@@ -199,6 +227,7 @@ def is_mixed(model: Model, place: int) -> bool:
     )  # fmt: skip
 
 
-def missing_as(known: set[int]) -> str:
-    """How a missing category was spelled in training: CatBoost takes none, so somebody wrote a word for it."""
-    return next((word for word in _MISSING if category_hash(word) in known), _MISSING[0])
+def missing_as(known: set[int], there: set[str]) -> str:
+    """How a missing category was spelled in training: CatBoost takes none, so somebody wrote a word for it, and none
+    that is `there` as a value."""
+    return next((word for word in _MISSING if category_hash(word) in known and word not in there), _MISSING[0])

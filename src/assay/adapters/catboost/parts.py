@@ -12,6 +12,7 @@ MOST_LEAVES = 50_000_000
 MOST_DEPTH = 64  # of JSON in the file, and of trees that grow leaf by leaf
 MOST_SPLITS = 16  # of an oblivious tree
 EMPTY = (1 << 64) - 1  # the hash of an empty place
+LOGISTIC = frozenset({"Logloss", "CrossEntropy"})
 MEANS, TOTALS = ("BinarizedTargetMeanValue", "FloatTargetMeanValue"), ("Counter", "FeatureFreq")
 CTR_TYPES = ("Borders", "Buckets", *MEANS, *TOTALS)
 CtrType = Literal[

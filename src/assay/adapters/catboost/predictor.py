@@ -10,8 +10,17 @@ from copy import copy
 from pathlib import Path
 from typing import Any
 
-from assay.adapters.catboost.categories import category_hash, is_mixed, known_hashes, missing_as, spelled_as, tells_all
+from assay.adapters.catboost.categories import (
+    category_hash,
+    is_mixed,
+    known_hashes,
+    missing_as,
+    spelled_as,
+    tells_all,
+    words_of,
+)
 from assay.adapters.catboost.model import sound
+from assay.adapters.catboost.parts import LOGISTIC
 from assay.adapters.encode import numbers
 from assay.adapters.ensembles.trees import Trees
 from assay.adapters.extras import library
@@ -33,22 +42,32 @@ from assay.core.subject import Subject
 
 _BATCH = 65_536
 _SEVERAL = frozenset({"MultiClass", "MultiClassOneVsAll"})
-_LOGISTIC = frozenset({"Logloss", "CrossEntropy"})
 
 
 class _Words:
     """A categorical column: its values in the data as codes, and how each value is told to CatBoost."""
 
-    def __init__(self, where: str, column: Any, known: set[int], *, complete: bool, mixed: bool) -> None:
+    def __init__(
+        self, where: str, column: Any, known: set[int], told: dict[Any, set[str]], *, complete: bool, mixed: bool
+    ) -> None:
         values = sorted((v for v in listed(column.unique()) if v is not None), key=lambda v: (str(type(v)), v))
         self.levels: tuple[Any, ...] = tuple(v for v in values if v == v)
-        self.spell, self.missing = spelled_as(list(self.levels), known), missing_as(known)
+        try:
+            self.spell = spelled_as(list(self.levels), known, told)
+        except ValueError:
+            what = "a categorical column spells one number in several ways, which the model tells apart"
+            raise CouldNotLook(f"{where}: {what}; write the rows as Parquet, that column as text") from None
+        written = {self.spell(v) for v in self.levels}
+        self.missing = missing_as(known, written)
+        self.guessed = category_hash(self.missing) not in known
         own = [category_hash(self.spell(v)) for v in self.levels]
         # After the levels: a category never seen, then those that the model knows and the data lacks.
         self.categories: tuple[int | None, ...] = (*own, None, *sorted(known - set(own)))
         self.unknown = sum(h not in known for h in own)
         # What is compared with single categories only knows those; counters know all that it was trained on.
-        self.strange = bool(known) and self.unknown > (len(own) / 2 if complete else len(own) - 1)
+        # Numbers and dates may have been words of another spelling: of these every unknown one is told.
+        most = 0.0 if complete and not all(isinstance(v, str) for v in self.levels) else len(own) / 2
+        self.strange = bool(known) and self.unknown > (most if complete else len(own) - 1)
         # Counters of several columns do not say which categories of one they know.
         self._where, self._mixed = where, mixed
         self._by_word = {w: i for i, w in reversed(list(enumerate(map(self.spell, self.levels))))}
@@ -97,12 +116,13 @@ class CatboostPredictor(BasePredictor):
         self._words: dict[str, _Words] = {}
         self._trees: Trees | None = None
         rows = data.table(self.features) if data is not None else None
+        read = self._spelled(data, rows)
         for place, category in enumerate(self._model.categories):
             name = self.features[category.flat_feature_index]
             none = library("pyarrow").chunked_array([[]], type=library("pyarrow").string())
             column = none if rows is None else rows.column(name)
             self._words[name] = _Words(
-                self.where, column, known_hashes(self._model, place),
+                self.where, column, known_hashes(self._model, place), read.get(name, {}),
                 complete=tells_all(self._model, place), mixed=is_mixed(self._model, place),
             )  # fmt: skip
         if rows is not None:
@@ -117,7 +137,7 @@ class CatboostPredictor(BasePredictor):
     def trees(self) -> Trees:
         """The trees, one node a split. Raises CouldNotLook where the answer is no rising function of their sum, or
         where splits mix more categories than can be written out."""
-        from assay.adapters.ensembles.catboost_trees import Codes, catboost_trees
+        from assay.adapters.catboost.trees import Codes, catboost_trees
 
         if self._trees is not None:  # counters that mix columns take a while to write out
             return copy(self._trees)
@@ -164,12 +184,22 @@ class CatboostPredictor(BasePredictor):
             classes = tuple(range(count))
         self.classes = tuple(int(c) if isinstance(c, float) and c.is_integer() else c for c in classes)
         self._positive = positive_index(subject, data, self.classes)
-        self._probability = several or self._loss in _LOGISTIC
+        self._probability = several or self._loss in LOGISTIC
         default = 0.5 if self._probability else 0.0
         if self._probability and not several:
             default = _deployed(model.option("binclass_probability_threshold"), default)
             default = default if self._positive == 1 else 1.0 - default
         self.threshold = threshold_of(subject, default)
+
+    def _spelled(self, data: Dataset | None, rows: ArrowTable | None) -> dict[str, dict[Any, set[str]]]:
+        """The words of the file, by value, of categories that were read as numbers, truth values or dates."""
+        if data is None or rows is None:
+            return {}
+        types = library("pyarrow").types
+        names = [self.features[category.flat_feature_index] for category in self._model.categories]
+        names = [n for n in names if not types.is_string(rows.schema.field(n).type)]
+        table = data.spelled(names) if names else None
+        return {} if table is None else {n: words_of(rows.column(n), table.column(n)) for n in names}
 
     def _note(self, rows: ArrowTable) -> None:
         """Say how categories are told to the model, where it had to be guessed or went wrong."""
@@ -177,8 +207,9 @@ class CatboostPredictor(BasePredictor):
             column = rows.column(name)
             gone = column.null_count
             if gone:
+                known = ", which the model does not know" if words.guessed else ""
                 self.notes += (
-                    f"{gone} missing values of {listing([name])} are given as the category {words.missing!r}",
+                    f"{gone} missing values of {listing([name])} are given as the category {words.missing!r}{known}",
                 )
             if words.strange and words.unknown:
                 count = f"{words.unknown} of {len(words.levels)} categories of {listing([name])}"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _TYPES = {7: "float32", 8: "float64"}
 _UNIT = frozenset({"sigmoid", "softmax", "_softmax", "hardsigmoid"})
 _KEPT = VIEWS | CASTS | words("select slice narrow mean amax amin cat stack dropout index_select max min")
-_LOOKED_AT, _TELLING = 500, 20
+_LOOKED_AT, _TELLING, _OWN = 500, 20, 1e-5
 _LOGITS = (
     "its last step is no sigmoid or softmax: what it gives is read as logits "
     "(the score is their sigmoid, of several outputs their softmax)"
@@ -73,8 +73,11 @@ class TorchPredictor(BasePredictor):
         self.classes = tuple(range(max(self._count, 2)))
         self._positive = positive_index(subject, data, self.classes)
         self.threshold = threshold_of(subject, 0.5)
-        if self._logits and data is not None:
-            self._require_logits(data.table(self.features).slice(0, _LOOKED_AT))
+        if data is not None:
+            some = data.table(self.features).slice(0, _LOOKED_AT)
+            self._require_own(some.slice(0, _TELLING))
+            if self._logits:
+                self._require_logits(some)
         notes = [_LOGITS] if self._logits else []
         if self._program.batch is not None:
             notes.append(f"it was exported for {self._program.batch} rows at once, and is run in such batches")
@@ -86,7 +89,7 @@ class TorchPredictor(BasePredictor):
 
     def network(self, rows: ArrowTable) -> Network:
         """The small network that the program is. Raises CouldNotLook."""
-        from assay.adapters.networks.torch_network import torch_network
+        from assay.adapters.torch.network import torch_network
 
         runner = self._open()
         return torch_network(
@@ -134,6 +137,18 @@ class TorchPredictor(BasePredictor):
         if out.shape[:1] != (len(x),) or out.size != len(x) * self._count:
             raise CouldNotLook(f"{self.where}: gives {out.shape} for {len(x)} rows")
         return out.reshape(len(x), -1)[: rows.num_rows]
+
+    def _require_own(self, rows: ArrowTable) -> None:
+        """Refuse a program whose answer to a row hangs on the rows beside it. Raises CouldNotLook."""
+        np = library("numpy")
+        step = self._open().rows
+        among = np.concatenate([self._raw(rows.slice(at, step)) for at in range(0, rows.num_rows, step)])
+        alone = np.concatenate([self._raw(rows.slice(at, 1)) for at in range(rows.num_rows)])
+        apart = np.abs(among - alone) > _OWN * np.maximum(1.0, np.abs(among))
+        if apart.any():
+            count = int(apart.any(axis=1).sum())
+            what = f"answers {count} of {rows.num_rows} rows otherwise alone than among others: its operators mix rows"
+            raise CouldNotLook(f"{self.where}: {what}; export a program that answers each by itself")
 
     def _require_logits(self, rows: ArrowTable) -> None:
         """Refuse what may be probabilities after all: read as logits, all would be flagged. Raises CouldNotLook."""

@@ -16,7 +16,9 @@ from assay.core.protocols import FloatArray as Array
 ROWS, TOGETHER = 8, 3
 NEARER, DEARER, STEEPER, STEEPEST = 0.6, 1.1, 1.2, 10.0
 _ALONG = 200
-_GRAINS = 1000  # a model that reads float32 sees finer moves in steps, and a plant would be told apart by rounding
+_GRAINS = 300
+"""Grains of float32 that the steepest plant, which lies much nearer, must be wide: a model that reads such numbers sees
+moves in steps, and would tell a finer plant apart by rounding."""
 COARSE = 1.5
 """How much dearer a find may be, and where parts add up on grids, whose steps a gradient does not see."""
 
@@ -48,7 +50,8 @@ def refuse_blind(network: Sloped, moves: Moves, target: float, found: Array, don
     """Plant a slope at up to 8 rows, toward a point nearer than what was found, by one to three numbers.
 
     Raises CouldNotLook when the whole attack does not find one at up to 1.1 times what it costs, 1.5 where parts add up
-    on grids; or when tangent planes alone, or steps inside a ball alone, do not find a steeper one so.
+    on grids, and a place of its grid; or when tangent planes alone, or steps inside a ball alone, do not find a steeper
+    one so.
     """
     rng = np.random.default_rng(seed)
     rows = rng.permutation(np.flatnonzero(np.isfinite(found)))[:ROWS]
@@ -64,8 +67,10 @@ def refuse_blind(network: Sloped, moves: Moves, target: float, found: Array, don
     way = ahead / (ahead**2).sum(axis=1, keepdims=True)
     height = np.maximum(network.forward(origin + ahead) - target, 0.0) * STEEPER + 1e-6 * (1 + abs(target))
     dearer = COARSE if moves.additive and (moves.step > 0).any() else DEARER
+    # A find on a grid may lie a place further.
+    place = np.where(point.value != moves.origin[rows], moves.step * moves.price, 0.0).max(axis=1, initial=0.0)
     again = searched(Planted(network, origin, way, height), small, target, donors[:0], seed, masked=False)
-    _refuse(again.distance, least * dearer)
+    _refuse(again.distance, least * dearer + place)
     # Draws and single moves may find such a slope without a gradient. Where it is steeper than all that the network
     # itself does there, what follows gradients must find it alone, from the row.
     real = offers(moves, rows, network.sloped(origin)[1])
@@ -74,10 +79,10 @@ def refuse_blind(network: Sloped, moves: Moves, target: float, found: Array, don
     nearest = _on_the_way(steep, small, point, target)
     follows, steps = Search(steep, small, target, seed), Search(steep, small, target, seed)
     follows.follow(follows.rows, small.start_at(follows.rows))
-    _refuse(follows.distance, nearest * dearer)
+    _refuse(follows.distance, nearest * dearer + place)
     if not moves.knapsack and moves.norm in ("linf", "l2"):  # in a sum of parts a step takes many numbers at once
         steps.inside(steps.rows, nearest * dearer, small.start_at(steps.rows))
-        _refuse(steps.distance, nearest * dearer * (1 + 1e-6))
+        _refuse(steps.distance, nearest * dearer * (1 + 1e-6) + place)
 
 
 def _refuse(found: Array, most: Array) -> None:
@@ -107,8 +112,9 @@ def _points(moves: Moves, rows: Array, radius: Array, rng: np.random.Generator) 
     for i in range(len(rows)):
         room = np.maximum(moves.up[rows[i]], -moves.down[rows[i]])
         count = int(rng.integers(1, TOGETHER + 1))
-        fine = _GRAINS * np.spacing(np.abs(moves.origin[rows[i]]).astype(np.float32)).astype(float) * moves.price
-        columns = rng.permutation(np.flatnonzero((room > 0) & (fine < radius[i] / count)))[:count]
+        least = radius[i] / count / (2 * STEEPEST * moves.price)
+        fine = _GRAINS * np.spacing(np.abs(moves.origin[rows[i]]).astype(np.float32)).astype(float) < least
+        columns = rng.permutation(np.flatnonzero((room > 0) & fine))[:count]
         part = radius[i] / (len(columns) or 1) if moves.additive and not moves.square else radius[i]
         part = part / np.sqrt(len(columns) or 1) if moves.square else part
         for c in columns.tolist():

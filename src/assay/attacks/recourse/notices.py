@@ -27,12 +27,13 @@ DIGITS = 12
 
 class Change(msgspec.Struct, frozen=True):
     """One column of a notice: its value as it is and as it would have to be; `places` up or down where it is ordered
-    or a whole number, else 0."""
+    or a whole number, else 0; `listed` says that it is a category, though numbers may tell it."""
 
     column: str
     old: Any
     new: Any
     places: int = 0
+    listed: bool = False
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -157,4 +158,4 @@ def _change(axis: Axis, old: ArrowTable, new: ArrowTable) -> Change:
         origin, code = (axis.place([v])[0] for v in (now, then))
         if np.isfinite([origin, code]).all() and float(origin).is_integer() and float(code).is_integer():
             places = int(code - origin)
-    return Change(axis.name, now, then, places)
+    return Change(axis.name, now, then, places, bool(axis.levels) and not axis.ordered)

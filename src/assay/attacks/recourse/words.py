@@ -50,7 +50,8 @@ def _phrase(change: Change) -> str:
         word = _NUMBERS[count] if count < len(_NUMBERS) else str(count)
         more = "more" if change.places > 0 else "fewer"
         return f"{word} {more} {_one(counted) if count == 1 else counted} {instead}"
-    if isinstance(old, int | float) and isinstance(new, int | float) and not isinstance(old, bool):
+    numbers = isinstance(old, int | float) and isinstance(new, int | float) and not isinstance(old, bool)
+    if numbers and not change.listed:
         return f"a {'higher' if new > old else 'lower'} {name} {instead}"
     if change.places:
         return f"a {'higher' if change.places > 0 else 'lower'} {name} {instead}"

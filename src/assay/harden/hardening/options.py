@@ -82,7 +82,7 @@ WAYS: tuple[Way, ...] = (
         lambda s, k: s.taught("plain", seed=k, several=SEVERAL)),
     Way("oversampled", "control", "trees", f"positive rows {COPIES} times",
         _oversampled),
-    Way("noise", "control", "trees", "and positive rows moved at random, as far as the attack may go",
+    Way("noise", "control", "trees", "beside each positive row one moved at random, as far as the attack may go",
         _noise),
     Way("oversampled-network", "control", "network", f"our training, positive rows {COPIES} times",
         lambda s, k: s.taught("plain", seed=k, repeated=COPIES)),

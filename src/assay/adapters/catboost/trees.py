@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from assay.adapters.catboost.categories import counted, mixed
-from assay.adapters.catboost.parts import Ctr, Model, Tree, splits_of
+from assay.adapters.catboost.parts import LOGISTIC, Ctr, Model, Tree, splits_of
 from assay.adapters.ensembles.nodes import Node, Nodes
 from assay.adapters.ensembles.trees import Trees
 from assay.core.errors import CouldNotLook
@@ -21,7 +21,6 @@ _MOST_STEPS = 100_000  # of one tree, where splits mix columns
 MIXES = "mixes several categories in one split; attack it with `access: score` or `access: label`"
 _MOST_MIXED = 2_000_000  # combinations of categories that a counter tells apart
 _MOST_CELLS = 200_000_000  # splits by sets of categories, times categories
-LOGISTIC = frozenset({"Logloss", "CrossEntropy"})
 _IDENTITY = frozenset(
     {"RMSE", "MAE", "Quantile", "LogLinQuantile", "MAPE", "Huber", "Expectile", "Lq", "QueryRMSE", "PairLogit"}
     | {"PairLogitPairwise", "YetiRank", "YetiRankPairwise", "QuerySoftMax", "StochasticRank", "LambdaMart", ""}
