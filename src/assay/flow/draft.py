@@ -9,11 +9,15 @@ from pathlib import Path
 import msgspec
 
 from assay.core.errors import UsageError
+from assay.formats.models.boosters import looks_like_lightgbm, looks_like_xgboost
+from assay.formats.models.catboost import looks_like as looks_like_catboost
 
 MODELS = (
-    ".onnx", ".pkl", ".pickle", ".joblib", ".safetensors", ".gguf", ".pt", ".pth", ".pt2", ".h5", ".keras", ".txt",
-    ".cbm",
+    ".onnx", ".pkl", ".pickle", ".joblib", ".safetensors", ".gguf", ".pt", ".pth", ".pt2", ".h5", ".keras",
+    ".cbm", ".ubj",
 )  # fmt: skip
+UNSURE = (".txt", ".json")
+"""Suffixes of models, and of much else."""
 TABLES = (".csv", ".parquet", ".arrow", ".feather")
 SKIPPED = {".git", ".venv", "venv", "node_modules", "__pycache__", ".assay", "site-packages"}
 HOLDOUT = ("holdout", "test", "valid", "eval")
@@ -78,7 +82,7 @@ def look_around(root: Path) -> Found:
             path = (Path(folder) / name).relative_to(root)
             if path.suffix.lower() in TABLES:
                 tables.append(path.as_posix())
-            elif path.suffix.lower() in MODELS and (path.suffix.lower() != ".txt" or _is_lightgbm(root / path)):
+            elif path.suffix.lower() in MODELS or (path.suffix.lower() in UNSURE and _is_trees(root / path)):
                 models.append(path.as_posix())
     models.sort(key=_is_champion)  # stable: an incumbent model is not the one that is to ship
     return Found(tuple(models), tuple(tables))
@@ -88,12 +92,14 @@ def _is_champion(uri: str) -> bool:
     return any(word in Path(uri).stem.lower() for word in CHAMPION)
 
 
-def _is_lightgbm(path: Path) -> bool:
+def _is_trees(path: Path) -> bool:
+    """Whether a file is a model of LightGBM, XGBoost or CatBoost, by its first bytes."""
     try:
         with open(path, "rb") as file:
-            return file.read(5) == b"tree\n"
+            head = file.read(64)
     except OSError:
         return False
+    return looks_like_lightgbm(head) or looks_like_xgboost(head, path.name) or looks_like_catboost(head, path.name)
 
 
 def draft_manifest(root: Path, found: Found, label: str | None) -> str:

@@ -1,0 +1,31 @@
+"""What `assay init` takes for a model: by its suffix, and where many things have it, by its first bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assay.flow.draft import look_around
+
+HEADS = {
+    "xgboost": b'{"learner":{"attributes":{}',
+    "catboost": b'{"ctr_data":{},"features_info":{}',
+    "settings": b'{"name": "service", "learning": 1}',
+    "torn": b'{"lea',
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("kind", HEADS, ids=list(HEADS))
+def test_json_is_a_model_where_its_first_bytes_say_so(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "m.json").write_bytes(HEADS[kind])
+    assert look_around(tmp_path).models == (("m.json",) if kind in ("xgboost", "catboost") else ())
+
+
+def test_texts_of_lightgbm_are_models_and_other_texts_are_not(tmp_path: Path) -> None:
+    (tmp_path / "trees.txt").write_bytes(b"tree\nversion=v4\n")
+    (tmp_path / "notes.txt").write_bytes(b"tree of life\n")
+    (tmp_path / "m.cbm").write_bytes(b"CBM1")
+    (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
+    assert look_around(tmp_path).models == ("m.cbm", "trees.txt")
