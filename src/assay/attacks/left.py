@@ -19,6 +19,8 @@ from assay.stats.intervals import wilson_rate
 
 NAME = "robustness.evasion.recall_under_attack"
 POINTS = 120
+BEFORE = 2e-6
+"""How far before a step, which is more than what a proof leaves for rounding."""
 Kind = Literal["at-most", "at-least"]
 UNITS: dict[Norm, str] = {
     "cost": "cost units of the feature contract",
@@ -112,6 +114,7 @@ def curve(left: Left, norm: Norm, budget: float, access: str, queries: int) -> C
     x = np.unique(np.clip(np.concatenate([named, found]), 0, reach))
     if len(x) > POINTS:
         x = np.unique(np.concatenate([np.quantile(x, np.linspace(0, 1, POINTS - 1)), named]))
+    x = np.unique(np.concatenate([x, x * (1 - BEFORE)]))  # it falls in steps: no slope shall lie below what is proved
     now, low = left.after(budget)[:2]
     before = left.rate(left.flags, left.all)[0]
     series = [_line("best attack found", "at-most", x, [left.after(float(b)) for b in x])]

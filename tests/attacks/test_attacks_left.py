@@ -1,0 +1,32 @@
+"""The curve of recall under attack: it falls in steps, and what is found lies nowhere below what is proved."""
+
+from __future__ import annotations
+
+import pytest
+
+np = pytest.importorskip("numpy")
+pa = pytest.importorskip("pyarrow")
+
+from hypothesis import given  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+from assay.attacks.attacked import Attacked  # noqa: E402
+from assay.attacks.left import POINTS, Left, curve  # noqa: E402
+
+distances = st.lists(st.one_of(st.just(np.inf), st.floats(0.01, 9.0)), min_size=2, max_size=200)
+
+
+@given(distances, st.floats(0.1, 12.0))
+def test_it_falls_in_steps_and_never_below_what_is_proved(found: list[float], budget: float) -> None:
+    far = np.array(found)
+    low = np.where(np.isinf(far), 12.0, far * (1 - 1e-6))
+    attacked = Attacked(far, low, np.ones(len(far)), pa.table({"a": [1] * len(far)}))
+    left = Left(np.ones(len(far), dtype=int), np.ones(len(far), dtype=bool), attacked)
+    best, proved = curve(left, "linf", budget, "whitebox", 0).series
+    assert len(best.x) <= 2 * POINTS + 4
+    at = np.linspace(0, best.x[-1], 997)
+    drawn, truth = np.interp(at, best.x, best.y), [left.after(float(b))[0] for b in at]
+    assert (np.interp(at, proved.x, proved.y) <= drawn + 1e-9).all()
+    if len(np.unique(far)) <= POINTS - 2:
+        near = np.abs(at[:, None] - far[np.isfinite(far)]).min(axis=1, initial=9.0) > 1e-4
+        assert drawn[near] == pytest.approx(np.array(truth)[near])
