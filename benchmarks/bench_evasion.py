@@ -58,7 +58,9 @@ if served == "onnxruntime":
     options = onnxruntime.SessionOptions(); options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(folder + "/" + kind + ".onnx", options)
     name = session.get_inputs()[0].name
-    score = lambda x: np.asarray(session.run(None, {name: x.astype(np.float32)})[1])[:, 1]
+    told = lambda x: session.run(None, {name: x.astype(np.float32)})[1]
+    maps = kind == "catboost"  # its graph gives a map a row
+    score = lambda x: np.array([r[1] for r in told(x)]) if maps else np.asarray(told(x))[:, 1]
 elif kind == "xgboost":
     import xgboost
     booster = xgboost.Booster(model_file=folder + "/xgboost.json"); booster.set_param({"nthread": 1})

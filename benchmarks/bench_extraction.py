@@ -50,7 +50,10 @@ class Case:
 
     def __init__(self, name: str, data: Path, folder: Path, seed: int) -> None:
         frame = table(name, data).dropna().sample(frac=1, random_state=seed).reset_index(drop=True)
-        frame.columns = [str(c) for c in frame.columns]
+        # LightGBM takes no brackets and commas in names, of which spambase has some.
+        frame.columns = [
+            c if c.replace("_", "").isalnum() else f"column {i}" for i, c in enumerate(map(str, frame.columns))
+        ]
         half = len(frame) // 2
         rows = pa.Table.from_pandas(frame.drop(columns="y"), preserve_index=False)
         self.inputs = tuple(rows.column_names)
