@@ -359,3 +359,12 @@ def test_controls_are_there_for_networks_and_for_trees() -> None:
     assert {n for of, n in controls if of == "network"} == networks
     assert ("recipe", "retrained") in controls
     assert len({w.name for w in WAYS}) == len(WAYS)
+
+
+def test_training_rows_that_lack_numbers_are_counted_and_named() -> None:
+    from assay.harden.hardening.workshop import blank
+
+    rows = pa.table({"age": [1.0, None, 3.0, None], "word": ["a", "b", None, "a"], "amount": [1.0, 2.0, 3.0, None]})
+    with pytest.raises(CouldNotLook, match=r"2 training rows lack a number \(in age, amount\).*leave them out"):
+        blank(rows)
+    assert blank(rows.slice(0, 1)).columns == ("age", "word", "amount")

@@ -168,8 +168,12 @@ def _made(shop: Workshop, terms: Terms, progress: Progress) -> tuple[list[Candid
             failed.append(Measured(name=way.name, role=way.role, said=way.said, why=str(why)))
     for role in ("control", "option"):
         if not any(c.way.role == role for c in made):
-            whys = "; ".join(f"{m.name}: {m.why}" for m in failed if m.role == role)
-            raise CouldNotLook(f"no {role} could be trained ({whys})")
+            whys: dict[str, list[str]] = {}
+            for m in failed:
+                if m.role == role:
+                    whys.setdefault(m.why, []).append(m.name)
+            told = "; ".join(f"{why} ({', '.join(names)})" for why, names in whys.items())
+            raise CouldNotLook(f"no {role} could be trained: {told}")
     return made, failed
 
 

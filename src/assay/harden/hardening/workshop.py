@@ -23,6 +23,7 @@ from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Progress, silent
 from assay.core.protocols import FloatArray as Array
 from assay.core.subject import Contract, Kind, Norm, Subject
+from assay.core.text import visible
 from assay.harden.hardening.adversarial import Lesson, Loss, Pace, largest, shape_of, together, trained
 from assay.harden.hardening.graph import network_to_onnx, trees_to_onnx
 from assay.harden.hardening.noise import noisy
@@ -242,9 +243,12 @@ def blank(rows: ArrowTable) -> Network:
         count = len(encoded.levels.get(name, ()))
         column += [j] * max(1, count)
         level += [float(c) for c in range(count)] or [np.nan]
-    held = encoded.matrix[:, [j for j, n in enumerate(encoded.names) if n not in encoded.levels]]
-    if np.isnan(held).any():
-        raise CouldNotLook("numbers are missing in the training rows, which a network does not read")
+    plain = [j for j, n in enumerate(encoded.names) if n not in encoded.levels]
+    gaps = np.isnan(encoded.matrix[:, plain])
+    if gaps.any():
+        columns = [visible(encoded.names[plain[k]], 60) for k in np.flatnonzero(gaps.any(axis=0))]
+        what = f"{int(gaps.any(axis=1).sum())} training rows lack a number (in {', '.join(columns[:3])})"
+        raise CouldNotLook(f"{what}, which neither a network nor trees of our own read: fill them, or leave them out")
     inputs = Inputs(np.array(column), np.array(level), np.full(len(column), np.nan))
     widths, layers = (len(column), *REPLACED), []
     for a, b in itertools.pairwise(widths):
