@@ -63,7 +63,8 @@ def test_a_listed_word_that_no_answer_holds_is_a_move_all_the_same(access: Any) 
     flagged = model.flagged(rows)
     space = Space(rows.filter(pa.array(flagged)).slice(0, 20), contract, rows, {"shop": "category"}, model.features)
     found = attack_transfer(model, space, rows.filter(pa.array(~flagged)), "cost", limit=LIMIT)
-    confirmed(model, space, found, "cost")
+    held = confirmed(model, space, found, "cost")
+    assert np.isin(held.distance, (1.0, np.inf)).all(), "one change of a category, or none was found"
 
 
 def test_too_few_answers_teach_nothing() -> None:

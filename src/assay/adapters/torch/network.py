@@ -11,13 +11,12 @@ from assay.adapters.extras import library
 from assay.adapters.networks.network import Network
 from assay.adapters.networks.onnx_network import FAULTS, Asked, onnx_network
 from assay.adapters.torch.program import Named, Program, Step, Told
-from assay.adapters.torch.run import CASTS, VIEWS, base_of, words
+from assay.adapters.torch.run import CASTS, DROPS, VIEWS, base_of
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import FloatArray
 from assay.core.text import visible
 
 _SAME = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "selu": "Selu", "neg": "Neg"}
-_DROPS = words("dropout alpha_dropout feature_dropout feature_alpha_dropout native_dropout")
 _FLOATS = frozenset({7, 8})
 _TAIL = 15
 """From where on `softplus` may be a straight line: it is one within 1e-6 there."""
@@ -38,7 +37,8 @@ def torch_network(
             write.step(step, steps[at + 1 :])
         last = program.output
         if logits:
-            last = write.put("Softmax" if count > 1 else "Sigmoid", [last], "the score", axis=1)
+            several: dict[str, Any] = {"axis": 1} if count > 1 else {}
+            last = write.put("Softmax" if several else "Sigmoid", [last], "the score", **several)
         elif write.logs:
             raise write.odd("log_softmax")
         if count == 1 and place == 0:  # the one number is the second class's
@@ -70,8 +70,6 @@ class _Write:
         """Add a node; the name of what it gives."""
         self._made += 1
         output = output or f"between {self._made}"
-        if kind in ("Sigmoid",):
-            told.pop("axis", None)
         self.nodes.append(self.onnx.helper.make_node(kind, inputs, [output], **told))
         return output
 
@@ -101,7 +99,7 @@ class _Write:
             return  # sizes, which the shapes below are judged by
         if self.logs and name not in VIEWS:
             raise self.odd("a step after log_softmax")
-        if name in VIEWS or name in CASTS or name in _DROPS:
+        if name in VIEWS or name in CASTS or name in DROPS:
             self._passed(step, name)
             return
         out = step.outputs[0]

@@ -40,7 +40,7 @@ VIEWS = words("view reshape _unsafe_view flatten unflatten squeeze unsqueeze con
 """Operators that give the same numbers in another shape, or as they are."""
 CASTS = words("to _to_copy type_as float")
 _FACTORIES = words("arange full zeros ones scalar_tensor eye linspace")
-_DROPS = words("dropout alpha_dropout feature_dropout feature_alpha_dropout native_dropout")
+DROPS = words("dropout alpha_dropout feature_dropout feature_alpha_dropout native_dropout")
 _NORMS = words("batch_norm native_batch_norm instance_norm")
 _PLAIN = words("""
     relu relu6 sigmoid tanh elu selu celu gelu silu mish softplus leaky_relu prelu hardtanh hardsigmoid hardswish
@@ -58,7 +58,7 @@ _PLAIN = words("""
     layer_norm native_layer_norm group_norm native_group_norm rms_norm _native_batch_norm_legit_no_training
     zeros_like ones_like full_like new_zeros new_ones new_full
     """)
-ALLOWED = PRODUCTS | VIEWS | CASTS | _FACTORIES | _DROPS | _NORMS | _PLAIN
+ALLOWED = PRODUCTS | VIEWS | CASTS | _FACTORIES | DROPS | _NORMS | _PLAIN
 """What is run: functions of numbers alone, without files, devices, randomness or memory of their own layout."""
 _SPLITS = words("chunk split tensor_split unbind")
 _TOLD = {"dtype": "dtype", "device": "device", "layout": "layout", "memory_format": "memory"}
@@ -141,7 +141,7 @@ class Runner:
             what = f"holds {visible(step.target.removeprefix('torch.ops.'), 60)}, which is not run here"
             raise CouldNotLook(f"{self._where}: its graph {what}; convert it to ONNX")
         if (
-            (name in _DROPS and step.inputs.get("train"))
+            (name in DROPS and step.inputs.get("train"))
             or step.inputs.get("training")
             or step.inputs.get("use_input_stats")
         ):
