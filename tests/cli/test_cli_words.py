@@ -42,8 +42,14 @@ def test_options_of_harden_are_explained() -> None:
     pytest.importorskip("onnx")
     assert "An option of `assay harden --against evasion`" in assay("explain", "robust-splits").out
     both = assay("explain", "noise").out
-    assert "--against evasion`" in both and "--against membership, theft`" in both  # noqa: PT018 - one text
+    assert "--against evasion`" in both and "--against membership`" in both  # noqa: PT018 - one text
+    assert "--against theft`" in assay("explain", "rounded-2").out
     assert one_line(assay("explain", "robust-split"), "did you mean robust-splits?", code=2)
+
+
+def test_a_measure_is_explained_by_the_last_part_of_its_name() -> None:
+    pytest.importorskip("numpy")
+    assert assay("explain", "affordable_share").out.startswith("robustness.evasion ")
 
 
 def test_every_word_is_explained_in_any_case() -> None:

@@ -23,12 +23,14 @@ from assay.harden.hardening.splits import LAMBDA, LEAST, RATE, Grown, grown  # n
 from assay.harden.hardening.workshop import blank  # noqa: E402
 
 
-def drawn(seed: int, far: float, count: int = 120, columns: int = 3) -> tuple[Any, Any, Any, Any]:
-    """(rows on a grid of eighths, their classes, the least and the most that positive ones can be moved to)."""
+def drawn(seed: int, far: float, count: int = 120, columns: int = 3, gaps: float = 0.0) -> tuple[Any, Any, Any, Any]:
+    """(rows on a grid of eighths, their classes, the least and the most that positive ones can be moved to); a share
+    `gaps` of the values is missing, more of the positive rows' than of the others'."""
     rng = np.random.default_rng(seed)
     x = rng.integers(0, 9, (count, columns)) / 8
     y = x[:, 0] + 0.3 * rng.normal(size=count) > 0.5
     y[:LEAST], y[LEAST : 2 * LEAST] = True, False
+    x[rng.random(x.shape) < np.where(y[:, None], 2 * gaps, gaps)] = np.nan
     low, high = np.where(y[:, None], x - far, x), np.where(y[:, None], x + far, x)
     return x, y, np.clip(low, 0, 1), np.clip(high, 0, 1)
 
@@ -43,8 +45,8 @@ def stump(x: Any, y: Any, low: Any, high: Any) -> float:
 
     best = 0.0
     for j in range(x.shape[1]):
-        held = np.unique(x[:, j])
-        for cut in (held[1:] + held[:-1]) / 2:
+        held = np.unique(x[~np.isnan(x[:, j]), j])
+        for cut in [*(held[1:] + held[:-1]) / 2, *held[-1:]]:
             for where, left_is_low in ((low, True), (high, False)):
                 left = np.where(y, where[:, j] <= cut, x[:, j] <= cut)
                 if min(left.sum(), (~left).sum()) < LEAST:
@@ -56,9 +58,9 @@ def stump(x: Any, y: Any, low: Any, high: Any) -> float:
 
 
 @settings(max_examples=40)
-@given(seed=st.integers(0, 10_000), far=st.sampled_from([0.0, 0.125, 0.3]))
-def test_the_first_split_gains_as_much_as_the_best_of_all(seed: int, far: float) -> None:
-    x, y, low, high = drawn(seed, far)
+@given(seed=st.integers(0, 10_000), far=st.sampled_from([0.0, 0.125, 0.3]), gaps=st.sampled_from([0.0, 0.3]))
+def test_the_first_split_gains_as_much_as_the_best_of_all(seed: int, far: float, gaps: float) -> None:
+    x, y, low, high = drawn(seed, far, gaps=gaps)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(splits, "DEPTH", 1)
         made = grown(x, y, np.ones(len(y)), low, high, rounds=1)
@@ -102,9 +104,10 @@ def test_the_same_rows_give_the_same_trees_and_their_order_none_other() -> None:
     assert other.margins(x) == pytest.approx(one.margins(x))
 
 
+@pytest.mark.parametrize("gaps", [0.0, 0.3])
 @pytest.mark.parametrize("positive", [1, 0])
-def test_the_graph_scores_as_the_trees_do_and_is_read_as_trees(positive: int) -> None:
-    x, y, low, high = drawn(5, 0.125)
+def test_the_graph_scores_as_the_trees_do_and_is_read_as_trees(positive: int, gaps: float) -> None:
+    x, y, low, high = drawn(5, 0.125, gaps=gaps)
     table = pa.table({f"x{j}": x[:, j] for j in range(3)})
     made = grown(x, y, np.ones(len(y)), low, high, rounds=20)
     model = served(made, table, positive)
@@ -132,3 +135,12 @@ def test_words_and_truth_values_are_read_by_the_graph_itself() -> None:
 def served(made: Grown, table: Any, positive: int) -> OnnxPredictor:
     subject = Subject(name="m", kind=Kind.MODEL, uri="m.onnx")
     return OnnxPredictor(trees_to_onnx(made, blank(table), (0, 1), positive), subject)
+
+
+def test_what_only_a_gap_tells_is_learned() -> None:
+    rng = np.random.default_rng(4)
+    y = rng.random(400) < 0.3
+    x = rng.normal(size=(400, 2))
+    x[y, 1] = np.nan
+    made = grown(x, y, np.ones(400), x, x, rounds=20)
+    assert ((made.margins(x) > 0) == y).all()

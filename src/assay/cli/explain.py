@@ -24,6 +24,7 @@ def command(word: str | None) -> None:
         return
     words = {k.lower(): k for k in GLOSSARY}
     giving = {key: i for i in reversed(check_ids()) for key in load(i).spec.measures}
+    giving |= {name: i for name, i in _short(giving).items() if name not in giving}
     if word in check_ids():
         click.echo(explain_check(word))
     elif word.lower() in words:
@@ -43,15 +44,25 @@ def command(word: str | None) -> None:
         _unknown(word, (*check_ids(), *giving, *GLOSSARY, *SOURCES, *ways))
 
 
+def _short(giving: dict[str, str]) -> dict[str, str]:
+    """By the last part of a measure's name its check, where no other check has a measure called so."""
+    found: dict[str, set[str]] = {}
+    for key, check_id in giving.items():
+        found.setdefault(key.rpartition(".")[2], set()).add(check_id)
+    return {name: min(ids) for name, ids in found.items() if len(ids) == 1}
+
+
 def _ways() -> dict[str, list[str]]:
     """By name what everything is that `assay harden` compares; nothing without the extra that it needs."""
     try:
+        from assay.harden.hardening.copying import AGAIN, AGAIN_SAID, OUTPUTS
         from assay.harden.hardening.options import WAYS
         from assay.harden.hardening.regular import LEAK_WAYS
     except ImportError:
         return {}
     told = [(way.name, way.role, way.said, "evasion") for way in WAYS]
-    told += [(way.name, way.role, way.said, "membership, theft") for way in LEAK_WAYS]
+    told += [(way.name, way.role, way.said, "membership") for way in LEAK_WAYS]
+    told += [(AGAIN, "control", AGAIN_SAID, "theft"), *((o.name, "option", o.said, "theft") for o in OUTPUTS)]
     found: dict[str, list[str]] = {}
     for name, role, said, against in told:
         a = "An option" if role == "option" else "A control"

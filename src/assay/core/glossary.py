@@ -59,8 +59,34 @@ GLOSSARY: dict[str, str] = {
     "Reference": "What later rows are compared with (`assay watch`): a table's counts in fixed bins, no rows.",
     "Notice": "An alarm of a watch, written down in the ledger.",
     "Operating point": "The threshold at which the model is used, and the recall and precision there.",
-    "Sandbox": "The child process in which a pickled model is loaded: no network, no files but its own, no other "
-    "process. It proves that before it loads anything.",
+    "Evaded": "A row that an attack, within its rules, changed so that the model no longer flags it. The change is "
+    "kept, and was asked again of the real model.",
+    "Certified": "A row of which it is proved that no change within the budget gets it past the model. It holds for "
+    "the norm, the budget and the feature contract under which it was proved, and for no others.",
+    "Unknown": "A row that was neither evaded nor certified: the search found nothing, and could not prove that there "
+    "is nothing. It is never counted as safe.",
+    "Misclassified": "A row that the model passes as it is: nobody has to attack it.",
+    "Lower bound": "A distance below which it is proved that no change gets a row past the model. Where it equals the "
+    "distance that was found, that is the cheapest change there is.",
+    "Linf": "How a change is measured: by the largest change of any one column (`--norm linf`).",
+    "L2": "How a change is measured: by the square root of the sum of the squared changes (`--norm l2`).",
+    "L1": "How a change is measured: by the sum of the changes of all columns (`--norm l1`).",
+    "Cost": "How a change is measured: by the sum of what each column's change costs an attacker, as the feature "
+    "contract prices it (`--norm cost`).",
+    "Access": "What an attacker sees of the model: label (its decisions), score (its scores) or whitebox (the file "
+    "itself).",
+    "One-hot": "One category spread over several columns, of which exactly one is 1. A feature contract says so with "
+    "`one_hot:`, and such columns change together.",
+    "Affordable share": "Of the moves that caught rows would need to get past the model if everything were allowed: "
+    "the share that the feature contract permits and the budget pays for. Near 0 the contract forbids what matters, "
+    "and a high recall under attack then says little.",
+    "Masking": "A model that hides its slope, so that attacks by gradient fail although it can be got past. Such an "
+    "attack proves nothing, and Assay says so.",
+    "APGD": "Auto-PGD (Croce and Hein, 2020): projected gradient descent that chooses its own steps. Assay runs an "
+    "ensemble of it on networks.",
+    "Original": "The model as it is, beside which `assay harden` measures every option and control.",
+    "Control": "What `assay harden` trains beside its options without any defence (oversampling, noise): an option "
+    "that does no better than a control has not helped.",
 }
 
 SOURCES: dict[str, str] = {

@@ -131,6 +131,8 @@ def hardened(shop: Workshop, holdout: Dataset, terms: Terms, progress: Progress 
     last += _measured(controls, sample[1], against, one_attack, progress, "confirming")
     gains = _gains(sample[1], last, chosen, drawn)
     verdict, reasons = judged(chosen, [m for m, _ in last], gains, terms)
+    if verdict == "nothing helps":
+        reasons += _without(sample[1], last, drawn, terms.margin)
     for one in made:
         if one.way.name != chosen:
             one.made.predictor.close()
@@ -251,6 +253,28 @@ def _gains(
         return ()
     others = [(m.name, one) for m, one in last if one is not None and m.name != chosen]
     return tuple(gain(part, option, one, name, (drawn[chosen], drawn[name])) for name, one in others)
+
+
+def _without(
+    part: Held, last: list[tuple[Measured, Seen | None]], drawn: dict[str, Any], margin: float
+) -> tuple[str, ...]:
+    """The control that does most under attack where it surely does better than the original and surely keeps the clean
+    recall: no defence, and yet what a reader can act on."""
+    original = next(one for m, one in last if m.name == ORIGINAL)
+    assert original is not None
+    better = []
+    for m, one in last:
+        if m.role == "control" and one is not None:
+            found = gain(part, one, original, ORIGINAL, (drawn[m.name], drawn[ORIGINAL]))
+            if found.attacked.low > 0 and found.clean.low > -margin:
+                better.append((found, m))
+    if not better:
+        return ()
+    found, m = max(better, key=lambda pair: pair[0].attacked.value)
+    more = f"{found.attacked.value:+.3f} ({found.attacked.low:+.3f} to {found.attacked.high:+.3f})"
+    clean = f"{found.clean.value:+.3f} ({found.clean.low:+.3f} to {found.clean.high:+.3f})"
+    what = f"{m.name} ({m.said}), a control, leaves {more} more recall under attack than the original"
+    return (f"{what}, clean recall {clean}: training the model anew does that, not the defence",)
 
 
 def judged(

@@ -41,7 +41,7 @@ from assay.stats.intervals import t_for, z_for
 
 OUTPUTS = (TWO, ONE, LABEL)
 ATTACKERS = ("marginal", "active")
-AGAIN = "copied-again"
+AGAIN, AGAIN_SAID = "copied-again", "the model as it is, copied with other questions"
 TO_CHOOSE = 2
 """Copies that are made of each candidate to choose; they are others than those that confirm."""
 DRAWS = 400
@@ -180,7 +180,7 @@ def _made(shop: Workshop, part: Part, terms: Terms) -> tuple[list[Candidate], li
     rows, places = shop.with_copies(COPIES)
     asked: list[tuple[str, Any, str, Any]] = [
         (ORIGINAL, "original", "the model as it is", lambda: own),
-        (AGAIN, "control", "the model as it is, copied with other questions", lambda: own),
+        (AGAIN, "control", AGAIN_SAID, lambda: own),
     ]
     if shop.own is not None:
         seeds = [int(np.random.default_rng([terms.seed, 41, at]).integers(1 << 31)) for at in range(2)]

@@ -19,8 +19,9 @@ _GAIN, _CELLS = 1e-9, 2_000_000
 
 
 class Grown(NamedTuple):
-    """Trees as one table of nodes (m,): `feature` -1 at a leaf, left where a value is at most `threshold`; `value` at
-    leaves; `roots` (t,) are the first nodes. A row's margin is `base` and its leaves' values."""
+    """Trees as one table of nodes (m,): `feature` -1 at a leaf, left where a value is at most `threshold` (a missing
+    one is not); `value` at leaves; `roots` (t,) are the first nodes. A row's margin is `base` and its leaves' values.
+    """
 
     feature: Array
     threshold: Array
@@ -188,11 +189,14 @@ def _value(sums: Array) -> Array:
 
 
 def _cuts(column: Array) -> Array:
-    """Up to CUTS thresholds between the values of a column, exact in float32."""
+    """Up to CUTS thresholds between the values of a column, exact in float32; where some are missing, one more that
+    parts them from all others."""
+    gaps = np.isnan(column)
+    column = column[~gaps]
     held = np.unique(column)
     between = ((held[1:] + held[:-1]) / 2).astype(np.float32)
     between = between[(between >= held[:-1]) & (between < held[1:])].astype(float)
     if len(between) > CUTS:
         wanted = np.quantile(column, np.linspace(0, 1, CUTS + 2)[1:-1])
         between = np.unique(between[np.clip(np.searchsorted(between, wanted), 0, len(between) - 1)])
-    return between
+    return np.append(between, held[-1]) if gaps.any() and len(held) else between

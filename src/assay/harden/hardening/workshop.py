@@ -85,16 +85,22 @@ class Workshop:
 
     @cached_property
     def network(self) -> Network:
-        """The model's own network, or, of trees, one of two small layers over the same columns. Raises CouldNotLook."""
-        if not self.trees:
-            return self.model.network(self.rows)
-        return blank(self.rows)
+        """The model's own network, or, of trees, one of two small layers over the same columns. Raises CouldNotLook,
+        of trees where a number is missing somewhere."""
+        if self.trees:
+            refuse_gaps(self.rows)
+        return self._inputs
+
+    @cached_property
+    def _inputs(self) -> Network:
+        """How rows become what layers, or trees of our own, read."""
+        return blank(self.rows) if self.trees else self.model.network(self.rows)
 
     @cached_property
     def _reach(self) -> Reach:
         fold = self._fold
         return Reach(
-            fold.network(self.network), fold.table(self.whole.take(self._pushed)), fold.contract,
+            fold.network(self._inputs), fold.table(self.whole.take(self._pushed)), fold.contract,
             fold.table(self.whole), fold.kinds(self.kinds), self.norm, self.budget,
         )  # fmt: skip
 
@@ -151,7 +157,7 @@ class Workshop:
     ) -> Made:  # fmt: skip
         """Boosted trees of our own over the same columns. Each positive row counts by the part `clean` as it is, and
         for the rest as it can be moved by a `share` of the budget, or with `noise` as it was moved at random; all of it
-        `repeated` times. Raises CouldNotLook."""
+        `repeated` times. A number that is missing goes right at every split, as in ONNX. Raises CouldNotLook."""
         rng = np.random.default_rng([seed, 34])
         misses = np.flatnonzero(~self.target)
         rest = self._read(self.rows.take(np.sort(rng.permutation(misses)[:SPLIT])))
@@ -170,15 +176,15 @@ class Workshop:
         weight = np.concatenate([np.full(count, each) for count, each in parts])
         used = weight > 0
         trees = grown(*(part[used] for part in (whole, target, weight, low, high)), progress=self.progress, what=what)
-        content = trees_to_onnx(trees, self.network, self.model.classes, self.positive)
+        content = trees_to_onnx(trees, self._inputs, self.model.classes, self.positive)
         made = OnnxPredictor(content, Subject(name="candidate", kind=Kind.MODEL, uri="candidate"))
         known = self.rows.slice(0, 2000)
         _require_close(1.0 / (1.0 + np.exp(-trees.margins(self._read(known)))), made, known)
         return Made(made, content, "onnx")
 
     def _read(self, rows: ArrowTable) -> Array:
-        """What a network over the same columns reads."""
-        return self.network.lifted(self.network.read(rows))
+        """What trees of our own over the same columns read."""
+        return self._inputs.lifted(self._inputs.read(rows))
 
     def taught_on(self, rows: ArrowTable, target: Array, pace: Pace, seed: int, what: str) -> Made:
         """The model's layers trained on `rows` with their classes (n,) bool, without any attack."""
@@ -233,22 +239,13 @@ def as_made(model: BasePredictor) -> Made:
 
 
 def blank(rows: ArrowTable) -> Network:
-    """Two small layers over columns: numbers as they are, each level of a category as an input of its own.
-
-    Raises CouldNotLook where a number is missing somewhere.
-    """
+    """Two small layers over columns: numbers as they are, each level of a category as an input of its own."""
     encoded = encode(rows, (), {})
     column, level = [], []
     for j, name in enumerate(encoded.names):
         count = len(encoded.levels.get(name, ()))
         column += [j] * max(1, count)
         level += [float(c) for c in range(count)] or [np.nan]
-    plain = [j for j, n in enumerate(encoded.names) if n not in encoded.levels]
-    gaps = np.isnan(encoded.matrix[:, plain])
-    if gaps.any():
-        columns = [visible(encoded.names[plain[k]], 60) for k in np.flatnonzero(gaps.any(axis=0))]
-        what = f"{int(gaps.any(axis=1).sum())} training rows lack a number (in {', '.join(columns[:3])})"
-        raise CouldNotLook(f"{what}, which neither a network nor trees of our own read: fill them, or leave them out")
     inputs = Inputs(np.array(column), np.array(level), np.full(len(column), np.nan))
     widths, layers = (len(column), *REPLACED), []
     for a, b in itertools.pairwise(widths):
@@ -256,6 +253,17 @@ def blank(rows: ArrowTable) -> Network:
     layers.append(Layer(np.zeros((widths[-1], 1)), np.zeros(1)))
     levels: dict[str, tuple[object, ...]] = dict(encoded.levels)
     return Network(encoded.names, reader(encoded.names, levels), inputs, tuple(layers), link="logistic", levels=levels)
+
+
+def refuse_gaps(rows: ArrowTable) -> None:
+    """Raises CouldNotLook where a number is missing somewhere."""
+    encoded = encode(rows, (), {})
+    plain = [j for j, n in enumerate(encoded.names) if n not in encoded.levels]
+    gaps = np.isnan(encoded.matrix[:, plain])
+    if gaps.any():
+        columns = [visible(encoded.names[plain[k]], 60) for k in np.flatnonzero(gaps.any(axis=0))]
+        what = f"{int(gaps.any(axis=1).sum())} training rows lack a number (in {', '.join(columns[:3])})"
+        raise CouldNotLook(f"{what}, which no network reads: fill them, or leave them out")
 
 
 def require_same(network: Network, predictor: BasePredictor, rows: ArrowTable) -> None:
