@@ -1,4 +1,4 @@
-"""What `assay init` takes for a model: by its suffix, and where many things have it, by its first bytes."""
+"""What `assay init` takes for a model (by its suffix, or its first bytes), and what its draft says to do next."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.flow.draft import look_around
+from assay.flow.draft import draft_manifest, look_around
 
 HEADS = {
     "xgboost": b'{"learner":{"attributes":{}',
@@ -29,3 +29,10 @@ def test_texts_of_lightgbm_are_models_and_other_texts_are_not(tmp_path: Path) ->
     (tmp_path / "m.cbm").write_bytes(b"CBM1")
     (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
     assert look_around(tmp_path).models == ("m.cbm", "trees.txt")
+
+
+def test_a_project_says_how_its_columns_are_drafted(tmp_path: Path) -> None:
+    (tmp_path / "claims 1.csv").write_text("age,y\n1,0\n2,1\n", "utf-8")
+    text = draft_manifest(tmp_path, look_around(tmp_path), "y")
+    assert "# `assay attack init 'claims 1.csv' --label y` drafts it from the rows" in text
+    assert "attack init" not in draft_manifest(tmp_path, look_around(tmp_path), None), "what it needs is not known"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import os
+import shlex
 from pathlib import Path
 
 import msgspec
 
 from assay.core.errors import UsageError
+from assay.core.text import visible
 from assay.formats.models.boosters import looks_like_lightgbm, looks_like_xgboost
 from assay.formats.models.catboost import looks_like as looks_like_catboost
 
@@ -142,6 +144,9 @@ def draft_manifest(root: Path, found: Found, label: str | None) -> str:
         "# What an attacker can change in each column, at what cost. robustness.evasion stays open until you say so:",
         "# take away the # and declare every column that the model reads.",
     ]
+    if train and label:
+        drafts = f"`assay attack init {_shown(train)} --label {_shown(label)}`"
+        lines.append(f"# {drafts} drafts it from the rows, with ranges and relations; what it writes goes here.")
     columns = _columns(root / train) if train and train.endswith(".csv") else []
     features = [c for c in columns if c != label]
     lines.append("# features:")
@@ -178,6 +183,11 @@ def _columns(path: Path) -> list[str]:
         return [c for c in next(csv.reader([head], dialect), []) if c.strip()]
     except (OSError, UnicodeDecodeError, csv.Error):
         return []
+
+
+def _shown(text: str) -> str:
+    """One word of a command line inside a comment."""
+    return shlex.quote(visible(text, 200))
 
 
 def _word(text: str) -> str:

@@ -53,7 +53,7 @@ def _text(found: Draft, data: Dataset, file: Path) -> str:
         "  queries: 600        # how often one row may ask",
         "  norm: cost          # how a change is measured: cost, linf, l2 or l1",
         "  budget: 3           # how much a change may cost",
-        "  threshold: 0.5      # the operating point: the score from which the model flags",
+        "  threshold: 0.5      # the score from which the model flags; in assay.yaml the model says it, not this line",
         "features:",
     ]
     grouped = {name: group for group, names in groups.items() for name in names}

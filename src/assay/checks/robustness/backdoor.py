@@ -31,7 +31,7 @@ NO_PROOF = "none was found by this search, which is no proof that there is none"
     severity=Severity.MEDIUM,
     needs="ml",
     cost="seconds",
-    version=2,
+    version=3,
     tags=("atlas:AML.T0018.000", "atlas:AML.T0043.004", "owasp-ml-2023:ML10"),
     reads=("data", "holdout"),
     libraries=("numpy", "pyarrow", "lightgbm", "onnxruntime", "scikit-learn"),
@@ -148,16 +148,17 @@ def _measures(found: Looked, steered: list[Weighed], labels: bool, seed: int) ->
         name=f"{NAME}.candidates", value=float(found.candidates), n=found.rows, seed=seed, unit="sets of values",
         method=how,
     )  # fmt: skip
-    worst = steered[0] if steered else None
-    yield Measure(
-        name=f"{NAME}.success", value=worst.success if worst else None, low=worst.low if worst else None,
-        high=worst.high if worst else None, n=worst.n if worst else 0, seed=seed, unit="share",
-        direction=Direction.LOWER, method="unseen rows steered by the worst that nothing explains, Wilson",
-    )  # fmt: skip
-    yield Measure(
-        name=f"{NAME}.support", value=float(worst.wanted) if worst else None, n=found.rows if labels else 0, seed=seed,
-        unit="rows", method="known rows with that label where its values still work",
-    )  # fmt: skip
+    for worst in steered[:1]:  # of no trigger there is nothing to measure
+        yield Measure(
+            name=f"{NAME}.success", value=worst.success, low=worst.low, high=worst.high, n=worst.n, seed=seed,
+            unit="share", direction=Direction.LOWER,
+            method="unseen rows steered by the worst that nothing explains, Wilson",
+        )  # fmt: skip
+        if labels:
+            yield Measure(
+                name=f"{NAME}.support", value=float(worst.wanted), n=found.rows, seed=seed, unit="rows",
+                method="known rows with that label where its values still work",
+            )  # fmt: skip
 
 
 def _unseen(found: Looked) -> str:

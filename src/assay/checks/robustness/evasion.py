@@ -227,7 +227,8 @@ def _data(case: ModelCase) -> tuple[Dataset, ArrowTable]:
     undeclared = [n for n in case.predictor.features if n not in case.contract.columns]
     if undeclared:
         named = ", ".join(undeclared[:5])
-        raise CouldNotLook(f"`features:` says nothing of {named}: say of each input whether an attacker can change it")
+        fix = "say of each input whether an attacker can change it (`assay attack init` drafts it)"
+        raise CouldNotLook(f"`features:` says nothing of {named}: {fix}")
     return data, (case.train or data).table()
 
 
@@ -314,5 +315,7 @@ def _row(model: BasePredictor, space: Space, found: Attacked, asked: Asked) -> I
         pairs = zip(own.column(axis.name).to_pylist(), new.column(axis.name).to_pylist(), strict=True)
         changes += np.array([a != b for a, b in pairs])
     row = int(inside[np.argmax(changes[inside])])
-    title = f"How one caught case slips past for {found.distance[row]:.3g}"
+    far = f"{found.distance[row]:.3g}"
+    told = f"at a cost of {far}" if asked.norm == "cost" else f"by a change of {far} in {asked.norm}"
+    title = f"How one caught case slips past {told}"
     yield waterfall(model, space, new, row, name="robustness.evasion.row", title=title)
