@@ -109,7 +109,7 @@ def target(model: Any, moves: Moves) -> float:
 
 
 @pytest.mark.parametrize("norm", ["linf", "l1", "cost"])
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(s, marks=pytest.mark.heavy) for s in (2, 3))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.heavy) for s in (1, 2, 3))])
 @pytest.mark.parametrize("grid", [(), ("x1", "x3")], ids=["numbers", "whole"])
 def test_a_linear_model_is_attacked_as_near_as_highs_says(norm: Any, seed: int, grid: tuple[str, ...]) -> None:
     net = weights(seed, (6, 1))
@@ -151,7 +151,7 @@ def found_start(moves: Moves, row: int, gain: Any) -> Any:
 
 
 @pytest.mark.parametrize("norm", ["linf", "l1", "cost"])
-@pytest.mark.parametrize("seed", [0, 2, pytest.param(1, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.heavy) for s in (1, 2))])
 def test_a_tiny_network_is_attacked_within_a_tenth_of_the_optimum(norm: Any, seed: int) -> None:
     net = weights(seed, (6, 8, 1))
     model = served(net)
@@ -194,7 +194,7 @@ def test_no_permitted_change_goes_below_the_bound(seed: int, act: str, norm: Any
     assert (moves.network.forward(moves.read(rows, point)) >= bound[rows]).all()
 
 
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("norm", ["linf", "cost", *(pytest.param(n, marks=pytest.mark.heavy) for n in ("l2", "l1"))])
 @pytest.mark.parametrize("act", ["Relu", pytest.param("Tanh", marks=pytest.mark.heavy)])
 def test_what_is_found_is_permitted_and_lies_above_its_bound(norm: Any, act: str) -> None:
     model = served(weights(2, (6, 10, 6, 1)), act)

@@ -102,7 +102,7 @@ def test_with_labels_no_score_is_looked_at() -> None:
     assert told.shown > 0
 
 
-@pytest.mark.parametrize("norm", ["linf", "l2", "l1", "cost"])
+@pytest.mark.parametrize("norm", ["l1", "cost", *(pytest.param(n, marks=pytest.mark.heavy) for n in ("linf", "l2"))])
 def test_one_call_makes_it_in_every_norm(norm: Any) -> None:
     model = served(weights(3, (4, 8, 1)))
     features = {n: Feature(min=-3.0, max=3.0) for n in names(4)}

@@ -182,7 +182,7 @@ def test_missing_values_stay_and_go_where_the_trees_send_them(seed: int) -> None
         assert agrees(model, where, Whitebox(trees, where, "linf", 0.5).run(search=1e7), "linf") == rows.num_rows
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(seed=st.integers(0, 10_000))
 def test_a_relation_is_never_broken_and_bounds_hold_under_it(seed: int) -> None:
     trees = grown(seed)

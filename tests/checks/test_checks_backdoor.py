@@ -80,7 +80,7 @@ def test_a_planted_trigger_is_found_by_its_columns_and_no_value_is_told(bench: B
     assert shown(outcome).rows[0][-2] == "steered"
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.heavy) for s in (1, 2))])
 def test_a_clean_model_is_not_called_and_nothing_sounds_like_proof(bench: Bench, seed: int) -> None:
     outcome = ready(bench, 0).ask(CHECK, "model", seed=seed)
     assert (str(outcome.status), said(outcome)) == ("pass", [])

@@ -84,7 +84,13 @@ def alarms(matrix, target, batch, seed: int) -> list[int]:
     return [int(b.name) for b in unlike_batches(probability, target, batch, names, groups=row_groups(matrix))]
 
 
-@pytest.mark.parametrize("kind", ["other rates", "other features", "copies", "other rates and features, and copies"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "other rates and features, and copies",
+        *(pytest.param(k, marks=pytest.mark.heavy) for k in ("other rates", "other features", "copies")),
+    ],
+)
 def test_honest_batches_are_silent_with_scores_of_real_trees(kind: str) -> None:
     found = [seed for seed in range(25) if alarms(*honest(kind, seed)[:3], seed)]
     assert len(found) <= 1, found  # at a true rate of 1% two or more of 25 come by chance in 3% of runs

@@ -123,7 +123,9 @@ SIDES = {"holdout": (False, True, HOLD), "training": (True, False, HOLD), "both"
          "both, holdout small": (True, True, 40), "training, holdout small": (True, False, 40)}  # fmt: skip
 
 
-@pytest.mark.parametrize("draw", [skewed, categories, one_hot, rounded])
+@pytest.mark.parametrize(
+    "draw", [skewed, rounded, *(pytest.param(d, marks=pytest.mark.heavy) for d in (categories, one_hot))]
+)
 @pytest.mark.parametrize("side", sorted(SIDES))
 def test_coarse_rows_rid_of_their_repeats_after_an_honest_split_are_silent(draw: Any, side: str) -> None:
     of_train, of_hold, n = SIDES[side]

@@ -183,7 +183,7 @@ def _range(held: Any) -> tuple[dict[str, Any], list[str]]:
         return {"type": "category"}, ["numbers too large to be exact: taken for names of something"]
     step = _step(values)
     facts: dict[str, Any] = {}
-    bottom, top = _outward(low, high, step)
+    bottom, top = outward(low, high, step)
     facts["min"], facts["max"] = bottom, top
     if step is not None and float(step).is_integer():
         facts["integer"] = True
@@ -209,7 +209,7 @@ def _step(values: Array) -> float | None:
     return None
 
 
-def _outward(low: float, high: float, step: float | None) -> tuple[float, float]:
+def outward(low: float, high: float, step: float | None) -> tuple[float, float]:
     """The range rounded outward to a round number (about a twentieth of it), on the grid, not across 0."""
     width = high - low
     unit = 10 ** math.floor(math.log10(width)) / 10 if width > 0 else (step or 1.0)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MARKS = "_=.- :"
 APART = 4.0  # spreads that differ by more than this are not on one scale
+END = 0.01
+TAIL = 0.03
+"""A share of the values at either end, and the share of the whole range from which on what they span is a tail."""
 
 
 def draft_threat(file: Path, facts: dict[str, Json], *, seed: int = 0, progress: Progress = silent) -> str:
@@ -41,13 +44,14 @@ def draft_threat(file: Path, facts: dict[str, Json], *, seed: int = 0, progress:
 
 
 def _text(found: Draft, data: Dataset, file: Path) -> str:
-    spread = _spread(found, data)
+    spread, tails = _shape(found, data)
     groups, flags = _one_hot(found, data), _flags(found, data)
     lines = [
         f"# Drafted by `assay attack init` from {visible(file.name, 100)}, {data.rows:,} rows.",
         "# It says what an attacker can change, and what that costs. Only you know: read every line and mend it.",
         "# `mutable: false` for what cannot be faked; `direction: up` or `down` for what moves one way only (an age, a",
         "# count of past claims); `cost:` for what one unit of it is worth to the attacker.",
+        "# Ranges: what these rows hold, and where few of them lie far out as far again beyond.",
         "attacker:",
         "  access: label       # what the model shows: label (decisions), score, or whitebox (the file itself leaks)",
         "  queries: 600        # how often one row may ask",
@@ -60,7 +64,7 @@ def _text(found: Draft, data: Dataset, file: Path) -> str:
     for feature in found.features:
         group = grouped.get(feature.name)
         if group is None:
-            lines.append(_line(feature, found, spread, flags))
+            lines.append(_line(feature, found, spread, tails, flags))
         elif feature.name == groups[group][0]:
             lines.append(_group(group, groups[group], found))
     partly = {g: [n for n in names if n not in grouped] for g, names in _one_hot(found, data, whole=False).items()}
@@ -80,7 +84,9 @@ def _group(name: str, columns: list[str], found: Draft) -> str:
     return f"  {quoted(name)}: {{{facts}}}    # {note}"
 
 
-def _line(feature: Drafted, found: Draft, spread: dict[str, float], flags: list[str]) -> str:
+def _line(
+    feature: Drafted, found: Draft, spread: dict[str, float], tails: dict[str, tuple[float, float]], flags: list[str]
+) -> str:
     facts: dict[str, Any] = {k: v for k, v in feature.facts.items() if k != "nullable"}
     notes = [note for note in feature.notes if "far from the rest" not in note]
     why = _fixed(feature.name, found, flags)
@@ -88,8 +94,11 @@ def _line(feature: Drafted, found: Draft, spread: dict[str, float], flags: list[
         # What nobody changes needs no range, which other rows would only break.
         facts = {"mutable": False, **{k: v for k, v in facts.items() if k not in ("min", "max", "categories", "order")}}
         notes = [why, *notes]
-    elif feature.name in spread:
-        facts["scale"] = float(f"{spread[feature.name]:.3g}")
+    else:
+        if feature.name in tails and "max" in facts:
+            facts["min"], facts["max"] = _beyond(facts, *tails[feature.name])
+        if feature.name in spread:
+            facts["scale"] = float(f"{spread[feature.name]:.3g}")
     body = ", ".join(f"{k}: {scalar(v)}" for k, v in facts.items())
     note = f"    # {'; '.join(notes)}" if notes else ""
     return f"  {quoted(feature.name)}: {{{body}}}{note}"
@@ -126,23 +135,38 @@ def _fixed(name: str, found: Draft, flags: list[str]) -> str:
     return ""
 
 
-def _spread(found: Draft, data: Dataset) -> dict[str, float]:
-    """The standard deviation of each number where they are not on one scale: `scale:` makes norms comparable."""
+def _shape(found: Draft, data: Dataset) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """(the standard deviation of each number where they are not on one scale: `scale:` makes norms comparable; how much
+    lower and higher than what was seen other rows may well lie)."""
     import numpy as np
 
     from assay.adapters.encode import numbers
 
-    out: dict[str, float] = {}
+    spread: dict[str, float] = {}
+    tails: dict[str, tuple[float, float]] = {}
     names = [c.name for c in data.columns if c.kind in ("number", "integer")]
     wanted = {f.name for f in found.features} - set(found.constant)
     for name, values in data.each(n for n in names if n in wanted):
         held = numbers(values)
         held = held[np.isfinite(held)]
         if len(held) and held.std() > 0:
-            out[name] = float(held.std())
-    if not out or max(out.values()) <= APART * min(out.values()):
-        return {}
-    return out
+            spread[name] = float(held.std())
+            low, first, last, high = (float(v) for v in np.quantile(held, [0, END, 1 - END, 1]))
+            least = TAIL * (high - low)
+            tails[name] = tuple(far if far > least else 0.0 for far in (first - low, high - last))  # type: ignore[assignment]
+    one_scale = not spread or max(spread.values()) <= APART * min(spread.values())
+    return {} if one_scale else spread, tails
+
+
+def _beyond(facts: dict[str, Any], down: float, up: float) -> tuple[float, float]:
+    """The range, at an end with a tail as far again beyond it as the last hundredth of the rows lies apart: rows to
+    come reach farther than those that were seen. It keeps the side of 0."""
+    from assay.detectors.contract_draft import outward
+
+    low, high = facts["min"], facts["max"]
+    bottom, top = outward(low - down, high + up, facts.get("step", 1.0 if facts.get("integer") else None))
+    bottom, top = (bottom if down else low), (top if up else high)
+    return (0.0 if bottom < 0 <= low else bottom), (0.0 if top > 0 >= high else top)
 
 
 def _stem(names: list[str]) -> str:
