@@ -69,11 +69,12 @@ def counterfactual(
 
     `actionable_share` are the people for whom a change was found; its upper end counts those for whom none was found,
     and none was ruled out, as if there were one. `impossible_share` are those for whom it is proved that no permitted
-    change works; without a proof nobody is counted there. `changes` is the median number of inputs that change, with
-    the interval of its order statistics. With `protected:` columns `recourse_gap` is the largest difference of the
-    share between groups of at least 10 sampled people, over all pairs of groups together (and all protected columns);
-    fewer are no group. A gap whose lower end is above 0 is told as info. Intervals are Wilson's. Below 10 flagged rows
-    the check stays open; without `features:` it does not apply.
+    change works; without a proof nobody is counted there. `changes` is the median number of inputs in a person's
+    cheapest change (a dearer one of fewer inputs may exist), with the interval of its order statistics. With
+    `protected:` columns `recourse_gap` is the largest difference of the share between groups of at least 10 sampled
+    people, over all pairs of groups together (and all protected columns); fewer are no group. A gap whose lower end is
+    above 0 is told as info. Intervals are Wilson's. Below 10 flagged rows the check stays open; without `features:` it
+    does not apply.
 
     It says what the model would do, not what would come of the change, nor that it is wise. The sentences hold
     people's values and stay out of evidence: `assay attack notice` writes them.
@@ -157,7 +158,8 @@ def _measures(found: Actions, whose: str, seed: int) -> Iterator[Measure]:
         value, low, high = float(np.median(counts)), float(counts[ends[0]]), float(counts[ends[1]])
     yield Measure(
         name=f"{NAME}.changes", value=value, low=low, high=high, n=some, seed=seed, unit="inputs",
-        direction=Direction.LOWER, method="median of those who have a change, order statistics",
+        direction=Direction.LOWER,
+        method="median over the cheapest change of those who have one, order statistics; dearer ones may take fewer",
     )  # fmt: skip
 
 
