@@ -292,6 +292,8 @@ def test_plants_are_no_finer_than_what_a_model_of_float32_reads() -> None:
     moves.origin = coarse + 1e6
     point, least = planted._points(moves, rows, np.full(space.size, 1e-3), rng)
     assert np.isinf(least).all(), "where every column is too coarse nothing is planted"
+    said = planted.refuse_blind(model.network(space.rows), moves, 0.0, np.full(space.size, 1e-3), least, 0)
+    assert "finely enough" in said, "and that is said"
 
 
 @pytest.mark.parametrize("seed", [0, 1, *(pytest.param(s, marks=pytest.mark.heavy) for s in (2, 3))])

@@ -1,4 +1,4 @@
-"""The curve of recall under attack: it falls in steps, and what is found lies nowhere below what is proved."""
+"""What is left of recall: a curve in steps, never below what is proved, and a figure that says what was not tested."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from assay.attacks.attacked import Attacked  # noqa: E402
-from assay.attacks.left import POINTS, Left, curve  # noqa: E402
+from assay.attacks.left import POINTS, Left, curve, measures  # noqa: E402
 
 distances = st.lists(st.one_of(st.just(np.inf), st.floats(0.01, 9.0)), min_size=2, max_size=200)
 
@@ -30,3 +30,12 @@ def test_it_falls_in_steps_and_never_below_what_is_proved(found: list[float], bu
     if len(np.unique(far)) <= POINTS - 2:
         near = np.abs(at[:, None] - far[np.isfinite(far)]).min(axis=1, initial=9.0) > 1e-4
         assert drawn[near] == pytest.approx(np.array(truth)[near])
+
+
+def test_a_figure_says_where_no_hole_was_planted() -> None:
+    one = Attacked(np.ones(3), np.ones(3), np.ones(3), pa.table({"a": [1, 2, 3]}), unplanted="relations bind")
+    weight, flags = np.ones(3, dtype=int), np.ones(3, dtype=bool)
+    first = next(measures(Left(weight, flags, one), "linf", 1.0, "whitebox", 0))
+    assert first.method.endswith("; the sanity test planted no hole, as relations bind")
+    other = Attacked(np.ones(3), np.ones(3), np.ones(3), pa.table({"a": [1, 2, 3]}))
+    assert "planted" not in next(measures(Left(weight, flags, other), "linf", 1.0, "whitebox", 0)).method

@@ -20,7 +20,7 @@ def attacked(rows: int, seed: int) -> Attacked:
     table = pa.table(
         {"a": rng.normal(size=rows), "w": pa.array([f"w{i % 3}" if i % 5 else None for i in range(rows)], pa.string())}
     )
-    return Attacked(distance, rng.random(rows), rng.integers(1, 600, rows), table)
+    return Attacked(distance, rng.random(rows), rng.integers(1, 600, rows), table, unplanted="" if seed % 2 else "why")
 
 
 @given(st.integers(1, 3_000), st.integers(1, 3_000))
@@ -38,6 +38,8 @@ def test_a_piece_reads_back_and_parts_join_in_order(first: int, second: int) -> 
     for name in ("distance", "bound", "queries"):
         assert np.array_equal(getattr(whole, name), np.concatenate([getattr(p, name) for p in both]))
     assert whole.table.equals(pa.concat_tables([p.table for p in both]))
+    assert whole.unplanted == "", "holes were planted in one part"
+    assert joined([unpacked(packed(both[1]))]).unplanted == "why"
 
 
 @pytest.mark.parametrize("cut", [0, 1, 40, -1])

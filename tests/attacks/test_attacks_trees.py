@@ -194,6 +194,9 @@ def test_a_relation_is_never_broken_and_bounds_hold_under_it(seed: int) -> None:
         return
     where = space(trees, rows, {name: Feature(min=0, max=1) for name in trees.columns}, constraints=("x0 <= x1",))
     found = Whitebox(trees, where, "linf", 0.5).run()
+    assert "relations bind" in refuse_blind(trees, where, "linf", 0.5, np.inf, found, 0), (
+        "that none was planted is said"
+    )
     there = np.flatnonzero(np.isfinite(found.distance))
     changed = where.moved(there, found.codes[there])
     assert where.valid(changed).all()
@@ -340,7 +343,7 @@ def test_an_attack_that_misses_a_planted_hole_is_refused(monkeypatch: pytest.Mon
     found = Whitebox(trees, where, "linf", 0.5).run()
     if np.isfinite(budget):  # a run that found nothing must have tried its attack, too
         found = Nearest(np.full_like(found.codes, np.nan), np.full(8, np.inf), np.full(8, budget))
-    refuse_blind(trees, where, "linf", 0.5, budget, found, 0)
+    assert refuse_blind(trees, where, "linf", 0.5, budget, found, 0) == "", "holes were planted, and found"
 
     def blind(self: Whitebox, budget: float = np.inf, **_: Any) -> Nearest:
         return Nearest(found.codes, np.minimum(found.distance, 1e3) * 10, found.bound)

@@ -13,15 +13,20 @@ from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor
 from assay.core.subject import Norm
 
+RELATIONS = "relations bind what may change"
+"""Why holes are not planted where a change of one input asks for one of another."""
+
 
 class Attacked(msgspec.Struct, frozen=True):
     """Per row (k,): `distance` in the norm's units, inf where nothing was found; `bound`, below which nothing passes;
-    `queries` asked of the model. `table` (k rows) are the changed rows, the row as it was where nothing was found."""
+    `queries` asked of the model. `table` (k rows) are the changed rows, the row as it was where nothing was found.
+    `unplanted` says why the sanity test planted no hole, "" where it did."""
 
     distance: Array
     bound: Array
     queries: Array
     table: ArrowTable
+    unplanted: str = ""
 
     def verdicts(self, budget: float) -> tuple[Verdict, ...]:
         """Evaded within the budget, certified that nothing is, or unknown, for each row."""

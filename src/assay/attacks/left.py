@@ -70,7 +70,8 @@ def measures(left: Left, norm: Norm, budget: float, access: str, seed: int) -> I
         )  # fmt: skip
 
     spent = f"budget {told(budget, norm)}"
-    yield share("recall_under_attack", left.after(budget), f"at most: {spent}, Wilson, equal rows as one draw")
+    less = f"; the sanity test planted no hole, as {why}" if (why := left.found.unplanted) else ""
+    yield share("recall_under_attack", left.after(budget), f"at most: {spent}, Wilson, equal rows as one draw{less}")
     yield share("recall_unattacked", left.rate(left.flags, left.all), "the same rows before the attack, Wilson")
     evaded = left.rate(left.cost <= budget if math.isfinite(budget) else np.isfinite(left.cost), left.flags)
     yield share("evaded_share", evaded, f"caught rows that slip past, at least: {spent}, Wilson", Direction.LOWER)

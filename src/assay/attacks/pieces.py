@@ -22,6 +22,7 @@ class _Packed(msgspec.Struct):
     bound: bytes
     queries: bytes
     table: bytes
+    unplanted: str = ""
 
 
 def shares(rows: int, caught: int) -> list[Array]:
@@ -41,6 +42,7 @@ def packed(found: Attacked) -> Piece:
         bound=np.asarray(found.bound, "<f8").tobytes(),
         queries=np.asarray(found.queries, "<i8").tobytes(),
         table=sink.getvalue().to_pybytes(),
+        unplanted=found.unplanted,
     )
     return Piece(msgspec.msgpack.encode(plain))
 
@@ -61,15 +63,16 @@ def unpacked(piece: Piece | str) -> Attacked:
     queries = np.frombuffer(read.queries, "<i8")
     if {len(distance), len(bound), len(queries)} != {table.num_rows}:
         raise CouldNotLook("a part of the attack was written down and does not read any more")
-    return Attacked(distance, bound, queries, table)
+    return Attacked(distance, bound, queries, table, read.unplanted)
 
 
 def joined(parts: Iterable[Attacked]) -> Attacked:
-    """The parts, one after the other."""
+    """The parts, one after the other; holes were planted where they were in any."""
     import pyarrow as pa
 
     parts = list(parts)
     return Attacked(
         distance=np.concatenate([p.distance for p in parts]), bound=np.concatenate([p.bound for p in parts]),
         queries=np.concatenate([p.queries for p in parts]), table=pa.concat_tables([p.table for p in parts]),
+        unplanted="" if any(not p.unplanted for p in parts) else parts[0].unplanted,
     )  # fmt: skip

@@ -114,7 +114,7 @@ def attack_transfer(
     shared = lesson.num_rows // max(1, space.size) + 1
     return Attacked(
         distance=best.distance, bound=np.zeros(space.size), queries=best.queries + shared,
-        table=space.moved(rows, best.codes),
+        table=space.moved(rows, best.codes), unplanted="copies of the model do not know them",
     )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def attack_boundary(
     must answer without chance (`sanity.refuse_unstable`), which is the caller's to test. Raises CouldNotLook.
     """
     refuse_access(predictor, access)
-    refuse_blind(predictor, space, passing, norm, access=access, limit=limit, seed=seed)
+    unplanted = refuse_blind(predictor, space, passing, norm, access=access, limit=limit, seed=seed)
     if access == "score":
         refuse_masked_scores(predictor, space, passing, norm, limit=limit, seed=seed)
     found = Search(predictor, space, passing, norm, access, limit, seed).run(progress)
@@ -40,5 +40,5 @@ def attack_boundary(
     refuse_missed(predictor, space, found, passing, seed)
     return Attacked(
         distance=found.best, bound=np.zeros(space.size), queries=found.queries,
-        table=space.moved(np.arange(space.size), found.codes),
+        table=space.moved(np.arange(space.size), found.codes), unplanted=unplanted,
     )  # fmt: skip

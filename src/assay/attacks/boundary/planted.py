@@ -7,6 +7,7 @@ from math import comb
 
 import numpy as np
 
+from assay.attacks.attacked import RELATIONS
 from assay.attacks.boundary.asked import Asked
 from assay.attacks.boundary.search import Search
 from assay.attacks.sanity import SURE, Holes, Planted
@@ -32,9 +33,9 @@ def part_of(space: Space, rows: Array) -> Space:
 
 def refuse_blind(
     predictor: Predictor, space: Space, passing: ArrowTable, norm: Norm, *, access: str, limit: int, seed: int
-) -> None:
+) -> str:
     """Holes planted in the model must be found at up to 1.25 times what they cost: a half-space for each row, beyond a
-    value that one axis may take. Rows in which nothing can be planted say nothing.
+    value that one axis may take. Rows in which nothing can be planted say nothing; why none could be, "" where one was.
 
     Raises CouldNotLook where more than a tenth of the holes is missed.
     """
@@ -44,7 +45,7 @@ def refuse_blind(
     holes, least = _half_spaces(small, donors, norm, rng)
     there = np.isfinite(least)
     if not there.any():
-        return
+        return RELATIONS if space.constraints else "no row may take a value of a row that passes"
     small.rows = small.rows.append_column(_ROW, [np.arange(small.size)])
     model = Planted(predictor, small, holes, access)
     found = Search(model, small, passing, norm, access, limit, seed).run()
@@ -53,6 +54,7 @@ def refuse_blind(
         where = sorted({space.axes[j].name for j in holes.j[missed].ravel().tolist()})
         what = f"{missed.sum()} of {there.sum()} holes planted in the model were not found at their distance"
         raise CouldNotLook(f"the sanity test failed: {what} (in {', '.join(where[:4])}); raise `queries:`")
+    return ""
 
 
 def _half_spaces(space: Space, donors: Array, norm: Norm, rng: np.random.Generator) -> tuple[Holes, Array]:

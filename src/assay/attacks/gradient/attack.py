@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from msgspec import structs
 
 from assay.adapters.networks.network import Network
 from assay.attacks.attacked import Attacked
@@ -64,11 +65,11 @@ def attack_gradient(
         _once_more(network, search, wrong, least - slack, donors, seed)
     else:
         search.distance[_disagreeing(model, space, moves, search)] = np.inf
-    refuse_blind(network, moves, least - slack, search.distance, donors, seed)
+    unplanted = refuse_blind(network, moves, least - slack, search.distance, donors, seed)
     missed = int((~np.isfinite(search.distance)).sum())
     if missed and space.free and passing.num_rows:
         raise CouldNotLook(f"the sanity test failed: with everything allowed nothing was found for {missed} rows")
-    return _told(space, moves, search, low, norm)
+    return structs.replace(_told(space, moves, search, low, norm), unplanted=unplanted)
 
 
 def _disagreeing(model: Predictor, space: Space, moves: Moves, search: Search) -> Array:

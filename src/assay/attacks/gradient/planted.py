@@ -6,6 +6,7 @@ from copy import copy
 
 import numpy as np
 
+from assay.attacks.attacked import RELATIONS
 from assay.attacks.gradient.apgd import Search, Sloped
 from assay.attacks.gradient.ensemble import searched
 from assay.attacks.gradient.linear import lowered, offers
@@ -46,8 +47,9 @@ class Planted:
         return margin - np.maximum(along, 0.0) * self.height[ids], np.hstack([slope, np.zeros((len(x), 1))])
 
 
-def refuse_blind(network: Sloped, moves: Moves, target: float, found: Array, donors: Array, seed: int) -> None:
-    """Plant a slope at up to 8 rows, toward a point nearer than what was found, by one to three numbers.
+def refuse_blind(network: Sloped, moves: Moves, target: float, found: Array, donors: Array, seed: int) -> str:
+    """Plant a slope at up to 8 rows, toward a point nearer than what was found, by one to three numbers; why none could
+    be planted, "" where one was.
 
     Raises CouldNotLook when the whole attack does not find one at up to 1.1 times what it costs, 1.5 where parts add up
     on grids, and a place of its grid; or when tangent planes alone, or steps inside a ball alone, do not find a steeper
@@ -55,13 +57,17 @@ def refuse_blind(network: Sloped, moves: Moves, target: float, found: Array, don
     """
     rng = np.random.default_rng(seed)
     rows = rng.permutation(np.flatnonzero(np.isfinite(found)))[:ROWS]
-    if not len(rows) or moves.space.constraints or not moves.places.size:
-        return
+    if moves.space.constraints:
+        return RELATIONS
+    if not len(rows):
+        return "nothing was found that a nearer one could be planted beside"
+    if not moves.places.size:
+        return "no number may change"
     point, least = _points(moves, rows, found[rows] * NEARER, rng)
     there = np.isfinite(least)
     rows, point, least = rows[there], point.take(there), least[there]
     if not len(rows):
-        return
+        return "no number that may change can be told finely enough, or within less than what was found"
     origin, small = moves.lifted[rows], _few(moves, rows)
     ahead = moves.read(rows, point) - origin
     way = ahead / (ahead**2).sum(axis=1, keepdims=True)
@@ -83,6 +89,7 @@ def refuse_blind(network: Sloped, moves: Moves, target: float, found: Array, don
     if not moves.knapsack and moves.norm in ("linf", "l2"):  # in a sum of parts a step takes many numbers at once
         steps.inside(steps.rows, nearest * dearer, small.start_at(steps.rows))
         _refuse(steps.distance, nearest * dearer * (1 + 1e-6) + place)
+    return ""
 
 
 def _refuse(found: Array, most: Array) -> None:

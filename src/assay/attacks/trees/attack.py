@@ -34,12 +34,12 @@ def attack_trees(
     for rows in (space.rows, passing):
         require_parity(trees, model, rows.select(list(model.features)))
     found = Whitebox(trees, space, norm, model.threshold, model).run(budget, progress=progress)
-    refuse_blind(trees, space, norm, model.threshold, budget, found, seed)
+    unplanted = refuse_blind(trees, space, norm, model.threshold, budget, found, seed)
     missed = int((~np.isfinite(found.distance)).sum())
     if missed and space.free and passing.num_rows:
         raise CouldNotLook(f"the sanity test failed: with everything allowed nothing was found for {missed} rows")
     ids = np.arange(space.size)
     return Attacked(
         distance=found.distance, bound=found.bound, queries=np.ones(space.size, dtype=int),
-        table=space.moved(ids, found.codes),
+        table=space.moved(ids, found.codes), unplanted=unplanted,
     )  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 
 from assay.adapters.ensembles.nodes import Node, Nodes
 from assay.adapters.ensembles.trees import Trees
+from assay.attacks.attacked import RELATIONS
 from assay.attacks.space import Space, length
 from assay.attacks.trees.leaves import Leaves
 from assay.attacks.trees.rows import Column, Rows
@@ -24,16 +25,16 @@ DEARER = 1.1
 
 def refuse_blind(
     trees: Trees, space: Space, norm: Norm, threshold: float, budget: float, found: Nearest, seed: int
-) -> None:
+) -> str:
     """Plant a hole nearer than what was found of up to 8 rows, where one to three columns must move at once; within the
-    budget of rows of which nothing was found.
+    budget of rows of which nothing was found; why none could be planted, "" where one was.
 
     Raises CouldNotLook when one is not found, at up to 1.1 times what it costs.
     """
     rng = np.random.default_rng(seed)
     rows = rng.permutation(space.size)[:ROWS]
     if space.constraints:
-        return
+        return RELATIONS
     far = np.where(np.isfinite(found.distance), found.distance, budget)
     small = copy(space)
     small.rows, small.size = space.rows.take(rows), len(rows)
@@ -48,13 +49,14 @@ def refuse_blind(
         least[i] = _plant(trees, real, block, i, real.radius(far[row] * NEARER), low, extra, rng)
     there = np.isfinite(least)
     if not there.any():
-        return
+        return "no row has room for a nearer one"
     grown = trees.grown(extra.arrays(), extra.sets())
     again = Whitebox(grown, small, norm, threshold).run()
     missed = there & ~(again.distance <= np.where(there, least, 0) * DEARER + 1e-9)
     if missed.any():
         what = f"{missed.sum()} of {there.sum()} holes planted in the trees were not found at their distance"
         raise CouldNotLook(f"the sanity test failed: {what}")
+    return ""
 
 
 def _plant(

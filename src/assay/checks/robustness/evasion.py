@@ -40,7 +40,7 @@ Method = Literal["search", "transfer"]
     severity=Severity.INFO,
     needs="ml",
     cost="minutes",
-    version=9,
+    version=10,
     tags=("owasp-ml-2023:ML01", "atlas:AML.T0043", "eu-ai-act:Art.15"),
     reads=("data", "holdout"),
     libraries=("numpy", "pyarrow", "onnxruntime", "lightgbm", "scikit-learn"),
@@ -115,7 +115,8 @@ def evasion(
     to one that passes, passes; holes planted in the model are found, one change away (a fine one too), two that a
     relation ties together or several at once at no more than their cost, and pairs that lie anywhere at no more than
     1.5 times it; with scores, where they are asked, it does no worse than with labels; no row is missed that passes
-    with permitted values of a passing one; and every success is asked again of the real model.
+    with permitted values of a passing one; and every success is asked again of the real model. Where no hole could be
+    planted (in the white-box searches and in those by a distance), the method of the figure says why.
 
     A contract can be written so that nothing is ever evaded. So it also says what the contract leaves out.
     `excluded_share` are the positive rows that break `constraints:` as they are; above 5% the check stays open.
