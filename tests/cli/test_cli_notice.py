@@ -129,6 +129,31 @@ def test_a_gap_of_another_person_costs_nobody_the_answer(tmp_path: Path) -> None
     assert f"row {row}: flagged" in both.out
 
 
+def test_listed_words_that_the_model_refuses_are_told(tmp_path: Path) -> None:
+    import pickle
+
+    pd = pytest.importorskip("pandas")
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"shop": rng.choice(["a", "b"], 600), "x": rng.normal(size=600)})
+    y = ((frame["shop"] == "a") + frame["x"] > 0.8).astype(int)
+    encoder = make_column_transformer((OneHotEncoder(sparse_output=False), ["shop"]), remainder="passthrough")
+    model = make_pipeline(encoder, LogisticRegression()).fit(frame, y)
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(model))
+    frame.assign(y=y).to_csv(tmp_path / "d.csv", index=False)
+    (tmp_path / "t.yaml").write_text("features: {shop: {categories: [a, b, c], person: {}}, x: {person: {}}}\n")
+    row = int(np.flatnonzero(model.predict(frame))[0])
+    words = ("--label", "y", "--threat", tmp_path / "t.yaml", "--row", row, "-f", "json")
+    done = assay("attack", "notice", tmp_path / "m.pkl", "--data", tmp_path / "d.csv", *words)
+    assert done.code == 0, done
+    said = json.loads(done.out)
+    assert any("refuses listed values" in a and "1 of shop" in a for a in said["about"]), said["about"]
+
+
 def test_a_row_that_is_not_flagged_has_nothing_to_alter(claims: Path) -> None:
     row = next(r for r in range(100) if r not in flagged(claims))
     done = notice(claims, "--row", row)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +82,9 @@ def write_notices(what: Asked, *, seed: int = 0, root: Path | None = None, progr
     if not contract.features:
         raise UsageError("says of no column what can be changed", where=str(what.threat), fix="add `features:` to it")
     with _case(what, contract, root or Path.cwd()) as case:
-        told = tuple(_told(case, what, contract.of_person(), seed, progress))
+        told, refused = _told(case, what, contract.of_person(), seed, progress)
     about = (NO_PROMISE,) if contract.speaks_of_people else (NO_PROMISE, ATTACKERS)
+    about = (*about, f"{refused}.") if refused else about
     return Notices(model=str(what.model), rows=told, about=about)
 
 
@@ -102,7 +102,10 @@ def _case(what: Asked, contract: Contract, root: Path) -> ModelCase:
     return open_model(model, {**subjects, model.name: model}, root, contract)
 
 
-def _told(case: ModelCase, what: Asked, contract: Contract, seed: int, progress: Progress) -> Iterator[RowNotice]:
+def _told(
+    case: ModelCase, what: Asked, contract: Contract, seed: int, progress: Progress
+) -> tuple[tuple[RowNotice, ...], str]:
+    """(what is told of every row, which listed values the model refuses)."""
     import numpy as np
 
     from assay.attacks.accepted import accepted
@@ -129,6 +132,7 @@ def _told(case: ModelCase, what: Asked, contract: Contract, seed: int, progress:
     passing = fold.told(table.take(order[:PASSING]))
     possible = accepted(fold.model(model), passing, fold.contract, rows_known)
     known = Known(possible.contract, rows_known, fold.kinds(kinds), passing)
+    out = []
     for done, row in enumerate(dict.fromkeys(what.rows)):
         score = None if row in refused else float(scores[row])
         one: dict[str, Any] = {
@@ -140,10 +144,11 @@ def _told(case: ModelCase, what: Asked, contract: Contract, seed: int, progress:
         try:
             if row in refused:
                 raise CouldNotLook(refused[row])
-            yield _row(fold.model(model), fold.table(table.slice(row, 1)), known, one, seed)
+            out.append(_row(fold.model(model), fold.table(table.slice(row, 1)), known, one, seed))
         except CouldNotLook as why:
-            yield RowNotice(error=visible(str(why), 600), **one)
+            out.append(RowNotice(error=visible(str(why), 600), **one))
         progress(done + 1, len(what.rows), "rows")
+    return tuple(out), possible.said
 
 
 def _scores(model: BasePredictor, table: ArrowTable, rows: Any) -> tuple[Any, dict[int, str]]:
