@@ -10,8 +10,10 @@ from assay.adapters.extras import library
 from assay.adapters.lightgbm_text import TextModel, sound
 from assay.adapters.predictor_base import (
     BasePredictor,
+    batches,
     coded_matrix,
     declared_inputs,
+    of_class,
     positive_index,
     require_columns,
     require_count,
@@ -21,8 +23,6 @@ from assay.adapters.tables import Dataset
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, FloatArray
 from assay.core.subject import Subject
-
-_BATCH = 65_536
 
 
 class LightgbmPredictor(BasePredictor):
@@ -99,19 +99,14 @@ class LightgbmPredictor(BasePredictor):
         if self._booster is None:
             raise CouldNotLook(f"{self.where}: is closed")
         parts = []
-        for start in range(0, rows.num_rows, _BATCH):
+        for batch in batches(rows):
             try:
-                part = self._booster.predict(self._matrix(rows.slice(start, _BATCH)), num_threads=1)
+                part = self._booster.predict(self._matrix(batch), num_threads=1)
             except library("lightgbm").basic.LightGBMError as error:
                 # Its words may hold values of the rows.
                 raise CouldNotLook(f"{self.where}: failed to predict: {type(error).__name__}") from None
             parts.append(np.asarray(part))
-        out = np.concatenate(parts)
-        if out.ndim == 2:
-            return out[:, place]
-        if place == 1:
-            return out
-        return 1.0 - out if self._probability else -out
+        return of_class(np.concatenate(parts), place, probability=self._probability)
 
 
 def _load(model: TextModel, where: str) -> Any:

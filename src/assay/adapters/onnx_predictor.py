@@ -13,6 +13,7 @@ from assay.adapters.extras import library
 from assay.adapters.onnx_facts import require_self_contained
 from assay.adapters.predictor_base import (
     BasePredictor,
+    batches,
     declared_inputs,
     listing,
     positive_index,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from assay.adapters.ensembles.trees import Trees
     from assay.adapters.networks.network import Network
 
-_BATCH = 65_536
 _FLOATS = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
 _INTEGERS = {"tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(int8)": "int8", "tensor(bool)": "bool"}
 _KNOWN = {**_FLOATS, **_INTEGERS, "tensor(string)": "str"}
@@ -171,8 +171,7 @@ class OnnxPredictor(BasePredictor):
 
     def _score(self, rows: ArrowTable) -> FloatArray:
         np = library("numpy")
-        parts = [self._run(rows.slice(start, _BATCH)) for start in range(0, rows.num_rows, _BATCH)]
-        return np.concatenate(parts)
+        return np.concatenate([self._run(batch) for batch in batches(rows)])
 
     def _run(self, rows: ArrowTable) -> FloatArray:
         np = library("numpy")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from assay.adapters.encode import codes, numbers
@@ -18,6 +18,9 @@ from assay.core.text import visible
 if TYPE_CHECKING:
     from assay.adapters.ensembles.trees import Trees
     from assay.adapters.networks.network import Network
+
+
+_BATCH = 65_536
 
 
 class BasePredictor:
@@ -100,6 +103,22 @@ class BasePredictor:
     def _score(self, rows: ArrowTable) -> FloatArray:
         """Scores of a table that has exactly `features`, in order."""
         raise TypeError(f"{type(self).__name__} does not score")
+
+
+def batches(rows: ArrowTable) -> Iterator[ArrowTable]:
+    """The rows, at most 65,536 at a time: what a library makes of them in between stays bounded."""
+    for start in range(0, rows.num_rows, _BATCH):
+        yield rows.slice(start, _BATCH)
+
+
+def of_class(answer: FloatArray, place: int, *, probability: bool) -> FloatArray:
+    """The score (n,) of the class at `place`, of a column for each class (n, k) or, of two, one number for the second
+    (n,): its probability, or its margin."""
+    if answer.ndim == 2:
+        return answer[:, place]
+    if place == 1:
+        return answer
+    return 1.0 - answer if probability else -answer
 
 
 def listing(names: list[str] | tuple[str, ...], most: int = 6) -> str:

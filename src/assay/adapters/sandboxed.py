@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO
 from assay.adapters.extras import library
 from assay.adapters.predictor_base import (
     BasePredictor,
+    batches,
     class_words,
     declared_inputs,
     positive_index,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from assay.adapters.ensembles.trees import Trees
     from assay.adapters.networks.network import Network
 
-_BATCH = 65_536
 _MOST_GRAPH = 1 << 28
 # What joblib opens as one pickle: plain, or compressed as a whole.
 _LOADABLE = frozenset({"pickle", "zlib", "gzip", "bz2", "xz", "lzma", "lz4"})
@@ -137,8 +137,8 @@ class SandboxedPredictor(BasePredictor):
     def _score(self, rows: ArrowTable) -> FloatArray:
         np = library("numpy")
         rows = self._as_asked(rows)
-        parts = (rows.slice(s, _BATCH) for s in range(0, rows.num_rows, _BATCH))
-        return np.concatenate([self._sandbox.scores(p, self._method, self._positive, self._number) for p in parts])
+        told = (self._sandbox.scores(p, self._method, self._positive, self._number) for p in batches(rows))
+        return np.concatenate(list(told))
 
     def _as_asked(self, rows: ArrowTable) -> ArrowTable:
         """The rows as the estimator was fitted on them: by name, or as numbers."""

@@ -9,8 +9,10 @@ from assay.adapters.ensembles.trees import Trees
 from assay.adapters.extras import library
 from assay.adapters.predictor_base import (
     BasePredictor,
+    batches,
     coded_matrix,
     declared_inputs,
+    of_class,
     positive_index,
     require_columns,
     require_count,
@@ -22,7 +24,6 @@ from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, FloatArray
 from assay.core.subject import Subject
 
-_BATCH = 65_536
 _PROBABILITIES = frozenset({"binary:logistic", "reg:logistic", "multi:softprob"})
 
 
@@ -102,9 +103,9 @@ class XgboostPredictor(BasePredictor):
             raise CouldNotLook(f"{self.where}: is closed")
         xgboost = library("xgboost", "xgboost")
         parts = []
-        for start in range(0, rows.num_rows, _BATCH):
+        for batch in batches(rows):
             with np.errstate(over="ignore"):  # beyond float32's range it is infinite, as where the model is served
-                matrix = self._matrix(rows.slice(start, _BATCH)).astype(np.float32)
+                matrix = self._matrix(batch).astype(np.float32)
             try:
                 answer = self._booster.predict(
                     xgboost.DMatrix(matrix, nthread=1, feature_types=self._booster.feature_types),
@@ -114,12 +115,7 @@ class XgboostPredictor(BasePredictor):
                 # Its words may hold values of the rows.
                 raise CouldNotLook(f"{self.where}: failed to predict: {type(error).__name__}") from None
             parts.append(np.asarray(answer, dtype=np.float64))
-        out = np.concatenate(parts)
-        if out.ndim == 2:
-            return out[:, self._positive]
-        if self._positive == 1:
-            return out
-        return 1.0 - out if self._probability else -out
+        return of_class(np.concatenate(parts), self._positive, probability=self._probability)
 
 
 def _load(content: bytes, where: str) -> Any:

@@ -26,8 +26,10 @@ from assay.adapters.ensembles.trees import Trees
 from assay.adapters.extras import library
 from assay.adapters.predictor_base import (
     BasePredictor,
+    batches,
     declared_inputs,
     listing,
+    of_class,
     positive_index,
     require_columns,
     require_count,
@@ -40,7 +42,6 @@ from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, FloatArray
 from assay.core.subject import Subject
 
-_BATCH = 65_536
 _SEVERAL = frozenset({"MultiClass", "MultiClassOneVsAll"})
 
 
@@ -282,17 +283,14 @@ class CatboostPredictor(BasePredictor):
         catboost = library("catboost", "catboost")
         booster, kind = self._open(), "Probability" if self._probability else "RawFormulaVal"
         parts = []
-        for start in range(0, rows.num_rows, _BATCH):
+        for batch in batches(rows):
             try:
-                pool = self._pool(rows.slice(start, _BATCH))
+                pool = self._pool(batch)
                 parts.append(np.asarray(booster.predict(pool, prediction_type=kind, thread_count=1)))
             except (catboost.CatBoostError, ValueError, TypeError) as error:
                 # Its words may hold values of the rows.
                 raise CouldNotLook(f"{self.where}: failed to predict: {type(error).__name__}") from None
-        out = np.concatenate(parts)
-        if out.ndim == 2:
-            return out[:, self._positive]
-        return out if self._positive == 1 else -out
+        return of_class(np.concatenate(parts), self._positive, probability=False)  # that is told of every class
 
 
 def _deployed(told: Any, default: float) -> float:
