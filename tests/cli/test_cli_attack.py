@@ -249,3 +249,15 @@ def test_the_price_of_a_query_is_the_threat_models(shop: Path) -> None:
 def test_a_label_that_is_not_there_is_a_slip_of_the_command(shop: Path) -> None:
     done = attack(shop, "--label", "fraudd", "--norm", "linf", "--access", "whitebox")
     assert "did you mean 'fraud'" in one_line(done, "rows.parquet", "no label column", code=2)
+
+
+@pytest.mark.parametrize("over", ["model.txt", "rows.parquet", "t.yaml", "/dev/full"])
+def test_rows_are_never_written_over_what_is_read_or_onto_a_device(shop: Path, over: str) -> None:
+    chosen = threat(shop, "t.yaml", "features: {amount: {}, hour: {}, claims: {}, shop: {}}\n")
+    path = shop / over
+    before = path.read_bytes() if path.is_file() else b""
+    done = attack(shop, "--threat", chosen, "--norm", "linf", "--examples", path)
+    said = "would be written over" if before else "is no regular file"
+    assert one_line(done, said, code=2)
+    assert (path.read_bytes() if before else b"") == before
+    assert path.is_file() or path.is_char_device()

@@ -302,17 +302,21 @@ def test_a_pipe_or_device_is_written_to_and_never_replaced(evil: Path, tmp_path:
 def test_what_is_read_and_what_is_something_else_is_never_written_over(evil: Path, tmp_path: Path) -> None:
     table = tmp_path / "data.csv"
     table.write_text("a,y\n1,0\n")
-    before = {path: path.read_bytes() for path in (evil, table)}
+    model = tmp_path / "model.json"
+    model.write_text('{"learner": {"attributes": {}}}')
+    before = {path: path.read_bytes() for path in (evil, table, model)}
     done = assay("scan", evil, "-f", "json", "-o", evil)
     assert (done.code, "would be written over" in done.err) == (2, True)
     done = assay("scan", evil, "-f", "html", "-o", table)
     assert (done.code, "is something else" in done.err) == (2, True)
+    done = assay("scan", evil, "-f", "json", "-o", model)
+    assert (done.code, "is something else" in done.err, done.out) == (2, True, ""), "it is said before the work"
     assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_file_that_is_there_is_replaced_whole(evil: Path, tmp_path: Path) -> None:
     file = tmp_path / "out.json"
-    file.write_text("x" * 100_000)
+    file.write_text('{"schema": "assay/1", "torn": "' + "x" * 100_000)
     assert assay("scan", evil, "-f", "json", "-o", file).code == 1
     assert msgspec.json.decode(file.read_bytes())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["evil.pkl", "out.json"]

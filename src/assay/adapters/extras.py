@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 from assay.core.errors import MissingExtra
 
+SILENCED = {"onnxruntime": "ORT_DISABLE_TELEMETRY"}
+"""Libraries that would tell their maker of their use, and what keeps them from it; it must be set before they load."""
+
 
 def library(module: str, extra: str = "ml") -> Any:
     """The imported module. Raises MissingExtra naming the distribution to install."""
+    if module in SILENCED:
+        os.environ[SILENCED[module]] = "1"
     try:
         return importlib.import_module(module)
     except ImportError as error:

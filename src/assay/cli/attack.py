@@ -16,6 +16,7 @@ from assay.cli.common import (
     must,
     output_options,
     progress_bar,
+    refuse_table,
     report_code,
     settings_from,
 )
@@ -142,6 +143,7 @@ def attack(
     """
     from assay.core.dossier import Dossier
 
+    refuse_table(examples)
     wanted = options.pop("only") or ("data.schema", "robustness.evasion")
     unwritten: Exception | None = None
     with progress_bar() as progress:

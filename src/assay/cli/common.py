@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import math
 import os
+import re
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,11 +65,23 @@ FILE = _File(readable=False, path_type=Path)  # what cannot be read is told by w
 F = Callable[..., Any]
 
 
+_REPORTS = {"json": b'{"schema"', "sarif": b'{"$schema"', "html": b"<"}
+"""How a report of each format begins."""
+
+
 def output_options(function: F) -> F:
-    """`--format` and `--output`."""
-    function = click.option(
+    """`--format` and `--output`; what may not be written over is said before the work."""
+
+    @wraps(function)
+    def checked(*args: Any, **named: Any) -> Any:
+        output, begins = named["output"], _REPORTS.get(named["format_"])
+        if output is not None and begins is not None:
+            refuse_other(output, begins)
+        return function(*args, **named)
+
+    told = click.option(
         "--output", "-o", type=FILE, help="Write the format to this file; the text still goes to the terminal."
-    )(function)
+    )(checked)
     return click.option(
         "--format",
         "-f",
@@ -76,7 +90,7 @@ def output_options(function: F) -> F:
         default="text",
         show_default=True,
         help="What to write.",
-    )(function)
+    )(told)
 
 
 def asking_options(function: F) -> F:
@@ -199,13 +213,27 @@ def _not_ours(path: Path, data: bytes) -> str:
     with suppress(OSError, ValueError):
         if any(os.path.samefile(path, other) for other in named if os.path.exists(other)):
             return "is what this command reads, and would be written over"
-    if path.suffix.lower() in (".json", ".sarif", ".html", ".htm"):
-        return ""
     with suppress(OSError), path.open("rb") as stream:
-        before = stream.read(64).lstrip()[:1]
-        if before and before != data.lstrip()[:1] and data.lstrip()[:1] in (b"{", b"<", b"P"):
+        before, now = _begins(stream.read(512)), _begins(data[:512])
+        if before and before != now and now[:1] in (b"{", b"<", b"P"):
             return "is there and is something else"
     return ""
+
+
+def _begins(head: bytes) -> bytes:
+    """What tells one kind of file from another: the first letter, of a JSON object its first key too."""
+    key = re.match(rb'\s*\{\s*"([^"]*)"', head)
+    return b'{"' + key[1] if key else head.lstrip()[:1]
+
+
+def refuse_table(path: Path | None) -> None:
+    """Raise UsageError, before the work, where a Parquet file of rows could not be written at `path`, or over another
+    kind of file, or over what the command reads."""
+    if path is None:
+        return
+    if path.exists() and not path.is_file():
+        raise UsageError("is no regular file", where=str(path), fix="name a file")
+    refuse_other(path, b"PAR1")
 
 
 def report_code(report: Report, fail_level: str) -> int:

@@ -14,7 +14,7 @@ from assay.cli.common import (
     emit,
     output_options,
     progress_bar,
-    refuse_other,
+    refuse_table,
     report_code,
     settings_from,
     stoppable,
@@ -94,7 +94,7 @@ def check(
     if suspects is not None:
         if suspects.is_dir() or (suspects.suffix.lower() not in (".parquet", ".pq") and suspects.exists()):
             raise UsageError("is a folder, or no Parquet file", where=str(suspects), fix="name a file: out.parquet")
-        refuse_other(suspects, b"PAR1")
+        refuse_table(suspects)
     others = {role: path for role, path in (("holdout_of", holdout_of), ("trusted", trusted)) if path is not None}
     with stoppable(), progress_bar() as progress:
         dossier = check_table(

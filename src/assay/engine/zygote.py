@@ -12,10 +12,12 @@ import os
 import signal
 import socket
 import sys
-from importlib import import_module
+from contextlib import suppress
 
 import msgspec
 
+from assay.adapters.extras import library
+from assay.core.errors import MissingExtra
 from assay.engine.wire import Ready, Step, pack, receive, said
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
@@ -30,10 +32,8 @@ def die_with_parent() -> None:
 def preload(modules: list[str]) -> None:
     """Import what the checks will need. One that is absent is met later, by the check that needs it."""
     for module in modules:
-        try:
-            import_module(module)
-        except ImportError:
-            continue
+        with suppress(MissingExtra):
+            library(module)
 
 
 def serve(connection: socket.socket) -> None:
