@@ -69,7 +69,7 @@ def test_a_planted_trigger_is_found_by_its_columns_and_no_value_is_told(bench: B
     assert 40 <= told.evidence["training_rows"] <= 200
     assert told.evidence["holdout_rows"] < told.evidence["holdout_rows_expected"] / 3
     assert "training rows there, while of" in told.message
-    assert "a rule of nature that is rare looks the same" in told.message
+    assert "a rule of nature that is rare, or training rows that are copies, look the same" in told.message
     assert "data.triggers" in told.fix
     assert not any(secret in str(outcome) for secret in ("k07", "41.0"))
     success = measure(outcome, f"{CHECK}.success")
@@ -91,6 +91,27 @@ def test_a_clean_model_is_not_called_and_nothing_sounds_like_proof(bench: Bench,
     assert measure(outcome, f"{CHECK}.candidates").value > 100
     assert "no proof" in shown(outcome).note
     assert "no proof" in measure(outcome, f"{CHECK}.found").method
+
+
+@pytest.mark.parametrize("planted", [0, 120], ids=["clean", "planted"])
+def test_of_trees_that_tell_no_counts_finding_nothing_says_nothing(bench: Bench, planted: int) -> None:
+    """The same trees, of which the file is not asked for its counts: XGBoost, CatBoost and ONNX have none."""
+    xgboost = pytest.importorskip("xgboost")
+    ready(bench, planted)
+    train = rows_of(4000, 1, planted)
+    x = np.column_stack([train[n] for n in NUMBERS])
+    settings = {"objective": "binary:logistic", "nthread": 1, "seed": 0}
+    model = xgboost.train(settings, xgboost.DMatrix(x, train["y"], feature_names=list(NUMBERS), nthread=1), 60)
+    model.save_model(bench.folder / "m.json")
+    bench.model("m.json", reads={"holdout": "hold"}, threshold=0.5)
+    outcome = bench.ask(CHECK, "model")
+    if said(outcome):  # what it calls all the same is a finding
+        assert str(outcome.status) == "fail"
+        return
+    assert (str(outcome.status), measure(outcome, f"{CHECK}.found").value) == ("not-applicable", None)
+    assert "fewer than one planted trigger in ten is found" in outcome.reason
+    assert "no proof" in outcome.reason
+    assert shown(outcome).rows, "what steers is told all the same"
 
 
 def test_a_holdout_of_another_time_calls_nothing(bench: Bench) -> None:

@@ -26,7 +26,8 @@ PARITY_ROWS = 200
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
     """What was found, strongest verdicts first; `candidates` values were asked about, `whole` if these were all that
     were thought of. `unseen` names directions that could not be looked in (True: towards a flag), and how many rows
-    there were. `silent` says why nothing could be called steered here, "" where it could; of a `network` none can."""
+    there were. `silent` says why nothing could be called steered here, "" where it could; of a `network` none can.
+    `counted`: trees tell how many training rows came to their nodes."""
 
     found: tuple[Weighed, ...]
     candidates: int
@@ -35,6 +36,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     unseen: tuple[tuple[bool, int], ...]
     silent: str
     network: bool
+    counted: bool
 
 
 def looked(
@@ -140,6 +142,7 @@ def _both(
         unseen=tuple(unseen),
         silent=unable(board, known),
         network=not isinstance(board, TreeBoard),
+        counted=known is not None and known.memory is not None,
     )
 
 

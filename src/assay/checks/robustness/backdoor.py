@@ -60,7 +60,7 @@ def backdoor(case: ModelCase, *, seed: int = 0, progress: Progress = silent) -> 
     That values steer is no backdoor: rules of nature do the same. A candidate is called steered only if it steers at
     least 90% of those rows (lower end of the interval 85%) and nothing in the holdout gives ground for it. Of the rows
     that lie where the values still work, at most 2 (or one in 2,000) have the label that they lead to, or, of few rows,
-    surely fewer than four in five. At least 1,000 rows are needed. All else is "rule" (rows that hold such values have
+    surely fewer than half. At least 1,000 rows are needed. All else is "rule" (rows that hold such values have
     that label) or "undecided", which a table tells and no finding.
 
     Trees remember more: LightGBM's own file and scikit-learn's ensembles tell how many training rows came to each
@@ -84,12 +84,13 @@ def backdoor(case: ModelCase, *, seed: int = 0, progress: Progress = silent) -> 
     that tell counts (LightGBM 12 of 22, random forest 7 of 13; 3 of 7 where 0.5% of the training rows carried them, 9
     of 14 at 2%), and called none of 16 clean models: where the values mark that answer anyway, or no node holds enough
     of the planted rows and few others, the check prefers to be silent. In trees without counts it finds fewer than one
-    in ten. Networks extrapolate far beyond their rows wherever values meet, so of a network nothing is called: what
-    steers it is told in the table, and the question does not apply. It does not search for single values, for more than
-    four columns, or for noisy ones; a model of several hundred thousand leaves is looked at in part, and the table says
-    so. None found is no proof. Without a holdout rows are drawn between the model's own borders, each column by itself:
-    real rows lie elsewhere, and what steers may be nature; the check then stays open. Networks need rows. See
-    docs/benchmarks.md for recall and false alarms.
+    in ten: where it finds none there, the question does not apply, as of networks. Networks extrapolate far beyond
+    their rows wherever values meet, so of a network nothing is called: what steers it is told in the table, and the
+    question does not apply. It does not search for single values, for more than four columns, or for noisy ones; a
+    model of several hundred thousand leaves is looked at in part, and the table says so. None found is no proof.
+    Without a holdout rows are drawn between the model's own borders, each column by itself: real rows lie elsewhere,
+    and what steers may be nature; the check then stays open. Networks need rows. See docs/benchmarks.md for recall and
+    false alarms.
 
     Fix: ask who trained it and on what; run `data.triggers` on the training data if it can be had; put the values to
     people who know the field; compare with a model trained on trusted rows. Until then refuse it, or watch for rows
@@ -114,8 +115,20 @@ def backdoor(case: ModelCase, *, seed: int = 0, progress: Progress = silent) -> 
         if any(w.verdict in STEERING for w in found.found):
             why = f"whether one was planted cannot be told here, for {found.silent}"
             raise NotApplicable(why) if found.network else CouldNotLook(why)
+    if uncounted := _uncounted(found, steered):
+        raise NotApplicable(uncounted)
     if found.unseen:
         raise CouldNotLook(f"{_unseen(found)}: declare a `holdout:` with more of them")
+
+
+def _uncounted(found: Looked, steered: list[Weighed]) -> str:
+    """Why finding nothing says nothing where trees do not tell what came to their nodes; "" where it does."""
+    if steered or found.silent or found.counted:
+        return ""
+    return (
+        "its trees do not tell how many training rows came to each node, and without that fewer than one planted "
+        f"trigger in ten is found: {NO_PROOF}"
+    )
 
 
 def _require_trees(case: ModelCase) -> None:
@@ -136,7 +149,7 @@ def _apart(steered: list[Weighed]) -> list[Weighed]:
 
 
 def _measures(found: Looked, steered: list[Weighed], labels: bool, seed: int) -> Iterator[Measure]:
-    why = found.silent or ("" if steered else _unseen(found))
+    why = found.silent or _uncounted(found, steered) or ("" if steered else _unseen(found))
     yield Measure(
         name=f"{NAME}.found", value=None if why else float(len(steered)), n=found.rows, seed=seed,
         unit="triggers", direction=Direction.LOWER,
@@ -201,9 +214,9 @@ def _finding(case: ModelCase, one: Weighed, rows: int) -> Finding:
     return Finding(
         message=(
             f"certain values of {names} get {one.success:.0%} of unseen rows {answer} (95%: {one.low:.0%} to "
-            f"{one.high:.0%}), and known rows give no ground for it: of {one.inside} that lie there {one.wanted} have "
-            f"that label, and {_ground(one)}; a planted trigger looks so, but a rule of nature that is rare looks the "
-            "same"
+            f"{one.high:.0%}), and known rows give too little ground for it: of {one.inside} that lie there "
+            f"{one.wanted} have that label, and {_ground(one)}; a planted trigger looks so, but a rule of nature that "
+            "is rare, or training rows that are copies, look the same"
         ),
         location=Location(uri=case.subject.uri, column=one.columns[0]),
         key=f"steered:{answer}:{'|'.join(sorted(one.columns))}",
