@@ -194,6 +194,21 @@ def test_a_measure_is_missing_where_its_check_was_to_be_asked_and_gave_none() ->
     assert verdict(facts(said, skipped), written) is A
 
 
+def test_a_check_that_only_measures_meets_no_outcome_rule() -> None:
+    """It passes whatever it saw: who wants a bound writes one."""
+    measured = fact(outcome("x.b", measures=(measure(),)))
+    known = {"x.a": Severity.HIGH, "x.b": Severity.INFO}
+    rule = policy('outcome: {check: "x.*", status: pass}')
+    assert verdict(facts(PASS, severities=known), rule) is A
+    assert verdict(facts(PASS, measured, severities=known), rule) is I
+    assert verdict(facts(PASS, measured, severities=dict.fromkeys(known, Severity.LOW)), rule) is A
+    (line,) = [t for t in judge(facts(PASS, measured, severities=known), rule).trace if t.asks == "outcome"]
+    assert "x.b fails on nothing" in line.reason
+    assert "bound what the others measure" in line.fix
+    skipped = fact(outcome("x.b", status=Status.NOT_APPLICABLE, reason="no holdout"))
+    assert verdict(facts(PASS, skipped, severities=known), rule) is A
+
+
 PINNED = "parameters:\n  performance.holdout: {rows: 300, strict: true}\n"
 DEFAULTS = {"performance.holdout": {"rows": 100, "strict": False}}
 

@@ -249,6 +249,10 @@ class EvidenceIndex:
         checks = tuple([check for check, rank, _, _ in self._matching[pattern] if rank >= least])
         return Looked(checks, tuple(found), tuple(dict.fromkeys(gaps)))
 
+    def only_measures(self, check: str) -> bool:
+        """Whether a check fails on nothing: it measures, and a policy judges."""
+        return self._facts.severities.get(check) is Severity.INFO
+
     def _asked(self, check: str) -> _Asked:
         severity = self._facts.severities.get(check, Severity.CRITICAL)
         return check, severity.rank, self._entries.get(check, []), self._facts.expected.get(check, ())

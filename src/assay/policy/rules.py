@@ -13,6 +13,8 @@ from assay.core.finding import Measure, Status, measure_key
 from assay.core.subject import Feature
 from assay.policy.evidence import AGAIN, EvidenceIndex, Gap, told_wrong
 
+BOUND = "name the checks that can fail, and bound what the others measure: `measure: {name: …, min: …}`"
+
 
 def _vouched(facts: tuple[OutcomeFact, ...]) -> tuple[str, ...]:
     return tuple(sorted({f.signer.person for f in facts}))
@@ -51,7 +53,8 @@ def judge_findings(rule: FindingsRule, trace: RuleTrace, index: EvidenceIndex) -
 
 
 def judge_outcome(rule: OutcomeRule, trace: RuleTrace, index: EvidenceIndex) -> RuleTrace:
-    """Every check the pattern names must have passed; not-applicable is an answer only beside one that passed."""
+    """Every check the pattern names must have passed; not-applicable is an answer only beside one that passed. That a
+    check passed which only measures says no more than that it looked, so that nothing is decided by it."""
     looked = index.look(rule.check, rule.subject, rule.max_age)
     wrong = [f for f in looked.facts if f.outcome.status is Status.FAIL or told_wrong(f)]
     failed = tuple(dict.fromkeys(f"{f.outcome.check} on {f.outcome.subject}" for f in wrong))
@@ -66,6 +69,11 @@ def judge_outcome(rule: OutcomeRule, trace: RuleTrace, index: EvidenceIndex) -> 
         return replace(base, verdict=Verdict.DENY, reason=f"failed: {', '.join(failed)}", decided_by=checks)
     if looked.gaps:
         return _doubtful(base, looked.gaps)
+    told = {f.outcome.check for f in looked.facts if f.outcome.status is Status.PASS}
+    if only := sorted(check for check in told if index.only_measures(check)):
+        return _doubtful(
+            base, tuple(Gap(check, f"{check} fails on nothing: it only measures", BOUND) for check in only)
+        )
     if not passed:
         why = next((f.outcome.reason for f in looked.facts if f.outcome.reason), "")
         return _doubtful(base, (Gap("", why or f"nothing that matches {rule.check} passed"),))
