@@ -12,10 +12,12 @@ pa = pytest.importorskip("pyarrow")
 from attacks_tools import Flags  # noqa: E402
 
 from assay.attacks.needs import Needs, needs  # noqa: E402
-from assay.core.subject import Contract, Feature  # noqa: E402
+from assay.core.subject import Contract, Feature, Norm  # noqa: E402
 
 
-def asked(model: Any, features: dict[str, Feature], *relations: str, budget: float = 100.0, seed: int = 0) -> Needs:
+def asked(
+    model: Any, features: dict[str, Feature], *relations: str, budget: float = 100.0, seed: int = 0, norm: Norm = "cost"
+) -> Needs:
     """Of 400 rows with whole numbers 0 to 9 in x, y and z, and `booked` and `copy` equal to x."""
     rng, n = np.random.default_rng(0), 400
     columns = {name: rng.integers(0, 10, n) for name in "xyz"}
@@ -23,7 +25,7 @@ def asked(model: Any, features: dict[str, Feature], *relations: str, budget: flo
     flagged = pa.array(model.flagged(rows))
     passing = rows.filter(pa.compute.invert(flagged))
     kinds, contract = dict.fromkeys(rows.column_names, "integer"), Contract(features=features, constraints=relations)
-    return needs(model, rows.filter(flagged), passing, contract, rows, kinds, budget, seed)
+    return needs(model, rows.filter(flagged), passing, contract, rows, kinds, budget, seed, norm)
 
 
 def free(**facts: Any) -> Feature:
@@ -143,3 +145,33 @@ def test_one_seed_one_answer() -> None:
     first, again, other = (asked(model, features, seed=seed).needed for seed in (1, 1, 2))
     assert (first == again).all()
     assert (first != other).any()
+
+
+@pytest.mark.parametrize(
+    ("norm", "budget", "permitted"),
+    [("linf", 9.0, 1.0), ("linf", 0.5, 0.0), ("l1", 18.0, 1.0), ("l1", 0.5, 0.0), ("l2", 13.0, 1.0), ("l2", 0.5, 0.0)],
+)
+def test_in_a_norm_the_budget_is_the_norms(norm: Norm, budget: float, permitted: float) -> None:
+    model = Flags(("x", "y"), lambda c: (c["x"] > 4) | (c["y"] > 4))
+    assert share(asked(model, {"x": free(), "y": free()}, budget=budget, norm=norm)) == permitted
+
+
+def test_in_a_norm_two_moves_of_five_cost_five_ten_or_seven() -> None:
+    """Rows whose x and y are both 9 and must both fall to 4: by the largest, the sum and the length."""
+    model = Flags(("x", "y"), lambda c: (c["x"] > 4) | (c["y"] > 4))
+    for norm, enough in (("linf", 5.0), ("l1", 10.0), ("l2", 50**0.5)):
+        rows = pa.table({"x": [9] * 30, "y": [9] * 30})
+        pool = pa.table({"x": [4] * 30, "y": [4] * 30})
+        kinds = dict.fromkeys("xy", "integer")
+        for budget, whole in ((enough, 1.0), (enough * 0.99, 0.0 if norm == "linf" else 0.5)):
+            found = needs(
+                model, rows, pool, Contract(features={"x": free(), "y": free()}), rows, kinds, budget, 0, norm
+            )
+            assert share(found) == whole, (norm, budget)
+
+
+def test_without_a_budget_what_is_frozen_is_not_permitted() -> None:
+    model = Flags(("x", "y"), lambda c: (c["x"] > 4) | (c["y"] > 4))
+    found = asked(model, {"x": free(), "y": Feature(mutable=False)}, budget=np.inf, norm="linf")
+    assert found.permitted[:, 0].sum() == found.needed[:, 0].sum() > 0
+    assert found.permitted[:, 1].sum() == 0 < found.needed[:, 1].sum()

@@ -208,6 +208,20 @@ def test_cheap_decoys_that_the_model_ignores_buy_nothing(bench: Bench) -> None:
     assert sum(float(rows[n][4].rstrip("%")) for n in INPUTS) == pytest.approx(100, abs=0.3)
 
 
+@pytest.mark.parametrize(("scale", "low", "high"), [(1e-300, 0.0, 0.0), (1.0, 0.05, 1.0)])
+def test_a_contract_that_shrinks_what_a_norm_measures_is_seen_in_every_norm(
+    model: Bench, scale: float, low: float, high: float
+) -> None:
+    """With `scale: 1e-300` every budget of a norm is nothing, and every row is certified."""
+    model.features(**{name: {**facts, "scale": scale} if facts.get("mutable", True) else facts
+                      for name, facts in FREE.items()})  # fmt: skip
+    outcome = model.ask(CHECK, "model", norm="linf", budget=200.0, access="whitebox", rows=40)
+    share = measure(outcome, AFFORDABLE)
+    assert share.value is not None
+    assert low <= share.value <= high
+    assert "a budget of 200 in linf pays for" in share.method
+
+
 def test_the_attack_says_how_sure_its_figures_are(model: Bench) -> None:
     model.features(**FREE)
     outcome = model.ask(CHECK, "model", cost=3.0, rows=60, queries=200)
@@ -243,7 +257,7 @@ def test_many_inputs_are_counted_in_the_tables_note() -> None:
 
     inputs = tuple(Reach(name=f"x{i}", moves="yes" if i % 2 else "no", unit="place", price=1.0) for i in range(100))
     found = Needs(np.ones((30, 100)), np.zeros((30, 100)), np.ones(30))
-    share, shown = affordable(inputs, found, 3.0, 0)
+    share, shown = affordable(inputs, found, "of 3", 0)
     assert (share.n, share.value) == (30, 0)
     assert len(shown.rows) == 40
     assert {row[1] for row in shown.rows} == {"yes"}
@@ -257,7 +271,7 @@ def test_from_too_few_rows_or_changes_there_is_no_affordable_share(rows: int, ch
     from assay.attacks.shown import affordable
 
     ones = np.ones((rows, 1))
-    share, _ = affordable((Reach(name="x", moves="yes"),), Needs(ones, ones, np.full(rows, changes)), 3.0, 0)
+    share, _ = affordable((Reach(name="x", moves="yes"),), Needs(ones, ones, np.full(rows, changes)), "of 3", 0)
     assert (share.value, share.low, share.high) == (None, None, None)
 
 

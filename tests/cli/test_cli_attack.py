@@ -261,3 +261,8 @@ def test_rows_are_never_written_over_what_is_read_or_onto_a_device(shop: Path, o
     assert one_line(done, said, code=2)
     assert (path.read_bytes() if before else b"") == before
     assert path.is_file() or path.is_char_device()
+
+
+def test_where_nothing_that_was_asked_applies_it_is_no_pass(shop: Path) -> None:
+    done = attack(shop, "--norm", "linf", "--only", "fairness.*")
+    assert done.code == 3, done

@@ -65,3 +65,9 @@ def test_the_rows_at_hand_keep_their_draft(
     if told.get("step"):
         places = (np.array([*x, told["max"]]) - told["min"]) / told["step"]
         assert places == pytest.approx(np.round(places), abs=1e-6)
+
+
+def test_a_column_with_a_role_is_declared_too_since_the_model_may_read_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    told = drafted(tmp_path, {"x": rng.normal(size=200), "sample_weight": rng.uniform(1, 9, 200).round(3)})
+    assert told["sample_weight"] == {"mutable": False}

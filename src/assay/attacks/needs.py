@@ -11,7 +11,7 @@ import numpy as np
 from assay.attacks.relations import Relation, relations, satisfied
 from assay.attacks.space import Axis
 from assay.core.protocols import ArrowTable, Predictor
-from assay.core.subject import Contract
+from assay.core.subject import Contract, Norm
 
 Array = Any
 CHANGES = 4  # tried of each row, each toward another row that passes
@@ -124,6 +124,7 @@ def needs(
     kinds: Mapping[str, str],
     budget: float,
     seed: int,
+    norm: Norm = "cost",
 ) -> Needs:
     """The smallest changes that let flagged `rows` pass if everything were allowed, and what `budget` buys of them.
 
@@ -151,7 +152,7 @@ def needs(
     numbers = trials.numbers(kinds)
     for which in _in_random_order(list(np.eye(len(inputs), dtype=bool)), len(own), rng):
         trials.draw_nearer(taken, valid, which.argmax(axis=1), numbers)
-    permitted = _permitted(trials, taken, groups, contract, reference, kinds, budget)
+    permitted = _permitted(trials, taken, groups, contract, reference, kinds, (norm, budget))
     found = (taken.any(axis=1) & passes).astype(float)
     needed, bought, changes = (np.zeros((rows.num_rows, *a.shape[1:])) for a in (taken, permitted, found))
     for total, part in ((needed, taken), (bought, permitted), (changes, found)):
@@ -187,21 +188,24 @@ def _permitted(
     contract: Contract,
     reference: ArrowTable,
     kinds: Mapping[str, str],
-    budget: float,
+    means: tuple[Norm, float],
 ) -> Array:
     """Which of the needed moves (q, inputs) the contract allows and the budget pays for, the cheapest first."""
+    norm, budget = means
     price = np.full(taken.shape, np.inf)
     for at, name in enumerate(trials.predictor.features):
         feature = contract.columns[name]
         if feature.mutable and taken[:, at].any():
             column = trials.table.column(name)
             axis = Axis(name, feature, column.take(trials.own).combine_chunks(), reference, kinds[name])
-            price[:, at] = axis.costs(axis.origin, axis.place(column.take(trials.donor[:, at]).to_pylist()))
+            price[:, at] = axis.parts(axis.origin, axis.place(column.take(trials.donor[:, at]).to_pylist()), norm)
     price = np.where(taken, price, np.inf)
     order = np.argsort(price, axis=1, kind="stable")
-    spent = np.cumsum(np.take_along_axis(price, order, axis=1), axis=1)
+    together = np.maximum if norm == "linf" else np.add
+    spent = together.accumulate(np.take_along_axis(price, order, axis=1), axis=1)
+    most = budget**2 if norm == "l2" else budget
     paid = np.zeros(taken.shape, dtype=bool)
-    np.put_along_axis(paid, order, spent <= budget * (1 + 1e-12), axis=1)
+    np.put_along_axis(paid, order, np.isfinite(spent) & (spent <= most * (1 + 1e-12)), axis=1)
     table = trials.built(np.arange(len(taken)), paid, trials.donor)
     for constraint in trials.constraints:  # what is tied together counts together: half of it breaks the relation
         broken = ~np.asarray(satisfied((constraint,), table))

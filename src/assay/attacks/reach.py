@@ -9,14 +9,18 @@ import numpy as np
 
 from assay.attacks.space import Axis
 from assay.core.protocols import ArrowTable
-from assay.core.subject import Contract
+from assay.core.subject import Contract, Norm
+
+NUMBER = {True: "standard deviation", False: "scale"}
+"""The unit of a number by whether it is priced."""
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
     """One input: which way it may move, the price of one `unit`, and how far the budget goes.
 
-    `unit` is "standard deviation" (of a number in the training data), "place" (of an order) or "change"; `distance` is
-    in raw units for a number, else in units, and inf where the price sets no bound inside the permitted range.
+    `unit` is "standard deviation" (of a number in the training data), "scale" (of a number in a norm that has no
+    prices), "place" (of an order) or "change"; `distance` is in raw units for a number, else in units, and inf where
+    the price sets no bound inside the permitted range.
     """
 
     name: str
@@ -33,8 +37,9 @@ def reaches(
     kinds: Mapping[str, str],
     inputs: tuple[str, ...],
     budget: float,
+    norm: Norm = "cost",
 ) -> tuple[Reach, ...]:
-    """What `budget` buys of each input, over `rows`. Raises CouldNotLook for one that cannot be priced."""
+    """What `budget` buys of each input alone, over `rows`. Raises CouldNotLook for one that cannot be priced."""
     found = []
     for name in inputs:
         feature = contract.columns.get(name)
@@ -42,14 +47,16 @@ def reaches(
             found.append(Reach(name=name))
             continue
         axis = Axis(name, feature, rows.column(name).combine_chunks(), reference, kinds[name])
-        steps = budget / feature.cost
+        priced = norm == "cost"
+        steps = budget / feature.cost if priced else budget
+        one = axis.scale if priced or axis.levels else feature.scale or 1.0
         found.append(
             Reach(
                 name=name,
                 moves="yes" if feature.direction == "both" or not axis.ordered else f"{feature.direction} only",
-                unit="standard deviation" if not axis.levels else "place" if axis.ordered else "change",
-                price=axis.price,
-                distance=_bounded(steps * axis.scale, axis) if axis.ordered else float(steps >= 1),
+                unit=NUMBER[priced] if not axis.levels else "place" if axis.ordered else "change",
+                price=axis.price if priced else None,
+                distance=_bounded(steps * one, axis) if axis.ordered else float(steps >= 1),
             )
         )
     return tuple(found)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from assay.attacks.needs import Needs
-from assay.attacks.reach import Reach
+from assay.attacks.reach import NUMBER, Reach
 from assay.attacks.space import Space
 from assay.core.exhibit import Step, Table, Waterfall
 from assay.core.finding import Direction, Measure
@@ -21,7 +21,7 @@ MOST_STEPS, SHOWN = 40, 40
 LEAST, LEAST_CHANGES = 10, 30
 
 
-def affordable(inputs: tuple[Reach, ...], found: Needs, cost: float, seed: int) -> Iterator[Measure | Table]:
+def affordable(inputs: tuple[Reach, ...], found: Needs, spent: str, seed: int) -> Iterator[Measure | Table]:
     """How much of what caught rows need to slip past is permitted and paid for, and the table with the prices."""
     whole, rows = found.needed.sum(axis=1), int((found.changes > 0).sum())
     value = low = high = None
@@ -33,7 +33,7 @@ def affordable(inputs: tuple[Reach, ...], found: Needs, cost: float, seed: int) 
     yield Measure(
         name="robustness.evasion.affordable_share", value=value, low=low, high=high, n=rows, seed=seed,
         unit="share", direction=Direction.HIGHER,
-        method=f"needed moves that the contract permits and a budget of {cost:g} pays for, bootstrap, Wilson",
+        method=f"needed moves that the contract permits and a budget {spent} pays for, bootstrap, Wilson",
     )  # fmt: skip
     needed, permitted = found.needed.sum(axis=0), found.permitted.sum(axis=0)
     order = sorted(range(len(inputs)), key=lambda i: (-needed[i], inputs[i].moves == "no"))
@@ -47,7 +47,7 @@ def affordable(inputs: tuple[Reach, ...], found: Needs, cost: float, seed: int) 
     yield Table(
         name="robustness.evasion.contract",
         title="What an attacker may change",
-        subtitle=f"Each input of the model, as the feature contract has it, for a budget of {cost:g}",
+        subtitle=f"Each input of the model, as the feature contract has it, for a budget {spent}",
         columns=("input", "may change", "price", "the budget reaches", "needed", "within reach"),
         rows=tuple(
             (
@@ -71,7 +71,7 @@ def _price(reach: Reach) -> str:
 
 
 def _distance(reach: Reach) -> str:
-    if reach.unit == "standard deviation":
+    if reach.unit in NUMBER.values():
         return "its whole range" if math.isinf(reach.distance) else f"{reach.distance:.3g}"
     if math.isinf(reach.distance):
         return "every place"

@@ -21,6 +21,7 @@ from assay.cli.common import (
     settings_from,
 )
 from assay.config.address import is_address
+from assay.core.finding import Status
 from assay.core.subject import Access, Norm
 
 if TYPE_CHECKING:
@@ -176,7 +177,8 @@ def attack(
             except NothingWrittenError as error:
                 report, unwritten = error.report, error
     emit(Dossier(report=report), format_, output)
-    _end(report_code(report, fail_level), unwritten)
+    applied = any(o.status is not Status.NOT_APPLICABLE for o in report.body.outcomes)
+    _end(report_code(report, fail_level) or (0 if applied else 3), unwritten)  # nothing was judged
 
 
 def _end(code: int, unwritten: Exception | None) -> None:

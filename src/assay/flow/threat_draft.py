@@ -67,6 +67,10 @@ def _text(found: Draft, data: Dataset, file: Path) -> str:
             lines.append(_line(feature, found, spread, tails, flags))
         elif feature.name == groups[group][0]:
             lines.append(_group(group, groups[group], found))
+    for role, name in found.roles.items():
+        if role != "label":
+            note = f"taken for the {role} by its header and values; nothing needs it where the model does not read it"
+            lines.append(f"  {quoted(name)}: {{mutable: false}}    # {note}")
     partly = {g: [n for n in names if n not in grouped] for g, names in _one_hot(found, data, whole=False).items()}
     lines += [_hint(group, names) for group, names in partly.items() if len(names) > 1]
     relations = [r for r in found.relations if grouped.keys().isdisjoint(Constraint(r.text).columns)]

@@ -73,8 +73,9 @@ def refuse_blind(network: Sloped, moves: Moves, target: float, found: Array, don
     way = ahead / (ahead**2).sum(axis=1, keepdims=True)
     height = np.maximum(network.forward(origin + ahead) - target, 0.0) * STEEPER + 1e-6 * (1 + abs(target))
     dearer = COARSE if moves.additive and (moves.step > 0).any() else DEARER
-    # A find on a grid may lie a place further.
-    place = np.where(point.value != moves.origin[rows], moves.step * moves.price, 0.0).max(axis=1, initial=0.0)
+    # A find on a grid may lie a place further; where the largest change counts, in any column that may move.
+    moved = point.value != moves.origin[rows] if moves.additive else (moves.up[rows] > 0) | (moves.down[rows] < 0)
+    place = np.where(moved, moves.step * moves.price, 0.0).max(axis=1, initial=0.0)
     again = searched(Planted(network, origin, way, height), small, target, donors[:0], seed, masked=False)
     _refuse(again.distance, least * dearer + place)
     # Draws and single moves may find such a slope without a gradient. Where it is steeper than all that the network

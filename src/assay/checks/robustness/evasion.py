@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -121,14 +122,15 @@ def evasion(
     A contract can be written so that nothing is ever evaded. So it also says what the contract leaves out.
     `excluded_share` are the positive rows that break `constraints:` as they are; above 5% the check stays open.
     `affordable_share` says: of the moves that caught rows would need to slip past if everything were allowed, this
-    share the contract permits and the budget pays for. Each caught row takes every input of a row that passes, four
-    times; then its own values are put back, in random order, as long as it still passes (inputs that relations tie
-    together first all together), and numbers go back toward its own as far as it passes. What cannot be put back is
-    needed; of that the cheapest permitted moves count until the budget is spent, tied inputs only where the relation
-    holds. A column that changes no decision is never needed, a move that only harms the attacker is not either, and a
-    frozen one is needed but not permitted. The 95% interval is the wider of a bootstrap over the rows and Wilson's for
-    as many rows; below 10 rows or 30 changes there is no figure. A table shows how often each input is needed, and at
-    what price. Whether what is declared immutable really is, it cannot say.
+    share the contract permits and the budget pays for (in every norm; of a model behind an address by price only, as it
+    takes queries of its own). Each caught row takes every input of a row that passes, four times; then its own values
+    are put back, in random order, as long as it still passes (inputs that relations tie together first all together),
+    and numbers go back toward its own as far as it passes. What cannot be put back is needed; of that the cheapest
+    permitted moves count until the budget is spent, tied inputs only where the relation holds. A column that changes no
+    decision is never needed, a move that only harms the attacker is not either, and a frozen one is needed but not
+    permitted. The 95% interval is the wider of a bootstrap over the rows and Wilson's for as many rows; below 10 rows
+    or 30 changes there is no figure. A table shows how often each input is needed, and at what price. Whether what is
+    declared immutable really is, it cannot say.
 
     Fix: make what an attacker can change count for less (monotone constraints, coarser bins), add features that are
     hard to change, lower the threshold (more false alarms: bound `performance.false_alarm_rate` too), or train on such
@@ -158,7 +160,7 @@ def evasion(
     caught, passing = fold.table(sample.filter(flags)), fold.told(passing)
     allowed = accepted(model, caught, fold.contract, fold.table(known))
     against = allowed.contract, fold.table(known), fold.kinds({c.name: c.kind for c in data.columns}), model.features
-    if share.part is None and asked.norm == "cost" and not case.contract.free and caught.num_rows and passing.num_rows:
+    if share.part is None and _says(case, asked) and caught.num_rows and passing.num_rows:
         yield from _affordable(model, caught, passing, against, asked)
     if not any(case.contract.columns[name].mutable for name in case.predictor.features):
         yield adversaries(ID, asked.norm, asked.budget, places, flags, sample, None)
@@ -182,17 +184,26 @@ def evasion(
     yield adversaries(ID, asked.norm, asked.budget, places, flags, sample, found)
 
 
+def _says(case: ModelCase, asked: Asked) -> bool:
+    """Whether somebody has said what may change, and what of that is needed can be asked: not of a model behind an
+    address beyond its queries, but by the price, which is what a policy bounds as a rule."""
+    return not case.contract.free and (asked.norm == "cost" or case.predictor.kind != "endpoint")
+
+
 def _affordable(
     model: BasePredictor, caught: ArrowTable, passing: ArrowTable,
     against: tuple[Contract, ArrowTable, dict[str, str], tuple[str, ...]], asked: Asked,
 ) -> Iterator[Any]:  # fmt: skip
     """What the contract leaves of the moves that would be needed if everything were allowed."""
+    from assay.attacks.left import told
     from assay.attacks.needs import needs
     from assay.attacks.reach import reaches
     from assay.attacks.shown import affordable
 
-    needed = needs(model, caught, passing, *against[:3], asked.budget, asked.seed)
-    yield from affordable(reaches(caught, *against, asked.budget), needed, asked.budget, asked.seed)
+    needed = needs(model, caught, passing, *against[:3], asked.budget, asked.seed, asked.norm)
+    spent = told(asked.budget, asked.norm)
+    spent = f"of {spent}" if math.isfinite(asked.budget) else spent
+    yield from affordable(reaches(caught, *against, asked.budget, asked.norm), needed, spent, asked.seed)
 
 
 def _asked(
