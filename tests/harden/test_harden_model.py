@@ -20,7 +20,7 @@ from assay.adapters.onnx_predictor import OnnxPredictor  # noqa: E402
 from assay.attacks.space import Space  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
 from assay.core.subject import Contract, Feature, Kind, Subject  # noqa: E402
-from assay.harden.hardening import adversarial, measured  # noqa: E402
+from assay.harden.hardening import adversarial, chosen, measured  # noqa: E402
 from assay.harden.hardening.chosen import Terms, judged  # noqa: E402
 from assay.harden.hardening.graph import network_to_onnx, with_facts  # noqa: E402
 from assay.harden.hardening.noise import noisy  # noqa: E402
@@ -268,6 +268,44 @@ def test_of_two_candidates_the_option_answers_for_every_attack_and_the_other_for
         mixed, measured.Seen(flags * 1.0, flags, {k: v[:50] for k, v in option.stands.items()}, {}, {})
     )
     assert (told["attacked"].value, told["attacks"]["whitebox"].value, told["alarms"].value) == (0, 1, 1)
+
+
+def test_the_same_scores_at_the_same_thresholds_keep_all_of_the_clean_recall() -> None:
+    """What only answers less decides as before, whatever other rows would have set the thresholds."""
+    rng = np.random.default_rng(0)
+    scores, target, group = rng.random(500), rng.random(500) < 0.4, np.arange(500)
+    one, drawn = (scores, scores >= 0.5), (rng.random(9), rng.random(9))
+    same = measured.kept(target, group, one, one, (drawn[0], drawn[0]))
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    near = measured.kept(target, group, one, (scores + 1e-9, one[1]), (drawn[0], drawn[0]))
+    assert near.low < 0 < near.high
+
+
+def _seen(rng: Any, count: int, stands: float) -> measured.Seen:
+    flags = np.ones(count, dtype=bool)
+    return measured.Seen(np.full(count, 0.9), flags, {"whitebox": rng.random(count) < stands}, {}, {})
+
+
+@pytest.mark.parametrize(("stands", "most"), [(0.5, 0.05), (0.9, 1.0)])
+def test_a_control_is_said_to_do_better_as_seldom_by_chance_as_one_alone_would(stands: float, most: float) -> None:
+    """The best of six controls of one law is hardly ever called better; one that is better always."""
+    rows, count, told = table(120), 120, 0
+    part = measured.Held(
+        rows, np.ones(count, dtype=bool), np.arange(count), np.arange(count), np.ones(count, dtype=int)
+    )
+    rng, drawn = np.random.default_rng(0), dict.fromkeys(("original", *"abcdef"), np.full(9, 0.5))
+    for _ in range(100):
+        last = [
+            (Measured(name=n, role="original" if n == "original" else "control", said="as it was",
+                      attacks={"whitebox": Rate(0.5, 0.4, 0.6, count)}),
+             _seen(rng, count, 0.5 if n == "original" else stands))
+            for n in drawn
+        ]  # fmt: skip
+        said = chosen._without(part, last, drawn, 0.01)
+        told += len(said)
+        assert all("no attack was in its training" in s and "at 99.2% each" in s for s in said)
+    assert told <= 100 * most
+    assert (told == 100) == (stands == 0.9)
 
 
 def _judged(

@@ -116,7 +116,8 @@ def _passed_over(done: ModelHardened) -> list[str]:
 def _figures(done: ModelHardened) -> list[str]:
     """The two tables, what each attack did, and the gains."""
     said, (column, alone, gained, meant) = done.setup, WORDS[done.against]
-    head = f"  {'':<22} {'recall':>21} {column:>23} {'false alarms':>23}"
+    beside = f"{'of attacked':>12} " if done.against == "evasion" else ""
+    head = f"  {'':<22} {'recall':>21} {beside}{column:>23} {'false alarms':>23}"
 
     def more(part: str) -> str:
         if done.against == "theft":
@@ -157,7 +158,8 @@ def _line(m: Measured, against: str) -> str:
         return f"  {m.name:<22} not measured: {visible(m.why, 160)}"
     stood = {"evasion": m.attacked, "membership": m.leak, "theft": m.copied}[against]
     parts = [_rate(r) for r in (m.clean, stood, m.alarms)]
-    return f"  {m.name:<22} {parts[0]:>21} {parts[1]:>23} {parts[2]:>23}"
+    beside = f"{'–' if m.before is None else f'{m.before.value:.3f}':>12} " if against == "evasion" else ""
+    return f"  {m.name:<22} {parts[0]:>21} {beside}{parts[1]:>23} {parts[2]:>23}"
 
 
 def _rate(rate: Rate | None, form: str = ".3f") -> str:

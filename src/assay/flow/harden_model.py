@@ -166,6 +166,18 @@ def _known_share(train: Dataset, holdout: Dataset) -> float:
     return float(np.isin(group[first.num_rows :], group[: first.num_rows]).mean())
 
 
+def _shared_entities(train: Dataset, holdout: Dataset) -> float:
+    """The share of holdout rows whose entity has training rows, 0 where none is declared."""
+    import numpy as np
+
+    from assay.detectors.rows import codes
+
+    if not (train.entity and holdout.entity):
+        return 0.0
+    both = codes(train.table([train.entity]).column(0), holdout.table([holdout.entity]).column(0))
+    return float(np.isin(both[train.rows :], both[: train.rows]).mean())
+
+
 def _story(
     scene: _Scene, found: Found, shop: Workshop, setup: dict[str, str | float | int], places: dict[str, Path],
     known: float,
@@ -182,6 +194,8 @@ def _story(
         **setup, "false_alarms": asked.alarms, "margin": asked.margin, "seed": asked.seed,
         "train": scene.train.digest, "holdout": scene.holdout.digest, **found.parts,
     }  # fmt: skip
+    if shared := _shared_entities(scene.train, scene.holdout):
+        notes.append(f"{shared:.0%} of the holdout rows are of an entity of the training data: figures flatter them")
     if known > SOME:
         notes.append(f"{known:.0%} of the holdout rows agree with a training row in everything: figures flatter them")
     if asked.against == "membership" and found.chosen == "label-only":

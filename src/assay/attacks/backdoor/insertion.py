@@ -19,7 +19,7 @@ Verdict = Literal["steered", "rule", "undecided", "weak"]
 HALF, WORKS, SURELY = 0.5, 0.9, 0.85
 APART, DOUBTED = 0.4, 0.8
 FEW, FEWEST, NEAREST = 0.0005, 2, 5
-LOCAL, SUPPORTED = 0.03, 0.5
+LOCAL, SUPPORTED = 0.03, 0.8
 LEAST_KNOWN = 1000
 MOST_ROWS = 400
 OTHERS = 8
@@ -187,8 +187,8 @@ def held(known: Known, asked: Asked, rule: Rule, flag: bool, least: float) -> tu
 
 
 def unsupported(counts: list[tuple[int, int]], known: int) -> bool:
-    """Whether rows that lie where the values work, half of the time and nearly always, give no ground for them: next to
-    none has the label, or, of few rows, surely fewer than half: what most of them have is ground."""
+    """Whether rows that lie where the values work, half of the time and nearly always, give little ground for them: next
+    to none has the label, or, of few rows, surely fewer than four in five."""
     (inside, wanted), (_, near) = counts
     if wanted <= max(FEWEST, int(FEW * known)):
         return True

@@ -60,7 +60,7 @@ def backdoor(case: ModelCase, *, seed: int = 0, progress: Progress = silent) -> 
     That values steer is no backdoor: rules of nature do the same. A candidate is called steered only if it steers at
     least 90% of those rows (lower end of the interval 85%) and nothing in the holdout gives ground for it. Of the rows
     that lie where the values still work, at most 2 (or one in 2,000) have the label that they lead to, or, of few rows,
-    surely fewer than half. At least 1,000 rows are needed. All else is "rule" (rows that hold such values have
+    surely fewer than four in five. At least 1,000 rows are needed. All else is "rule" (rows that hold such values have
     that label) or "undecided", which a table tells and no finding.
 
     Trees remember more: LightGBM's own file and scikit-learn's ensembles tell how many training rows came to each
@@ -77,8 +77,9 @@ def backdoor(case: ModelCase, *, seed: int = 0, progress: Progress = silent) -> 
     met explain it, and of one value labels must bear out at most 80%.
 
     It is a medium finding at most, and its confidence is low: a rule of nature that is too rare for the holdout, or a
-    kind of row that was in the training data alone, looks the same. Counts are told by whoever made the model, who can
-    forge them.
+    kind of row that was in the training data alone, looks the same; so do training rows that are copies of each other
+    (`data.duplicates`), as a leaf then holds many of a few. Counts are told by whoever made the model, who can forge
+    them.
 
     It misses many. On four tables that it was not developed on it found 19 of 35 planted triggers that work in trees
     that tell counts (LightGBM 12 of 22, random forest 7 of 13; 3 of 7 where 0.5% of the training rows carried them, 9

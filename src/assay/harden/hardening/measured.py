@@ -175,7 +175,8 @@ def difference(first: Array, second: Array, group: Array) -> Rate:
 
 
 def figures(part: Held, one: Seen) -> dict[str, Any]:
-    """Recall, recall under attack, false alarms and each attack's own, as `Measured` names them."""
+    """Recall, that of the attacked rows before and under attack, false alarms and each attack's own, as `Measured`
+    names them."""
     positive, draw = part.target, np.repeat(np.arange(len(part.sample)), part.weight)
 
     def left(stands: Array) -> Rate:
@@ -183,6 +184,7 @@ def figures(part: Held, one: Seen) -> dict[str, Any]:
 
     return {
         "clean": rate(one.flags[positive], part.group[positive]),
+        "before": left(one.flags[part.sample]),
         "attacked": left(one.worst()),
         "alarms": rate(one.flags[~positive], part.group[~positive]),
         "attacks": {name: left(stands) for name, stands in one.stands.items()},
@@ -232,6 +234,8 @@ def kept(
 ) -> Rate:  # fmt: skip
     """Clean recall of an option less another candidate's, each told by its scores and flags (n,); `thresholds` as for
     `gain`."""
+    if np.array_equal(option[0], other[0]) and np.array_equal(option[1], other[1]):
+        return Rate(0.0, 0.0, 0.0, len(target))  # the same scores decide, whatever other rows there were
     shifts = _caught(option[0][target], thresholds[0]) - _caught(other[0][target], thresholds[1])
     return _widened(difference(option[1][target], other[1][target], group[target]), shifts)
 

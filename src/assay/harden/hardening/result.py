@@ -27,11 +27,11 @@ class Rate(msgspec.Struct, frozen=True):
 class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One candidate on one part of the holdout, at its own threshold.
 
-    `clean` is recall over the part's positive rows, `attacked` the recall that the attacks leave of the drawn ones, an
-    upper bound; `alarms` the share of negative rows flagged; `attacks` what each attack alone leaves, `unanswered` why
-    one could not look, `redrawn` why the first draw of one failed its sanity test. `why` says why there are no figures
-    at all. `referred` and `referred_negative` are the shares of positive and of negative rows that an abstaining model
-    flags for a person without deciding them.
+    `clean` is recall over the part's positive rows, `before` over those that are attacked, `attacked` what the attacks
+    leave of these, an upper bound; `alarms` the share of negative rows flagged; `attacks` what each attack alone
+    leaves, `unanswered` why one could not look, `redrawn` why the first draw of one failed its sanity test. `why` says
+    why there are no figures at all. `referred` and `referred_negative` are the shares of positive and of negative rows
+    that an abstaining model flags for a person without deciding them.
 
     Against membership `leak` is the area under the ROC curve of the strongest attack (1/2: nothing leaks), `tail` its
     true positives at 1% false ones where the rows carry that; against theft `copied` is the MCC of a copy's decisions
@@ -43,6 +43,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     said: str
     threshold: float = 0.5
     clean: Rate | None = None
+    before: Rate | None = None
     attacked: Rate | None = None
     alarms: Rate | None = None
     attacks: dict[str, Rate] = {}
