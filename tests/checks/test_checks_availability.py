@@ -88,6 +88,16 @@ def test_a_promise_that_is_kept_is_no_finding(asked: Any) -> None:
     assert measure(outcome, f"{CHECK}.refused_share").value == 0
 
 
+def test_the_promise_is_shown_beside_what_was_measured(asked: Any) -> None:
+    for nap, word in ((lambda row: True, "breaks"), (None, "keeps")):
+        outcome = asked(Model(nap), latency=4.0 if nap else 5000.0, seconds=0.5)
+        picture = next(e for e in outcome.exhibits if e.name == CHECK)
+        assert picture.reference == (4.0 if nap else 5000.0)
+        assert picture.title.startswith(f"The slowest row found {word} the promise of ")
+        assert [r.measure for r in picture.rows] == [f"{CHECK}.slowest", f"{CHECK}.usual"]
+        assert "promised: " in measure(outcome, f"{CHECK}.slowest").method
+
+
 def test_the_contract_binds_the_search(bench: Bench, asked: Any) -> None:
     bench.features(a={"min": 0, "max": 10, "nullable": False}, b={"mutable": False}, w={"categories": ["red", "blue"]})
     outcome = asked(Model(lambda row: row["a"] is None or row["w"] == "" or row["b"] not in range(1, 5)))

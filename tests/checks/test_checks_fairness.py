@@ -115,7 +115,7 @@ def test_the_severity_is_told_by_how_far_the_whole_interval_is(asked: Any, flag:
 def test_few_rows_decide_nothing_and_do_not_pass(asked: Any) -> None:
     outcome = asked(people(200, flag=(0.4, 0.4)), favourable="flagged")
     assert (str(outcome.status), outcome.findings) == ("open", ())
-    assert "sex: ratio of favourable rates" in outcome.reason
+    assert "too few rows to decide sex (fewest: 89 independent rows, of F): ratio of favourable rates" in outcome.reason
     assert measure(outcome, "fairness.undecided").value >= 1
     assert measure(outcome, "fairness.selection_ratio").low < 0.8
 
@@ -331,3 +331,27 @@ def test_no_holdout_no_rows_and_scores_that_are_none(asked: Any, bench: Bench, m
 def test_the_same_seed_says_the_same(asked: Any) -> None:
     table = people(900)
     assert msgspec.json.encode(asked(table)) == msgspec.json.encode(asked(table))
+
+
+def test_the_worst_of_several_columns_is_said_to_be_of_several(asked: Any) -> None:
+    """The value is one column's, an interval's ends may be another's, and n is a group's, not the table's."""
+    table = people(3000)
+    table["race"] = np.random.default_rng(9).choice(["a", "b", "c"], 3000, p=[0.6, 0.35, 0.05])
+    outcome = asked(table, protected=("sex", "race"))
+    ratio = measure(outcome, "fairness.selection_ratio")
+    assert ratio.method.startswith("worst over sex, race, each end too; value: ")
+    assert "n: smaller group" in ratio.method
+    assert measure(outcome, "fairness.judged_share").n > 2000, "all rows that are judged"
+    assert measure(asked(table), "fairness.selection_ratio").method.startswith("sex; ")
+
+
+def test_the_picture_s_title_counts_the_bars_that_it_draws(asked: Any) -> None:
+    outcome = asked(people(6000, flag=(0.1, 0.3)))
+    ratios = next(e for e in outcome.exhibits if e.name == "fairness.ratios")
+    assert ratios.title == (
+        "Surely below 0.8: 0 of 1 ratios of favourable rates, 1 of 1 ratios of unfavourable ones, which no rule bounds"
+    )
+    below = sum(row.high < ratios.reference for row in ratios.rows)
+    assert below == 1
+    differences = next(e for e in outcome.exhibits if e.name == "fairness.differences")
+    assert differences.title.endswith("differences are surely above 0.1")

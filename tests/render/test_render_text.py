@@ -24,7 +24,9 @@ open[robustness.evasion]  could not be judged: lightgbm is not installed
   --> model
 
   performance.recall                                  0.700 [0.650, 0.750]     n=1000     model
-  performance.calibration_error                    not a number                               model
+  performance.calibration_error                    not measured                               model
+
+  n/a   artifact.unsafe-format on model: does not apply
 
 ✓ always    evidence agrees
              saw 4 outcomes in 1 bundle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from assay.core.canonical import short
@@ -10,13 +11,16 @@ from assay.core.dossier import Dossier
 from assay.core.exhibit import Curve, Intervals
 from assay.core.finding import Finding, Measure, Outcome, Severity, Status
 from assay.core.text import visible
-from assay.render.page.words import COUNTS
+from assay.render.page.say import advised
+from assay.render.page.view import View
+from assay.render.page.words import COUNTS, NO_NUMBER, NOT_MEASURED
 
 _COLOURS = {
     "critical": "1;31", "high": "31", "medium": "33", "low": "36", "info": "2", "open": "33", "allow": "1;32",
     "deny": "1;31", "indeterminate": "1;33", "dim": "2",
 }  # fmt: skip
 MOST_NAMED = 3
+MOST_NOT_ASKED = 8
 _MARKS = {Verdict.ALLOW: ("✓", "allow"), Verdict.DENY: ("✗", "deny"), Verdict.INDETERMINATE: ("○", "open")}
 
 
@@ -35,13 +39,15 @@ def render_text(dossier: Dossier, *, colour: bool = False) -> str:
     paint = Paint(colour)
     body = dossier.report.body
     blocks = [_finding(f, paint) for f in _findings(body.outcomes)]
-    blocks += _opens(body.outcomes, paint)
+    view = View(dossier)
+    blocks += _opens(view, paint)
     measures = [(o.subject, m) for o in body.outcomes for m in o.measures]
     if measures:
         blocks.append("\n".join(_measure(s, m) for s, m in measures))
     if dossier.decision is None:  # nobody judges the numbers: what they say together, as the pictures' titles do
         drawn = [e.title for o in body.outcomes for e in o.exhibits if isinstance(e, (Curve, Intervals))]
         blocks += ["\n".join(f"  shown {visible(title)}" for title in drawn)] if drawn else []
+    blocks += ["\n".join(lines)] if (lines := _not_applicable(view)) else []
     notes = dict.fromkeys(n for o in body.outcomes for n in o.notes)
     if notes:
         blocks.append("\n".join(f"  note  {visible(n)}" for n in notes))
@@ -72,28 +78,56 @@ def _finding(finding: Finding, paint: Paint) -> str:
     return "\n".join(lines)
 
 
-def _opens(outcomes: tuple[Outcome, ...], paint: Paint) -> list[str]:
+def _opens(view: View, paint: Paint) -> list[str]:
     """What could not be judged; checks that stayed open for one reason are named together."""
     together: dict[tuple[str, str], list[str]] = {}
-    for outcome in outcomes:
+    for outcome in view.body.outcomes:
         if outcome.status is Status.OPEN or not outcome.complete:
             together.setdefault((outcome.subject, outcome.reason), []).append(outcome.check)
     blocks = []
     for (subject, reason), checks in together.items():
-        named = checks if len(checks) <= MOST_NAMED else [*checks[: MOST_NAMED - 1], f"and {len(checks) - 2} more"]
-        head = paint("open", f"open[{visible(', '.join(named))}]")
-        blocks.append(f"{head}  could not be judged: {visible(reason, 2000)}\n  --> {visible(subject)}")
+        head = paint("open", f"open[{_named(checks)}]")
+        blocks.append(f"{head}  could not be judged: {visible(advised(view, reason), 2000)}\n  --> {visible(subject)}")
     return blocks
+
+
+def _not_applicable(view: View) -> list[str]:
+    """Which checks did not apply, and why. Many of them are told in one line where others did judge: a kind of file
+    that is not there is no news then; where nothing was judged the reasons are all that there is to say."""
+    outcomes = view.body.outcomes
+    out = [o for o in outcomes if o.status is Status.NOT_APPLICABLE and o.complete]
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for outcome in out:
+        reasons.setdefault((outcome.reason, outcome.subject), []).append(outcome.check)
+    if len(reasons) > MOST_NOT_ASKED and len(out) < len(outcomes):
+        return [f"  n/a   {_named(list(dict.fromkeys(o.check for o in out)))}: --format json says why"]
+    lines = [
+        f"  n/a   {_named(checks)} on {visible(subject)}: {visible(advised(view, reason) or 'does not apply', 300)}"
+        for (reason, subject), checks in reasons.items()
+    ]
+    left = len(lines) - MOST_NOT_ASKED
+    return [*lines[:MOST_NOT_ASKED], f"  and {left} more: --format json"] if left > 0 else lines
+
+
+def _named(checks: list[str]) -> str:
+    named = checks if len(checks) <= MOST_NAMED else [*checks[: MOST_NAMED - 1], f"and {len(checks) - 2} more"]
+    return visible(", ".join(named))
 
 
 def _measure(subject: str, measure: Measure) -> str:
     name = visible(measure.name + (f" versus {measure.versus}" if measure.versus else ""))
     digits = 0 if measure.unit in COUNTS else 3
-    value = "not a number" if measure.value is None else f"{measure.value:.{digits}f}"
+    value = _value(measure.value, digits)
     bounds = (measure.low, measure.high)
     interval = f"[{measure.low:.{digits}f}, {measure.high:.{digits}f}]" if None not in bounds else ""
     n = f"n={measure.n}" if measure.n is not None else ""
     return f"  {name:<48} {value:>8} {interval:<18} {n:<10} {visible(subject)}".rstrip()
+
+
+def _value(value: float | None, digits: int) -> str:
+    if value is None or not math.isfinite(value):
+        return NOT_MEASURED if value is None else NO_NUMBER
+    return f"{value:.{digits}f}"
 
 
 def render_trace(decision: Decision, *, colour: bool = False) -> str:

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from assay.adapters.cases import ModelCase, scores_alone
 from assay.checks.fairness.thresholds import pictures, tables
-from assay.checks.fairness.told import WORDS, finding, measures
+from assay.checks.fairness.told import WORDS, fewest, finding, measures
 from assay.core.check import check
 from assay.core.errors import CouldNotLook, NotApplicable
 from assay.core.exhibit import Curve, Intervals, Table
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     stage=Stage.MODEL,
     severity=Severity.HIGH,
     needs="ml",
-    version=2,
+    version=3,
     tags=("nist-ai-rmf:MEASURE 2.11", "eu-ai-act:Art.10", "eu-ai-act:Art.15", "owasp-aitg:AITG-APP-10"),
     reads=("data", "holdout"),
     wants=("holdout",),
@@ -154,11 +154,11 @@ def _settle(alone: Sequence[Judged], crossed: Crossed, found: Answers) -> None:
     undecided: dict[str, list[str]] = {}
     for one in asked:
         if one.open and (found.target is not None or one.metric in RATIOS):
-            undecided.setdefault(one.grouping.title, []).append(WORDS[one.metric])
+            undecided.setdefault(f"{one.grouping.title}{fewest(one.grouping, alone)}", []).append(WORDS[one.metric])
     parts = [f"{column}: {', '.join(words)}" for column, words in undecided.items()]
     reasons = [found.unlabelled] if found.target is None else []
     if parts:
-        reasons.append(f"the rows do not decide {'; '.join(parts)}")
+        reasons.append(f"too few rows to decide {'; '.join(parts)}")
     if crossed.pairs:
         reasons.append(
             f"{crossed.unasked} combinations of protected columns were not asked, {crossed.pairs} of them pairs: at "

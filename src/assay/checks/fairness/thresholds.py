@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from assay.checks.fairness.told import WORDS
 from assay.core.exhibit import Curve, IntervalRow, Intervals, Series, Table
 from assay.core.text import visible
 from assay.detectors.members import Crossed, People
 from assay.detectors.parity import DIFFERENCES, RATIOS, TOLD, Answers, Bounds, Judged, Rates, apart_of, rates_of
+
+if TYPE_CHECKING:
+    from assay.stats.fairness import Apart
 
 POINTS = 40
 MOST_LINES = 3
@@ -45,10 +49,9 @@ def pictures(judged: Sequence[Judged], found: Answers, people: People, bounds: B
             for j, apart in (known[place] for place in sorted(first))
         )  # fmt: skip
         if rows:
-            ruled = [apart.verdict for j, apart in known if j.metric != TOLD]
             yield Intervals(
                 name=f"fairness.{key}",
-                title=f"{ruled.count('fail')} of {len(ruled)} {key} are surely beyond {bound:g}",
+                title=_title(metrics, key, known, bounds),
                 subtitle="Intervals that hold together at 95%; the line is the bound",
                 unit=unit,
                 rows=rows,
@@ -57,6 +60,18 @@ def pictures(judged: Sequence[Judged], found: Answers, people: People, bounds: B
                 note=f"Not shown: {len(known) - len(rows)} more." if len(known) > len(rows) else "",
             )
     yield from _curves(judged, found, people, bounds)
+
+
+def _title(metrics: Sequence[str], key: str, known: Sequence[tuple[Judged, Apart]], bounds: Bounds) -> str:
+    """How many are surely beyond the bound; those that no rule bounds are drawn too, so that they are counted too."""
+    if metrics is not RATIOS:
+        failed = [apart.verdict == "fail" for _, apart in known]
+        return f"{sum(failed)} of {len(failed)} {key} are surely above {bounds.difference:g}"
+    said = []
+    for words, told in (("of favourable rates", False), ("of unfavourable ones, which no rule bounds", True)):
+        failed = [apart.verdict == "fail" for j, apart in known if (j.metric == TOLD) is told]
+        said += [f"{sum(failed)} of {len(failed)} {key} {words}"] if failed else []
+    return f"Surely below {bounds.ratio:g}: {', '.join(said)}"
 
 
 def _rates(judged: Sequence[Judged], bounds: Bounds) -> Iterator[Intervals]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay.core.finding import Direction, Finding, Location, Measure, Severity
-from assay.detectors.members import MOST_CROSSED, Crossed
+from assay.detectors.members import MOST_CROSSED, Crossed, Grouping
 from assay.detectors.parity import METRICS, RATIOS, TOLD, Bounds, Judged
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ WORDS = {
 
 def measures(alone: Sequence[Judged], together: Sequence[Judged], crossed: Crossed) -> Iterator[Measure]:
     """The worst column of each metric, and the worst combination: all intervals hold together, so theirs do."""
+    from assay.stats.effective import whole
+
     for metric in METRICS:
         yield _worst(f"fairness.{metric}", [j for j in alone if j.metric == metric])
     yield _worst("fairness.equalised_odds_difference", [j for j in alone if j.metric in ODDS])
@@ -39,9 +41,12 @@ def measures(alone: Sequence[Judged], together: Sequence[Judged], crossed: Cross
         name="fairness.unasked", value=float(crossed.unasked), direction=Direction.LOWER, unit="combinations",
         method=f"beyond the {MOST_CROSSED} that are asked: {crossed.pairs} pairs of columns, {crossed.triples} threes",
     )  # fmt: skip
+    least = min((j.grouping for j in alone), key=lambda g: g.share)
+    draws = _draws(least, alone)
     yield Measure(
-        name="fairness.judged_share", value=min(j.grouping.share for j in alone), n=len(alone) // len(METRICS),
-        unit="share", direction=Direction.HIGHER, method="rows in a group that is large enough, of the worst column",
+        name="fairness.judged_share", value=least.share, unit="share", direction=Direction.HIGHER,
+        n=None if draws is None else whole(draws.sum()),
+        method="rows in a group that is large enough, of the worst column; n: its independent rows",
     )  # fmt: skip
 
 
@@ -56,13 +61,39 @@ def _worst(name: str, judged: Sequence[Judged], *, missed: bool = False) -> Meas
     pick: Any = min if rising else max
     worst, one = pick(known, key=lambda pair: pair[0].value)
     low, high = pick(a.low for a, _ in known), pick(a.high for a, _ in known)
+    over = list(dict.fromkeys(j.grouping.title for j in judged))
     if missed or len(known) < len(judged):  # what could not be asked, or was not, may be as far off as may be
         low, high = (0.0, high) if rising else (low, 1.0)
     return Measure(
         name=name, value=worst.value, low=low, high=high, n=whole(worst.draws), direction=direction,
         unit="ratio" if rising else "share",
-        method=f"{one.grouping.title}; {'score limits' if rising else 'Wilson limits, joined'}, all holding together",
+        method=f"{_whose(one.grouping.title, over)}; {'score' if rising else 'joined Wilson'} limits, "
+        "holding together; n: smaller group",
     )  # fmt: skip
+
+
+def _whose(worst: str, over: Sequence[str]) -> str:
+    """Whose the figures are: of several columns the worst value, and the worst ends of the interval of any of them."""
+    if len(over) == 1:
+        return worst
+    more = f" and {len(over) - 2} more" if len(over) > 3 else ""
+    return f"worst over {', '.join(over[: 2 if more else 3])}{more}, each end too; value: {worst}"
+
+
+def fewest(grouping: Grouping, judged: Sequence[Judged]) -> str:
+    """` (fewest: 41 independent rows, of Other)`: how large the smallest of a column's groups is."""
+    from assay.stats.effective import whole
+
+    draws = _draws(grouping, judged)
+    if draws is None:
+        return " (no two groups that are large enough)"
+    return f" (fewest: {whole(draws.min()):,} independent rows, of {grouping.names[int(draws.argmin())]})"
+
+
+def _draws(grouping: Grouping, judged: Sequence[Judged]) -> Any:
+    """The independent rows of each group, (g,); None where there are not two."""
+    asked = (j.rates for j in judged if j.grouping is grouping and j.metric == METRICS[0])
+    return next((rates.draws for rates in asked if rates is not None), None)
 
 
 def finding(data: Dataset, one: Judged, bounds: Bounds) -> Finding:

@@ -11,6 +11,7 @@ from msgspec import Meta
 from assay.adapters.cases import ModelCase
 from assay.core.check import check
 from assay.core.errors import CouldNotLook
+from assay.core.exhibit import IntervalRow, Intervals
 from assay.core.finding import Direction, Finding, Location, Measure, Severity
 from assay.core.protocols import Progress, silent
 from assay.core.subject import Kind, Stage
@@ -51,7 +52,7 @@ def availability(
     repeats: Annotated[int, Meta(ge=10, le=1000)] = 40,
     seed: int = 0,
     progress: Progress = silent,
-) -> Iterator[Finding | Measure]:
+) -> Iterator[Finding | Measure | Intervals]:
     """Whether a row can be written that takes the model much longer than it promises, or that breaks it.
 
     Why: who can send one row that takes a second can stop a service that answers a thousand a second with a handful of
@@ -104,7 +105,8 @@ def availability(
     if found.row is None:
         raise CouldNotLook("no row was answered, so that no time could be measured")
     slow = compared(model, found.row, usual, repeats, seed)
-    yield from _measures(slow, seed)
+    yield from _measures(slow, seed, promised)
+    yield _picture(slow, promised)
     yield from _late(case, found, slow, promised)
 
 
@@ -154,8 +156,8 @@ def _listed(names: tuple[str, ...]) -> str:
     return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
 
 
-def _measures(slow: Slow, seed: int) -> Iterator[Measure]:
-    how = "median of repetitions in turn with usual rows, bootstrap"
+def _measures(slow: Slow, seed: int, promised: float) -> Iterator[Measure]:
+    how = f"median of repetitions in turn with usual rows, bootstrap; promised: {promised:g} ms a row"
     for name, value, (low, high), unit in (
         ("slowest", slow.row, slow.row_interval, "milliseconds a row"),
         ("usual", slow.usual, slow.usual_interval, "milliseconds a row"),
@@ -165,6 +167,25 @@ def _measures(slow: Slow, seed: int) -> Iterator[Measure]:
             name=f"{NAME}.{name}", value=value, low=low, high=high, n=slow.n, seed=seed, unit=unit,
             direction=Direction.LOWER, method=how,
         )  # fmt: skip
+
+
+def _picture(slow: Slow, promised: float) -> Intervals:
+    """The slowest row and a usual one beside the promise."""
+    low, high = slow.row_interval
+    keeps = "keeps" if high <= promised else "breaks" if low > promised else "may break"
+    rows = (("slowest", "slowest row found", slow.row, slow.row_interval),
+            ("usual", "usual rows", slow.usual, slow.usual_interval))  # fmt: skip
+    return Intervals(
+        name=NAME,
+        title=f"The slowest row found {keeps} the promise of {promised:g} ms",
+        subtitle="Medians with 95% intervals; the line is the promised latency",
+        unit="milliseconds a row",
+        rows=tuple(
+            IntervalRow(label=label, value=value, low=low, high=high, n=slow.n, measure=f"{NAME}.{key}", better="lower")
+            for key, label, value, (low, high) in rows
+        ),
+        reference=promised,
+    )
 
 
 def _late(case: ModelCase, found: Found, slow: Slow, promised: float) -> Iterator[Finding]:

@@ -17,6 +17,10 @@ from assay.render.charts.svg import Canvas, Point, path, thin
 from assay.render.page.words import is_rate, percent, tick_number
 
 _SURE = {"at-most": "at most this", "at-least": "at least this", "estimate": ""}
+# Lines of one colour differ by their strokes, which every eye and every printer keeps apart; and the sign for each.
+_STROKES = (("", "—"), ("9 4", "– –"), ("9 3 2 3", "– ·"), ("5 3", "- -"))
+_PROOFS = (("2 3", "···"), ("6 3", "- -"), ("10 3 2 3", "– ·"), ("1 5", "· ·"))
+_SAMPLE = 22.0
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +68,24 @@ def unit_of(label: str, unit: str, values: list[float]) -> str:
     return "%" if (share or "share of" in label) and values and min(values) >= 0 and max(values) <= 1 else ""
 
 
+def strokes(curve: Curve) -> list[tuple[str, str]]:
+    """Each line's dashes and the sign for them: lines of one colour never have the same, while there are enough."""
+    seen: dict[tuple[str, bool], int] = {}
+    found = []
+    for series in curve.series:
+        proof = series.kind == "at-least"
+        kind = ("" if proof and series.role == "data" else series.role, proof)
+        place = seen[kind] = seen.get(kind, -1) + 1
+        patterns = _PROOFS if proof else _STROKES
+        found.append(patterns[place % len(patterns)])
+    return found
+
+
+def _sampled_strokes(curve: Curve) -> bool:
+    """Whether two lines of one colour make a sample of the stroke beside each name useful."""
+    return len({(s.role, s.kind == "at-least") for s in curve.series}) < len(curve.series)
+
+
 def draw_curve(curve: Curve, bound: Bound | None, width: int, label: str) -> str:
     """The picture at one width."""
     frame = _frame(curve, bound, width)
@@ -75,8 +97,8 @@ def draw_curve(curve: Curve, bound: Bound | None, width: int, label: str) -> str
         x = frame.x(curve.mark)
         frame.canvas.line((x, frame.top - 4), (x, frame.bottom), "ci", 1.5)
     ink: list[Point] = []
-    for series in curve.series:
-        ink += _line(frame, series)
+    for series, (dash, _) in zip(curve.series, strokes(curve), strict=True):
+        ink += _line(frame, series, dash)
     if curve.mark is not None:
         ink += _sampled([(frame.x(curve.mark), frame.top), (frame.x(curve.mark), frame.bottom)])
     if curve.mark is not None and bound is not None and axis == "y":
@@ -136,7 +158,8 @@ def _end_lines(series: Series) -> list[tuple[str, str]]:
 def _end_width(curve: Curve) -> float:
     if not _named(curve):
         return 16
-    return 12 + max(text_width(t, bold=css != "q") for s in curve.series for t, css in _end_lines(s))
+    sample = _SAMPLE if _sampled_strokes(curve) else 0.0
+    return 12 + sample + max(text_width(t, bold=css != "q") for s in curve.series for t, css in _end_lines(s))
 
 
 def _axes(frame: Frame, curve: Curve, on_y: Bound | None, on_x: Bound | None) -> None:
@@ -181,7 +204,11 @@ def _hatching(frame: Frame, curve: Curve, bound: Bound, axis: str) -> None:
     canvas.line((at, frame.top), (at, frame.bottom), "ci", 1.5)
 
 
-def _line(frame: Frame, series: Series) -> list[Point]:
+def _colour(series: Series) -> str:
+    return "co" if series.role == "other" else "ci" if series.kind == "at-least" else "cd"
+
+
+def _line(frame: Frame, series: Series, dashes: str) -> list[Point]:
     canvas = frame.canvas
 
     def pixels(ys: tuple[float, ...]) -> list[Point]:
@@ -195,8 +222,8 @@ def _line(frame: Frame, series: Series) -> list[Point]:
     points = pixels(series.y)
     if not points:
         return []
-    colour = "co" if series.role == "other" else "ci" if series.kind == "at-least" else "cd"
-    dash = ' stroke-dasharray="2 3"' if series.kind == "at-least" else ""
+    colour = _colour(series)
+    dash = f' stroke-dasharray="{dashes}"' if dashes else ""
     width = "2.25" if colour == "cd" else "1.5"
     canvas.add(f'<path d="{path(thin(points))}" fill="none" class="{colour}" stroke-width="{width}"{dash}/>')
     if len(points) <= 12 and series.kind != "at-least":
@@ -272,7 +299,9 @@ def _labels(frame: Frame, curve: Curve, bound: Bound | None, axis: str, ink: lis
     if bound is not None:
         labels.append(_bound_label(frame, bound, axis))
     if not frame.wide and _named(curve):
-        labels += [label for s in curve.series if (label := _along(frame, curve, s)) is not None]
+        signs = [f"{sign} " if _sampled_strokes(curve) else "" for _, sign in strokes(curve)]
+        along = (_along(frame, curve, s, sign) for s, sign in zip(curve.series, signs, strict=True))
+        labels += [label for label in along if label is not None]
     line = (
         [] if curve.mark is None else [Box(frame.x(curve.mark) - 3, frame.top, frame.x(curve.mark) + 3, frame.bottom)]
     )
@@ -326,8 +355,8 @@ def _bound_label(frame: Frame, bound: Bound, axis: str) -> Label:
     return Label(((bound.word, "b"),), tuple(spots), needed=True)
 
 
-def _along(frame: Frame, curve: Curve, series: Series) -> Label | None:
-    """A label beside its own line, anywhere along it: for the narrow picture."""
+def _along(frame: Frame, curve: Curve, series: Series, sign: str) -> Label | None:
+    """A label beside its own line, anywhere along it: for the narrow picture. `sign` is of its stroke."""
     points = [
         (frame.x(a), frame.y(b))
         for a, b in zip(series.x, series.y, strict=True)
@@ -336,7 +365,7 @@ def _along(frame: Frame, curve: Curve, series: Series) -> Label | None:
     if not points:
         return None
     css = _label_css(series)
-    words = clip_text(series.name, (frame.right - frame.left) * 0.6, bold=True)
+    words = clip_text(sign + series.name, (frame.right - frame.left) * 0.6, bold=True)
     sure = {"at-most": " (at most)", "at-least": " (at least)"}.get(series.kind, "")
     at = [points[round((len(points) - 1) * share)] for share in (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)]
     anchors: tuple[Anchor, ...] = ("end", "start", "middle")
@@ -357,14 +386,21 @@ def _is_nearest(frame: Frame, curve: Curve, series: Series, box: Box) -> bool:
 def _end_labels(frame: Frame, curve: Curve) -> None:
     if not _named(curve):
         return
-    ends, blocks = [], []
-    for series in curve.series:
+    ends, blocks, lines = [], [], []
+    for series, (dash, _) in zip(curve.series, strokes(curve), strict=True):
         known = [v for v in series.y if drawable(v)]
         if known:
             ends.append(frame.y(known[-1]))
             blocks.append(_end_lines(series))
+            lines.append((_colour(series), f' stroke-dasharray="{dash}"' if dash else ""))
+    sample = _SAMPLE if _sampled_strokes(curve) else 0.0
     heights = [15.0 * len(b) + 2 for b in blocks]
     tops = spread([e - 9 for e in ends], heights, frame.top - 8, frame.bottom + 12)
-    for top, block in zip(tops, blocks, strict=True):
+    for top, end, block, (colour, dash) in zip(tops, ends, blocks, lines, strict=True):
+        middle = top + 9
+        if abs(middle - end) > 6:  # a name that had to give way is led back to where its line ends
+            frame.canvas.line((frame.right + 1, end), (frame.right + 8, middle), "grid")
+        if sample:
+            frame.canvas.line((frame.right + 10, middle), (frame.right + 6 + sample, middle), colour, 1.75, dash)
         for i, (words, css) in enumerate(block):
-            frame.canvas.text(frame.right + 10, top + 13 + 15 * i, words, css)
+            frame.canvas.text(frame.right + 10 + sample, top + 13 + 15 * i, words, css)

@@ -11,15 +11,18 @@ from assay.render.charts.labels import clip_text, text_width
 from assay.render.charts.scale import Scale, drawable, finite, linear, tick_text
 from assay.render.charts.svg import Canvas, n
 from assay.render.page.escape import esc
-from assay.render.page.words import is_rate, label_words, number, percent
+from assay.render.page.words import is_area, is_rate, label_words, number, percent
 
 MOST_ROWS = 24
 Bounds = Callable[[IntervalRow], Bound | None]
 
 
 def turned(exhibit: Intervals, row: IntervalRow) -> int:
-    """−1 where a row is drawn the other way round, as better is right: against a line of no difference only."""
-    mixed = exhibit.reference == 0.0
+    """−1 where a row is drawn the other way round, as better is right: against a line of no difference only.
+
+    Where less is better in all rows nothing is turned: the axis says which side is better, and signs stay as measured.
+    """
+    mixed = exhibit.reference == 0.0 and any(r.better != "lower" for r in exhibit.rows)
     return -1 if mixed and row.better == "lower" else 1
 
 
@@ -36,7 +39,7 @@ def value_words(exhibit: Intervals, row: IntervalRow) -> tuple[str, str]:
     """The value and its interval as they stand at the row's end."""
     sign, plus = turned(exhibit, row), exhibit.reference == 0.0
     low, high = sorted((row.low * sign, row.high * sign))
-    if share_of(exhibit):
+    if share_of(exhibit) and not is_area(row.measure or row.label):
         return (
             percent(row.value * sign, plus=plus, sign=not plus),
             f"[{percent(low, plus=plus, sign=False)}, {percent(high, plus=plus, sign=False)}]",
@@ -59,9 +62,11 @@ def draw_intervals(exhibit: Intervals, bounds: Bounds, width: int, label: str) -
     canvas = Canvas(width, bottom + 42)
     plot_right = width - right if wide else width - 8.0
     scale = _scale(exhibit, rows, found, left, plot_right, 6 if wide else 4)
-    _axis(canvas, exhibit, scale, top, bottom)
+    rows_at = [top + first + height * i for i in range(len(rows))]
+    # Where names stand above their rows the line leaves them free.
+    _axis(canvas, exhibit, scale, top, bottom, [] if wide else [(y - 27, y - 10) for y in rows_at])
     for i, (row, bound) in enumerate(zip(rows, found, strict=True)):
-        y = top + first + height * i
+        y = rows_at[i]
         if wide:
             canvas.text(0, y + 4, clip_text(names[i], left - 16, bold=True), "b")
             _values(canvas, width, y + 4, words[i])
@@ -102,7 +107,9 @@ def _scale(
     return linear(values, left, right, most)
 
 
-def _axis(canvas: Canvas, exhibit: Intervals, scale: Scale, top: float, bottom: float) -> None:
+def _axis(
+    canvas: Canvas, exhibit: Intervals, scale: Scale, top: float, bottom: float, gaps: list[tuple[float, float]]
+) -> None:
     signed = exhibit.reference == 0.0
     factor = 100.0 if share_of(exhibit) and signed else 1.0
     share = "%" if share_of(exhibit) and not signed else ""
@@ -122,12 +129,16 @@ def _axis(canvas: Canvas, exhibit: Intervals, scale: Scale, top: float, bottom: 
     canvas.text(min(max(middle, half), canvas.width - half), bottom + 38, unit, "q", "middle")
     if exhibit.reference is not None and scale.low <= exhibit.reference <= scale.high:
         x = scale(exhibit.reference)
-        canvas.line((x, top - 6), (x, bottom), "ci", 1.25)
+        starts, ends = [top - 6, *(low for _, low in gaps)], [*(high for high, _ in gaps), bottom]
+        for start, end in zip(starts, ends, strict=True):
+            canvas.line((x, start), (x, end), "ci", 1.25)
         if exhibit.reference == 0.0 and all(r.better for r in exhibit.rows):
-            if x - text_width("← worse") > 6:
-                canvas.text(x - 6, 14, "← worse", "q", "end")
-            if x + text_width("better →") + 6 < canvas.width:
-                canvas.text(x + 6, 14, "better →", "q")
+            less = all(r.better == "lower" for r in exhibit.rows)
+            left, right = ("← better", "worse →") if less else ("← worse", "better →")
+            if x - text_width(left) > 6:
+                canvas.text(x - 6, 14, left, "q", "end")
+            if x + text_width(right) + 6 < canvas.width:
+                canvas.text(x + 6, 14, right, "q")
 
 
 def _row(canvas: Canvas, scale: Scale, exhibit: Intervals, row: IntervalRow, bound: Bound | None, y: float) -> None:

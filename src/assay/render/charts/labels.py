@@ -31,7 +31,7 @@ def clip_text(text: str, width: float, *, bold: bool = False) -> str:
     fits = 0
     for index, char in enumerate(text):
         used += _advance(char)
-        if used > room:
+        if used > room + 1e-6:  # room is often the text's own width, reckoned in another order
             return text[:fits].rstrip() + "…" if fits else ""
         if used + _advance("…") <= room:
             fits = index + 1

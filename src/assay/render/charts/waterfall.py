@@ -9,11 +9,24 @@ from assay.render.charts.svg import Canvas
 from assay.render.page.words import capital, number
 
 MOST_STEPS = 12
+# Less than this moves no number that the picture shows.
+LEAST_MOVE = 0.005
+
+
+def moving(exhibit: Waterfall) -> list[Step]:
+    """The steps that move the score; what a step moves too little to be drawn the next one takes along."""
+    found: list[Step] = []
+    known = exhibit.start
+    for step in exhibit.steps:
+        if drawable(step.value) and not (drawable(known) and abs(step.value - known) < LEAST_MOVE):
+            found.append(step)
+            known = step.value
+    return found
 
 
 def shown_steps(exhibit: Waterfall) -> list[Step]:
     """The steps that are drawn: past a dozen the middle ones become one step."""
-    steps = [s for s in exhibit.steps if drawable(s.value)]
+    steps = moving(exhibit)
     if len(steps) <= MOST_STEPS:
         return steps
     hidden = len(steps) - MOST_STEPS + 1
@@ -64,7 +77,7 @@ def _left(exhibit: Waterfall, steps: list[Step]) -> float:
     for step in steps:
         both = text_width(step.label) + (text_width(step.change, bold=True) + 18 if step.change else 0)
         widest = max(widest, both)
-    return min(widest, 250.0) + 22
+    return min(widest, 300.0) + 22
 
 
 def _name(canvas: Canvas, name: str, change: str, y: float, left: float, *, wide: bool, css: str) -> None:

@@ -8,9 +8,9 @@ from assay.render.page.escape import code, esc, split_command
 from assay.render.page.figures import policy_name
 from assay.render.page.owner import UNNAMED, owned, policy_owner, system_owner
 from assay.render.page.parts import TONES, severity, sign
-from assay.render.page.say import blind_of, clause, findings_of, headline, reader, tally
+from assay.render.page.say import advised, blind_of, clause, findings_of, headline, reader, tally
 from assay.render.page.view import View, finding_line, grave
-from assay.render.page.words import bare, capital, count_word, counted, plural, sentence
+from assay.render.page.words import bare, capital, clip, count_word, counted, plural, sentence
 
 MOST_BLOCKS = 20
 MOST_FINDINGS = 3
@@ -220,7 +220,9 @@ def _fix_text(view: View, rule: RuleTrace, found: list[Finding]) -> str:
             return finding.fix
     blind = blind_of(view, rule) if rule.verdict is Verdict.INDETERMINATE else []
     if blind and rule.asks in ("findings", "outcome", "measure"):
-        return f"mend what kept {blind[0].check} from looking at {blind[0].subject}, then look again: assay run"
+        first = blind[0]
+        why = f" ({clip(advised(view, first.reason), 150)})" if first.reason else ""
+        return f"mend what kept {first.check} from looking at {first.subject}{why}, then look again: assay run"
     return next((view.checks[c].fix for c in rule.decided_by if c in view.checks and view.checks[c].fix), "")
 
 

@@ -192,10 +192,17 @@ def _step(view: View, tone: Tone, rule: RuleTrace | None, outcomes: list[Outcome
         return ""
     if rule is not None and rule.fix:
         return rule.fix
-    told = next((view.checks[c].fix for c in (rule.decided_by if rule else ()) if c in view.checks), "")
-    for finding in findings:
-        if finding.fix and tone == "fail":
-            return finding.fix
+    told = next(
+        (fix for c in (rule.decided_by if rule else ()) if c in view.checks and (fix := view.checks[c].fix)), ""
+    )
+    if tone == "fail":
+        # What the rule itself counted says best how to mend it; another check's finding is about something else.
+        counted_ = findings_of(view, rule) if rule is not None else findings
+        own = next((f.fix for f in counted_ if f.fix), "")
+        if own or told:
+            return own or told.partition(";")[0]
+        if other := next((f.fix for f in findings if f.fix), ""):
+            return other
     blind = next((o for o in outcomes if is_open(o)), None)
     if blind is not None:
         return f"assay explain {blind.check}"

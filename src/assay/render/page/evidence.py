@@ -5,12 +5,12 @@ from __future__ import annotations
 from itertools import groupby
 
 from assay.core.decision import Verdict
-from assay.core.exhibit import Table
+from assay.core.exhibit import Intervals, Table
 from assay.core.finding import Json, Measure, Outcome, Severity, Status
 from assay.render.page.escape import code, esc
 from assay.render.page.figures import figure
 from assay.render.page.parts import Tone, age, digest, facts, section, status, vouched
-from assay.render.page.say import measure_interval, measure_value
+from assay.render.page.say import advised, measure_interval, measure_value
 from assay.render.page.view import View, grave, is_open
 from assay.render.page.words import capital, name_words, plural
 
@@ -21,6 +21,10 @@ FAMILIES = {
 }  # fmt: skip
 MOST_KEYS = 6
 MOST_SETTINGS = 8
+EFFORT = frozenset({"seconds"})  # how long a check may search: nothing is passed by it
+MOST_METHOD = 120
+LONG_UNIT = 10  # a longer unit is not set as large as its number
+_KEY, _LINE, _PICTURE = 80, 18, 180  # about how tall in pixels: a measure, a line of its method, a picture but its rows
 MOST_IN_MARGIN = 90  # characters; what is longer stands under the figures
 
 
@@ -147,7 +151,8 @@ def _setting(value: Json) -> str:
 
 def _own_limits(view: View, outcome: Outcome) -> str:
     """By which limits of its own a check passed, where no rule of the policy reads its numbers."""
-    limits = [f"{name} {value:g}" for name, value in sorted(outcome.parameters.items()) if isinstance(value, float)]
+    given = sorted(outcome.parameters.items())
+    limits = [f"{name} {value:g}" for name, value in given if isinstance(value, float) and name not in EFFORT]
     judged = any(r.asks == "measure" for r in view.reading(outcome.check))
     if outcome.status is not Status.PASS or outcome.findings or not outcome.measures or not limits or judged:
         return ""
@@ -159,15 +164,36 @@ def _outcome(view: View, outcome: Outcome) -> str:
     keys = _keys(outcome.measures)
     parts: list[str] = []
     if is_open(outcome):
-        parts.append(f'<p class="lead">{status("open", "could not be judged")}: {esc(outcome.reason)}</p>')
+        parts.append(
+            f'<p class="lead">{status("open", "could not be judged")}: {esc(advised(view, outcome.reason))}</p>'
+        )
     first = next((i for i, (e, _) in enumerate(drawn) if not isinstance(e, Table)), None)
     if first is None and keys:
         parts.append(f'<dl class="keys across">{keys}</dl>')
+    beside = _beside(outcome, first) if keys and first is not None else 0
     for i, (_, html) in enumerate(drawn):
+        if first is not None and first < i < first + beside:
+            continue
         if i == first and keys:
-            html = f'<div class="split">{html}<dl class="keys">{keys}</dl></div>'
+            pictures = "".join(h for _, h in drawn[i : i + beside])
+            measures = f'<dl class="keys{"" if beside else " across"}">{keys}</dl>'
+            html = f'<div class="split"><div>{pictures}</div>{measures}</div>' if beside else html + measures
         parts.append(html)
     return "".join(parts) + _own_limits(view, outcome)
+
+
+def _beside(outcome: Outcome, first: int) -> int:
+    """How many pictures stand beside the measures: as many as are about as tall, so that little stays blank."""
+    methods = [m.method for m in outcome.measures if m.name][:MOST_KEYS]
+    room = sum(_KEY + _LINE * -(-min(len(m), MOST_METHOD) // 26) for m in methods)
+    count = tall = 0
+    for exhibit in outcome.exhibits[first:]:
+        if isinstance(exhibit, Table) or (count and tall >= room * 0.75):
+            break
+        tall += _PICTURE + 36 * len(exhibit.rows[:24]) if isinstance(exhibit, Intervals) else 520
+        count += 1
+    # Where the pictures are far too low, the measures stand under them in columns.
+    return count if tall >= room * 0.6 else 0
 
 
 def _keys(measures: tuple[Measure, ...]) -> str:
@@ -175,10 +201,13 @@ def _keys(measures: tuple[Measure, ...]) -> str:
     items = []
     for measure in shown_:
         against = f" against the {measure.versus}" if measure.versus else ""
-        method = f'<span class="s">{esc(measure.method, 120)}</span>' if measure.method else ""
+        method = f'<span class="s">{esc(measure.method, MOST_METHOD)}</span>' if measure.method else ""
+        value, unit = measure_value(measure), ""
+        if len(measure.unit) > LONG_UNIT and value.endswith(f" {measure.unit}"):
+            value, unit = value.removesuffix(f" {measure.unit}"), f"{measure.unit}, "
         items.append(
             f"<div><dt>{esc(capital(name_words(measure.name)) + against)}</dt>"
-            f"<dd><b>{esc(measure_value(measure))}</b>{esc(measure_interval(measure))}{method}</dd></div>"
+            f"<dd><b>{esc(value)}</b>{esc(unit)}{esc(measure_interval(measure))}{method}</dd></div>"
         )
     if len(measures) > MOST_KEYS:
         items.append(f"<div><dt>And</dt><dd>{plural(len(measures) - MOST_KEYS, 'more measure')}</dd></div>")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from assay.core.decision import Verdict
@@ -11,7 +12,7 @@ from assay.render.charts.bound import Bound, bound_on
 from assay.render.charts.curve import axis_read, draw_curve
 from assay.render.charts.histogram import counts_of, draw_histogram
 from assay.render.charts.intervals import MOST_ROWS, draw_intervals, turned
-from assay.render.charts.waterfall import draw_waterfall, shown_steps
+from assay.render.charts.waterfall import LEAST_MOVE, draw_waterfall, moving, shown_steps
 from assay.render.page.escape import esc
 from assay.render.page.parts import cell, head, row
 from assay.render.page.view import View
@@ -27,6 +28,7 @@ SHORT_CELL = 24
 BROAD = 4
 
 Row = tuple[str, ...]
+_POWERS = re.compile(r"[1-9](\.[0-9]+)?e\+0[0-5]")
 
 
 def figure(view: View, check: str, exhibit: Exhibit) -> str:
@@ -91,12 +93,17 @@ def _note(view: View, exhibit: Exhibit, bound: Bound | None) -> str:
     if isinstance(exhibit, Intervals):
         if any(turned(exhibit, r) < 0 for r in exhibit.rows):
             parts.append(
-                "Rows with ⇄ are turned round, so that the right is better; the numbers show them as measured."
+                "Rows with ⇄ are turned round, sign and all, so that the right is better; “The numbers” below show "
+                "them as measured."
             )
         if len(exhibit.rows) > MOST_ROWS:
             parts.append(f"Drawn are the first {MOST_ROWS} of {len(exhibit.rows)} rows.")
-    if isinstance(exhibit, Waterfall) and len(shown_steps(exhibit)) < len(exhibit.steps):
-        parts.append(f"Drawn are the first of {len(exhibit.steps)} changes and the last.")
+    if isinstance(exhibit, Waterfall):
+        moved = len(moving(exhibit))
+        if still := len(exhibit.steps) - moved:
+            parts.append(f"Not drawn: {plural(still, 'change')} that moved the score by less than {LEAST_MOVE:g}.")
+        if len(shown_steps(exhibit)) < moved:
+            parts.append(f"Drawn are the first of {moved} changes and the last.")
     if bound is not None and view.decision is not None:
         where = f"{policy_name(view)}:{bound.line}" if bound.line else policy_name(view)
         parts.append(f"Hatched: where <code>{esc(where)}</code> denies.")
@@ -185,9 +192,15 @@ def _curve_rows(exhibit: Curve) -> tuple[Row, list[Row]]:
             for s in exhibit.series:
                 cells += [number(s.y[i])] + ([f"{number(s.low[i])} to {number(s.high[i])}"] if s.low else [])
             rows.append(tuple(cells))
-        return tuple(columns), rows
+        return tuple(columns), _last_of_each(rows, 1)
     rows = [(s.name, number(x), number(y)) for s in exhibit.series for x, y in zip(s.x, s.y, strict=True)]
-    return ("line", label, exhibit.y_label.partition(":")[0]), rows
+    return ("line", label, exhibit.y_label.partition(":")[0]), _last_of_each(rows, 2)
+
+
+def _last_of_each(rows: list[Row], leading: int) -> list[Row]:
+    """Of neighbouring rows whose first cells print the same the last: the two ends of a step are not told twice."""
+    after = [*rows[1:], ()]
+    return [row for row, following in zip(rows, after, strict=True) if row[:leading] != following[:leading]]
 
 
 def _table(exhibit: Table) -> str:
@@ -232,8 +245,13 @@ def _table_row(exhibit: Table, values: tuple[str | float | int | None, ...], num
             plain = esc(value) if isinstance(value, int) else text
             cells.append(head(f"<code>{plain}</code>" if numeric[i] else plain))
         else:
-            cells.append(cell(capital(name[:60]), text, "r nw" if numeric[i] else ""))
+            cells.append(cell(capital(name[:60]), _plain(text), "r nw" if numeric[i] else ""))
     return row(*cells)
+
+
+def _plain(text: str) -> str:
+    """A cell that is wholly a number in powers of ten, as `2.17e+04`, in figures: `21,700`."""
+    return number(float(text)) if _POWERS.fullmatch(text) else text
 
 
 def _cell_text(value: str | float | int | None) -> str:

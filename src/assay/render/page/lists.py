@@ -9,7 +9,7 @@ from assay.render.page.escape import code, esc, split_command
 from assay.render.page.figures import figure
 from assay.render.page.owner import UNNAMED, system_owner
 from assay.render.page.parts import Tone, age, cell, digest, facts, head, row, section, severity, status, table, vouched
-from assay.render.page.say import tally
+from assay.render.page.say import advised, tally
 from assay.render.page.view import View, grave, is_open
 from assay.render.page.words import capital, listed, plural, sentence
 
@@ -64,8 +64,8 @@ def _finding(view: View, finding: Finding, again: bool, *, long: bool) -> str:
     before, command = split_command(finding.fix)
     fix = ""
     if finding.fix and not again:
-        told = esc(sentence(before), 240 if long else 80) if before else ""
-        fix = f'<br><span class="s">Fix: {told} {code(command, 160 if long else 80) if command else ""}</span>'
+        words = esc(sentence(before), 240 if long else 80) if before else ""
+        fix = f'<br><span class="s">Fix: {words} {code(command, 160 if long else 80) if command else ""}</span>'
     place = code(finding.location, 160 if long else 80)
     where = f'<br><span class="s">{place} · {code(finding.check, 80)}</span>'
     cells = [
@@ -101,14 +101,17 @@ def subjects(view: View) -> str:
     if not by_subject:
         return ""
     names = sorted(by_subject, key=lambda n: (min((_ORDER[o.status] for o in by_subject[n]), default=4), n))
-    rows = [_subject(view, name, by_subject[name]) for name in names[:MOST_SUBJECTS]]
+    lent = _lent(view)
+    rows = [_subject(view, name, by_subject[name], lent) for name in names[:MOST_SUBJECTS]]
     blind = [n for n in names if any(is_open(o) for o in by_subject[n])]
-    read = len(names) - len(blind) - sum(not by_subject[n] for n in names)
+    asked = [n for n in names if by_subject[n]]
+    read, used = len(asked) - len(blind), sum(n in lent for n in names if not by_subject[n])
     caption = f"{plural(read, *view.noun)} of {len(names)} {'was' if read == 1 else 'were'} read to the end"
+    caption += f", {used} more by the checks of {'another' if used == 1 else 'others'}" if used else ""
     note = "Nothing was executed to be judged. What could not be read to the end is open, never clean."
     if len(names) > MOST_SUBJECTS:
         note = f"{plural(len(names) - MOST_SUBJECTS, 'more subject')} not shown. {note}"
-    state = status("open", f"open: {len(blind)} of {len(names)}") if blind else status("pass", "all were read")
+    state = _all_read(len(names), read, used, len(blind))
     about = facts(
         [
             ("Owner", esc(system_owner(view), 80)),
@@ -122,20 +125,47 @@ def subjects(view: View) -> str:
     return section("files", "What was examined", state, about, table(caption, columns, rows, note))
 
 
-def _subject(view: View, name: str, outcomes: list[Outcome]) -> str:
+def _lent(view: View) -> dict[str, list[str]]:
+    """Which subjects the checks of others read, and whose: training rows and holdout are a model's."""
+    found: dict[str, list[str]] = {}
+    judged = {o.subject for o in view.body.outcomes if _looked(o)}
+    for subject in view.body.subjects:
+        for name in dict.fromkeys(subject.reads.values()):
+            if name != subject.name and subject.name in judged:
+                found.setdefault(name, []).append(subject.name)
+    return found
+
+
+def _looked(outcome: Outcome) -> bool:
+    """Whether a check came to read anything: one that stayed open without a number may have read nothing."""
+    return outcome.status in (Status.PASS, Status.FAIL) or bool(
+        outcome.measures or outcome.exhibits or outcome.findings
+    )
+
+
+def _all_read(subjects: int, read: int, used: int, blind: int) -> str:
+    """The section's state: "all were read" only where the caption's numbers say it too."""
+    if blind:
+        return status("open", f"open: {blind} of {subjects}")
+    if read + used == subjects:
+        return status("pass", "all were read")
+    return status("na", f"{subjects - read - used} of {subjects} not asked")
+
+
+def _subject(view: View, name: str, outcomes: list[Outcome], lent: dict[str, list[str]]) -> str:
     known = next((s for s in view.body.subjects if s.name == name), None)
     path = f'<br><span class="s">{code(known.uri)}</span>' if known is not None and known.uri not in ("", name) else ""
     value = (known.digest if known is not None else "") or next((o.subject_digest for o in outcomes), "")
     return row(
         head(f"{code(name)}{path}", "path"),
-        cell("Result", status(*_result(view, outcomes)), "nw"),
-        cell("Said", _said(outcomes)),
+        cell("Result", status(*_result(view, outcomes, lent.get(name, []))), "nw"),
+        cell("Said", _said(view, outcomes, lent.get(name, []))),
         cell("Kind", esc(known.kind.value) if known is not None else "", "m inl"),
         cell("SHA-256", digest(value), "m inl nw"),
     )
 
 
-def _result(view: View, outcomes: list[Outcome]) -> tuple[Tone, str]:
+def _result(view: View, outcomes: list[Outcome], lent: list[str]) -> tuple[Tone, str]:
     if any(f.fingerprint in view.denied for o in outcomes for f in o.findings):
         return "fail", "denies"
     if any(o.status is Status.FAIL for o in outcomes):
@@ -147,10 +177,10 @@ def _result(view: View, outcomes: list[Outcome]) -> tuple[Tone, str]:
         return "na", "noted"
     if any(o.status is Status.PASS for o in outcomes):
         return "pass", "pass"
-    return "na", "n/a" if outcomes else "not asked"
+    return "na", "n/a" if outcomes else "read" if lent else "not asked"
 
 
-def _said(outcomes: list[Outcome]) -> str:
+def _said(view: View, outcomes: list[Outcome], lent: list[str]) -> str:
     """What the checks said, those with the same answer together."""
     parts = []
     for outcome in sorted((o for o in outcomes if o.status is Status.FAIL), key=lambda o: o.check):
@@ -158,7 +188,7 @@ def _said(outcomes: list[Outcome]) -> str:
     blind = sorted((o for o in outcomes if is_open(o)), key=lambda o: (o.reason, o.check))
     for reason, group in groupby(blind, key=lambda o: o.reason):
         checks = ", ".join(code(o.check) for o in group)
-        parts.append(f"{checks} could not be judged: {esc(reason or 'no reason given', 240)}")
+        parts.append(f"{checks} could not be judged: {esc(advised(view, reason) or 'no reason given', 280)}")
     for outcome in sorted((o for o in outcomes if o.noted), key=lambda o: o.check):
         parts.append(f"{code(outcome.check)} {esc(plural(len(outcome.findings), 'note'))}")
     passed = [o for o in outcomes if o.status is Status.PASS and o.complete and not o.noted]
@@ -166,7 +196,11 @@ def _said(outcomes: list[Outcome]) -> str:
         parts.append(f"{'read to the end; ' if not blind else ''}{esc(plural(len(passed), 'check'))} passed")
     other = [o for o in outcomes if o.status is Status.NOT_APPLICABLE and o.complete]
     if other and not parts:
-        parts.append(f"not applicable: {esc(other[0].reason or 'the question makes no sense here', 200)}")
+        parts.append(
+            f"not applicable: {esc(advised(view, other[0].reason) or 'the question makes no sense here', 240)}"
+        )
     elif other:
         parts.append(f"{len(other)} not applicable")
+    if not parts and lent:
+        return f"read by the checks of {', '.join(code(n) for n in lent[:3])}{' …' if len(lent) > 3 else ''}"
     return "; ".join(parts) or "no check was asked of it"

@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+import re
+
 from assay.core.decision import RuleTrace, Verdict
 from assay.core.finding import Finding, Measure, Outcome, Severity, measure_key
+from assay.core.subject import Kind
 from assay.render.page.view import View, finding_line, grave, is_open
-from assay.render.page.words import Reader, capital, counted, listed, name_words, number, plural
+from assay.render.page.words import SHARES, Reader, capital, counted, listed, name_words, number, plural
+
+_OPTIONS = {
+    "data": "--train FILE", "holdout": "--data FILE", "label": "--label COLUMN", "positive": "--positive VALUE",
+    "protected": "--protected COLUMN", "drop": "--drop COLUMN", "threshold": "--threshold SCORE",
+}  # fmt: skip
+_KNOWN = frozenset({*_OPTIONS, "inputs"})
+_ENTRY = re.compile(r"`([a-z_]+):")
+
+
+def advised(view: View, reason: str) -> str:
+    """An outcome's reason; where there is no manifest also the option that stands for the entry that it names.
+
+    A run with a manifest names its system or its release; without one only `assay attack` looks at a model. `inputs:`
+    has no option: the training data's columns say it.
+    """
+    manifest = view.body.system is not None or view.body.release is not None
+    if manifest or all(s.kind is not Kind.MODEL for s in view.body.subjects):
+        return reason
+    named = dict.fromkeys(_ENTRY.findall(reason))
+    options = dict.fromkeys(_OPTIONS["data" if name == "inputs" else name] for name in named if name in _KNOWN)
+    missing = [o for o in options if o.split()[0] not in reason]
+    return f"{reason} (without an assay.yaml: {', '.join(missing)})" if missing else reason
 
 
 def reader(view: View, rule: RuleTrace) -> Reader:
@@ -119,7 +144,9 @@ def _far(rule: RuleTrace) -> str:
 def measure_value(measure: Measure) -> str:
     """A measure's value in words."""
     read = Reader(measure.name, bool(measure.versus), measure.value, measure.low, measure.high, unit=measure.unit)
-    unit = f" {measure.unit}" if measure.unit and not read.rate else ""
+    # A share that is written as a plain number (an area) needs no unit, and what nobody measured has none.
+    plain = read.rate or measure.unit in SHARES or measure.value is None
+    unit = "" if plain or not measure.unit else f" {measure.unit}"
     return read(measure.value) + unit
 
 

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+import math
+
 from assay.core.canonical import short
 from assay.core.decision import Verdict
+from assay.core.subject import Attacker, Contract
 from assay.core.terms import told
 from assay.render.page.escape import code, esc
 from assay.render.page.parts import facts, section, status
 from assay.render.page.view import View
-from assay.render.page.words import plural
+from assay.render.page.words import number, plural
 
-_NAMES = {"attacker": "An attacker", "fixed": "Held fixed", "constraints": "Always true", "model": "The model"}
+_NAMES = {
+    "attacker": "An attacker",
+    "attack": "The attack",
+    "fixed": "Held fixed",
+    "constraints": "Always true",
+    "model": "The model",
+}
+
+
+_ACCESS = {"label": "sees decisions only", "score": "sees scores", "whitebox": "has the model itself"}
+_NORMS = {"cost": "what the changes cost", "linf": "the largest change", "l2": "their length", "l1": "their sum"}
+_UNIT = (
+    "a unit of cost is one standard deviation of the training data (or the column’s own `scale:`), one place in an "
+    "order, or one change of a category"
+)
+
+
+def _attack(contract: Contract) -> str:
+    """What the attacker sees, asks and may spend, for a check that is not told otherwise."""
+    attacker = contract.attacker
+    budget = attacker.spent(attacker.norm, None)
+    most = "any distance" if math.isinf(budget) else f"at most {number(budget) if budget % 1 else f'{budget:,.0f}'}"
+    said = [
+        f"{_ACCESS[attacker.access]} (access {attacker.access})",
+        f"{plural(attacker.queries, 'query', 'queries')} a row",
+        f"norm {attacker.norm} ({_NORMS[attacker.norm]}), {most}{'' if attacker.budget else ' (the default)'}",
+    ]
+    said += [f"a query costs {number(attacker.price)}"] if attacker.price is not None else []
+    return "; ".join([*said, _UNIT] if attacker.norm == "cost" else said)
 
 
 def terms(view: View) -> str:
@@ -25,7 +56,11 @@ def terms(view: View) -> str:
         state = status("pass", "as the policy asks")
     else:
         state = status("declared", "declared, not pinned")
-    pairs = told(release.terms)
+    pairs = list(told(release.terms))
+    contract = release.terms.contract
+    if contract.features or contract.attacker != Attacker():
+        place = [what for what, _ in pairs].index("attacker") + 1
+        pairs.insert(place, ("attack", _attack(contract)))
     rows = "".join(
         f"<dt>{esc(_NAMES.get(what, 'Its ' + what))}</dt><dd>{esc(words, 2000)}</dd>"
         for what, words in pairs

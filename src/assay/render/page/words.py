@@ -15,8 +15,9 @@ COUNTS = frozenset({"columns", "entities", "looks", "phrases", "rows", "rules", 
 _RATES = ("recall", "precision", "rate", "share", "accuracy", "coverage", "caught", "tpr", "fpr", "under_attack")
 _ACRONYMS = {
     "pr": "PR", "auc": "AUC", "roc": "ROC", "pii": "PII", "tpr": "TPR", "fpr": "FPR", "psi": "PSI", "llm": "LLM",
-    "ml": "ML", "onnx": "ONNX", "id": "ID",
+    "ml": "ML", "onnx": "ONNX", "id": "ID", "rmia": "RMIA", "mcc": "MCC", "f1": "F1",
 }  # fmt: skip
+NOT_MEASURED, NO_NUMBER = "not measured", "not a number"
 
 
 def plural(count: int, noun: str, many: str = "") -> str:
@@ -51,9 +52,21 @@ def sentence(text: str) -> str:
 def name_words(name: str) -> str:
     """A measure's or check's last part in words: `robustness.evasion.recall_under_attack` → `recall under attack`."""
     parts = name.rpartition(".")[2].replace("-", "_").split("_")
-    return "-".join(_ACRONYMS[p] for p in parts) if all(p in _ACRONYMS for p in parts) else " ".join(
-        _ACRONYMS.get(p, p) for p in parts
-    )  # fmt: skip
+    words = [_ACRONYMS.get(p) or _percentage(p) or p for p in parts]
+    return ("-" if parts in (["pr", "auc"], ["roc", "auc"]) else " ").join(words)
+
+
+def _percentage(part: str) -> str:
+    """`1pct` → `1%`, `01pct` → `0.1%`: names hold no point, so a leading 0 stands before one; "" for other words."""
+    digits = part.removesuffix("pct")
+    if digits == part or not (digits.isascii() and digits.isdigit()):
+        return ""
+    return f"{digits if digits[0] != '0' or len(digits) == 1 else f'0.{digits[1:]}'}%"
+
+
+def is_area(name: str) -> bool:
+    """Whether a measure, or a row's label, is an area under a curve: a plain number everywhere, never a percentage."""
+    return "auc" in name.rpartition(".")[2].lower().replace("-", "_").replace(" ", "_").split("_")
 
 
 def capital(text: str) -> str:
@@ -76,8 +89,10 @@ def is_rate(name: str, *values: float | None, unit: str = "") -> bool:
     """Whether a measure is a share of something: then it reads best in percent.
 
     Its unit says so. A measure without a unit is taken for a share only where its name is that of one and no value lies
-    outside −1..1.
+    outside −1..1. An area under a curve is no share, whatever its unit.
     """
+    if is_area(name):
+        return False
     if unit:
         return unit in SHARES or unit.startswith(("share ", "fraction "))
     last = name.rpartition(".")[2]
@@ -86,9 +101,9 @@ def is_rate(name: str, *values: float | None, unit: str = "") -> bool:
 
 
 def number(value: float | None, digits: int = 3, *, plus: bool = False) -> str:
-    """`0.340`, `1,204`, `−0.02`, `+0.4`; a real minus, never `-0`."""
+    """`0.340`, `1,204`, `−0.02`, `+0.4`; a real minus, never `-0`. None is what nobody measured."""
     if value is None or not math.isfinite(value):
-        return "not a number"
+        return NOT_MEASURED if value is None else NO_NUMBER
     if value == int(value) and abs(value) < 1e15 and (digits == 0 or abs(value) >= 10 or value == 0):
         text = f"{abs(int(value)):,}"
     elif abs(value) >= 1e6 or 0 < abs(value) < 0.0005:
@@ -103,7 +118,7 @@ def number(value: float | None, digits: int = 3, *, plus: bool = False) -> str:
 def percent(value: float | None, *, plus: bool = False, sign: bool = True) -> str:
     """`34.0%`."""
     if value is None or not math.isfinite(value):
-        return "not a number"
+        return NOT_MEASURED if value is None else NO_NUMBER
     text = f"{abs(value) * 100:.1f}"
     lead = "" if float(text) == 0 else "−" if value < 0 else "+" if plus else ""
     return lead + text + ("%" if sign else "")
