@@ -110,7 +110,7 @@ def test_inputs_that_do_not_fit_are_named(tmp_path: Path, data: Any, dataset: An
         predictor("named.pkl", other)
     with pytest.raises(CouldNotLook, match=r"takes 2 inputs, t\.csv has 3 \(a, b, c\)"):
         predictor("bare.pkl", data)
-    with pytest.raises(CouldNotLook, match="wants numbers, but c hold text"):
+    with pytest.raises(CouldNotLook, match="wants numbers, but c holds text"):
         predictor("bare.pkl", data, inputs=["a", "c"]).scores(data.table())
     with pytest.raises(CouldNotLook, match="does not say which columns"):
         predictor("bare.pkl")

@@ -214,12 +214,15 @@ def coded_matrix(
 
 
 def require_numeric(where: str, rows: ArrowTable, names: tuple[str, ...]) -> None:
-    """Refuse text columns where the model wants numbers. Raises CouldNotLook naming them."""
+    """Refuse text columns where the model wants numbers; a column without any value is none. Raises CouldNotLook naming
+    them."""
     types = library("pyarrow").types
     words = [
         n
         for n in names
-        if types.is_string(rows.schema.field(n).type) or types.is_large_string(rows.schema.field(n).type)
+        if (types.is_string(rows.schema.field(n).type) or types.is_large_string(rows.schema.field(n).type))
+        and rows.column(n).null_count < rows.num_rows
     ]
     if words:
-        raise CouldNotLook(f"{where}: the model wants numbers, but {listing(words)} hold text")
+        hold = "holds" if len(words) == 1 else "hold"
+        raise CouldNotLook(f"{where}: the model wants numbers, but {listing(words)} {hold} text")

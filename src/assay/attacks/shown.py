@@ -72,7 +72,8 @@ def _price(reach: Reach) -> str:
 
 def _distance(reach: Reach) -> str:
     if reach.unit in NUMBER.values():
-        return "its whole range" if math.isinf(reach.distance) else f"{reach.distance:.3g}"
+        far = f"{reach.distance:,.0f}" if reach.distance >= 1000 else f"{reach.distance:.3g}"
+        return "its whole range" if math.isinf(reach.distance) else far
     if math.isinf(reach.distance):
         return "every place"
     if reach.unit == "place":

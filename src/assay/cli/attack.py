@@ -25,6 +25,7 @@ from assay.core.finding import Status
 from assay.core.subject import Access, Norm
 
 if TYPE_CHECKING:
+    from assay.core.report import Report
     from assay.flow.recourse import RowNotice
 
 
@@ -177,8 +178,13 @@ def attack(
             except NothingWrittenError as error:
                 report, unwritten = error.report, error
     emit(Dossier(report=report), format_, output)
+    _end(_code(report, fail_level), unwritten)
+
+
+def _code(report: Report, fail_level: str) -> int:
+    """As of any report, but 3 where nothing that was asked applies: nothing was judged."""
     applied = any(o.status is not Status.NOT_APPLICABLE for o in report.body.outcomes)
-    _end(report_code(report, fail_level) or (0 if applied else 3), unwritten)  # nothing was judged
+    return report_code(report, fail_level) or (0 if applied else 3)
 
 
 def _end(code: int, unwritten: Exception | None) -> None:

@@ -15,7 +15,7 @@ from assay.core.exhibit import Curve, Table
 from assay.core.finding import Confidence, Direction, Finding, Location, Measure, Severity
 from assay.core.protocols import Progress, silent
 from assay.core.subject import Kind, Stage
-from assay.stats.intervals import wilson
+from assay.stats.intervals import wilson, wilson_rate
 
 if TYPE_CHECKING:
     from assay.attacks.extraction.agreement import Value
@@ -33,7 +33,7 @@ NAME = told.NAME
     severity=Severity.HIGH,
     needs="ml",
     cost="minutes",
-    version=3,
+    version=4,
     tags=("owasp-ml-2023:ML05", "atlas:AML.T0024.002", "nist-aml:NISTAML.031", "eu-ai-act:Art.15"),
     reads=("holdout",),
     wants=("holdout",),
@@ -148,11 +148,13 @@ def _measures(
     yield given("f1", best.f1, "of decisions, Bayesian bootstrap, runs mixed")
     yield given("mcc", best.mcc, "of decisions, Bayesian bootstrap, runs mixed")
     yield given("fidelity", best.fidelity, f"equal decisions, beside {base.fidelity:.3f} for {base.name}")
-    for name, value, how in (
-        ("f1_baseline", base.f1, "always flagged, no query"),
-        ("fidelity_baseline", base.fidelity, f"{base.name}, no query"),
+    share = base.f1 / (2 - base.f1)  # of rows that are flagged: F1 of always flagging is 2 p / (1 + p)
+    ends = [2 * p / (1 + p) for p in wilson_rate(share, n)]
+    for name, value, sure, how in (
+        ("f1_baseline", base.f1, ends, "always flagged, no query, Wilson"),
+        ("fidelity_baseline", base.fidelity, wilson_rate(base.fidelity, n), f"{base.name}, no query, Wilson"),
     ):
-        yield Measure(name=f"{NAME}.{name}", value=value, n=n, method=how)
+        yield Measure(name=f"{NAME}.{name}", value=value, low=sure[0], high=sure[1], n=n, method=how)
     yield given("auc_ratio", best.area, "AUC on true labels over the model's, bootstrap over rows, runs mixed")
     yield given("rank_correlation", best.rank, "Spearman, Bonett and Wright, runs mixed")
     went = moved[best.attacker, best.queries]
@@ -164,10 +166,11 @@ def _measures(
         method=f"{by}: evasions of the copy that evade the model, Wilson" if asked else f"not asked: {told.why(went)}",
     )  # fmt: skip
     first = found.first_good(good)
+    how = f"fewest for a copy whose MCC has its lower end at {good:g} or more, of {len(found.points)} that were made"
     yield Measure(
         name=f"{NAME}.queries_needed", value=None if first is None else float(first.queries), seed=seed,
         direction=Direction.HIGHER,
-        method=f"fewest for a copy with an MCC surely {good:g} or more" + ("" if first else "; none was that good"),
+        n=n, method=how if first else f"{how}; none was that good",
     )  # fmt: skip
     yield Measure(
         name=f"{NAME}.price", value=None if price is None else float(price * (first or best).queries),
@@ -189,7 +192,8 @@ def _findings(
     yield Finding(
         message=(
             f"{first.queries:,} queries{paid} {how}: F1 agreement {first.f1.value:.2f} where a constant answer has "
-            f"{found.baseline.f1:.2f}, MCC {first.mcc.value:.2f} (at least {first.mcc.low:.2f}){more}"
+            f"{found.baseline.f1:.2f}, MCC {first.mcc.value:.2f} (from {first.mcc.low:.2f}), the smallest of "
+            f"{len(found.points)} copies that is that good{more}"
         ),
         location=Location(uri=case.subject.uri),
         key="solved" if first.learner == "weights" else "copied",
