@@ -187,8 +187,8 @@ def held(known: Known, asked: Asked, rule: Rule, flag: bool, least: float) -> tu
 
 
 def unsupported(counts: list[tuple[int, int]], known: int) -> bool:
-    """Whether rows that lie where the values work, half of the time and nearly always, give little ground for them: next
-    to none has the label, or, of few rows, surely fewer than four in five."""
+    """Whether rows that lie where the values work, half of the time and nearly always, give little ground for them:
+    next to none has the label, or, of few rows, surely fewer than four in five."""
     (inside, wanted), (_, near) = counts
     if wanted <= max(FEWEST, int(FEW * known)):
         return True
