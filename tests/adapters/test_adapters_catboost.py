@@ -128,7 +128,7 @@ def test_columns_that_do_not_fit_are_named(tmp_path: Path, predictor: Any, datas
     train(tmp_path / "m.cbm")
     with pytest.raises(CouldNotLook, match=r"reads c, which o.csv lacks; the data has kind instead"):
         predictor("m.cbm", dataset("x,w,kind,d\n1,1,a,10\n2,2,b,20\n", name="o.csv"))
-    with pytest.raises(CouldNotLook, match="wants numbers, but x hold text"):
+    with pytest.raises(CouldNotLook, match="wants numbers, but x holds text"):
         predictor("m.cbm", dataset("x,w,c,d\nu,1,a,10\nv,2,b,20\n", name="t.csv"))
 
 

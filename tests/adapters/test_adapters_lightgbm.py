@@ -98,7 +98,7 @@ def test_columns_that_do_not_fit_are_named(tmp_path: Path, data: Any, dataset: A
         {"verbose": -1, "objective": "binary"}, lgb.Dataset(np.random.rand(50, 3), np.arange(50) % 2), 2
     )
     booster.save_model(tmp_path / "plain.txt")
-    with pytest.raises(CouldNotLook, match="wants numbers, but c hold text"):
+    with pytest.raises(CouldNotLook, match=r"wants numbers, but c holds? text"):
         predictor("plain.txt", data)
 
 
@@ -170,3 +170,80 @@ def test_contradictions_are_refused(
     (tmp_path / "m.txt").write_bytes(damaged)
     with pytest.raises(CouldNotLook, match=says):
         predictor("m.txt", data)
+
+
+def stump(path: Path, spelled: str, field: str = "threshold") -> None:
+    """A model of one split of `Column_0`, `field` of its tree as spelled."""
+    x = np.arange(100.0).reshape(-1, 1)
+    settings = {"objective": "regression", "num_leaves": 2, "verbose": -1, "num_threads": 1}
+    head, _, rest = lgb.train(settings, lgb.Dataset(x, x[:, 0] > 50), 1).model_to_string().partition("\nTree=0")
+    trees, _, tail = rest.partition("end of trees")
+    tree = re.sub(f"\n{field}=.*", lambda _: f"\n{field}={spelled}", "Tree=0" + trees, count=1)
+    head = re.sub("tree_sizes=.*", f"tree_sizes={len(tree.encode())}", head)
+    path.write_text(f"{head}\n{tree}end of trees{tail}", encoding="utf-8")
+
+
+ODD = [
+    "6_0",
+    "\u0666",
+    "\uff16",
+    "+6",
+    "6.",
+    ".5",
+    "6e",
+    "0x10",
+    "nan",
+    "inf",
+    "-inf",
+    "infinity",
+    "1e400",
+    "6\t",
+    "6d",
+    "",
+]
+
+
+@pytest.mark.parametrize("spelled", ODD, ids=ascii)
+def test_numbers_that_lightgbm_reads_otherwise_are_refused(tmp_path: Path, predictor: Any, spelled: str) -> None:
+    """Of `6_0` LightGBM takes the 6 and Python 60: certificates were written for another model."""
+    for field in ("threshold", "shrinkage"):
+        stump(tmp_path / "m.txt", spelled, field)
+        with pytest.raises(CouldNotLook, match=r"no number|beyond all numbers|has 0 values") as refused:
+            predictor("m.txt")
+        assert "\n" not in str(refused.value)
+    stump(tmp_path / "m.txt", f"0.5 {spelled}", "leaf_value")
+    with pytest.raises(CouldNotLook, match="leaf_value has"):
+        predictor("m.txt")
+
+
+@pytest.mark.parametrize(
+    "said", ["sigmoid:1_0", "sigmoid:\u0661", "sigmoid:1.5.2", "sigmoid:1e999", "sigmoid:"], ids=ascii
+)
+def test_an_objective_with_odd_numbers_is_refused(tmp_path: Path, data: Any, predictor: Any, said: str) -> None:
+    train(tmp_path / "m.txt")
+    whole = (tmp_path / "m.txt").read_text()
+    (tmp_path / "m.txt").write_text(whole.replace("sigmoid:1", said), encoding="utf-8")
+    with pytest.raises(CouldNotLook, match="objective"):
+        predictor("m.txt", data)
+
+
+def test_numbers_as_lightgbm_spells_them_are_read_alike(tmp_path: Path, predictor: Any) -> None:
+    """The border lies at the very float that Python reads, whatever the number of digits."""
+    rng = random.Random(1)
+    spelled = [f"{rng.uniform(-1, 1) * 10 ** rng.randint(-30, 30):.17g}" for _ in range(25)]
+    spelled += [f"{rng.uniform(-100, 100):.{rng.randint(0, 40)}f}" for _ in range(10)]
+    spelled += ["1e+300", "-0", "1.0000000180025095e-35", "1E5", "7", "-1e-300", "0.1000000000000000055511151231257827"]
+    for text in spelled:
+        stump(tmp_path / "m.txt", text)
+        model = predictor("m.txt", inputs=["x"])
+        at = float(text)
+        x = [at, np.nextafter(at, np.inf), np.nextafter(at, -np.inf), at + 1, at - 1, 0.0, 1e-30, -1e-30]
+        trees = model.trees()
+        rows = pa.table({"x": pa.array(x)})
+        np.testing.assert_allclose(trees.margins(trees.read(rows)), model.scores(rows), rtol=1e-12, err_msg=text)
+
+
+def test_gains_beyond_all_numbers_are_natural(tmp_path: Path, predictor: Any) -> None:
+    """LightGBM writes `inf` for the gain of a split where labels are huge; no answer rests on it."""
+    stump(tmp_path / "m.txt", "inf", "split_gain")
+    assert predictor("m.txt", inputs=["x"]).scores(pa.table({"x": [1.0, 90.0]})).shape == (2,)

@@ -126,7 +126,7 @@ def test_labels_only_is_label_access(tmp_path: Path, data: Any, predictor: Any) 
         (3, {}, {}, r"takes 3 inputs, t.csv has 2 \(a, b\)"),
         (2, {"features": ["a", "income"]}, {}, r"reads income, which t.csv lacks; the data has b instead"),
         (2, {"features": ["a"]}, {}, "takes 2 inputs, its metadata has 1"),
-        (2, {"features": ["a", "c"]}, {}, "wants numbers, but c hold text"),
+        (2, {"features": ["a", "c"]}, {}, "wants numbers, but c holds text"),
         (2, {}, {"inputs": ["a"]}, "takes 2 inputs, `inputs:` has 1"),
         (2, {}, {"inputs": "a"}, "not a list"),
         (2, {}, {"threshold": "high"}, "not a number"),

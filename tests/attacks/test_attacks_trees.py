@@ -377,3 +377,25 @@ def test_nothing_is_found_where_one_direction_forbids_it() -> None:
     found = Whitebox(trees, where, "cost", 0.5).run()
     assert np.isinf(found.distance).all()
     assert np.isinf(found.bound).all()
+
+
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("border", [-np.inf, np.inf, float(np.finfo(np.float64).max)], ids=["below", "above", "most"])
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_border_that_no_number_crosses_costs_no_certificate(norm: Norm, border: float, single: bool) -> None:
+    """Its distance from what can be written is no number, or beyond all, which once left every bound at 0."""
+    nodes = {
+        "feature": [0, -1, 1, -1, -1], "threshold": [border, 0, 0.5, 0, 0], "left": [1, 0, 3, 0, 0],
+        "right": [2, 0, 4, 0, 0], "missing_left": [True] * 5, "value": [0.0, -2.0, 0.0, -2.0, 2.0], "roots": [0],
+    }  # fmt: skip
+    if border > 0:
+        nodes["left"][0], nodes["right"][0] = 2, 1
+    held = {name: np.array(values) for name, values in nodes.items()}
+    trees = Trees(("x0", "x1"), matrix(("x0", "x1"), {}), held, link="logistic", single=single)
+    model, rows = Model(trees), pa.table({"x0": [0.3, 0.9], "x1": [0.8, 0.6]})
+    assert model.flagged(rows).all()
+    where = space(trees, rows, {"x0": Feature(scale=1.0), "x1": Feature(scale=1.0)})
+    found = Whitebox(trees, where, norm, 0.5, model).run(np.inf)
+    units = np.array([a.scale if norm == "cost" else 1.0 for a in where.axes])[1]
+    assert found.distance * units == pytest.approx([0.3, 0.1], rel=1e-5)
+    assert found.bound * units == pytest.approx([0.3, 0.1], rel=1e-5, abs=1e-6)

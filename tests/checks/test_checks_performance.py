@@ -209,7 +209,7 @@ def test_a_champion_that_flags_nothing_is_no_standard(bench: Bench) -> None:
     ("change", "reason"),
     [
         (lambda t: {n: c for n, c in t.items() if n != "cards_on_device"}, "lack cards_on_device"),
-        (lambda t: {**t, "cards_on_device": np.where(np.arange(1200) == 7, "many", "1")}, "hold text"),
+        (lambda t: {**t, "cards_on_device": np.where(np.arange(1200) == 7, "many", "1")}, "holds text"),
         (lambda t: {**t, LABEL: np.zeros(1200, int)}, "never occurs"),
     ],
 )

@@ -266,3 +266,11 @@ def test_rows_are_never_written_over_what_is_read_or_onto_a_device(shop: Path, o
 def test_where_nothing_that_was_asked_applies_it_is_no_pass(shop: Path) -> None:
     done = attack(shop, "--norm", "linf", "--only", "fairness.*")
     assert done.code == 3, done
+
+
+def test_what_is_better_for_a_person_can_be_said(shop: Path) -> None:
+    told = [attack(shop, "--norm", "linf", "--only", "fairness.groups", "--protected", "claims", "-f", "json", *more)
+            for more in ((), ("--favourable", "flagged"))]  # fmt: skip
+    (first,), (second,) = (report(done)["body"]["outcomes"] for done in told)
+    assert first["parameters"].get("favourable", "passed") == "passed"
+    assert second["parameters"]["favourable"] == "flagged"

@@ -152,13 +152,14 @@ def test_noise_is_no_pass(shop: Path, site: Site) -> None:
     ("more", "said"),
     [
         (("--endpoint", "token_env=hf_abc!def"), "no name of an environment variable"),
+        (("--endpoint", "token_env=hf_abcdef"), "names a variable that is not set"),
         (("--endpoint", "speed=9"), "none that is known"),
         (("--endpoint", "rate=fast"), "no positive number"),
         (("--endpoint", "batch=0"), "no positive number"),
         (("--endpoint", "protocol=grpc"), "choose oip or mlflow"),
         (("--endpoint", "rate=1", "--endpoint", "rate=2"), "given twice"),
     ],
-    ids=["token", "unknown", "word", "zero", "protocol", "twice"],
+    ids=["token", "unset", "unknown", "word", "zero", "protocol", "twice"],
 )
 def test_what_the_options_get_wrong(shop: Path, more: tuple[str, ...], said: str) -> None:
     base = ("attack", "http://127.0.0.1:1/v2/models/x", "--data", shop / "rows.parquet", "--label", "fraud")

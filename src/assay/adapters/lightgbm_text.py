@@ -23,7 +23,10 @@ _TREE_FIELDS = frozenset(
     (*_PER_SPLIT, "num_leaves", "num_cat", "split_gain", "leaf_value", "leaf_weight", "leaf_count", "internal_value")
 ) | {"internal_weight", "internal_count", "cat_boundaries", "cat_threshold", "is_linear", "shrinkage"}
 _BARE_LINES = frozenset({"tree", "average_output"})
-_OBJECTIVE = re.compile(r"[a-z_0-9]+( [a-z_]+(:[-+.0-9eE]{1,40})?){0,6}")
+_DECIMAL = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,4})?"
+_FINITE = re.compile(_DECIMAL)
+_STATISTIC = re.compile(rf"{_DECIMAL}|-?inf|-?nan")  # gains and weights of training, which no answer rests on
+_OBJECTIVE = re.compile(rf"[a-z_0-9]+( [a-z_]+(:{_DECIMAL})?){{0,6}}")
 _CATEGORICAL = 1
 _TAIL = "end of trees\n\nparameters:\nend of parameters\n\npandas_categorical:null\n"
 
@@ -81,9 +84,13 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _numbers(text: str, count: int, what: str) -> list[float]:
-    values = [float(token) for token in text.split(" ")] if text else []
-    _require(len(values) == count, f"{what} has {len(values)} values, not {count}")
+def _numbers(text: str, count: int, what: str, spelled: re.Pattern[str] = _FINITE) -> list[float]:
+    """The numbers, if each is spelled so that Python reads what LightGBM reads: it takes the 6 of `6_0` and stops."""
+    tokens = text.split(" ") if text else []
+    _require(len(tokens) == count, f"{what} has {len(tokens)} values, not {count}")
+    values = [float(token) for token in tokens if spelled.fullmatch(token)]
+    _require(len(values) == count, f"{what} has a value that is no number as LightGBM writes it")
+    _require(spelled is not _FINITE or all(map(math.isfinite, values)), f"{what} has a value beyond all numbers")
     return values
 
 
@@ -108,6 +115,8 @@ def _check(content: bytes) -> TextModel:
     _require(0 <= _whole(header.get("label_index", "0")) <= width, "its label lies outside the features")
     objective = header.get("objective", "custom")
     _require(_OBJECTIVE.fullmatch(objective) is not None, "its objective is unreadable")
+    for _, colon, value in (word.partition(":") for word in objective.split(" ")):
+        _numbers(value, 1 if colon else 0, "objective")
     said = re.search(r"num_class:(\S+)", objective)
     several = objective.startswith("multiclass")
     _require(said.group(1) == str(classes) if said else not several, "its objective does not fit its classes")
@@ -158,16 +167,16 @@ def _tree(fields: dict[str, str], width: int, number: int) -> None:
     _require(fields.get("is_linear", "0") == "0", "it has linear trees, which are not supported")
     _numbers(fields["leaf_value"], leaves, "leaf_value")
     categories = _whole(fields["num_cat"])
-    _require(math.isfinite(float(fields.get("shrinkage", "1"))), "a shrinkage is no number")
+    _numbers(fields.get("shrinkage", "1"), 1, "shrinkage")
     for name in ("leaf_weight", "leaf_count"):
         if fields.get(name):
-            _numbers(fields[name], leaves, name)
+            _numbers(fields[name], leaves, name, _STATISTIC)
     if splits == 0:
         _require(categories == 0 and not any(fields.get(name) for name in _PER_SPLIT), "a single leaf is split")
         return
     for name in ("split_gain", "internal_value", "internal_weight", "internal_count"):
         if fields.get(name):
-            _numbers(fields[name], splits, name)
+            _numbers(fields[name], splits, name, _STATISTIC)
     _indices(fields["split_feature"], splits, 0, width - 1, "split_feature")
     kinds = _indices(fields["decision_type"], splits, 0, 15, "decision_type")
     thresholds = _numbers(fields["threshold"], splits, "threshold")

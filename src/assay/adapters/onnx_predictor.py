@@ -239,6 +239,9 @@ class OnnxPredictor(BasePredictor):
         np = library("numpy")
         if kind in _INTEGERS and not np.isfinite(values).all():
             raise CouldNotLook(f"{self.where}: input {visible(name, 40)!r} wants integers, but values are missing")
+        whole = _INTEGERS.get(kind, "bool")
+        if whole != "bool" and len(values) and np.abs(values).max() > np.iinfo(whole).max:
+            raise CouldNotLook(f"{self.where}: input {visible(name, 40)!r} wants {kind}, but a value is larger")
         # A value beyond float32's range becomes infinite there, as it does where the model is served.
         with np.errstate(over="ignore"):
             return np.ascontiguousarray(values, dtype=_KNOWN[kind])

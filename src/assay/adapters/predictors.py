@@ -63,7 +63,10 @@ def open_predictor(
         raise InputError("changed since it was planned", where=subject.uri, fix="run again")
     if kind not in _KINDS:
         kinds = "ONNX, LightGBM text, XGBoost, CatBoost, torch program (.pt2), scikit-learn pickle or joblib"
-        raise CouldNotLook(f"{subject.uri}: is not a model that can be run here ({kinds}); convert it to ONNX")
+        fix = "convert it to ONNX"
+        if subject.uri.lower().endswith(".skops"):
+            fix = "make ONNX of the pickle that it came from: `assay harden MODEL.pkl --to onnx --rows FILE`"
+        raise CouldNotLook(f"{subject.uri}: is not a model that can be run here ({kinds}); {fix}")
     module, _, name = _KINDS[kind].partition(":")
     predictor: BasePredictor = getattr(importlib.import_module(module), name)(content, subject, data)
     return predictor

@@ -6,7 +6,8 @@ Layout: xgboost doc/model.schema. Only `gbtree` and `dart` boosters with one out
 from __future__ import annotations
 
 import io
-import math
+import itertools
+import re
 from typing import Any
 
 import msgspec
@@ -18,6 +19,10 @@ from assay.formats.models.ubjson import load
 from assay.formats.reading import Limits
 
 _MOST_NODES = 50_000_000
+_MOST_OUTPUTS = 10_000
+_LARGEST = 3.4028234663852886e38  # of float32
+_NO_PARENT = (-1, 2**31 - 1)
+_CATEGORICAL = 1
 
 
 class TreeParam(msgspec.Struct):
@@ -34,7 +39,9 @@ class Tree(msgspec.Struct):
     right_children: list[int]
     split_indices: list[int]
     split_conditions: list[float]
-    default_left: list[int]
+    default_left: list[int | bool]
+    parents: list[int]
+    id: int
     split_type: list[int] = []
     categories: list[int] = []
     categories_nodes: list[int] = []
@@ -56,10 +63,21 @@ class Categories(msgspec.Struct):
     enc: list[Encoding] = []
 
 
+class ForestParam(msgspec.Struct):
+    """What a booster says of its trees."""
+
+    num_trees: str = "0"
+    num_parallel_tree: str = "1"
+
+
 class Forest(msgspec.Struct):
-    """The trees of a booster."""
+    """The trees of a booster: `tree_info` is the output of each, `iteration_indptr` where each round starts and the
+    last one ends (XGBoost before 2.0 does not write it)."""
 
     trees: list[Tree] = []
+    tree_info: list[int] = []
+    iteration_indptr: list[int] = []
+    gbtree_model_param: ForestParam = msgspec.field(default_factory=ForestParam)
     cats: Categories = msgspec.field(default_factory=Categories)
     weights: list[list[float] | float] = []
 
@@ -102,6 +120,7 @@ class Learner(msgspec.Struct):
     objective: Objective
     feature_names: list[str] = []
     feature_types: list[str] = []
+    attributes: dict[str, str] = {}
 
     @property
     def forest(self) -> Forest:
@@ -112,18 +131,42 @@ class Learner(msgspec.Struct):
     @property
     def width(self) -> int:
         """How many columns it reads."""
-        return int(self.learner_model_param.num_feature)
+        return _whole(self.learner_model_param.num_feature)
 
     @property
     def outputs(self) -> int:
         """How many scores it gives for a row."""
-        return max(int(self.learner_model_param.num_class), int(self.learner_model_param.num_target), 1)
+        return max(_whole(self.learner_model_param.num_class), _whole(self.learner_model_param.num_target), 1)
+
+    @property
+    def bases(self) -> list[float]:
+        """`base_score`, one number or one for each output, before XGBoost's link."""
+        value = msgspec.json.decode(self.learner_model_param.base_score.encode())
+        return [float(v) for v in (value if isinstance(value, list) else [value])]
 
     @property
     def base(self) -> float:
-        """`base_score`: before XGBoost's link, of one output."""
-        value = msgspec.json.decode(self.learner_model_param.base_score.encode())
-        return float(value[0] if isinstance(value, list) else value)
+        """`base_score` of the first output."""
+        return self.bases[0]
+
+    @property
+    def starts(self) -> list[int]:
+        """The first tree of each round, and the number of trees at last; [0] of a linear booster."""
+        forest = self.forest
+        each = _whole(forest.gbtree_model_param.num_parallel_tree) * self.outputs
+        return forest.iteration_indptr or [*range(0, len(forest.trees), max(1, each)), len(forest.trees)]
+
+    @property
+    def answering(self) -> int:
+        """How many rounds answer: where training stopped early, those up to the best one, as XGBClassifier has it."""
+        best = self.attributes.get("best_iteration")
+        rounds = len(self.starts) - 1
+        return rounds if best is None or self.gradient_booster.name == "gblinear" else _whole(best) + 1
+
+    @property
+    def trees(self) -> list[Tree]:
+        """The trees that answer."""
+        return self.forest.trees[: self.starts[self.answering]]
 
 
 class _Document(msgspec.Struct):
@@ -133,6 +176,7 @@ class _Document(msgspec.Struct):
 def sound(content: bytes, where: str) -> tuple[Learner, bytes]:
     """(the model, its JSON as it was checked), if every count, index and tree in it holds together.
 
+    Where training stopped early the JSON ends with the best round: whoever loads it asks the trees that answer.
     Raises CouldNotLook saying what does not.
     """
     if not looks_like_xgboost(content[:64], where) or content.startswith((b"binf", b"bs64")):
@@ -141,6 +185,7 @@ def sound(content: bytes, where: str) -> tuple[Learner, bytes]:
         raw: Any = msgspec.json.decode(content) if _is_json(content) else _ubj(content)
         learner = msgspec.convert(raw, _Document, strict=False).learner
         _check(learner)
+        _cut(raw["learner"], learner)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError, OverflowError, IndexError) as error:
         said = str(error) if isinstance(error, _UnsoundError) else "a field is missing or of another kind"
         raise CouldNotLook(f"{where}: is a torn or damaged XGBoost model: {said}") from None
@@ -164,30 +209,87 @@ def _require(condition: bool, what: str) -> None:
         raise _UnsoundError(what)
 
 
+def _whole(text: str) -> int:
+    """A whole number as XGBoost writes it: Python alone would read `1_0` and digits of other scripts too."""
+    _require(re.fullmatch(r"-?[0-9]{1,20}", text) is not None, "a count is no whole number")
+    return int(text)
+
+
 def _check(learner: Learner) -> None:
     _require(0 < learner.width <= 1_000_000, "its number of features is absurd")
-    _require(math.isfinite(learner.base), "its base score is no number")
+    counts = learner.learner_model_param
+    _require(0 <= _whole(counts.num_class) <= _MOST_OUTPUTS, "its number of classes is absurd")
+    _require(1 <= _whole(counts.num_target) <= _MOST_OUTPUTS, "its number of targets is absurd")
+    bases = learner.bases
+    _require(len(bases) in (1, learner.outputs) and all(map(_single, bases)), "its base score is no number")
     names, kinds = learner.feature_names, learner.feature_types
     _require(all(len(x) in (0, learner.width) for x in (names, kinds)), "its feature names do not fit its features")
+    forest = learner.forest
     if learner.gradient_booster.name == "gblinear":
+        _require(len(forest.weights) == (learner.width + 1) * learner.outputs, "its weights do not fit its features")
         return
     _require(learner.gradient_booster.name in ("gbtree", "dart"), "its booster is not known")
-    forest = learner.forest
     _require(0 < len(forest.trees) <= 1_000_000, "it has no trees")
     drop = learner.gradient_booster.weight_drop
     _require(len(drop) in (0, len(forest.trees)), "its weights do not fit its trees")
+    _require(all(map(_single, drop)), "a weight of its trees is no number")
     _require(sum(len(t.left_children) for t in forest.trees) <= _MOST_NODES, "it has too many nodes")
+    _rounds(learner)
     for number, tree in enumerate(forest.trees):
+        _require(tree.id == number, "its trees are not in their order")
         _tree(tree, learner.width, number)
+
+
+def _rounds(learner: Learner) -> None:
+    """XGBoost adds a tree to the output that the file names, and asks rounds by where they start, unchecked."""
+    forest, starts = learner.forest, learner.starts
+    count = len(forest.trees)
+    _require(_whole(forest.gbtree_model_param.num_trees) == count, "it does not have the trees that it says")
+    _require(1 <= _whole(forest.gbtree_model_param.num_parallel_tree) <= count, "its trees a round are absurd")
+    _require(len(forest.tree_info) == count, "it does not say for each tree which output it adds to")
+    _require(all(0 <= g < learner.outputs for g in forest.tree_info), "a tree adds to an output that it does not have")
+    risen = all(a < b for a, b in itertools.pairwise(starts))
+    _require(starts[0] == 0 and starts[-1] == count and risen, "its rounds do not fit its trees")
+    _require(1 <= learner.answering < len(starts), "the round at which its training stopped early is not there")
+
+
+def _cut(raw: Any, learner: Learner) -> None:
+    """Leave only the rounds that answer in the document."""
+    rounds, starts = learner.answering, learner.starts
+    if rounds == len(starts) - 1:
+        return
+    booster = raw["gradient_booster"]
+    forest = booster["gbtree"]["model"] if learner.gradient_booster.gbtree is not None else booster["model"]
+    for place, name, count in (
+        (forest, "trees", starts[rounds]),
+        (forest, "tree_info", starts[rounds]),
+        (forest, "iteration_indptr", rounds + 1),
+        (booster, "weight_drop", starts[rounds]),
+    ):
+        if name in place:
+            place[name] = place[name][:count]
+    forest["gbtree_model_param"]["num_trees"] = str(starts[rounds])
+
+
+def _single(value: float) -> bool:
+    """Whether a float32 can hold it."""
+    return -_LARGEST <= value <= _LARGEST
 
 
 def _tree(tree: Tree, width: int, number: int) -> None:
     count = len(tree.left_children)
-    columns = (tree.right_children, tree.split_indices, tree.split_conditions, tree.default_left)
+    columns = (tree.right_children, tree.split_indices, tree.split_conditions, tree.default_left, tree.parents)
     _require(count > 0 and all(len(c) == count for c in columns), f"tree {number} has columns of other lengths")
-    _require(int(tree.tree_param.num_nodes) == count, f"tree {number} does not have the nodes that it says")
-    _require(int(tree.tree_param.size_leaf_vector or 0) <= 1, f"tree {number} has several values a leaf")
+    _require(_whole(tree.tree_param.num_nodes) == count, f"tree {number} does not have the nodes that it says")
+    _require(tree.tree_param.size_leaf_vector in ("", "0", "1"), f"tree {number} has several values a leaf")
     _require(len(tree.split_type) in (0, count), f"tree {number} has columns of other lengths")
+    _require(set(tree.split_type) <= {0, _CATEGORICAL}, f"tree {number} has a split of a kind that is not known")
+    _require(set(tree.default_left) <= {0, 1}, f"tree {number} sends missing values nowhere")
+    _require(all(map(_single, tree.split_conditions)), f"tree {number} has a value that is no number")
+    _require(tree.parents[0] in _NO_PARENT, f"tree {number} is not a tree")
+    _require(all(0 <= p < count for p in tree.parents[1:]), f"tree {number} is not a tree")
+    _sets(tree, number)
+    held = set(tree.categories_nodes)
     seen, pending = 0, [0]
     while pending:
         node = pending.pop()
@@ -197,13 +299,22 @@ def _tree(tree: Tree, width: int, number: int) -> None:
             continue
         inside = 0 < left < count and 0 < right < count and left != right and seen <= count
         _require(inside, f"tree {number} is not a tree")
+        # XGBoost goes to the one after the left child where it should go to the right one.
+        _require(right == left + 1, f"tree {number} has children that do not stand side by side, as XGBoost asks them")
+        _require(tree.parents[left] == tree.parents[right] == node, f"tree {number} is not a tree")
         _require(0 <= tree.split_indices[node] < width, f"tree {number} asks for a feature that it does not have")
+        by_set = bool(tree.split_type) and tree.split_type[node] == _CATEGORICAL
+        _require(node in held or not by_set, f"tree {number} has a split without its categories")
         pending += [left, right]
     _require(seen <= count, f"tree {number} is not a tree")
-    _require(all(math.isfinite(v) for v in tree.split_conditions), f"tree {number} has a value that is no number")
+
+
+def _sets(tree: Tree, number: int) -> None:
     sets = (tree.categories_segments, tree.categories_sizes)
-    _require(all(len(s) == len(tree.categories_nodes) for s in sets), f"tree {number} has sets that do not fit")
+    nodes = tree.categories_nodes
+    _require(all(len(s) == len(nodes) for s in sets), f"tree {number} has sets that do not fit")
     for start, size in zip(*sets, strict=True):
-        _require(start >= 0 and size >= 0 and start + size <= len(tree.categories), f"tree {number} has torn sets")
+        _require(start >= 0 and size >= 1 and start + size <= len(tree.categories), f"tree {number} has torn sets")
     _require(all(0 <= c < 1 << 24 for c in tree.categories), f"tree {number} has an absurd category")
-    _require(all(0 <= n < count for n in tree.categories_nodes), f"tree {number} has a set of no node")
+    _require(all(0 <= n < len(tree.left_children) for n in nodes), f"tree {number} has a set of no node")
+    _require(all(a < b for a, b in itertools.pairwise(nodes)), f"tree {number} has sets that are out of order")

@@ -36,6 +36,9 @@ class XgboostPredictor(BasePredictor):
         super().__init__(subject.uri)
         self._learner, checked = sound(content, self.where)
         self._booster = _load(checked, self.where)
+        if (answering := self._learner.answering) < (rounds := len(self._learner.starts) - 1):
+            what = f"the file says that training stopped early: its first {answering} rounds answer"
+            self.notes += (f"{what}, as XGBClassifier has it; a bare Booster asks all {rounds}",)
         self.features = self._columns(self._learner, subject, data)
         require_columns(self.where, self.features, data)
         self._levels = self._categories(self._learner)

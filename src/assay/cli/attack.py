@@ -104,6 +104,12 @@ def command() -> None:
 @click.option("--rows", type=click.IntRange(10), default=300, show_default=True, help="Positive rows to try.")
 @click.option("--queries", type=click.IntRange(10), help="Queries a row may ask  [default: 600].")
 @click.option("--protected", multiple=True, help="A column of a protected attribute (may repeat).")
+@click.option(
+    "--favourable",
+    type=click.Choice(["passed", "flagged"]),
+    help="What is better for a person, for fairness.*: to pass, or to be flagged (a loan that is granted)  "
+    "[default: passed].",
+)
 @click.option("--drop", multiple=True, help="A column that is no input of the model (may repeat).")
 @click.option("--examples", type=FILE, help="Write the attacked rows to this Parquet file.")
 @asking_options
@@ -125,6 +131,7 @@ def attack(
     rows: int,
     queries: int | None,
     protected: tuple[str, ...],
+    favourable: str | None,
     drop: tuple[str, ...],
     examples: Path | None,
     format_: str,
@@ -170,15 +177,20 @@ def attack(
                 endpoint=endpoint,
             )
             given = {"cost": cost, "norm": norm, "budget": budget, "access": access, "rows": rows, "queries": queries}
-            given["method"] = method
-            asked = {name: value for name, value in given.items() if value is not None}
-            settings = settings_from(only=wanted, parameters={"robustness.evasion": asked}, **options)
+            parameters = _parameters({**given, "method": method}, favourable)
+            settings = settings_from(only=wanted, parameters=parameters, **options)
             try:
                 report = attack_model(what, settings, examples=examples, progress=progress)
             except NothingWrittenError as error:
                 report, unwritten = error.report, error
     emit(Dossier(report=report), format_, output)
     _end(_code(report, fail_level), unwritten)
+
+
+def _parameters(attack: dict[str, Any], favourable: str | None) -> dict[str, dict[str, Any]]:
+    """What was given, by the check that it is for."""
+    told = {"robustness.evasion": {name: value for name, value in attack.items() if value is not None}}
+    return told if favourable is None else {**told, "fairness.groups": {"favourable": favourable}}
 
 
 def _code(report: Report, fail_level: str) -> int:

@@ -164,7 +164,7 @@ class WorkerPool:
             except _WorkerLost:
                 selector.unregister(worker.socket)
                 worker.stop()
-                why = "the worker ended without a word (killed by the system, or out of memory)"
+                why = "the worker ended without a word (a library crashed, the system killed it, or memory ran out)"
                 end = End(Status.OPEN, False, why)
             if end is not None:
                 ended.append((worker, end))

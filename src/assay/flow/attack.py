@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import closing
@@ -112,7 +113,8 @@ def _served(what: Attack) -> dict[str, Json]:
         return {}
     wrong, fix = refused(what.model)
     if wrong:
-        raise UsageError(f"the model's address {wrong.removeprefix('is ')}", where="assay attack", fix=fix)
+        said = f"the model's address {wrong}" if wrong.startswith(("is ", "names ")) else wrong
+        raise UsageError(said, where="assay attack", fix=fix)
     options: dict[str, Json] = {}
     for pair in what.endpoint:
         key, equals, text = pair.partition("=")
@@ -132,6 +134,9 @@ def _option(key: str, text: str) -> Json:
     if key == "token_env" and not is_variable(text):
         fix = "name a variable, and put the token there, never on the command line"
         raise UsageError("is no name of an environment variable", where=where, fix=fix)
+    if key == "token_env" and not os.environ.get(text, "").strip():
+        fix = "export it first; `token_env` is its name, never the token"
+        raise UsageError("names a variable that is not set", where=where, fix=fix)
     if key == "protocol" and text not in ("oip", "mlflow"):
         raise UsageError("is none that is spoken here", where=where, fix="choose oip or mlflow")
     if key not in ("rate", "batch", "timeout", "wait"):

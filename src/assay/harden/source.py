@@ -120,7 +120,8 @@ class Source:
         facts = examine(cast(IO[bytes], copy), name=name, limits=Limits(check_all=True))
         if facts.format.name in _SAFE or "schema.json" in facts.members:
             kind = facts.format.name if facts.format.name in _SAFE else "skops"
-            raise InputError(f"is a {kind} file already, which runs no code", where=self.where, fix="sign it")
+            fix = "sign it" + ("; ONNX is made of the pickle that it came from" if kind == "skops" else "")
+            raise InputError(f"is a {kind} file already, which runs no code", where=self.where, fix=fix)
         if any(name.endswith("/archive_format") for name in facts.members):
             what = "is a program of torch.export, which is no state dict: nothing to convert"
             raise InputError(what, where=self.where, fix="harden it with --train, --holdout and --label")

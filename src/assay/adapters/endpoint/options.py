@@ -66,9 +66,8 @@ def login_of(options: Options) -> Login | None:
         return None
     token = os.environ.get(options.token_env, "").strip()
     if not token:
-        raise CouldNotLook(
-            f"{options.url.shown}: the variable {options.token_env} (`token_env`) holds no token; set it"
-        )
+        # Its name is not told: who wrote the token in its place would find it in a report.
+        raise CouldNotLook(f"{options.url.shown}: the variable that `token_env` names holds no token; set it")
     try:
         return bearer(token, options.url, options.token_env)
     except UsageError as error:

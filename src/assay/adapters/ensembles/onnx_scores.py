@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from assay.adapters.ensembles.onnx_columns import Facts, attributes
+from assay.adapters.ensembles.onnx_columns import DOMAINS, Facts, attributes
 from assay.adapters.ensembles.trees import Link
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import FloatArray
 from assay.core.text import visible
 
 _PLAIN_CASTS = (1, 11)  # float, double
+_SWALLOWED = 4.0
+"""How many times larger than its leaves and its base a sum may be on the way, before its own rounding counts."""
 
 
 class Score(NamedTuple):
-    """`link` of `base` plus the sum of each tree's leaf in `values` (m,)."""
+    """`link` of `base` plus the sum of each tree's leaf in `values` (m,); `most` is what was added or taken away on the
+    way, in size."""
 
     values: FloatArray
     base: float
     link: Link
+    most: float = 0.0
 
     def times(self, factor: float) -> Score:
         """Before the link."""
-        return Score(self.values * factor, self.base * factor, self.link)
+        return Score(self.values * factor, self.base * factor, self.link, self.most * abs(factor))
+
+    def plus(self, number: float) -> Score:
+        """Before the link, with a number added."""
+        return self._replace(base=self.base + number, most=self.most + abs(number))
+
+    @property
+    def sure(self) -> bool:
+        """Whether nothing larger than itself was added and taken away again, which would swallow what it says."""
+        scale = abs(self.base) + float(np.abs(self.values).max(initial=0.0))
+        return not (self.most > _SWALLOWED * scale or math.isinf(self.most))  # a torn leaf is told as such elsewhere
 
 
 def answer(facts: Facts, made: dict[str, list[Score]], target: str, where: str) -> list[Score]:
@@ -40,11 +55,16 @@ def answer(facts: Facts, made: dict[str, list[Score]], target: str, where: str) 
         kind = visible(str(node.op_type), 40) if node is not None else "graph"
         what = f"its answer is made of the trees by operators ({kind}) that cannot be reasoned about here"
         raise CouldNotLook(f"{where}: {what}; attack it with `access: label`")
+    if not all(score.sure for score in known[target]):
+        what = "adds to its trees, and takes away again, so much that rounding swallows what they say"
+        raise CouldNotLook(f"{where}: {what}; attack it with `access: label`")
     return known[target]
 
 
 def _after(node: Any, given: list[list[Score] | None], facts: Facts) -> list[Score] | None:
     kind, said = node.op_type, attributes(node)
+    if node.domain not in DOMAINS:
+        return None  # a function of that name
     if kind == "Concat":
         whole = said.get("axis") in (1, -1) and all(g is not None for g in given)
         return [s for g in given if g is not None for s in g] if whole else None
@@ -84,10 +104,10 @@ def _arithmetic(node: Any, given: list[list[Score] | None], facts: Facts) -> lis
     if any(s.link != "identity" for s in scores):
         return None
     if kind == "Add":
-        return [s._replace(base=s.base + number) for s in scores]
+        return [s.plus(number) for s in scores]
     if kind == "Sub":
         turned = [s.times(-1.0) for s in scores] if at == 1 else scores
-        return [s._replace(base=s.base + (number if at == 1 else -number)) for s in turned]
+        return [s.plus(number if at == 1 else -number) for s in turned]
     if kind == "Mul":
         return [s.times(number) for s in scores]
     return [s.times(1.0 / number) for s in scores] if at == 0 and number else None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.adapters.ensembles.onnx_columns import Column, Facts, attributes, behind
+from assay.adapters.ensembles.onnx_columns import Column, Facts, attributes, behind, entry
 from assay.adapters.ensembles.onnx_nodes import OPERATORS, Forest, forest, scores
 from assay.adapters.ensembles.onnx_scores import Score, answer
 from assay.adapters.ensembles.pulled import Derived, Reach, Reader, pulled
@@ -16,6 +16,7 @@ from assay.adapters.ensembles.trees import Trees
 from assay.adapters.extras import library
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, FloatArray
+from assay.core.text import visible
 
 Ask = Callable[[str, ArrowTable], Any]
 _REACH = {"int64": 2.0**62, "int32": 2.0**31 - 1, "int8": 127.0, "float16": 65504.0}
@@ -42,9 +43,8 @@ def onnx_trees(
     node = _ensemble(facts, where)
     tensor, said = node.input[0], attributes(node)
     names = [item.name for item in graph.input if item.name not in facts.constants]
-    inputs = {names[0]: [Column(i) for i in range(len(columns))]} if tuple(names) != columns else {
-        name: [Column(i)] for i, name in enumerate(names)
-    }  # fmt: skip
+    entries = [entry(i, kind) for i, kind in enumerate(kinds)]
+    inputs = {names[0]: entries} if tuple(names) != columns else dict(zip(names, ([c] for c in entries), strict=True))
     read = behind(facts, inputs, tensor, where)
     known = set(kinds) - {"str"}
     sample = None if tensor in inputs else np.asarray(ask(tensor, _usual(columns, kinds, read)))
@@ -70,7 +70,8 @@ def onnx_trees(
     reach: Reach = {i: (-_REACH[k], _REACH[k]) for i, k in enumerate(kinds) if k in _REACH}
     reach |= {i: (0.0, 1.0) for i, k in enumerate(kinds) if k == "bool"}
     words = frozenset(n for n, k in zip(columns, kinds, strict=True) if k == "str")
-    return pulled(inner, _derived(inner, read, where), columns, derive, where, reach=reach, as_words=words)
+    cut = _cut(inner, read, columns, where)
+    return pulled(inner, _derived(inner, read, where), columns, derive, where, reach=reach, as_words=words, cut=cut)
 
 
 def _ensemble(facts: Facts, where: str) -> Any:
@@ -100,6 +101,16 @@ def _derived(inner: Trees, read: list[Column], where: str) -> list[Derived]:
         codes = np.flatnonzero(inner.sets[inner.set_of[mine]].any(axis=0))
         out[j] = Derived(read[j].place, tuple(codes.astype(float).tolist()))
     return out
+
+
+def _cut(inner: Trees, read: list[Column], columns: tuple[str, ...], where: str) -> frozenset[str]:
+    """The columns of which levels are told after they are cut down to whole numbers."""
+    used = [read[j] for j in np.unique(inner.feature[inner.feature >= 0]).tolist()]
+    cut = {c.place for c in used if c.cut}
+    if both := cut & {c.place for c in used if not c.cut}:
+        name = visible(columns[min(both)], 40)
+        raise CouldNotLook(f"{where}: reads {name} whole and cut down to whole numbers; attack it with `access: label`")
+    return frozenset(columns[p] for p in cut)
 
 
 def _usual(columns: tuple[str, ...], kinds: tuple[str, ...], read: list[Column]) -> ArrowTable:

@@ -7,6 +7,7 @@ levels of a column apart, every level, an unknown one and a missing one are sent
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -46,15 +47,17 @@ def pulled(
     seen: dict[int, tuple[Any, ...]] | None = None,
     reach: Reach | None = None,
     as_words: frozenset[str] = frozenset(),
+    cut: frozenset[str] = frozenset(),
 ) -> Trees:
     """`inner`, which reads derived columns (`behind`, one each), as trees over the `columns` of the data it reads.
 
     `derive` gives the derived columns (n, d) of a table of `columns`, of which some must have levels that are
     `seen`. `reach` are the least and the greatest number of
-    columns that do not take every float32, by place; in columns `as_words` numbers are read as their plain spelling.
+    columns that do not take every float32, by place; in columns `as_words` numbers are read as their plain spelling, in
+    columns `cut` after what is behind their point is cut off.
     Raises CouldNotLook where a column cannot be told as thresholds or as levels.
     """
-    return _Pull(inner, behind, columns, derive, where, seen or {}, reach or {}, as_words).trees()
+    return _Pull(inner, behind, columns, derive, where, seen or {}, reach or {}, as_words, cut).trees()
 
 
 class _Pull:
@@ -68,8 +71,9 @@ class _Pull:
         seen: dict[int, tuple[Any, ...]],
         reach: Reach,
         as_words: frozenset[str],
+        cut: frozenset[str],
     ) -> None:
-        self.seen, self.reach, self.as_words = seen, reach, as_words
+        self.seen, self.reach, self.as_words, self.cut = seen, reach, as_words, cut
         self.inner, self.columns, self.derive, self.where = inner, columns, derive, where
         self.place = np.array([d.place for d in behind], dtype=np.int64)
         self.splits = np.flatnonzero(inner.feature >= 0)
@@ -127,7 +131,7 @@ class _Pull:
         levels = {self.columns[p]: self.levels[p] for p in used if p in self.levels}
         return Trees(
             names,
-            Reader(names, levels, self.where, self.as_words, self.inner.single),
+            Reader(names, levels, self.where, self.as_words, self.inner.single, self.cut),
             nodes,
             base=inner.base,
             link=inner.link,
@@ -242,7 +246,8 @@ class _Pull:
 class Reader:
     """Rows as codes (n, d): numbers as they are; of listed columns the place of the level, one beyond if unknown.
 
-    In columns `as_words` numbers are read as their plain spelling; `single`: numbers are told apart as float32.
+    In columns `as_words` numbers are read as their plain spelling, in columns `cut` without what is behind their point;
+    `single`: numbers are told apart as float32.
     """
 
     def __init__(
@@ -252,9 +257,10 @@ class Reader:
         where: str,
         as_words: frozenset[str] = frozenset(),
         single: bool = False,
+        cut: frozenset[str] = frozenset(),
     ) -> None:
         self.columns, self.levels, self.where = columns, levels, where
-        self.as_words, self.single = as_words, single
+        self.as_words, self.single, self.cut = as_words, single, cut
 
     def __call__(self, rows: ArrowTable) -> FloatArray:
         """The codes of an Arrow table. Raises CouldNotLook for texts where numbers are read."""
@@ -273,6 +279,9 @@ class Reader:
         if name in self.as_words:
             values = [v if isinstance(v, str) else canonical_text(v) for v in values]
         missing = [v is None or v != v for v in values]
+        if name in self.cut:  # as a float32 where that is what the model is given
+            short = [v if m else self._same(v) for v, m in zip(values, missing, strict=True)]
+            values = [math.trunc(v) if isinstance(v, float) and math.isfinite(v) else v for v in short]
         unknown = float(len(levels))
         found = [np.nan if m else places.get(self._same(v), unknown) for v, m in zip(values, missing, strict=True)]
         indices = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)

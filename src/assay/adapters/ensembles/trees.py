@@ -145,12 +145,15 @@ class Trees:
             return margins
         return 1.0 / (1.0 + np.exp(-np.clip(margins, -700, 700)))
 
-    def rounding(self, threshold: float) -> float:
+    def rounding(self, threshold: float, *, surely: bool = False) -> float:
         """How far the model's own margin may lie from ours, and its score from the threshold told as a margin.
 
-        Sums in another order, float32 where the model computes in it, and the rounding of the score itself.
+        Sums in another order, float32 where the model computes in it, and the rounding of the score itself; `surely`
+        in the worst case, where every addition of n trees rounds the same way (Higham 2002, n units of the sum).
         """
         unit = 2.0**-22 if self.single else 2.0**-48
+        if surely:
+            unit = max(unit, len(self.roots) * (2.0**-24 if self.single else 2.0**-53))
         ends = np.append(self.roots[1:], len(self.value))
         size = sum(float(np.abs(self.value[a:b]).max(initial=0.0)) for a, b in zip(self.roots, ends, strict=True))
         steep = threshold * (1.0 - threshold) if self.link == "logistic" and 0.0 < threshold < 1.0 else 1.0

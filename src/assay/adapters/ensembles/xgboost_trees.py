@@ -20,6 +20,7 @@ _IDENTITY = frozenset(
     | {"reg:linear", "rank:pairwise", "rank:ndcg", "rank:map"}
 )
 _CATEGORICAL = 1
+_MOST_CODES = 200_000_000
 
 
 def xgboost_trees(
@@ -45,10 +46,13 @@ def xgboost_trees(
             raise CouldNotLook(f"{where}: its base score is no probability")
         base = math.log(base / (1.0 - base))
     nodes = Nodes()
-    weights = booster.weight_drop or [1.0] * len(learner.forest.trees)
-    wide = 1 + max((max(t.categories, default=0) for t in learner.forest.trees), default=0)
+    trees = learner.trees
+    weights = booster.weight_drop[: len(trees)] or [1.0] * len(trees)
+    wide = 1 + max((max(t.categories, default=0) for t in trees), default=0)
     wide = max([wide, *(len(known) for known in levels.values())])
-    for tree, weight in zip(learner.forest.trees, weights, strict=True):
+    if wide * sum(len(t.categories_nodes) for t in trees) > _MOST_CODES:
+        raise CouldNotLook(f"{where}: its sets of categories are too large to be held; attack it with `access: label`")
+    for tree, weight in zip(trees, weights, strict=True):
         _tree(tree, nodes, weight, wide)
     sign = 1.0 if positive == 1 else -1.0
     return Trees(
@@ -59,19 +63,29 @@ def xgboost_trees(
 
 
 def _tree(tree: Tree, nodes: Nodes, weight: float, wide: int) -> None:
-    held = {}
+    listed = {}
     sets = zip(tree.categories_nodes, tree.categories_segments, tree.categories_sizes, strict=True)
     for node, start, size in sets:
-        inside = np.ones(wide, dtype=bool)
-        inside[tree.categories[start : start + size]] = False  # what is listed goes right
-        held[node] = inside
+        listed[node] = np.zeros(wide, dtype=bool)
+        listed[node][tree.categories[start : start + size]] = True
+    # A node that pruning has cut off is never reached: it stays, as a leaf of nothing, so that the others keep places.
+    reached, pending = {0}, [0]
+    while pending:
+        node = pending.pop()
+        below = [tree.left_children[node], tree.right_children[node]] if tree.left_children[node] != -1 else []
+        reached.update(below)
+        pending += below
     rows = []
     for node, (left, right) in enumerate(zip(tree.left_children, tree.right_children, strict=True)):
         value = float(np.float32(tree.split_conditions[node]))
-        if left == -1:
-            rows.append(nodes.leaf(value * weight))
+        if left == -1 or node not in reached:
+            rows.append(nodes.leaf(value * weight if node in reached else 0.0))
             continue
-        by_set = bool(tree.split_type) and tree.split_type[node] == _CATEGORICAL
         feature, missing_left = tree.split_indices[node], bool(tree.default_left[node])
-        rows.append(nodes.split(feature, value, left, right, missing_left, held.get(node) if by_set else None))
+        if tree.split_type and tree.split_type[node] == _CATEGORICAL:
+            # XGBoost sends what is listed right, any other code left, those above the list too. Here a code of no set
+            # goes right, so the node is turned.
+            rows.append(nodes.split(feature, value, right, left, not missing_left, listed[node]))
+        else:
+            rows.append(nodes.split(feature, value, left, right, missing_left))
     nodes.tree(rows)

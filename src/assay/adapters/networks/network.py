@@ -13,15 +13,36 @@ from assay.core.protocols import ArrowTable, FloatArray
 
 Link = Literal["identity", "logistic", "clip"]
 _CELLS = 8_000_000
+SINGLE, DOUBLE = 2.0**-24, 2.0**-52
+"""The roundoff of float32; of float64 twice, as what is read out of a model is rounded once more."""
+Noise = tuple[FloatArray, FloatArray, FloatArray]
+
+
+def largest(weight: FloatArray, bias: FloatArray) -> FloatArray:
+    """What bounds, times |x| and 1, each of the sums x @ weight + bias, (inputs + 1,)."""
+    return np.append(np.abs(weight).max(axis=1, initial=0.0), np.abs(bias).max(initial=0.0))
 
 
 class Layer(NamedTuple):
-    """`activation`(x @ weight + bias): weight (inputs, outputs), bias (outputs,)."""
+    """`activation`(x @ weight + bias): weight (inputs, outputs), bias (outputs,).
+
+    `noise` bounds what rounding does to the sum, in units of roundoff: |x| times the first (of the weight's shape) plus
+    the second (of the bias's); and every number on the way: |x| times the third (inputs + 1,) without its last, plus
+    that. None where the sum is taken in one step.
+    """
 
     weight: FloatArray
     bias: FloatArray
     activation: Activation = "identity"
     alpha: float = 1.0
+    noise: Noise | None = None
+
+    def noisy(self) -> Noise:
+        """The noise; of one step it is that of a sum of products (Higham 2002, section 3.1)."""
+        if self.noise is not None:
+            return self.noise
+        terms = np.count_nonzero(self.weight, axis=0) + 2
+        return terms * np.abs(self.weight), terms * np.abs(self.bias), largest(self.weight, self.bias)
 
 
 class Inputs(NamedTuple):
@@ -42,7 +63,8 @@ class Network:
     Of one number the margin is that number; of several it is the log-odds of the positive class among them, so that
     `logistic` of it is the softmax. The score, `link` of the margin, rises with it (`clip`: cut to `ends`). `read`
     turns rows into codes (n, d) of `columns`; `levels` are the categories whose place is the code. `single` models read
-    their inputs as float32. A linear model is a network of one layer.
+    their inputs as float32; `unit` is the roundoff of what the model computes in. Where `cut` (p,) says so a code is
+    cut down to a whole number before it is compared with a level. A linear model is a network of one layer.
     """
 
     def __init__(
@@ -57,10 +79,13 @@ class Network:
         ends: tuple[float, float] = (-math.inf, math.inf),
         single: bool = False,
         levels: dict[str, tuple[object, ...]] | None = None,
+        unit: float | None = None,
+        cut: FloatArray | None = None,
     ) -> None:
         self.columns, self.read, self.inputs, self.layers = columns, read, inputs, layers
         self.positive, self.link, self.ends, self.single = positive, link, ends, single
-        self.levels = levels or {}
+        self.levels, self.cut = levels or {}, cut
+        self.unit = unit if unit is not None else SINGLE if single else DOUBLE
 
     @property
     def linear(self) -> bool:
@@ -70,12 +95,13 @@ class Network:
     def lifted(self, codes: FloatArray) -> FloatArray:
         """What the first layer reads (n, p) for codes (n, d)."""
         column, level, filled = self.inputs
+        cut = self.cut
         x = np.asarray(codes, dtype=np.float64)[:, column]
         if self.single:
             with np.errstate(over="ignore"):
                 x = x.astype(np.float32).astype(np.float64)
         with np.errstate(invalid="ignore"):
-            ones = (x == level).astype(np.float64)
+            ones = ((x if cut is None else np.where(cut, np.trunc(x), x)) == level).astype(np.float64)
         return np.where(np.isnan(level), np.where(np.isnan(x), filled, x), ones)
 
     def margins(self, codes: FloatArray) -> FloatArray:

@@ -63,12 +63,18 @@ def _finished(follow: Follow, value: Value, place: int) -> Network:
     np = library("numpy")
     layers, positive, link, ends = finished(follow, value, place)
     first = layers[0]._replace(weight=np.pad(layers[0].weight, ((0, follow.width(0) - len(layers[0].weight)), (0, 0))))
-    used = first.weight.any(axis=1)
+    steep, flat, most = first.noisy()
+    more = len(first.weight) - len(steep)
+    steep, most = np.pad(steep, ((0, more), (0, 0))), np.insert(most, -1, np.zeros(more))
+    used = first.weight.any(axis=1) | steep.any(axis=1)  # what cancels out still leaves its rounding
     inputs = Inputs(*(part[used] for part in follow.inputs()))
-    layers = (first._replace(weight=first.weight[used]), *layers[1:])
+    layers = (
+        first._replace(weight=first.weight[used], noise=(steep[used], flat, most[np.append(used, True)])),
+        *layers[1:],
+    )
     return Network(
         follow.features, reader(follow.features, follow.levels), inputs, layers, positive=positive, link=link,
-        ends=ends, single=follow.single, levels=dict(follow.levels),
+        ends=ends, single=follow.single, levels=dict(follow.levels), unit=follow.unit, cut=follow.cut[used],
     )  # fmt: skip
 
 

@@ -10,20 +10,23 @@ import numpy as np
 
 from assay.adapters.extras import library
 from assay.adapters.networks.activations import KINDS, Activation
-from assay.adapters.networks.network import Inputs, Layer
+from assay.adapters.networks.network import DOUBLE, SINGLE, Inputs, Layer, largest
 from assay.adapters.networks.onnx_values import Value, together
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import FloatArray
 from assay.core.text import visible
 
 _PASSED = frozenset({"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Dropout"})
-_FLOATS = frozenset({1, 10, 11})  # float, float16, double
+_FLOATS = frozenset({1, 11})  # float, double
+_SINGLE = frozenset({"Scaler", "LinearClassifier", "LinearRegressor", "Imputer", "LabelEncoder"})
+"""Their numbers are float32, whatever the graph's are."""
 _WHOLE = frozenset({6, 7})
 _DEEP = 400
 
 
 class Follow:
-    """One walk through a graph. `layers` are what it has met so far, in order; `single` whether inputs are float32."""
+    """One walk through a graph. `layers` are what it has met so far, in order; `single` whether inputs are float32,
+    `unit` the roundoff of the coarsest step."""
 
     def __init__(self, model: Any, where: str, features: tuple[str, ...]) -> None:
         onnx = library("onnx")
@@ -37,14 +40,19 @@ class Follow:
         self.layers: list[Layer] = []
         self.levels: dict[str, tuple[Any, ...]] = {}
         self.labels: tuple[Any, ...] = ()
-        self.single, self.softmax = False, False
-        self._inputs: list[list[float]] = [[float(j), math.nan, math.nan] for j in range(len(features))]
+        self.single, self.softmax, self.unit = False, False, DOUBLE
+        self._inputs: list[list[float]] = [[float(j), math.nan, math.nan, 0.0] for j in range(len(features))]
         self._known: dict[str, Value | FloatArray] = {}
         self._deep = 0
 
+    @property
+    def cut(self) -> FloatArray:
+        """Of which inputs the code is cut down to a whole number, (p,) bool."""
+        return np.array(self._inputs)[:, 3] > 0
+
     def inputs(self) -> Inputs:
         """What the first layer reads."""
-        column, level, filled = np.array(self._inputs).T
+        column, level, filled, _ = np.array(self._inputs).T
         return Inputs(column.astype(np.int64), level, filled)
 
     def width(self, stage: int) -> int:
@@ -94,7 +102,10 @@ class Follow:
             if len(columns) != 1:
                 raise self.odd("one tensor of text")
             return Value(0, np.zeros((len(self._inputs), 1)), np.zeros(1), words=columns[0])
-        self.single |= kind in (1, 10)
+        if kind in (10, 16):
+            raise self.odd("numbers of 16 bits")
+        if kind == 1:
+            self.single, self.unit = True, SINGLE
         return Value(0, np.eye(len(self.features))[:, columns], np.zeros(len(columns)))
 
     def _node(self, node: Any, name: str) -> Value | FloatArray:
@@ -102,6 +113,8 @@ class Follow:
             raise self.odd(f"{node.domain}.{node.op_type}")
         told = attributes(node)
         kind = node.op_type
+        if kind in _SINGLE:
+            self.unit = SINGLE
         if kind == "Constant":
             return np.asarray(next(iter(told.values())))
         if kind in KINDS:
@@ -124,7 +137,8 @@ class Follow:
         if value.curve or value.words >= 0 or value.stage != len(self.layers) or self.softmax:
             raise self.odd("branches, or a step after its softmax")
         count = self.width(value.stage)
-        self.layers.append(Layer(np.asarray(value.padded(count), float), np.asarray(value.bias, float), kind, alpha))
+        weight, bias = np.asarray(value.padded(count), float), np.asarray(value.bias, float)
+        self.layers.append(Layer(weight, bias, kind, alpha, value.noised(count)))
         return Value(len(self.layers), np.eye(value.width), np.zeros(value.width))
 
     # One method an operator, named by it.
@@ -137,6 +151,9 @@ class Follow:
             if told["to"] not in _FLOATS or found.curve:
                 raise self.odd("a cast to whole numbers")
             self.single |= found.stage == 0 and told["to"] != 11
+            if told["to"] != 11:
+                self.unit = SINGLE
+                found = found if found.words >= 0 else found.scaled(np.float64(1.0))  # rounded once
         return found
 
     def _matmul(self, node: Any, told: dict[str, Any], name: str) -> Value:
@@ -189,7 +206,7 @@ class Follow:
             return self._gated(left, right)
         value, number = (left, right) if isinstance(left, Value) else (right, left)
         if not isinstance(value, Value):
-            return np.multiply(value, number)
+            return np.multiply(value, np.asarray(number))
         self._plain(value)
         return self._spread(value, number).scaled(_row(number))
 
@@ -258,7 +275,7 @@ class Follow:
         parts = [self.any(i) for i in node.input]
         values = [p for p in parts if isinstance(p, Value)]
         if not values:
-            return np.concatenate(parts, axis=told.get("axis", 0))
+            return np.concatenate([np.asarray(p) for p in parts], axis=told.get("axis", 0))
         if len(values) < len(parts) or told.get("axis", 1) not in (1, -1, 2):
             raise self.odd("rows put together")
         return together(values) if len(values) > 1 else values[0]
@@ -280,7 +297,7 @@ class Follow:
         value = self.value(node.input[0])
         factor, shift, mean, spread = (np.asarray(self.constant(i), float).reshape(-1) for i in node.input[1:5])
         by = factor / np.sqrt(spread + told.get("epsilon", 1e-5))
-        return value.scaled(by).plus(shift - mean * by)
+        return value.scaled(by).plus(-mean * by).plus(shift)
 
     def _scaler(self, node: Any, told: dict[str, Any], name: str) -> Value:
         offset, by = (np.asarray(told[k], float) for k in ("offset", "scale"))
@@ -316,8 +333,8 @@ class Follow:
         value = self.value(node.input[0])
         if not told.get("zeros", 1):
             raise self.odd("a one-hot encoder that fails on unknown levels")
-        levels = told.get("cats_strings") or told.get("cats_int64s") or []
-        return self._indicators(value, levels)
+        # Where it looks for whole numbers onnxruntime cuts others down to them.
+        return self._indicators(value, told.get("cats_strings") or told.get("cats_int64s") or [], "cats_int64s" in told)
 
     def _labelencoder(self, node: Any, told: dict[str, Any], name: str) -> Value:
         value = self.value(node.input[0])
@@ -327,10 +344,13 @@ class Follow:
         to, rest = np.asarray(to, float), float(np.asarray(rest).reshape(-1)[0])
         if math.isnan(rest):
             raise self.odd("an encoder that gives NaN for unknown levels")
-        return self._indicators(value, list(keys)).times((to - rest)[:, None]).plus(np.float64(rest))
+        found = self._indicators(value, list(keys)).times((to - rest)[:, None]).plus(np.float64(rest))
+        weight, bias = np.abs(found.weight), np.abs(found.bias)  # looked up, not added up
+        return found._replace(noise=(weight, bias, largest(weight, bias)))
 
-    def _indicators(self, value: Value, levels: list[Any]) -> Value:
-        """One input for each level of a column."""
+    def _indicators(self, value: Value, levels: list[Any], cut: bool = False) -> Value:
+        """One input for each level of a column, `cut` down to whole numbers."""
+        cut = value.words < 0 and (cut or value.curve == "whole")
         if value.words >= 0:
             column = value.words
             name = self.features[column]
@@ -351,7 +371,7 @@ class Follow:
                 raise self.odd("levels of what is no column")
             column, codes = int(used[0]), [float(v) for v in levels]
         start = len(self._inputs)
-        self._inputs += [[float(column), code, math.nan] for code in codes]
+        self._inputs += [[float(column), code, math.nan, float(cut)] for code in codes]
         weight = np.zeros((len(self._inputs), len(codes)))
         weight[start + np.arange(len(codes)), np.arange(len(codes))] = 1
         return Value(0, weight, np.zeros(len(codes)))

@@ -24,13 +24,20 @@ def finished(follow: Follow, value: Value, place: int) -> tuple[tuple[Layer, ...
         return *_softmax(follow, last, weight, bias), "logistic", none
     if last is not None and len(used) == 1:
         at, sign = int(used[0]), float(weight[used[0]])
-        before = last.weight[:, [at]], last.bias[[at]]
+        before, (steep, flat, most) = (last.weight[:, [at]], last.bias[[at]]), last.noisy()
+        noise = steep[:, [at]] * abs(sign), flat[[at]] * abs(sign), most
         if last.activation == "logistic" and (sign, bias) in ((1.0, 0.0), (-1.0, 1.0)):
-            return (*follow.layers[:-1], Layer(before[0] * sign, before[1] * sign)), -1, "logistic", none
+            end = Layer(before[0] * sign, before[1] * sign, noise=noise)
+            return (*follow.layers[:-1], end), -1, "logistic", none
         if last.activation == "clip":
             low, high = sorted((bias, bias + sign * last.alpha))
-            return (*follow.layers[:-1], Layer(before[0] * sign, before[1] * sign + bias)), -1, "clip", (low, high)
-    return (*follow.layers, Layer(weight[:, None], np.array([bias]))), -1, "identity", none
+            # What follows the clip is rounded at its place within the ends.
+            noise = noise[0], noise[1] + 4 * (abs(low) + abs(high)), most
+            end = Layer(before[0] * sign, before[1] * sign + bias, noise=noise)
+            return (*follow.layers[:-1], end), -1, "clip", (low, high)
+    steep, flat, most = value.noised(follow.width(value.stage))
+    noise = steep[:, [place]], flat[[place]], most
+    return (*follow.layers, Layer(weight[:, None], np.array([bias]), noise=noise)), -1, "identity", none
 
 
 def _softmax(follow: Follow, last: Layer, weight: FloatArray, bias: float) -> tuple[tuple[Layer, ...], int]:
@@ -47,5 +54,7 @@ def _softmax(follow: Follow, last: Layer, weight: FloatArray, bias: float) -> tu
     if count == 2:
         other = 1 - place
         margin = last.weight[:, [place]] - last.weight[:, [other]], last.bias[[place]] - last.bias[[other]]
-        return (*follow.layers[:-1], Layer(*margin)), -1
+        steep, flat, most = last.noisy()
+        noise = steep.sum(axis=1, keepdims=True), flat.sum(keepdims=True), most
+        return (*follow.layers[:-1], Layer(*margin, noise=noise)), -1
     return follow.layers_done(last), place

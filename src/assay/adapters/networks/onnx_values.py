@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from assay.adapters.networks.network import Noise, largest
 from assay.core.protocols import FloatArray
 
 
@@ -13,7 +14,10 @@ class Value(NamedTuple):
     """A tensor (n, width) that is `of` the numbers of stage `stage` times `weight` (p, width) plus `bias` (width,).
 
     Stage 0 are the inputs, stage s what layer s gave. `words` is the column of a text input, else -1; `head` says that
-    the stage is a softmax; `curve` that erf, and not the weights alone, stands between.
+    the stage is a softmax; `curve` that erf, and not the weights alone, stands between. `noise`, shaped as (weight,
+    bias), bounds what rounding adds on the way, in units of the model's roundoff: |stage| times the one plus the other
+    (Higham 2002, section 3.1); its third part (p + 1,) bounds, told likewise, every number on the way. Steps that
+    cancel out leave no trace in the weights, but they do here.
     """
 
     stage: int
@@ -21,6 +25,7 @@ class Value(NamedTuple):
     bias: FloatArray
     words: int = -1
     curve: str = ""
+    noise: Noise | None = None
 
     @property
     def width(self) -> int:
@@ -29,19 +34,45 @@ class Value(NamedTuple):
 
     def times(self, matrix: FloatArray) -> Value:
         """It multiplied from the right by `matrix` (width, k)."""
-        return Value(self.stage, self.weight @ matrix, self.bias @ matrix)
+        size, (steep, flat, most) = np.abs(matrix), self.noisy()
+        # One rounding a product and a sum, one more for a factor of them all.
+        terms = np.count_nonzero(matrix, axis=0) + 2
+        weight, bias = np.abs(self.weight) @ size, np.abs(self.bias) @ size
+        noise = steep @ size + terms * weight, flat @ size + terms * bias, np.maximum(most, largest(weight, bias))
+        return Value(self.stage, self.weight @ matrix, self.bias @ matrix, noise=noise)
 
     def scaled(self, by: FloatArray) -> Value:
         """Each column multiplied by `by` (width,) or one number."""
-        return Value(self.stage, self.weight * by, self.bias * by, -1, self.curve)
+        steep, flat, most = self.noisy()
+        weight, bias, size = self.weight * by, self.bias * by, np.abs(by)
+        most = np.maximum(most, largest(weight, bias))
+        noise = (steep * size + np.abs(weight), flat * size + np.abs(bias), most)
+        return Value(self.stage, weight, bias, -1, self.curve, noise)
 
     def plus(self, more: FloatArray) -> Value:
         """Numbers added to each column."""
-        return Value(self.stage, self.weight, self.bias + more, -1, self.curve)
+        steep, flat, most = self.noisy()
+        bias = self.bias + more
+        noise = (steep + np.abs(self.weight), flat + np.abs(bias), np.maximum(most, largest(self.weight, bias)))
+        return Value(self.stage, self.weight, bias, -1, self.curve, noise)
 
     def taken(self, columns: FloatArray) -> Value:
         """Some of its columns."""
-        return Value(self.stage, self.weight[:, columns], self.bias[columns])
+        steep, flat, most = self.noisy()
+        noise = steep[:, columns], flat[columns], most
+        return Value(self.stage, self.weight[:, columns], self.bias[columns], noise=noise)
+
+    def noisy(self) -> Noise:
+        """The noise, zeros where nothing was rounded."""
+        if self.noise is not None:
+            return self.noise
+        return np.zeros_like(self.weight), np.zeros_like(self.bias), largest(self.weight, self.bias)
+
+    def noised(self, count: int) -> Noise:
+        """The noise with rows for inputs that came later."""
+        steep, flat, most = self.noisy()
+        more = count - len(steep)
+        return np.pad(steep, ((0, more), (0, 0))), np.asarray(flat, float), np.insert(most, -1, np.zeros(more))
 
     def padded(self, count: int) -> FloatArray:
         """The weight with rows for inputs that came later."""
@@ -55,4 +86,7 @@ def together(values: list[Value]) -> Value:
         raise ValueError("branches")
     count = max(len(v.weight) for v in values)
     weight = np.hstack([v.padded(count) for v in values])
-    return Value(stages.pop(), weight, np.concatenate([v.bias for v in values]))
+    parts = [v.noised(count) for v in values]
+    steep, flat = np.hstack([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+    noise = steep, flat, np.max([p[2] for p in parts], axis=0)
+    return Value(stages.pop(), weight, np.concatenate([v.bias for v in values]), noise=noise)

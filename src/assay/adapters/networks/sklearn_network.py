@@ -37,7 +37,7 @@ def estimator_network(
         except (CouldNotLook, InputError) as error:
             failure = error
             continue
-        network.single = False  # the estimator itself computes in double
+        network.single = False  # the estimator itself computes in double; `unit` stays that of the weights as written
         return network
     raise CouldNotLook(f"{where}: could not be read as a network, converted to ONNX: {failure}") from None
 

@@ -15,6 +15,7 @@ from assay.attacks.gradient.integer import programmed
 from assay.attacks.gradient.linear import nearest, offers
 from assay.attacks.gradient.moves import Moves
 from assay.attacks.gradient.planted import refuse_blind
+from assay.attacks.gradient.rounding import straight
 from assay.attacks.space import Array, Space
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
@@ -22,6 +23,8 @@ from assay.core.subject import Norm
 
 SLACK = 2e-6
 """How far a margin must lie below the threshold to count as passing: the real model adds up in float32."""
+_SCORE = 8.0
+"""Roundings of a score by the sigmoid or softmax that gives it."""
 WIDER = 10.0
 HALVED = 8
 
@@ -54,7 +57,7 @@ def attack_gradient(
     donors = np.column_stack([a.place(passing.column(a.name).to_pylist()) for a in space.axes])
     exact = network.linear and not moves.knapsack and not space.constraints
     search = searched(network, moves, least - slack, donors, seed, drawn=not exact, progress=progress)
-    top = least + SLACK * max(1.0, abs(least))
+    top = least + _slack(network, model.threshold, least)
     low = _bound(network, moves, top, search.distance, budget)
     low = _settled(network, search, top, low, budget)
     for _ in range(2):  # where the real model does not agree it must be clearer
@@ -70,6 +73,12 @@ def attack_gradient(
     if missed and space.free and passing.num_rows:
         raise CouldNotLook(f"the sanity test failed: with everything allowed nothing was found for {missed} rows")
     return structs.replace(_told(space, moves, search, low, norm), unplanted=unplanted)
+
+
+def _slack(network: Network, threshold: float, least: float) -> float:
+    """SLACK, or what the rounding of a score is as a margin: of one close to 0 or 1 it is more."""
+    steep = threshold * (1.0 - threshold) if network.link == "logistic" and 0.0 < threshold < 1.0 else 1.0
+    return max(SLACK * max(1.0, abs(least)), _SCORE * network.unit / steep)
 
 
 def _disagreeing(model: Predictor, space: Space, moves: Moves, search: Search) -> Array:
@@ -98,11 +107,13 @@ def _bound(network: Network, moves: Moves, target: float, found: Array, budget: 
     if not whole:
         return np.zeros(len(ids))
     margins, gradient = network.sloped(moves.lifted)
-    rounded = ROUNDING * (np.abs(gradient) * np.abs(moves.lifted)).sum(axis=1)
-    low = nearest(moves, offers(moves, ids, gradient), margins - target - rounded)[2]
+    lost, share = straight(network, moves)
+    room = margins - target - ROUNDING * (np.abs(gradient) * np.abs(moves.lifted)).sum(axis=1) - lost
+    need = np.maximum(room, 0.0) / (1 + share)
+    low = nearest(moves, offers(moves, ids, gradient), need)[2]
     if moves.knapsack:
-        low = np.maximum(low, programmed(moves, offers(moves, ids, gradient), margins - target - rounded)[1])
-    return np.where(margins - rounded <= target, 0.0, low) * (1 - 1e-6)
+        low = np.maximum(low, programmed(moves, offers(moves, ids, gradient), need)[1])
+    return np.where(room > 0, low, 0.0) * (1 - 1e-6)
 
 
 def _settled(network: Network, search: Search, target: float, low: Array, budget: float) -> Array:

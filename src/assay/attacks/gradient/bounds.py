@@ -13,6 +13,7 @@ from assay.adapters.networks.activations import between
 from assay.adapters.networks.network import Layer, Network
 from assay.attacks.gradient.linear import Offers, lowered, offers
 from assay.attacks.gradient.moves import Moves
+from assay.attacks.gradient.rounding import rounding
 from assay.core.protocols import FloatArray as Array
 
 ROUNDING = 2.4e-7
@@ -21,7 +22,7 @@ _CELLS = 4_000_000
 
 
 def lowest(network: Network, moves: Moves, ids: Array, radius: Array) -> Array:
-    """A bound below the margin (q,) of rows `ids` after any permitted change up to `radius` (q,)."""
+    """A bound below the served margin (q,) of rows `ids` after any permitted change up to `radius` (q,)."""
     width = max(max(layer.weight.shape) for layer in network.layers)
     step = max(1, _CELLS // (4 * width * width))
     parts = [_lowest(network, moves, ids[at : at + step], radius[at : at + step]) for at in range(0, len(ids), step)]
@@ -50,15 +51,17 @@ def _held(
 
 
 def _lowest(network: Network, moves: Moves, ids: Array, radius: Array) -> Array:
-    layers, lines = network.layers, _held(network, moves, ids, radius)[1]
-    last = layers[-1]
+    held, lines = _held(network, moves, ids, radius)
+    layers, last = network.layers, network.layers[-1]
+    lost = rounding(network, moves, ids, radius, held)
     if network.positive < 0:
-        return _back(layers, lines, len(layers) - 1, last.weight, last.bias, moves, ids, radius, whole=True)[:, 0]
+        least = _back(layers, lines, len(layers) - 1, last.weight, last.bias, moves, ids, radius, whole=True)
+        return least[:, 0] - lost
     # The margin is -log sum exp of the others less the positive one; it falls where they rise.
     apart = np.delete(last.weight[:, [network.positive]] - last.weight, network.positive, axis=1)
     bias = np.delete(last.bias[network.positive] - last.bias, network.positive)
     least = _back(layers, lines, len(layers) - 1, apart, bias, moves, ids, radius, whole=True)
-    out: Array = -np.logaddexp.reduce(-least, axis=1)
+    out: Array = -np.logaddexp.reduce(-least, axis=1) - lost
     return out
 
 

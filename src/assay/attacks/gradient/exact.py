@@ -14,6 +14,7 @@ from assay.adapters.networks.network import Network
 from assay.attacks.gradient.bounds import ROUNDING, intervals
 from assay.attacks.gradient.highs import solve
 from assay.attacks.gradient.moves import KEEP, Moves, Point
+from assay.attacks.gradient.rounding import rounding
 from assay.core.protocols import FloatArray as Array
 
 UNITS, WORK, MOST, SECONDS = 160, 12_000, 1_000, 20.0
@@ -52,13 +53,14 @@ def settled(network: Network, moves: Moves, ids: Array, target: float, radius: f
     if not len(ids) or not fits(network) or not all(one.whole for one in moves.listed):
         return proved, found, point
     held = intervals(network, moves, ids, np.full(len(ids), radius))
+    lost = rounding(network, moves, ids, np.full(len(ids), radius), held)
     for i in range(len(ids)):
         units = sum(int(((low[i] < 0) & (high[i] > 0)).sum()) for low, high in held)
-        if units > UNITS:
+        if units > UNITS or not np.isfinite(lost[i]):
             continue
         nodes = int(min(MOST, max(20, WORK / (units + len(moves.places)))))
         box = [(low[i], high[i]) for low, high in held]
-        proved[i], x = _answered(network, moves, int(ids[i]), target, radius, box, nodes)
+        proved[i], x = _answered(network, moves, int(ids[i]), target + float(lost[i]), radius, box, nodes)
         if x is not None:
             found[i] = True
             _write(moves, int(ids[i]), x, point, i)

@@ -131,16 +131,20 @@ class Leaves:
         return self._short(j, below, places, -np.inf), self._short(j, above, places + 1, np.inf)
 
     def gap(self, j: int) -> float:
-        """How far at most an edge of column j lies from its border."""
-        pairs = zip(self.edges(j), self.sharp(j), strict=True)
-        return max((float(np.abs(told - sharp).max(initial=0.0)) for told, sharp in pairs), default=0.0)
+        """How far at most an edge of column j lies from its border; 0 where no number lies beyond it, so that none
+        crosses it."""
+        sharp, told = self.sharp(j), self.edges(j)
+        crossed = np.isfinite(sharp).all(axis=0)
+        ends = (np.abs(a[crossed] - b[crossed]) for a, b in zip(told, sharp, strict=True))
+        return max(float(far.max(initial=0.0)) for far in ends)
 
     def sharp(self, j: int) -> tuple[Array, Array]:
         """The edges of column j (below, above), shape (t,) each, to the last float64."""
         borders = self.thresholds[j]
-        if self.trees.strict:
-            return np.nextafter(borders, -np.inf), borders
-        return borders, np.nextafter(borders, np.inf)
+        with np.errstate(over="ignore"):
+            if self.trees.strict:
+                return np.nextafter(borders, -np.inf), borders
+            return borders, np.nextafter(borders, np.inf)
 
     def _short(self, j: int, values: Array, cells: Array, toward: float) -> Array:
         with np.errstate(over="ignore"):

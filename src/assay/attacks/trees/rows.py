@@ -39,7 +39,8 @@ class Rows:
     def __init__(self, leaves: Leaves, trees: Trees, space: Space, norm: Norm, threshold: float) -> None:
         self.leaves, self.space, self.norm = leaves, space, norm
         least, slack = trees.least(threshold), trees.rounding(threshold)
-        self.target, self.safe = least - slack - trees.base, least + slack - trees.base
+        self.target = least - slack - trees.base
+        self.safe = least + trees.rounding(threshold, surely=True) - trees.base
         self.read = trees.read
         self.codes = trees.read(space.rows)
         self.axes = {axis.name: axis for axis in space.axes}
@@ -75,9 +76,12 @@ class Rows:
             origin, unit = float(axis.origin[id_]), axis.feature.scale or 1.0
             down, up = far[:-1] & (np.arange(len(below)) < cell), far[1:] & (np.arange(len(above)) >= cell)
             borders = np.concatenate([below[down], above[up]])
+            borders = borders[np.isfinite(borders)]  # none crosses another
             near = np.abs(borders - origin)
             if self.single:  # a value beside the border is rounded onto it
-                near = near - np.spacing(np.abs(borders).astype(np.float32)).astype(float)
+                with np.errstate(all="ignore"):  # beyond float32 there is no width
+                    wide = np.spacing(np.abs(borders).astype(np.float32)).astype(float)
+                near = near - np.where(np.isfinite(wide), wide, 0.0)
             least = min(least, float(near.min(initial=np.inf)) / unit)
         return max(0.0, least * (1 - _RELATIVE))
 

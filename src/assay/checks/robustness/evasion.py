@@ -287,7 +287,9 @@ def _drawn(case: ModelCase, table: ArrowTable, usable: Any, rows: int, seed: int
 
 def _enough(caught: int, sample: int, passing: int, threshold: float) -> None:
     if caught < LEAST:
-        what = f"the model flags {caught} of {sample} positive rows of different inputs at its threshold {threshold:g}"
+        what = (
+            f"the model flags {caught} of {sample} positive rows of different inputs at its threshold {threshold:.9g}"
+        )
         raise CouldNotLook(f"{what}: at least {LEAST} are needed")
     if passing < LEAST:
         raise CouldNotLook(f"the model lets {passing} rows pass: at least {LEAST} are needed to attack toward")

@@ -42,7 +42,7 @@ def halves(case: ModelCase, most: int, seed: int) -> tuple[Schema, Judged]:
     )
     if not judged.told_apart():
         hits, n = int(flagged.sum()), len(flagged)
-        what = f"the model flags {hits} of {n} judged rows at its threshold {case.threshold:g}"
+        what = f"the model flags {hits} of {n} judged rows at its threshold {case.threshold:.9g}"
         raise CouldNotLook(
             f"{what}: at least {LEAST} of each decision are needed to tell a copy from a constant answer"
         )
