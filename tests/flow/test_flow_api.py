@@ -13,7 +13,7 @@ from flow_world import World
 
 import assay
 from assay.core.dossier import Dossier
-from assay.core.errors import InputError, UsageError
+from assay.core.errors import CouldNotLook, InputError, UsageError
 from assay.core.finding import Status
 from assay.core.report import Report
 
@@ -72,3 +72,27 @@ def test_a_trained_model_is_converted_only_if_it_stays_the_same(tmp_path: Path) 
     with pytest.raises(InputError):
         assay.to_onnx(wrong, tmp_path / "train.csv", tmp_path / "wrong.onnx", label="y", drop=("id",))
     assert not (tmp_path / "wrong.onnx").exists()
+
+
+def test_a_model_is_attacked_and_hardened_in_a_notebook(tmp_path: Path) -> None:
+    np = pytest.importorskip("numpy")
+    lightgbm = pytest.importorskip("lightgbm")
+    pytest.importorskip("onnx")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(700, 3))
+    y = (x[:, 0] + x[:, 1] > 0).astype(int)
+    settings = {"objective": "binary", "verbose": -1, "num_threads": 1}
+    lightgbm.train(settings, lightgbm.Dataset(x[:300], y[:300]), 10).save_model(tmp_path / "m.txt")
+    for name, part in (("train", slice(0, 300)), ("rows", slice(300, 700))):
+        lines = ["Column_0,Column_1,Column_2,y", *(",".join(map(str, [*r, int(v)])) for r, v in zip(x[part], y[part]))]  # noqa: B905
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines), "utf-8")
+    told = {"norm": "linf", "budget": 0.1, "access": "whitebox", "rows": 20}
+    report = assay.attack(tmp_path / "m.txt", tmp_path / "rows.csv", label="y", jobs=1, **told)
+    (evasion,) = [o for o in report.body.outcomes if o.check == "robustness.evasion"]
+    assert "robustness.evasion.recall_certified" in {m.name for m in evasion.measures}
+    assert "caught" in framed(report._repr_html_())  # type: ignore[attr-defined]
+    tables = {"train": tmp_path / "train.csv", "holdout": tmp_path / "rows.csv"}
+    with pytest.raises(CouldNotLook, match="the holdout is too small"):
+        assay.harden_model(tmp_path / "m.txt", **tables, label="y", norm="linf", budget=0.1)
+    with pytest.raises(InputError, match=r"nothing\.csv"):
+        assay.attack(tmp_path / "m.txt", tmp_path / "nothing.csv", label="y", norm="linf", jobs=1)
