@@ -311,7 +311,13 @@ def test_what_is_read_and_what_is_something_else_is_never_written_over(evil: Pat
     assert (done.code, "is something else" in done.err) == (2, True)
     done = assay("scan", evil, "-f", "json", "-o", model)
     assert (done.code, "is something else" in done.err, done.out) == (2, True, ""), "it is said before the work"
+    manifest = tmp_path / "assay.yaml"
+    manifest.write_text("system: {name: x}\n")
+    done = assay("scan", evil, "-o", manifest)
+    assert (done.code, "is something else" in done.err, manifest.read_text()) == (2, True, "system: {name: x}\n")
     assert {path: path.read_bytes() for path in before} == before
+    text = tmp_path / "out.txt"
+    assert [assay("scan", evil, "-o", text).code for _ in range(2)] == [1, 1], "a report replaces one"
 
 
 def test_a_file_that_is_there_is_replaced_whole(evil: Path, tmp_path: Path) -> None:

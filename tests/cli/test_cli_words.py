@@ -233,3 +233,9 @@ def test_init_drafts_every_model_that_it_finds(tmp_path: Path) -> None:
     assert 'model: {model: "a.onnx"' in text
     assert 'other-1: {artifact: "b.pkl"}' in text
     assert "# also found: champion.onnx" in text
+
+
+def test_the_words_of_policies_and_pages_are_all_there() -> None:
+    """One was lost once when others were added."""
+    for word in ("sandbox", "notice", "release", "evaded", "certified", "operating point"):
+        assert assay("explain", word).code == 0, word

@@ -19,7 +19,7 @@ from assay.flow.threat_draft import draft_threat  # noqa: E402
 COLUMNS = {
     "share": lambda rng, n: rng.uniform(0, 1, n),
     "amount": lambda rng, n: np.round(rng.exponential(100, n), 2),
-    "count": lambda rng, n: rng.poisson(3, n),
+    "count": lambda rng, n: rng.geometric(0.05, n) - 1,
     "change": lambda rng, n: rng.normal(0, 5, n),
     "owed": lambda rng, n: -rng.exponential(10, n),
 }
@@ -67,7 +67,20 @@ def test_the_rows_at_hand_keep_their_draft(
         assert places == pytest.approx(np.round(places), abs=1e-6)
 
 
-def test_a_column_with_a_role_is_declared_too_since_the_model_may_read_it(tmp_path: Path) -> None:
+def test_a_column_with_a_role_is_named_for_a_model_that_reads_it(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    told = drafted(tmp_path, {"x": rng.normal(size=200), "sample_weight": rng.uniform(1, 9, 200).round(3)})
-    assert told["sample_weight"] == {"mutable": False}
+    file = tmp_path / "rows.csv"
+    rows = zip(rng.normal(size=200), rng.uniform(1, 9, 200).round(3), [0, 1] * 100, strict=True)
+    file.write_text("x,sample_weight,y\n" + "\n".join(f"{a},{b},{c}" for a, b, c in rows), "utf-8")
+    text = draft_threat(file, {"label": "y", "positive": 1})
+    assert '  # "sample_weight": {mutable: false}    # taken for the weight: by its header and its values' in text
+    assert set(parse(text.encode(), "the draft").value["features"]) == {"x"}, "rows that lack it break nothing"
+
+
+def test_flags_and_codes_have_no_tail_however_rare_their_ends(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    told = drafted(tmp_path, {
+        "x": rng.normal(size=2000), "rare": (rng.random(2000) < 0.006).astype(int),
+        "code": rng.choice([0, 1, 3, 4], 2000, p=[0.6, 0.39, 0.005, 0.005]),
+    })  # fmt: skip
+    assert [(told[n]["min"], told[n]["max"]) for n in ("rare", "code")] == [(0, 1), (0, 4)]

@@ -152,7 +152,8 @@ def lent(**asked: Any) -> str:
         Subject(name="hold", kind=Kind.DATASET, uri="hold.csv"),
         *(Subject(name=n, kind=Kind.DATASET, uri=n) for n in asked.get("more", ())),
     )
-    return words(render_html(dossier(asked.get("said", HELD), subjects=subjects)))
+    reads = dict.fromkeys(asked.get("reads", ("model", "train", "hold")), "")
+    return words(render_html(dossier(replace(asked.get("said", HELD), reads=reads), subjects=subjects)))
 
 
 def test_what_the_checks_of_a_model_read_is_said_to_be_read() -> None:
@@ -161,6 +162,8 @@ def test_what_the_checks_of_a_model_read_is_said_to_be_read() -> None:
     assert "all were read" in page
     assert "1 subject of 3 was read to the end, 2 more by the checks of others" in page
     assert "no check was asked of it" not in page
+    alone = lent(reads=("model",))
+    assert "read by the checks of model" not in alone, "a check of the model's file alone reads no table"
 
 
 def test_all_were_read_only_if_all_were() -> None:

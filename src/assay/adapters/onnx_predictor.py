@@ -240,7 +240,7 @@ class OnnxPredictor(BasePredictor):
         if kind in _INTEGERS and not np.isfinite(values).all():
             raise CouldNotLook(f"{self.where}: input {visible(name, 40)!r} wants integers, but values are missing")
         whole = _INTEGERS.get(kind, "bool")
-        if whole != "bool" and len(values) and np.abs(values).max() > np.iinfo(whole).max:
+        if whole != "bool" and ((values < np.iinfo(whole).min) | (values >= -float(np.iinfo(whole).min))).any():
             raise CouldNotLook(f"{self.where}: input {visible(name, 40)!r} wants {kind}, but a value is larger")
         # A value beyond float32's range becomes infinite there, as it does where the model is served.
         with np.errstate(over="ignore"):

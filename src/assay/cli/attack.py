@@ -291,6 +291,7 @@ def _refuse_ignored() -> None:
     context = click.get_current_context()
     given = click.core.ParameterSource.COMMANDLINE
     for name in ("data", "label", "positive", "threshold", "threat", "train", "cost", "norm", "budget",
-                 "access", "method", "endpoint", "rows", "queries", "examples", "protected", "drop"):  # fmt: skip
+                 "access", "method", "endpoint", "rows", "queries", "examples", "protected", "favourable",
+                 "drop"):  # fmt: skip
         if context.get_parameter_source(name) is given:
             raise UsageError(f"--{name} is for a model file", where="assay attack", fix="set it in assay.yaml")

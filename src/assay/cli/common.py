@@ -65,8 +65,8 @@ FILE = _File(readable=False, path_type=Path)  # what cannot be read is told by w
 F = Callable[..., Any]
 
 
-_REPORTS = {"json": b'{"schema"', "sarif": b'{"$schema"', "html": b"<"}
-"""How a report of each format begins."""
+_REPORTS = {"json": b'{"schema"', "sarif": b'{"$schema"', "html": b"<", "text": b""}
+"""How a report of each format begins; a text as it likes."""
 
 
 def output_options(function: F) -> F:
@@ -214,10 +214,19 @@ def _not_ours(path: Path, data: bytes) -> str:
         if any(os.path.samefile(path, other) for other in named if os.path.exists(other)):
             return "is what this command reads, and would be written over"
     with suppress(OSError), path.open("rb") as stream:
-        before, now = _begins(stream.read(512)), _begins(data[:512])
-        if before and before != now and now[:1] in (b"{", b"<", b"P"):
+        head = stream.read(512)
+        before, now = _begins(head), _begins(data[:512])
+        stream.seek(max(0, path.stat().st_size - 4096))
+        known = before == now
+        if now[:1] not in (b"{", b"<", b"P"):  # a report's text begins as it likes, and other texts are nobody's
+            known = (bool(data) and not _TALLY.search(data)) or bool(_TALLY.search(stream.read()))
+        if before and not known:
             return "is there and is something else"
     return ""
+
+
+_TALLY = re.compile(rb"\d checks? \xc2\xb7 ")
+"""How a report's text ends."""
 
 
 def _begins(head: bytes) -> bytes:
@@ -233,6 +242,8 @@ def refuse_table(path: Path | None) -> None:
         return
     if path.exists() and not path.is_file():
         raise UsageError("is no regular file", where=str(path), fix="name a file")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError("its folder is not there, or not writable", where=str(path), fix="choose a writable place")
     refuse_other(path, b"PAR1")
 
 

@@ -59,6 +59,8 @@ GLOSSARY: dict[str, str] = {
     "Reference": "What later rows are compared with (`assay watch`): a table's counts in fixed bins, no rows.",
     "Notice": "An alarm of a watch, written down in the ledger.",
     "Operating point": "The threshold at which the model is used, and the recall and precision there.",
+    "Sandbox": "The child process in which a pickled model is loaded: no network, no files but its own, no other "
+    "process. It proves that before it loads anything.",
     "Evaded": "A row that an attack, within its rules, changed so that the model no longer flags it. The change is "
     "kept, and was asked again of the real model.",
     "Certified": "A row of which it is proved that no change within the budget gets it past the model. It holds for "

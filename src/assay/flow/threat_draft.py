@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 MARKS = "_=.- :"
 APART = 4.0  # spreads that differ by more than this are not on one scale
-END = 0.01
+END, CODES = 0.01, 20
 TAIL = 0.03
-"""A share of the values at either end, and the share of the whole range from which on what they span is a tail."""
+"""A share of the values at either end, and the share of the whole range from which on what they span is a tail; up to
+CODES values have none."""
 
 
 def draft_threat(file: Path, facts: dict[str, Json], *, seed: int = 0, progress: Progress = silent) -> str:
@@ -69,8 +70,8 @@ def _text(found: Draft, data: Dataset, file: Path) -> str:
             lines.append(_group(group, groups[group], found))
     for role, name in found.roles.items():
         if role != "label":
-            note = f"taken for the {role} by its header and values; nothing needs it where the model does not read it"
-            lines.append(f"  {quoted(name)}: {{mutable: false}}    # {note}")
+            note = f"taken for the {role}: {found.why.get(role, 'by its header')}; declare it if the model reads it"
+            lines.append(f"  # {quoted(name)}: {{mutable: false}}    # {note}")
     partly = {g: [n for n in names if n not in grouped] for g, names in _one_hot(found, data, whole=False).items()}
     lines += [_hint(group, names) for group, names in partly.items() if len(names) > 1]
     relations = [r for r in found.relations if grouped.keys().isdisjoint(Constraint(r.text).columns)]
@@ -157,7 +158,8 @@ def _shape(found: Draft, data: Dataset) -> tuple[dict[str, float], dict[str, tup
             spread[name] = float(held.std())
             low, first, last, high = (float(v) for v in np.quantile(held, [0, END, 1 - END, 1]))
             least = TAIL * (high - low)
-            tails[name] = tuple(far if far > least else 0.0 for far in (first - low, high - last))  # type: ignore[assignment]
+            if data.column(name).distinct > CODES:  # few values are a set of their own: codes, flags
+                tails[name] = first - low if first - low > least else 0.0, high - last if high - last > least else 0.0
     one_scale = not spread or max(spread.values()) <= APART * min(spread.values())
     return {} if one_scale else spread, tails
 

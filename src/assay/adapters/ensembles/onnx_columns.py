@@ -150,7 +150,7 @@ def _after(node: Any, given: list[list[Column] | None], facts: Facts) -> list[Co
     if kind in ("Gather", "ArrayFeatureExtractor"):
         return _picked(node, first, said, facts)
     if kind == "Imputer":
-        sentinel = said.get("replaced_value_float", float("nan")) if "imputed_value_floats" in said else 0
+        sentinel = said.get("replaced_value_float", 0.0) if "imputed_value_floats" in said else 0
         return [c._replace(low=-math.inf, high=math.inf) for c in first] if sentinel != sentinel else None
     if kind == "Scaler":
         ends = [_numbers(said.get(name), len(first)) for name in ("offset", "scale")]

@@ -20,7 +20,7 @@ _PASSED = frozenset({"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "
 _FLOATS = frozenset({1, 11})  # float, double
 _SINGLE = frozenset({"Scaler", "LinearClassifier", "LinearRegressor", "Imputer", "LabelEncoder"})
 """Their numbers are float32, whatever the graph's are."""
-_WHOLE = frozenset({6, 7})
+_WHOLE = frozenset({7})
 _DEEP = 400
 
 
@@ -297,6 +297,8 @@ class Follow:
         value = self.value(node.input[0])
         factor, shift, mean, spread = (np.asarray(self.constant(i), float).reshape(-1) for i in node.input[1:5])
         by = factor / np.sqrt(spread + told.get("epsilon", 1e-5))
+        for _ in range(3):  # the factor is itself the end of a sum, a root and a quotient
+            value = value.scaled(np.float64(1.0))
         return value.scaled(by).plus(-mean * by).plus(shift)
 
     def _scaler(self, node: Any, told: dict[str, Any], name: str) -> Value:

@@ -269,7 +269,7 @@ def _without(
     better = []
     for m, one in controls:
         found = gain(part, one, original, ORIGINAL, (drawn[m.name], drawn[ORIGINAL]))
-        more, clean = (_widened(rate, wide) for rate in (found.attacked, found.clean))
+        more, clean = (_stretched(rate, wide) for rate in (found.attacked, found.clean))
         if more.low > 0 and clean.low > -margin:
             better.append((more, clean, m))
     if not better:
@@ -280,9 +280,9 @@ def _without(
     return (f"{said} the original, {sure}; no attack was in its training",)
 
 
-def _widened(rate: Rate, times: float) -> Rate:
+def _stretched(rate: Rate, times: float) -> Rate:
     low, high = (rate.value + times * (end - rate.value) for end in (rate.low, rate.high))
-    return Rate(rate.value, low, high, rate.n)
+    return Rate(rate.value, max(-1.0, low), min(1.0, high), rate.n)
 
 
 def _told(rate: Rate) -> str:

@@ -128,11 +128,10 @@ def subjects(view: View) -> str:
 def _lent(view: View) -> dict[str, list[str]]:
     """Which subjects the checks of others read, and whose: training rows and holdout are a model's."""
     found: dict[str, list[str]] = {}
-    judged = {o.subject for o in view.body.outcomes if _looked(o)}
-    for subject in view.body.subjects:
-        for name in dict.fromkeys(subject.reads.values()):
-            if name != subject.name and subject.name in judged:
-                found.setdefault(name, []).append(subject.name)
+    for outcome in view.body.outcomes:
+        for name in outcome.reads if _looked(outcome) else ():
+            if name != outcome.subject and outcome.subject not in found.setdefault(name, []):
+                found[name].append(outcome.subject)
     return found
 
 

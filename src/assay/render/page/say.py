@@ -13,6 +13,7 @@ from assay.render.page.words import SHARES, Reader, capital, counted, listed, na
 _OPTIONS = {
     "data": "--train FILE", "holdout": "--data FILE", "label": "--label COLUMN", "positive": "--positive VALUE",
     "protected": "--protected COLUMN", "drop": "--drop COLUMN", "threshold": "--threshold SCORE",
+    "features": "--threat FILE", "constraints": "--threat FILE", "attacker": "--threat FILE",
 }  # fmt: skip
 _KNOWN = frozenset({*_OPTIONS, "inputs"})
 _ENTRY = re.compile(r"`([a-z_]+):")

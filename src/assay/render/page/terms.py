@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from msgspec.structs import replace
+
 from assay.core.canonical import short
 from assay.core.decision import Verdict
 from assay.core.subject import Attacker, Contract
@@ -30,15 +32,19 @@ _UNIT = (
 )
 
 
-def _attack(contract: Contract) -> str:
-    """What the attacker sees, asks and may spend, for a check that is not told otherwise."""
-    attacker = contract.attacker
-    budget = attacker.spent(attacker.norm, None)
+def _attack(view: View, contract: Contract) -> str:
+    """What the attacker sees, asks and may spend, as `robustness.evasion` was told where it was, else as declared."""
+    told = next((o.parameters for o in view.body.outcomes if o.check == "robustness.evasion"), {})
+    given = {k: told[k] for k in ("access", "norm", "queries") if told.get(k) is not None}
+    attacker: Attacker = replace(contract.attacker, **given)
+    own = told.get("cost" if attacker.norm == "cost" else "budget")
+    budget = contract.attacker.spent(attacker.norm, float(own) if isinstance(own, int | float) else None)
+    said_so = contract.attacker.budget is not None or own is not None
     most = "any distance" if math.isinf(budget) else f"at most {number(budget) if budget % 1 else f'{budget:,.0f}'}"
     said = [
         f"{_ACCESS[attacker.access]} (access {attacker.access})",
         f"{plural(attacker.queries, 'query', 'queries')} a row",
-        f"norm {attacker.norm} ({_NORMS[attacker.norm]}), {most}{'' if attacker.budget else ' (the default)'}",
+        f"norm {attacker.norm} ({_NORMS[attacker.norm]}), {most}{'' if said_so else ' (the default)'}",
     ]
     said += [f"a query costs {number(attacker.price)}"] if attacker.price is not None else []
     return "; ".join([*said, _UNIT] if attacker.norm == "cost" else said)
@@ -60,7 +66,7 @@ def terms(view: View) -> str:
     contract = release.terms.contract
     if contract.features or contract.attacker != Attacker():
         place = [what for what, _ in pairs].index("attacker") + 1
-        pairs.insert(place, ("attack", _attack(contract)))
+        pairs.insert(place, ("attack", _attack(view, contract)))
     rows = "".join(
         f"<dt>{esc(_NAMES.get(what, 'Its ' + what))}</dt><dd>{esc(words, 2000)}</dd>"
         for what, words in pairs
