@@ -27,6 +27,7 @@ HELD = {
     "each": np.array([2.0, 3.0], np.float32), "whole": np.array([[2, 3]], np.int64), "huge": np.float32(1e30),
     "swap": np.array([2, -1], np.int64), "flat": np.array([-1, 2], np.int64), "first": np.array(0, np.int64),
     "split": np.array([-1, 1], np.int64), "swallow": np.float32(2**27),
+    "front": np.array([0], np.int64), "kept": np.array([1, 2], np.int64),
 }  # fmt: skip
 
 
@@ -218,3 +219,36 @@ def test_a_sum_that_swallows_what_the_trees_say_is_refused(tmp_path: Path, predi
     plain = [ensemble("x", "t"), node("Add", ["t", "two"], "u"), node("Sub", ["u", "three"], "s")]
     model = opened(predictor, tmp_path, plain)
     assert require_parity(model.trees(), model, grid()) < 1e-5
+
+
+@pytest.mark.parametrize("kind", [FLOAT, DOUBLE], ids=["float", "double"])
+@pytest.mark.parametrize("scaled", [False, True], ids=["plain", "behind a step"])
+def test_leaves_are_added_in_float32_whatever_goes_in(predictor: Any, tmp_path: Path, kind: int, scaled: bool) -> None:
+    """40 votes of 80 score .49999979 there, and pass at .5: a proof to the last float64 was false."""
+    steps = [node("Cast", ["x"], "f", to=FLOAT)] if kind == DOUBLE and scaled else []
+    given = steps[-1].output[0] if steps else "x"
+    if scaled:
+        steps.append(node("Mul", [given, "two"], "z"))
+    made = opened(predictor, tmp_path, [*steps, ensemble("z" if scaled else given)], kind)
+    trees = made.trees()
+    votes = float(np.abs(trees.value).max())
+    assert trees.short
+    assert trees.rounding(0.5, surely=True) >= trees.rounding(0.5) > 2.0**-24 * votes
+
+
+@pytest.mark.parametrize("axis", [1, 2, -1])
+def test_levels_that_are_left_out_are_read_along_their_own_axis_only(predictor: Any, tmp_path: Path, axis: int) -> None:
+    """What skl2onnx writes for OneHotEncoder(drop="first")."""
+    steps = [
+        node("Gather", ["x", "front"], "k", axis=1),
+        node("OneHotEncoder", ["k"], "hot", cats_int64s=[0, 1, 2], zeros=1),
+        node("Gather", ["hot", "kept"], "some", axis=axis), node("Reshape", ["some", "flat"], "z"), ensemble(),
+    ]  # fmt: skip
+    if axis == 1:
+        with pytest.raises(CouldNotLook, match="its Gather before the trees"):
+            opened(predictor, tmp_path, steps).trees()
+        return
+    made = opened(predictor, tmp_path, steps)
+    trees = made.trees()
+    rows = pa.table({"a": [0.0, 1.0, 2.0, 7.0], "b": [0.0] * 4})
+    assert require_parity(trees, made, rows) < 1e-6

@@ -16,7 +16,7 @@ from networks_tools import names, space_of, weights  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from assay.adapters.onnx_predictor import OnnxPredictor  # noqa: E402
-from assay.attacks.gradient.attack import attack_gradient  # noqa: E402
+from assay.attacks.gradient.attack import _refuse_between, attack_gradient  # noqa: E402
 from assay.attacks.gradient.bounds import intervals  # noqa: E402
 from assay.attacks.gradient.exact import settled  # noqa: E402
 from assay.attacks.gradient.moves import Moves  # noqa: E402
@@ -243,3 +243,32 @@ def test_a_level_of_a_network_is_what_it_cuts_a_number_down_to(through: str) -> 
     rows = pa.table({"x0": [0.5, 1.0, 1.5, 1.99, 2.0, 2.7, 3.0, -0.5]})
     network = model.network(rows)
     assert network.scores(network.margins(network.read(rows))) == pytest.approx(model.scores(rows), abs=1e-6)
+
+
+def test_numbers_that_a_graph_cuts_to_whole_ones_must_be_whole() -> None:
+    """The read-out does not cut: every row was certified where .001 less of two columns passed."""
+    nodes = [
+        helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT), helper.make_node("MatMul", ["f", "w"], ["t"]),
+        helper.make_node("Sigmoid", ["t"], ["score"]),
+    ]  # fmt: skip
+    made = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.INT64, [None, 2])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1])],
+        [numpy_helper.from_array(np.array([[0.5], [0.25]], np.float32), "w")],
+    )  # fmt: skip
+    proto = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    subject = Subject(name="m", kind=Kind.MODEL, uri="m.onnx", options={"inputs": ["x0", "x1"]})
+    model = OnnxPredictor(proto.SerializeToString(), subject)
+    rows = pa.table({n: [1.0, 2.0, 3.0, 30.0] for n in ("x0", "x1")})
+    network = model.network(rows)
+    assert network.whole == {"x0", "x1"}
+    kinds = dict.fromkeys(network.columns, "number")
+    told = [({"integer": True}, True), ({"step": 2.0, "min": 1.0}, True), ({}, False), ({"step": 0.5}, False)]
+    for facts, fits in told:
+        contract = Contract(features={n: Feature(**facts) for n in network.columns})  # type: ignore[arg-type]
+        moves = Moves(network, Space(rows.slice(2, 2), contract, rows, kinds, network.columns), "linf")
+        if fits:
+            _refuse_between(network, moves)
+            continue
+        with pytest.raises(CouldNotLook, match="takes whole numbers of x0 and cuts others down"):
+            _refuse_between(network, moves)

@@ -240,6 +240,9 @@ class OnnxPredictor(BasePredictor):
         if kind in _INTEGERS and not np.isfinite(values).all():
             raise CouldNotLook(f"{self.where}: input {visible(name, 40)!r} wants integers, but values are missing")
         whole = _INTEGERS.get(kind, "bool")
+        if kind == "tensor(bool)" and ((values != 0) & (values != 1)).any():
+            what = f"input {visible(name, 40)!r} wants truth values, but a value is neither 0 nor 1"
+            raise CouldNotLook(f"{self.where}: {what}")
         if whole != "bool" and ((values < np.iinfo(whole).min) | (values >= -float(np.iinfo(whole).min))).any():
             raise CouldNotLook(f"{self.where}: input {visible(name, 40)!r} wants {kind}, but a value is larger")
         # A value beyond float32's range becomes infinite there, as it does where the model is served.

@@ -137,7 +137,9 @@ def _after(node: Any, given: list[list[Column] | None], facts: Facts) -> list[Co
         return first
     known = [g for g in given if g is not None]
     if any(c.deep for g in known for c in g):
-        return None
+        # The levels of one column lie along the last axis, of which some may be left out.
+        alone = kind == "Gather" and len({c.place for c in first}) == 1
+        return _picked(node, first, said, facts, (-1, 2)) if alone else None
     if kind in ("OneHotEncoder", "LabelEncoder"):
         return _told_apart(kind, first, said)
     if any(c.cut and c.levels is None for g in known for c in g):
@@ -252,9 +254,11 @@ def _arithmetic(node: Any, given: list[list[Column] | None], facts: Facts) -> li
     return [_bent(c) for c in columns]
 
 
-def _picked(node: Any, first: list[Column], said: dict[str, Any], facts: Facts) -> list[Column] | None:
+def _picked(
+    node: Any, first: list[Column], said: dict[str, Any], facts: Facts, axes: tuple[int, ...] = (1, -1)
+) -> list[Column] | None:
     places = facts.constant(node.input[1])
-    if places is None or (node.op_type == "Gather" and said.get("axis", 0) not in (1, -1)):
+    if places is None or (node.op_type == "Gather" and said.get("axis", 0) not in axes):
         return None
     if node.op_type == "Gather" and facts.constants[node.input[1]].ndim != 1:
         return None

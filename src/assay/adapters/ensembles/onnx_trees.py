@@ -86,7 +86,7 @@ def _trees(made: Forest, score: Score, columns: tuple[str, ...], read: Reader, s
     nodes = {**made.nodes, "value": np.where(made.nodes["feature"] < 0, score.values, 0.0)}
     if not np.isfinite(nodes["value"]).all():
         raise CouldNotLook(f"{read.where}: its trees are torn or damaged: a leaf has a value that is no number")
-    return Trees(columns, read, nodes, base=score.base, link=score.link, single=single, sets=made.sets)
+    return Trees(columns, read, nodes, base=score.base, link=score.link, single=single, short=True, sets=made.sets)
 
 
 def _derived(inner: Trees, read: list[Column], where: str) -> list[Derived]:

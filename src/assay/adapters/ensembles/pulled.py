@@ -135,6 +135,7 @@ class _Pull:
             nodes,
             base=inner.base,
             link=inner.link,
+            short=inner.short,
             sets=sets,
             levels=levels,
         )

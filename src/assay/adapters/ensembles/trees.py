@@ -25,8 +25,9 @@ class Trees:
     its code is in that row of `sets` (s, k), bool. `value` counts at leaves. `roots` (t,) are the first nodes.
     `counts` (m,) are the training rows that came to each node, None where the model does not tell, NaN at nodes that
     were added to it.
-    The score, `link` of the margin, rises with it; `single` models read their inputs as float32. `read` turns rows
-    into codes (n, d) as the model sees them; `levels` are the categories whose place is the code.
+    The score, `link` of the margin, rises with it; `single` models read their inputs as float32, `short` ones (all that
+    are single, too) add their leaves in it. `read` turns rows into codes (n, d) as the model sees them; `levels` are
+    the categories whose place is the code.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Trees:
         link: Link = "identity",
         strict: bool = False,
         single: bool = False,
+        short: bool = False,
         sets: FloatArray | None = None,
         levels: dict[str, tuple[object, ...]] | None = None,
     ) -> None:
@@ -53,6 +55,7 @@ class Trees:
         self.set_of = np.asarray(nodes.get("set_of", none), dtype=np.int32)
         self.sets = np.zeros((0, 1), dtype=bool) if sets is None else np.asarray(sets, dtype=bool)
         self.base, self.link, self.strict, self.single = float(base), link, strict, single
+        self.short = short or single
         self.levels = levels or {}
         self.counts = self._counted(nodes.get("counts"))
 
@@ -151,9 +154,9 @@ class Trees:
         Sums in another order, float32 where the model computes in it, and the rounding of the score itself; `surely`
         in the worst case, where every addition of n trees rounds the same way (Higham 2002, n units of the sum).
         """
-        unit = 2.0**-22 if self.single else 2.0**-48
+        unit = 2.0**-22 if self.short else 2.0**-48
         if surely:
-            unit = max(unit, len(self.roots) * (2.0**-24 if self.single else 2.0**-53))
+            unit = max(unit, len(self.roots) * (2.0**-24 if self.short else 2.0**-53))
         ends = np.append(self.roots[1:], len(self.value))
         size = sum(float(np.abs(self.value[a:b]).max(initial=0.0)) for a, b in zip(self.roots, ends, strict=True))
         steep = threshold * (1.0 - threshold) if self.link == "logistic" and 0.0 < threshold < 1.0 else 1.0

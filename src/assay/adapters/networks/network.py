@@ -64,7 +64,8 @@ class Network:
     `logistic` of it is the softmax. The score, `link` of the margin, rises with it (`clip`: cut to `ends`). `read`
     turns rows into codes (n, d) of `columns`; `levels` are the categories whose place is the code. `single` models read
     their inputs as float32; `unit` is the roundoff of what the model computes in. Where `cut` (p,) says so a code is
-    cut down to a whole number before it is compared with a level. A linear model is a network of one layer.
+    cut down to a whole number before it is compared with a level; of the columns in `whole` every number is,
+    so that only whole ones are told right. A linear model is a network of one layer.
     """
 
     def __init__(
@@ -81,10 +82,11 @@ class Network:
         levels: dict[str, tuple[object, ...]] | None = None,
         unit: float | None = None,
         cut: FloatArray | None = None,
+        whole: frozenset[str] = frozenset(),
     ) -> None:
         self.columns, self.read, self.inputs, self.layers = columns, read, inputs, layers
         self.positive, self.link, self.ends, self.single = positive, link, ends, single
-        self.levels, self.cut = levels or {}, cut
+        self.levels, self.cut, self.whole = levels or {}, cut, whole
         self.unit = unit if unit is not None else SINGLE if single else DOUBLE
 
     @property

@@ -75,6 +75,7 @@ def _finished(follow: Follow, value: Value, place: int) -> Network:
     return Network(
         follow.features, reader(follow.features, follow.levels), inputs, layers, positive=positive, link=link,
         ends=ends, single=follow.single, levels=dict(follow.levels), unit=follow.unit, cut=follow.cut[used],
+        whole=frozenset(follow.whole),
     )  # fmt: skip
 
 

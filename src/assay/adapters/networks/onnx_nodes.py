@@ -26,7 +26,7 @@ _DEEP = 400
 
 class Follow:
     """One walk through a graph. `layers` are what it has met so far, in order; `single` whether inputs are float32,
-    `unit` the roundoff of the coarsest step."""
+    `unit` the roundoff of the coarsest step, `whole` the columns that the graph takes as whole numbers."""
 
     def __init__(self, model: Any, where: str, features: tuple[str, ...]) -> None:
         onnx = library("onnx")
@@ -41,6 +41,7 @@ class Follow:
         self.levels: dict[str, tuple[Any, ...]] = {}
         self.labels: tuple[Any, ...] = ()
         self.single, self.softmax, self.unit = False, False, DOUBLE
+        self.whole: set[str] = set()
         self._inputs: list[list[float]] = [[float(j), math.nan, math.nan, 0.0] for j in range(len(features))]
         self._known: dict[str, Value | FloatArray] = {}
         self._deep = 0
@@ -106,6 +107,8 @@ class Follow:
             raise self.odd("numbers of 16 bits")
         if kind == 1:
             self.single, self.unit = True, SINGLE
+        if kind not in _FLOATS:
+            self.whole |= {self.features[c] for c in columns}
         return Value(0, np.eye(len(self.features))[:, columns], np.zeros(len(columns)))
 
     def _node(self, node: Any, name: str) -> Value | FloatArray:

@@ -20,6 +20,7 @@ from assay.attacks.space import Array, Space
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
 from assay.core.subject import Norm
+from assay.core.text import visible
 
 SLACK = 2e-6
 """How far a margin must lie below the threshold to count as passing: the real model adds up in float32."""
@@ -51,6 +52,7 @@ def attack_gradient(
         require_parity(network, model, rows.select(list(model.features)))
     least = network.least(model.threshold)
     moves = Moves(network, space, norm)
+    _refuse_between(network, moves)
     slack = SLACK * max(1.0, abs(least))
     if least == -np.inf:
         return _written(space, moves.codes(np.arange(space.size), moves.start_at(np.arange(space.size))), np.inf)
@@ -79,6 +81,18 @@ def _slack(network: Network, threshold: float, least: float) -> float:
     """SLACK, or what the rounding of a score is as a margin: of one close to 0 or 1 it is more."""
     steep = threshold * (1.0 - threshold) if network.link == "logistic" and 0.0 < threshold < 1.0 else 1.0
     return max(SLACK * max(1.0, abs(least)), _SCORE * network.unit / steep)
+
+
+def _refuse_between(network: Network, moves: Moves) -> None:
+    """Raises CouldNotLook for a number that may move by fractions where the model cuts those off: what is read out of
+    it does not."""
+    for c, place in enumerate(moves.places.tolist()):
+        name = network.columns[int(network.inputs.column[place])]
+        still = not moves.up[:, c].any() and not moves.down[:, c].any()
+        grid = moves.step[c] >= 1 and moves.step[c] % 1 == 0 and moves.start[c] % 1 == 0
+        if name in network.whole and not (grid or still):
+            what = f"the model takes whole numbers of {visible(name, 60)} and cuts others down"
+            raise CouldNotLook(f"{what}; say `integer: true` of it in `features:`, or attack it with `access: label`")
 
 
 def _disagreeing(model: Predictor, space: Space, moves: Moves, search: Search) -> Array:
