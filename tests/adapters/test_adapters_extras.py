@@ -24,7 +24,7 @@ def test_a_library_that_reports_its_use_leaves_no_trace_at_home(module: str, doo
     """Loaded by itself, onnxruntime writes an id of the device, and queues events, under the home folder."""
     pytest.importorskip(module)
     named = f"[{module!r}]" if "preload" in door else repr(module)
-    text = f"import sys, time\nfrom assay.{door}\nload({named})\nassert {module!r} in sys.modules\ntime.sleep(2)\n"
+    text = f"import sys, time\nfrom assay.{door}\nload({named})\nassert {module!r} in sys.modules\ntime.sleep(1)\n"
     clean = {k: v for k, v in os.environ.items() if not k.startswith("XDG_") and k not in SILENCED.values()}
     subprocess.run([sys.executable, "-c", text], env=clean | {"HOME": str(tmp_path)}, check=True, timeout=60)
     assert list(tmp_path.rglob("*")) == []

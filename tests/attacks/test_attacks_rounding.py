@@ -168,7 +168,7 @@ def test_rounding_of_a_served_network_is_never_more_than_is_told(act: str) -> No
         assert (told < 5e-4).all(), told
 
 
-@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("norm", ["linf", pytest.param("l2", marks=pytest.mark.heavy)])
 def test_an_ordinary_network_of_float32_keeps_its_bounds(norm: Any) -> None:
     net = weights(7, (8, 16, 1))
     features = {n: Feature(min=-3.0, max=3.0) for n in names(8)}

@@ -210,7 +210,13 @@ def usable(where: str, count: int) -> list[int]:
     return list(itertools.islice(found, count))
 
 
-@pytest.mark.parametrize("where", ["small", "small, with relations", "numbers", "many numbers, upwards only"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "small, with relations", "numbers",
+        *(pytest.param(w, marks=pytest.mark.heavy) for w in ("small", "many numbers, upwards only")),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("cripple", NO_COMBINATIONS)
 @pytest.mark.parametrize("seeds", [1, pytest.param(20, marks=pytest.mark.heavy)])
 def test_an_attack_that_does_not_search_combinations_is_refused(where: str, cripple: str, seeds: int) -> None:

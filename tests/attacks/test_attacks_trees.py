@@ -81,7 +81,7 @@ def test_below_one_step_of_a_grid_nothing_can_be(norm: Norm, single: bool) -> No
 
 
 @pytest.mark.parametrize("norm", ["linf", "l1", *(pytest.param(n, marks=pytest.mark.heavy) for n in ("l2", "cost"))])
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 10_000), strict=st.booleans(), single=st.booleans())
 def test_it_is_as_near_as_the_nearest_of_all_cells(norm: Norm, seed: int, strict: bool, single: bool) -> None:
     trees = grown(seed, strict=strict, single=single)

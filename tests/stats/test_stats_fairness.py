@@ -152,7 +152,7 @@ def verdicts(rows: int, ratio: float, times: int = 500) -> dict[str, float]:
     return {"plain": plain, **{v: sum(s.verdict == v for s in said) / times for v in ("pass", "fail")}}  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("ratio", [0.8, 0.86, 1.0])
+@pytest.mark.parametrize("ratio", [0.8, *(pytest.param(r, marks=pytest.mark.heavy) for r in (0.86, 1.0))])
 @pytest.mark.parametrize("rows", [200, 2000])
 def test_a_compliant_model_fails_in_one_of_twenty_at_most(rows: int, ratio: float) -> None:
     found = verdicts(rows, ratio)
