@@ -68,8 +68,8 @@ def descend(
     allowed = problem.flat < radius
     if but is not None:
         allowed &= ~but
-    axis_of = np.repeat(np.arange(len(problem.size)), problem.size)
-    spent = problem.cost(point)
+    axis_of = problem.axis_of
+    spent = problem.cost(point) if problem.additive else 0.0
     while True:
         margin, after = problem.sweep(point)
         if margin < target:
@@ -87,7 +87,7 @@ def descend(
             return margin, point
         axis = int(axis_of[best])
         point[axis] = best - problem.offset[axis]
-        spent = problem.cost(point)
+        spent = problem.cost(point) if problem.additive else 0.0
 
 
 def dive(problem: Problem, radius: float) -> Array:
@@ -181,7 +181,7 @@ def _exchanged(best: Point, target: float, holds: Callable[[Array], bool] | None
     if not len(problem.tree):
         return False
     known = problem.within(best.point)
-    axis_of = np.repeat(np.arange(len(problem.size)), problem.size)
+    axis_of = problem.axis_of
     parts = problem.flat[problem.offset[:-1] + known]
     for axis in np.argsort(-parts).tolist():
         if parts[axis] <= 0:
@@ -199,7 +199,7 @@ def trimmed(problem: Problem, point: Array, target: float) -> Array:
     """The point with whatever it does not need taken back, the dearest first; for L-infinity as it is."""
     if not problem.additive:
         return point
-    axis_of = np.repeat(np.arange(len(problem.size)), problem.size)
+    axis_of = problem.axis_of
     while True:
         _, after = problem.sweep(point)
         saved = problem.flat[problem.offset[:-1] + point][axis_of] - problem.flat

@@ -6,6 +6,8 @@ the change, its square or its price otherwise (a point costs the sum). All searc
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from assay.core.protocols import FloatArray as Array
@@ -36,8 +38,13 @@ class Problem:
         self.offset = np.concatenate([[0], np.cumsum(self.size)]).astype(np.int64)
         self.flat = np.concatenate(parts) if parts else np.zeros(0)
         self.start = np.searchsorted(leaf, np.arange(len(tree)))
-        self.trees = np.flatnonzero(np.diff(tree, prepend=-1))
+        self.trees = _changes(tree).nonzero()[0]
         self.sets = np.flatnonzero(by_set[axis]) if by_set.any() else np.zeros(0, dtype=np.int64)
+
+    @cached_property
+    def axis_of(self) -> Array:
+        """The axis of every candidate, in the order of `flat`."""
+        return np.repeat(np.arange(len(self.size)), self.size)
 
     def cost(self, point: Array) -> float:
         """What a point (a,) costs, in the terms of the parts."""
@@ -73,21 +80,20 @@ class Problem:
         count = np.bincount(self.leaf[fails], minlength=len(self.tree))
         here = self.value[count == 0]
         margin = self.base + float(here.sum())
-        one = np.flatnonzero(fails & (count[self.leaf] == 1))
+        one = (fails & (count[self.leaf] == 1)).nonzero()[0]
         leaf, axis = self.leaf[one], self.axis[one]
         step = self.value[leaf] - here[self.tree[leaf]]
         size = len(self.flat) + 1
+        jumps = None
         if len(self.sets):
             by_set = self.by_set[axis]
-            change = self._jumps(one[by_set], step[by_set])
+            jumps = self._jumps(one[by_set], step[by_set])
             one, axis, step = one[~by_set], axis[~by_set], step[~by_set]
-        else:
-            change = np.zeros(size - 1)
         at = self.offset[axis]
         rises = np.bincount(at + self.low[one], weights=step, minlength=size)
         falls = np.bincount(at + self.high[one] + 1, weights=step, minlength=size)
-        change = change + np.cumsum(rises - falls)[:-1]
-        return margin, margin + change
+        change = (rises - falls).cumsum()[:-1]
+        return margin, margin + (change if jumps is None else jumps + change)
 
     def _jumps(self, one: Array, step: Array) -> Array:
         """What moving into the classes of conditions `one` adds, in the order of `flat`."""
@@ -119,14 +125,14 @@ class Problem:
         single = stay & alone[self.tree]
         base = self.base + float(self.value[single].sum())
         stay &= ~single
-        held = np.flatnonzero(stay[self.leaf] & ~full)
+        held = (stay[self.leaf] & ~full).nonzero()[0]
         used = np.zeros(len(self.parts), dtype=bool)
         used[axis[held]] = True
-        kept = np.flatnonzero(used)
+        kept = used.nonzero()[0]
         place, number = _counted(used), _counted(stay)
         mine, left = axis[held], left[held]
         tree = self.tree[stay]
-        tree = np.cumsum(np.diff(tree, prepend=tree[:1]) != 0) if len(tree) else tree
+        tree = _changes(tree).cumsum() - 1 if len(tree) else tree
         return Problem(
             [self.parts[a][first[a] : last[a] + 1] for a in kept.tolist()], (self.origin - first)[kept],
             self.by_set[kept], tree, self.value[stay], number[self.leaf[held]], place[mine],
@@ -191,6 +197,13 @@ class Problem:
         if self.by_set.any():
             at[:, self.by_set] = lowest_bit(bits[:, self.by_set])
         return self.flat[self.offset[:-1] + at]
+
+
+def _changes(tree: Array) -> Array:
+    """Whether each leaf is the first of its tree."""
+    out = np.ones(len(tree), dtype=bool)
+    np.not_equal(tree[1:], tree[:-1], out=out[1:])
+    return out
 
 
 def _counted(chosen: Array) -> Array:

@@ -45,6 +45,7 @@ class Rows:
         self.codes = trees.read(space.rows)
         self.axes = {axis.name: axis for axis in space.axes}
         self.single = trees.single
+        self._known: dict[int, list[tuple[Array, Array]]] = {}
 
     @cached_property
     def slack(self) -> float:
@@ -72,18 +73,24 @@ class Rows:
             cell = int(block[j].origin[row])
             parts = block[j].parts[row]
             far = (parts >= bound) & np.isfinite(parts)
-            below, above = self.leaves.sharp(j)
             origin, unit = float(axis.origin[id_]), axis.feature.scale or 1.0
-            down, up = far[:-1] & (np.arange(len(below)) < cell), far[1:] & (np.arange(len(above)) >= cell)
-            borders = np.concatenate([below[down], above[up]])
-            borders = borders[np.isfinite(borders)]  # none crosses another
-            near = np.abs(borders - origin)
-            if self.single:  # a value beside the border is rounded onto it
-                with np.errstate(all="ignore"):  # beyond float32 there is no width
-                    wide = np.spacing(np.abs(borders).astype(np.float32)).astype(float)
-                near = near - np.where(np.isfinite(wide), wide, 0.0)
-            least = min(least, float(near.min(initial=np.inf)) / unit)
+            # Those below the row's cell are crossed downward, the others upward; none crosses one at infinity.
+            for (borders, wide), part in zip(self._borders(j), (slice(0, cell), slice(cell, None)), strict=True):
+                crossed = far[:-1][part] if part.stop is not None else far[1:][part]
+                near = (np.abs(borders[part] - origin) - wide[part])[crossed]
+                least = min(least, float(near.min(initial=np.inf)) / unit)
         return max(0.0, least * (1 - _RELATIVE))
+
+    def _borders(self, j: int) -> list[tuple[Array, Array]]:
+        """(edges below the borders of column j, edges above them), each with how far a value beside it is rounded."""
+        if j not in self._known:
+            self._known[j] = []
+            for edges in self.leaves.sharp(j):
+                with np.errstate(all="ignore"):  # beyond float32 there is no width
+                    wide = np.spacing(np.abs(edges).astype(np.float32)).astype(float)
+                wide = np.where(np.isfinite(wide), wide, 0.0) if self.single else np.zeros(len(edges))
+                self._known[j].append((edges, wide))
+        return self._known[j]
 
     @property
     def additive(self) -> bool:
