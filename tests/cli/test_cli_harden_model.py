@@ -300,3 +300,17 @@ def test_a_label_that_is_not_there_is_a_slip_of_the_command(tmp_path: Path) -> N
         "1",
     )
     assert "no label column 'nope'" in one_line(assay("harden", "m.onnx", *told, cwd=tmp_path), "train.parquet", code=2)
+
+
+def test_entities_of_the_training_data_in_the_holdout_are_told() -> None:
+    from types import SimpleNamespace
+
+    from assay.flow.harden_model import _shared_entities
+
+    def rows(who: list[str] | None, entity: str = "who") -> Any:
+        table = pa.table({"who": who or []})
+        return SimpleNamespace(entity=entity if who else "", rows=table.num_rows, table=table.select)
+
+    assert _shared_entities(rows(["a", "b", "c"]), rows(["c", "d", "a", "e"])) == 0.5
+    assert _shared_entities(rows(["a"]), rows(["b"])) == 0
+    assert _shared_entities(rows(None), rows(["a"])) == 0

@@ -91,6 +91,13 @@ def test_a_model_is_attacked_and_hardened_in_a_notebook(tmp_path: Path) -> None:
     (evasion,) = [o for o in report.body.outcomes if o.check == "robustness.evasion"]
     assert "robustness.evasion.recall_certified" in {m.name for m in evasion.measures}
     assert "caught" in framed(report._repr_html_())  # type: ignore[attr-defined]
+    (tmp_path / "t.yaml").write_text("features: {Column_0: {cost: 1}, Column_1: {cost: 1}, Column_2: {cost: 1}}\n")
+    priced = assay.attack(
+        tmp_path / "m.txt", tmp_path / "rows.csv", label="y", jobs=1, threat=tmp_path / "t.yaml", budget=0.5, rows=20,
+        queries=50, only=("robustness.evasion",),
+    )  # fmt: skip
+    (told_so,) = priced.body.outcomes
+    assert told_so.parameters["cost"] == 0.5, "without a norm the budget is of the threat model's"
     tables = {"train": tmp_path / "train.csv", "holdout": tmp_path / "rows.csv"}
     with pytest.raises(CouldNotLook, match="the holdout is too small"):
         assay.harden_model(tmp_path / "m.txt", **tables, label="y", norm="linf", budget=0.1)

@@ -43,7 +43,7 @@ def check_file(path: Path, where: str, limit: int = MAX_BYTES) -> None:
     except OSError as error:
         raise InputError(f"cannot be read: {os_words(error)}", where=where, fix="check its permissions") from None
     if size == 0:
-        raise InputError("is empty: 0 bytes", where=where, fix="write the table again")
+        raise InputError("is empty: 0 bytes", where=where, fix="write the file again")
     if size > limit:
         raise InputError(f"is {size:,} bytes; at most {limit:,} are read", where=where, fix="take a sample of the rows")
 

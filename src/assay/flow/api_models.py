@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
+from assay.config.manifest import load_threat
 from assay.core.finding import Json
 from assay.core.report import Report
 from assay.core.subject import Access, Norm
@@ -41,12 +42,14 @@ def attack(
 ) -> Report:
     """Attack a model file, or the address of a served one, on rows that it has not seen (CSV, Parquet or Arrow).
 
-    `budget` is in units of `norm`, for `norm="cost"` what a change may cost; `threat` is a file with `features:`,
-    `constraints:` and `attacker:`. `only` asks other checks of the model, such as "theft.*". With `examples` the
-    attacked rows are written there as Parquet; they hold the data's values. Raises InputError and UsageError.
+    `budget` is in units of `norm` (of "cost": what a change may cost), which is the threat model's where none is given;
+    `threat` is a file with `features:`, `constraints:` and `attacker:`. `only` asks other checks of the model, such as
+    "theft.*". With `examples` the attacked rows are written there as Parquet; they hold the data's values. Raises
+    InputError and UsageError.
     """
+    chosen = norm or (load_threat(Path(threat)).attacker.norm if threat is not None else "cost")
     asked: dict[str, Json] = {"norm": norm, "access": access, "rows": rows, "queries": queries}
-    asked["cost" if norm == "cost" else "budget"] = budget
+    asked["cost" if chosen == "cost" else "budget"] = budget
     given: dict[str, Json] = {name: value for name, value in asked.items() if value is not None}
     what = Attack(
         model=model if isinstance(model, str) and "://" in model else Path(model), data=Path(data), label=label,

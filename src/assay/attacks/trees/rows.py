@@ -75,9 +75,10 @@ class Rows:
             far = (parts >= bound) & np.isfinite(parts)
             origin, unit = float(axis.origin[id_]), axis.feature.scale or 1.0
             # Those below the row's cell are crossed downward, the others upward; none crosses one at infinity.
-            for (borders, wide), part in zip(self._borders(j), (slice(0, cell), slice(cell, None)), strict=True):
-                crossed = far[:-1][part] if part.stop is not None else far[1:][part]
-                near = (np.abs(borders[part] - origin) - wide[part])[crossed]
+            below, above = self._borders(j)
+            sides = ((below, far[:-1], slice(0, cell)), (above, far[1:], slice(cell, None)))
+            for (borders, wide), crossed, part in sides:
+                near = (np.abs(borders[part] - origin) - wide[part])[crossed[part]]
                 least = min(least, float(near.min(initial=np.inf)) / unit)
         return max(0.0, least * (1 - _RELATIVE))
 
