@@ -25,6 +25,7 @@ _TREE_FIELDS = frozenset(
 _BARE_LINES = frozenset({"tree", "average_output"})
 _DECIMAL = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,4})?"
 _FINITE = re.compile(_DECIMAL)
+_BORDER = re.compile(rf"{_DECIMAL}|inf")  # where only missing values go the other way
 _STATISTIC = re.compile(rf"{_DECIMAL}|-?inf|-?nan")  # gains and weights of training, which no answer rests on
 _OBJECTIVE = re.compile(rf"[a-z_0-9]+( [a-z_]+(:{_DECIMAL})?){{0,6}}")
 _CATEGORICAL = 1
@@ -90,7 +91,8 @@ def _numbers(text: str, count: int, what: str, spelled: re.Pattern[str] = _FINIT
     _require(len(tokens) == count, f"{what} has {len(tokens)} values, not {count}")
     values = [float(token) for token in tokens if spelled.fullmatch(token)]
     _require(len(values) == count, f"{what} has a value that is no number as LightGBM writes it")
-    _require(spelled is not _FINITE or all(map(math.isfinite, values)), f"{what} has a value beyond all numbers")
+    large = [word for word, value in zip(tokens, values, strict=True) if not math.isfinite(value)]
+    _require(spelled is _STATISTIC or set(large) <= {"inf"}, f"{what} has a value beyond all numbers")
     return values
 
 
@@ -179,7 +181,7 @@ def _tree(fields: dict[str, str], width: int, number: int) -> None:
             _numbers(fields[name], splits, name, _STATISTIC)
     _indices(fields["split_feature"], splits, 0, width - 1, "split_feature")
     kinds = _indices(fields["decision_type"], splits, 0, 15, "decision_type")
-    thresholds = _numbers(fields["threshold"], splits, "threshold")
+    thresholds = _numbers(fields["threshold"], splits, "threshold", _BORDER)
     left = _indices(fields["left_child"], splits, -leaves, splits - 1, "left_child")
     right = _indices(fields["right_child"], splits, -leaves, splits - 1, "right_child")
     # Each split but the root, and each leaf, is the child of exactly one split: then nothing loops and nothing is lost.

@@ -119,7 +119,8 @@ def _finding(case: ModelCase, memorised: Excess, labels: Excess, named: Any) -> 
     return Finding(
         message=(
             f"{max(0.0, value):.1%} ({low:.1%} to {high:.1%}) of {memorised.members} training rows are known by heart, "
-            f"{max(0.0, labels.rate.value):.1%} with a label that other rows do not support; "
+            f"{max(0.0, labels.rate.value):.1%} ({labels.rate.low:.1%} to {labels.rate.high:.1%}) with a label that "
+            "other rows do not support; "
             + (f"{len(named)} are named, at most {RATE:.0%} of them wrongly" if len(named) else "no row can be named")
         ),
         location=Location(uri=case.subject.uri),
@@ -141,7 +142,10 @@ def _repeated(case: ModelCase, play: Played, sets: Any, surely: Any, seed: int) 
     if len(surely):
         rows: list[Json] = [int(r) for r in play.game.row[sets[surely]][:NAMED]]
         yield Finding(
-            message=f"{len(surely)} of {len(sets)} records that occur several times are surely known by heart",
+            message=(
+                f"{len(surely)} of {len(sets)} records that occur several times ({low:.0%} to {high:.0%}) are surely "
+                "known by heart"
+            ),
             location=Location(uri=case.subject.uri),
             key="repeated",
             evidence={"rows": rows, "copies": [int(c) for c in play.copies[sets[surely]][:NAMED]]},
