@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from trees_tools import Model, brute, grown, matrix, space, table
 
 from assay.adapters.ensembles.trees import Trees
 from assay.attacks.space import Norm
 from assay.attacks.trees.attack import attack_trees
+from assay.attacks.trees.leaves import last_left
 from assay.attacks.trees.planted import refuse_blind
 from assay.attacks.trees.whitebox import Nearest, Whitebox
 from assay.core.errors import CouldNotLook
@@ -66,18 +67,88 @@ def test_a_value_that_is_rounded_onto_a_border_breaks_no_certificate() -> None:
 @pytest.mark.parametrize("single", [True, False])
 def test_below_one_step_of_a_grid_nothing_can_be(norm: Norm, single: bool) -> None:
     """XGBoost's borders lie at whole numbers: a row at its border is a whole step from what passes, not none."""
-    nodes = {
-        "feature": [0, -1, -1], "threshold": [3.0, 0, 0], "left": [1, 0, 0], "right": [2, 0, 0],
-        "missing_left": [True, False, False], "value": [0.0, 0.0, 1.0], "roots": [0],
-    }  # fmt: skip
-    held = {name: np.array(values) for name, values in nodes.items()}
-    trees = Trees(("x0",), matrix(("x0",), {}), held, strict=True, single=single)
+    trees = stump(3.0, strict=True, single=single)
     where = space(trees, pa.table({"x0": [3.0]}), {"x0": Feature(integer=True, min=0, max=9, scale=1.0)})
     for budget, verdict in ((0.99, "certified"), (1.01, "evaded")):
         found = Whitebox(trees, where, norm, 0.5, Model(trees)).run(budget)
         assert found.distance[0] == 1.0
         assert found.bound[0] >= 0.99
         assert (found.distance[0] <= budget) == (verdict == "evaded")
+
+
+def stump(border: float, **options: Any) -> Trees:
+    """One split at `border`: what goes left passes."""
+    nodes = {
+        "feature": [0, -1, -1], "threshold": [border, 0, 0], "left": [1, 0, 0], "right": [2, 0, 0],
+        "missing_left": [True, False, False], "value": [0.0, 0.0, 1.0], "roots": [0],
+    }  # fmt: skip
+    held = {name: np.array(values) for name, values in nodes.items()}
+    return Trees(("x0",), matrix(("x0",), {}), held, **options)
+
+
+@settings(max_examples=200)
+@given(threshold=st.floats(width=64, allow_nan=False), strict=st.booleans())
+@example(threshold=0.0, strict=True)
+@example(threshold=7e-46, strict=False)
+@example(threshold=float(np.finfo(np.float32).max), strict=True)
+@example(threshold=16777217.0, strict=False)
+def test_the_last_number_that_goes_left_is_told_before_it_is_rounded(threshold: float, strict: bool) -> None:
+    last = last_left(np.array([threshold]), strict=strict)
+    beside = np.array([last[0], np.nextafter(last[0], -np.inf), np.nextafter(last[0], np.inf)])
+    with np.errstate(over="ignore"):
+        short = beside.astype(np.float32).astype(np.float64)
+    left = short < threshold if strict else short <= threshold
+    if np.isfinite(last[0]):
+        assert left.tolist() == [True, True, False]
+    else:  # all that a float32 can hold go one way
+        most = float(np.finfo(np.float32).max)
+        ends = np.array([-most, most])
+        assert (ends < threshold if strict else ends <= threshold).tolist() == [last[0] > 0] * 2
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("strict", [True, False])
+def test_whole_numbers_that_a_float32_cannot_tell_apart_break_no_certificate(norm: Norm, strict: bool) -> None:
+    """Seconds since 1970 are read to the next 128: what passes lies up to 64 of them nearer than the border."""
+    trees = stump(1_500_001_024.0, strict=strict, single=True)
+    rows = pa.table({"x0": pa.array([1_500_001_200, 1_500_001_900])})
+    where = space(trees, rows, {"x0": Feature(integer=True, min=1_500_000_000, max=1_500_003_000, scale=1.0)})
+    found = Whitebox(trees, where, norm, 0.5, Model(trees)).run(np.inf)
+    every = pa.table({"x0": pa.array(np.arange(1_500_000_000, 1_500_003_000))})
+    passing = every.filter(pa.array(~Model(trees).flagged(every)))
+    for row in range(2):
+        exact = where.price(np.full(passing.num_rows, row), passing, norm).min()
+        assert exact < (where.price(np.array([row]), pa.table({"x0": [1_500_001_024]}), norm)[0] if not strict else 1e9)
+        assert found.distance[row] == exact
+        assert exact * (1 - 1e-6) <= found.bound[row] <= exact
+
+
+def test_a_place_of_tenths_is_what_a_table_writes_for_it() -> None:
+    """19 times 0.1 is not 1.9, and a border of the model may be the 1.9 of its data."""
+    trees = stump(1.9)
+    where = space(trees, pa.table({"x0": [2.6]}), {"x0": Feature(min=0.0, max=10.0, step=0.1, scale=1.0)})
+    found = Whitebox(trees, where, "linf", 0.5, Model(trees)).run(np.inf)
+    assert found.distance[0] == pytest.approx(0.7)
+    assert found.bound[0] <= 0.7000000000000002
+    assert where.moved(np.array([0]), found.codes).column("x0").to_pylist() == [1.9]
+
+
+@pytest.mark.parametrize("unordered", [False, True])
+def test_a_sum_whose_order_nobody_knows_is_no_proof_and_no_evasion(unordered: bool) -> None:
+    """What one thread answers within rounding of the threshold says nothing of a machine that adds with several."""
+    trees = stump(0.5, short=True, unordered=unordered)
+    model = Model(trees, 1e-9)  # what goes left scores 0, a hair below
+    found = Whitebox(trees, space(trees, pa.table({"x0": [0.8]}), {"x0": Feature()}), "linf", 1e-9, model).run(1.0)
+    assert np.isfinite(found.distance[0]) != unordered
+    assert (found.bound[0] > 0.29) != unordered
+
+
+@pytest.mark.parametrize("threshold", [1.0, 1 - 1e-9, 1e-12])
+def test_a_threshold_where_scores_round_to_an_end_is_refused(threshold: float) -> None:
+    trees = stump(0.5, link="logistic", single=True)
+    where = space(trees, pa.table({"x0": [0.8]}), {"x0": Feature()})
+    with pytest.raises(CouldNotLook, match="round to 0 or 1"):
+        Whitebox(trees, where, "linf", threshold)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l1", *(pytest.param(n, marks=pytest.mark.heavy) for n in ("l2", "cost"))])
@@ -99,8 +170,9 @@ ON_GRID: dict[str, tuple[Feature, list[float], list[float]]] = {
         [1.0000000180025095e-35, -1.0000000180025095e-35, 0.0, 1.0, -1.0, 2.0, 1 - 1e-7, 1 + 1e-7, 0.5, 2.5],
     ),
     "tenths": (
-        Feature(min=0.0, max=0.6, step=0.1), [0.1 * k for k in range(7)],
-        [0.1, 0.2, 0.1 * 3, float(np.float32(0.3)), float(np.float32(0.1)), 0.5, 0.45, float(np.nextafter(0.4, 1))],
+        # Three tenths are 0.3 in a CSV, and 0.1 * 3, which is another number, where they are counted.
+        Feature(min=0.0, max=0.6, step=0.1), [0.0, 0.1, 0.2, 0.3, 0.1 * 3, 0.4, 0.5, 0.6],
+        [0.1, 0.2, 0.1 * 3, 0.3, *(float(np.float32(t)) for t in (0.3, 0.1)), 0.5, 0.45, float(np.nextafter(0.4, 1))],
     ),
     "flags": (Feature(min=0, max=1, integer=True), [0.0, 1.0], [1.0000000180025095e-35, 0.0, 0.5, 1.0]),
 }  # fmt: skip

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from checks_models import FACTS, INPUTS, lightgbm_model, onnx_model, two_tables
 from checks_tools import Bench, measure
+from msgspec.structs import replace
 
 from assay.core.exhibit import Curve, Table
+from assay.core.subject import Attacker
 
 np = pytest.importorskip("numpy")
 pytest.importorskip("lightgbm")
@@ -329,3 +331,22 @@ def table(outcome: Any) -> Table:
     (found,) = [e for e in outcome.exhibits if isinstance(e, Table)]
     assert found.title == "What an attacker may change"
     return found
+
+
+@pytest.mark.parametrize(
+    ("attacker", "asked", "said"),
+    [
+        ({"norm": "linf", "budget": 0.1}, {"cost": 3.0}, "`cost` is given, but in norm linf `budget` says how far"),
+        ({}, {"norm": "l1", "cost": 3.0, "budget": 1.0}, "`cost` is given, but in norm l1 `budget` says how far"),
+        ({}, {"budget": 1.0}, "`budget` is given, but in norm cost `cost` says how far"),
+    ],
+    ids=["attacker", "both", "cost"],
+)
+def test_a_budget_that_the_norm_does_not_read_is_not_ignored(
+    model: Bench, attacker: dict[str, Any], asked: dict[str, Any], said: str
+) -> None:
+    model.features(**FREE)
+    model.contract = replace(model.contract, attacker=Attacker(**attacker))
+    outcome = model.ask(CHECK, "model", rows=20, **asked)
+    assert (str(outcome.status), outcome.measures) == ("open", ())
+    assert said in outcome.reason

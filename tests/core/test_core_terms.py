@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assay.core.release import Terms
-from assay.core.subject import Contract, Feature
+from assay.core.subject import Attacker, Contract, Feature
 from assay.core.terms import MOST, told
 
 
@@ -47,3 +47,10 @@ def test_long_lists_are_cut_and_counted() -> None:
     words = said(Terms(contract=Contract(features=features)))
     assert words["attacker"].endswith(f"and {50 - MOST} more")
     assert words["fixed"].endswith(f"and {50 - MOST} more")
+
+
+def test_an_attack_that_the_manifest_chose_is_shown_to_who_approves() -> None:
+    chosen = Attacker(access="whitebox", norm="linf", budget=0.0001)
+    words = said(Terms(contract=Contract(attacker=chosen)))
+    assert words["attack"] == "access whitebox, 600 queries a row, norm linf, budget 0.0001"
+    assert "attack" not in said(Terms())

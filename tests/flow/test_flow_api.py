@@ -75,7 +75,7 @@ def test_a_trained_model_is_converted_only_if_it_stays_the_same(tmp_path: Path) 
 
 
 def test_a_model_is_attacked_and_hardened_in_a_notebook(tmp_path: Path) -> None:
-    np = pytest.importorskip("numpy")
+    np, pa = pytest.importorskip("numpy"), pytest.importorskip("pyarrow")
     lightgbm = pytest.importorskip("lightgbm")
     pytest.importorskip("onnx")
     rng = np.random.default_rng(0)
@@ -101,5 +101,11 @@ def test_a_model_is_attacked_and_hardened_in_a_notebook(tmp_path: Path) -> None:
     tables = {"train": tmp_path / "train.csv", "holdout": tmp_path / "rows.csv"}
     with pytest.raises(CouldNotLook, match="the holdout is too small"):
         assay.harden_model(tmp_path / "m.txt", **tables, label="y", norm="linf", budget=0.1)
+    frame = pa.table({**{f"Column_{j}": x[300:, j] for j in range(3)}, "y": y[300:]})
+    again = assay.attack(tmp_path / "m.txt", frame, label="y", jobs=1, only="robustness.evasion", **told)
+    (same,) = again.body.outcomes
+    assert {m.name: m.value for m in same.measures} == {m.name: m.value for m in evasion.measures}
+    with pytest.raises(UsageError, match="linf or l2 or l1 or cost"):
+        assay.attack(tmp_path / "m.txt", frame, label="y", norm="l7")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"nothing\.csv"):
         assay.attack(tmp_path / "m.txt", tmp_path / "nothing.csv", label="y", norm="linf", jobs=1)

@@ -738,6 +738,45 @@ def test_a_champion_brings_its_preprocessing(world: World) -> None:
     assert world.release().digest != first.digest
 
 
+ATTACK = """\
+  - measure: {name: robustness.evasion.recall_under_attack, min: 0.3, bound: lower95}
+"""
+
+
+@pytest.mark.parametrize(
+    ("attacker", "parameters", "wanted"),
+    [
+        ("", "", A),
+        ("attacker: {access: label, queries: 600, norm: cost, budget: 3}\n", "", A),
+        ("attacker: {access: whitebox, norm: linf, budget: 0.0001}\n", "", I),
+        ("attacker: {norm: linf, budget: 0.0001}\n", "{cost: 3}", I),
+        ("attacker: {norm: linf, budget: 0.1}\n", "{norm: linf, budget: 0.1}", A),
+        ("attacker: {norm: linf, budget: 0.0001}\n", "pinned", A),
+    ],
+    ids=["none", "drafted", "newcomer", "priced", "agreed", "pinned"],
+)
+def test_the_manifests_attacker_loosens_nothing(world: World, attacker: str, parameters: str, wanted: Verdict) -> None:
+    manifest = world.project / "assay.yaml"
+    manifest.write_text(manifest.read_text() + attacker)
+    asked = resolve_parameters(load("robustness.evasion"), {"cost": 3} if parameters == "{cost: 3}" else {})
+    left = replace(measure(), name="robustness.evasion.recall_under_attack")
+    said = world.report(change={"robustness.evasion": {"measures": (left,), "parameters": asked}})
+    text = POLICY + ATTACK
+    if parameters == "pinned":
+        text += f"  - contract: {{digest: '{world.release().terms.digest}'}}\n"
+    elif parameters:
+        text = text.replace("require:", f"parameters:\n  robustness.evasion: {parameters}\nrequire:")
+    world.policy = world.document("policy.yaml", text)
+    papers = world.everything()
+    world.evidence(said)
+    decision = world.gate(papers).decision
+    assert decision.verdict is wanted, decision.trace
+    if wanted is I:
+        assert decision.aside["robustness.evasion"] == (
+            "robustness.evasion ran with norm linf, the policy asks for cost",
+        )
+
+
 # What did not count is said
 
 

@@ -13,7 +13,10 @@ pytest.importorskip("duckdb", reason="the ml extra is not installed")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from assay.config.strict_yaml import parse  # noqa: E402
+from assay.config.manifest import Threat  # noqa: E402
+from assay.config.strict_yaml import convert, parse  # noqa: E402
+from assay.core.subject import Attacker  # noqa: E402
+from assay.engine.registry import load, resolve_parameters  # noqa: E402
 from assay.flow.threat_draft import draft_threat  # noqa: E402
 
 COLUMNS = {
@@ -84,3 +87,13 @@ def test_flags_and_codes_have_no_tail_however_rare_their_ends(tmp_path: Path) ->
         "code": rng.choice([0, 1, 3, 4], 2000, p=[0.6, 0.39, 0.005, 0.005]),
     })  # fmt: skip
     assert [(told[n]["min"], told[n]["max"]) for n in ("rare", "code")] == [(0, 1), (0, 4)]
+
+
+def test_a_policy_that_says_nothing_asks_for_the_attack_that_is_drafted(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("a,y\n" + "".join(f"{i},{i % 2}\n" for i in range(40)), "utf-8")
+    text = draft_threat(file, {"label": "y", "positive": 1})
+    drafted = convert(parse(text.encode(), "the draft"), Threat).attacker
+    unset = resolve_parameters(load("robustness.evasion"), {})
+    assert drafted.answers(unset) == Attacker().answers(unset)
+    assert "contract: {digest: …}" in text, "it says what a policy must ask for where another attack is declared"

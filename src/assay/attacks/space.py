@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ MOST_LEVELS = 500
 STEPS = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0])
 FINER = 0.05 * 0.25 ** np.arange(1, 9)  # down to under a millionth of a standard deviation
 COPIED = 3  # of the row's other numbers, the nearest
+PLACE = 1e-6  # of a step: how far from a place of its grid a value may lie
+DIGITS = 12
 KEEP = -1
 UNLISTED = -1.0
 
@@ -52,6 +55,7 @@ class Axis:
         self.integer = kind == "integer" or feature.integer or str(column.type).startswith("int")
         self.levels: tuple[Any, ...] = ()
         self.low, self.high, self.start, self.unit, self.scale = -math.inf, math.inf, 0.0, 1.0, 1.0
+        self.respelled = np.zeros(0)
         listed = feature.order or feature.categories
         if listed or kind in ("category", "text", "boolean"):
             self.levels = self._levels(listed, reference.column(name).unique().to_pylist(), column.type)
@@ -90,10 +94,11 @@ class Axis:
         self.low = f.min if f.min is not None else float(known.min())
         self.high = f.max if f.max is not None else float(known.max())
         self.start = self.low
+        self.respelled = self._respelled(known)
         step = f.step or (1.0 if self.integer else 0.0)
         first = self.start if f.step else math.ceil(self.low)
         if step and (self.high - first) / step < MOST:
-            grid = first + step * np.arange(max(0, int((self.high - first) / step + 1e-9) + 1))
+            grid = self.spelled(first + step * np.arange(max(0, int((self.high - first) / step + 1e-9) + 1)))
             shape = (len(self.origin), len(grid))
             return np.broadcast_to(grid, shape), np.zeros(shape, dtype=bool)
         # The data's own spread beside the declared scale: a scale too small or too large must not hide what is between.
@@ -106,9 +111,28 @@ class Axis:
         codes = np.clip(codes, self.low, self.high)
         if step:
             codes = first + np.clip(np.round((codes - first) / step), 0, math.floor((self.high - first) / step)) * step
+            codes = self.spelled(codes)
         fine = np.broadcast_to(np.arange(codes.shape[1]) >= codes.shape[1] - finer.shape[1], codes.shape)
         order = np.lexsort((fine, codes), axis=1)  # of equal ones the usual one comes first and is kept
         return np.take_along_axis(codes, order, axis=1), np.take_along_axis(fine, order, axis=1)
+
+    def spelled(self, places: Array) -> Array:
+        """Places of the grid of `step:` as their decimals are written: 19 of 0.1 are 1.9, not 1.9000000000000001."""
+        if not self.feature.step:
+            return places
+        told = (Decimal(repr(float(n))).as_tuple().exponent for n in (self.feature.step, self.start))
+        digits = max(0, *(-int(n) for n in told))
+        return np.round(places, digits) if digits <= DIGITS else places
+
+    def _respelled(self, known: Array) -> Array:
+        """Values of the data that are a place of the grid by another number than those who count or write it get."""
+        step = self.feature.step
+        if not step:
+            return np.zeros(0)
+        values = np.unique(np.concatenate([known, self.origin[np.isfinite(self.origin)]]))
+        places = (values - self.start) / step
+        on = np.abs(places - np.round(places)) <= PLACE
+        return values[on & (values != self.spelled(self.start + step * np.round(places)))]
 
     def _finer(self, known: Array, step: float, beside: Array | None) -> Array:
         """The fine candidates (n, f)."""
@@ -138,7 +162,7 @@ class Axis:
         bad |= self.integer & (codes != np.round(codes))
         if self.feature.step:
             places = (codes - self.start) / self.feature.step
-            bad |= np.abs(places - np.round(places)) > 1e-6
+            bad |= np.abs(places - np.round(places)) > PLACE
         return np.where(bad, np.inf, np.abs(move) / self.scale * self.feature.cost)
 
     def parts(self, origin: Array, codes: Array, norm: Norm) -> Array:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,6 +17,8 @@ Access = Literal["label", "score", "whitebox"]
 """What an attacker sees: decisions, scores, or the model itself."""
 COST = 3.0
 """The budget of the norm `cost` where nobody declares one."""
+BUDGETS = ("cost", "budget")
+"""The parameters of a check that say how far a change may go, in the norm `cost` and in the others."""
 
 
 class Kind(StrEnum):
@@ -143,6 +146,26 @@ class Attacker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
         """How far a change may go: what is given, else what is declared for that norm, else `COST`, or any distance."""
         declared = self.budget if norm == self.norm else None
         return given or declared or (COST if norm == "cost" else math.inf)
+
+    def answers(self, parameters: Mapping[str, Json]) -> dict[str, Json]:
+        """A check's parameters as they are really asked: what it has of an attacker, and was left None, is as declared.
+
+        Of a check with a `norm`, how far a change may go stands under `budget_of` that norm, never None; the other one
+        of `cost` and `budget` is left out, unless it was given, which contradicts the norm.
+        """
+        asked: dict[str, Any] = dict(parameters)
+        for name in ("access", "queries", "norm", "price"):
+            if name in asked and asked[name] is None:
+                asked[name] = getattr(self, name)
+        if "norm" in asked:
+            asked = {name: value for name, value in asked.items() if name not in BUDGETS or value is not None}
+            asked.setdefault(budget_of(asked["norm"]), self.spent(asked["norm"], None))
+        return asked
+
+
+def budget_of(norm: Norm) -> Literal["cost", "budget"]:
+    """Which parameter of a check says how far a change may go in this norm."""
+    return "cost" if norm == "cost" else "budget"
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from assay.core.finding import Json
 from assay.core.release import Terms
-from assay.core.subject import Feature
+from assay.core.subject import Attacker, Feature
 
 MOST = 12
 
@@ -22,6 +22,10 @@ def told(terms: Terms, most: int = MOST) -> tuple[tuple[str, str], ...]:
         pairs.append(("attacker", f"can change {len(free)} of {len(features)} declared columns: {_listed(free, most)}"))
     else:
         pairs.append(("attacker", "nothing is said of what an attacker can change"))
+    if (attacker := terms.contract.attacker) != Attacker():
+        far = "default" if attacker.budget is None else f"{attacker.budget:g}"
+        seen = f"access {attacker.access}, {attacker.queries} queries a row, norm {attacker.norm}, budget {far}"
+        pairs.append(("attack", seen if attacker.price is None else f"{seen}, {attacker.price:g} a query"))
     if fixed:
         pairs.append(("fixed", _listed(fixed, most)))
     if terms.contract.constraints:

@@ -83,10 +83,12 @@ def from_function(function: CheckFunction) -> LoadedCheck:
 
 
 def _words(hint: Any, written: str) -> str:
-    """A parameter's type for people: as it is written, or with its bounds (`float, 0 to 1`)."""
+    """A parameter's type for people: as it is written, with its bounds (`float, 0 to 1`), or the words it may be."""
+    if typing.get_origin(hint) is typing.Literal:
+        return " or ".join(map(str, typing.get_args(hint)))
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         parts = typing.get_args(hint)
-        bounded = [p for p in parts if typing.get_origin(p) is typing.Annotated]
+        bounded = [p for p in parts if typing.get_origin(p) in (typing.Annotated, typing.Literal)]
         if bounded and len(parts) == 2 and type(None) in parts:
             return f"{_words(bounded[0], written)} or null"
     if typing.get_origin(hint) is not typing.Annotated:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict
 
+from assay.adapters.frames import written
 from assay.core.dossier import Dossier
 from assay.core.finding import Json
 from assay.core.report import Report
@@ -39,6 +40,14 @@ def framed(dossier: Dossier) -> str:
 
     style = "width: 100%; height: 60em; border: 0"
     return f'<iframe title="Assay" sandbox srcdoc="{escape(render_html(dossier))}" style="{style}"></iframe>'
+
+
+def on_disk(rows: Any, role: str, folder: Path) -> Path:
+    """Where rows are: a path that was given, in full, or a frame as a Parquet file in `folder`, which is its name."""
+    if isinstance(rows, (str, Path)):
+        return Path(rows).absolute()
+    written(rows, folder / f"{role}.parquet")
+    return Path(f"{role}.parquet")
 
 
 def scan(*paths: str | Path, only: tuple[str, ...] = (), full: bool = False, seed: int = 0) -> Report:

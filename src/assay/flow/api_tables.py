@@ -8,7 +8,6 @@ from typing import Any
 
 from msgspec.structs import asdict, replace
 
-from assay.adapters.frames import written
 from assay.adapters.traffic import is_saved
 from assay.core.dossier import Dossier
 from assay.core.errors import UsageError
@@ -17,7 +16,7 @@ from assay.core.subject import Contract
 from assay.engine.plan import Settings
 from assay.flow import data
 from assay.flow import watch as flow_watch
-from assay.flow.api import ShownDossier, framed
+from assay.flow.api import ShownDossier, framed, on_disk
 from assay.flow.data import Told, told_by
 from assay.flow.examine import default_jobs
 from assay.flow.watch import Watched
@@ -69,7 +68,7 @@ def check_table(
     settings = Settings(only=only, skip=skip, seed=seed, jobs=jobs or default_jobs())
     with TemporaryDirectory(prefix="assay-frames-") as folder:
         paths = {
-            role: _on_disk(rows, role, Path(folder))
+            role: on_disk(rows, role, Path(folder))
             for role, rows in given.items()
             if rows is not None or role == "table"
         }
@@ -84,14 +83,6 @@ def check_table(
             root=Path(folder),
         )
     return ShownDossier(**asdict(found))
-
-
-def _on_disk(rows: Any, role: str, folder: Path) -> Path:
-    """Where rows are: a path that was given, in full, or a frame as a Parquet file in `folder`, which is its name."""
-    if isinstance(rows, (str, Path)):
-        return Path(rows).absolute()
-    written(rows, folder / f"{role}.parquet")
-    return Path(f"{role}.parquet")
 
 
 def watch(

@@ -79,6 +79,10 @@ def attack_model(
     require_label(what.data, facts, root or Path.cwd())
     if EVASION in select(settings):
         _refuse_other_budget(contract, settings.parameters.get(EVASION, {}))
+        seen = settings.parameters.get(EVASION, {}).get("access") or contract.attacker.access
+        if not isinstance(what.model, Path) and seen == "whitebox":
+            fix = "choose --access label or score, or attack the model's file"
+            raise UsageError("of a model at an address only its answers are seen", where="assay attack", fix=fix)
     declared = contract.attacker.threshold if contract.attacker.threshold is not None else DEFAULT_THRESHOLD
     options: dict[str, Json] = {"threshold": declared if what.threshold is None else what.threshold, **served}
     subjects = {

@@ -20,7 +20,7 @@ from assay.core.files import write_whole
 from assay.core.protocols import Progress, silent
 from assay.core.subject import Access, Contract, Feature, Kind, Norm, Subject
 from assay.flow.data import require_label
-from assay.harden.hardening.result import SUFFIX, Against, ModelHardened
+from assay.harden.hardening.result import SUFFIX, Against, Measured, ModelHardened
 from assay.harden.result import Part
 
 if TYPE_CHECKING:
@@ -200,6 +200,8 @@ def _story(
         notes.append(f"{known:.0%} of the holdout rows agree with a training row in everything: figures flatter them")
     if asked.against == "membership" and found.chosen == "label-only":
         notes.append("decisions alone were attacked with few copies of each row: who asks more of them learns more")
+    if _again(found.confirmed or found.picked_on):
+        notes.append("`retrained` is the original once more, as its recipe draws nothing: it shows nothing of chance")
     if found.left_out:
         notes.append(found.left_out)
     if shop.no_recipe:
@@ -209,6 +211,12 @@ def _story(
         threshold=threshold if found.verdict == "helps" else None, picked_on=found.picked_on,
         confirmed=found.confirmed, gains=found.gains, setup=setup, notes=tuple(notes), against=asked.against,
     )  # fmt: skip
+
+
+def _again(measured: tuple[Measured, ...]) -> bool:
+    """Whether the control that is trained again has every figure of the original."""
+    told = {m.name: (m.threshold, m.clean, m.alarms, m.attacked, m.copied, m.leak) for m in measured}
+    return "retrained" in told and "original" in told and told["retrained"] == told["original"]
 
 
 def _file(scene: _Scene, found: Found, shop: Workshop, places: dict[str, Path]) -> tuple[Part | None, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from assay.config.durations import duration
 from assay.config.policy_file import Policy
 from assay.core.decision import Facts, OutcomeFact
 from assay.core.finding import Json, Measure, Severity, Status
+from assay.core.subject import Attacker
 from assay.core.text import nearest
 from assay.core.threats import FoundWanting
 from assay.policy.people import SKEW, Waived, zoned
@@ -20,6 +22,11 @@ from assay.policy.people import SKEW, Waived, zoned
 Counted = tuple[tuple[str, ...], tuple[str, ...]]
 """Fingerprints: those that nobody waived, and those that are waived."""
 AGAIN = "assay run --evidence-out FILE --key KEY"
+_OF_CHECK = "set it so under `checks:` in assay.yaml, then assay run"
+_OF_ATTACKER = (
+    "set it so under `attacker:` in assay.yaml, then assay run; or have the policy's owner agree to it, under "
+    "`parameters:` of the policy or by `contract: {digest: …}`"
+)
 _ABOVE_INFO = frozenset(s for s in Severity if s is not Severity.INFO) | {None}
 
 
@@ -62,6 +69,8 @@ class EvidenceIndex:
 
     def __init__(self, facts: Facts, policy: Policy, now: datetime, waived: Waived) -> None:
         self._facts, self._policy, self._now = facts, policy, now
+        self._attacker = facts.terms.contract.attacker if facts.terms is not None else Attacker()
+        self._agreed = self._attacker if _pins_terms(policy, facts) else Attacker()
         self._wanting: dict[tuple[str, str], list[FoundWanting]] = defaultdict(list)
         for found in facts.packs.wanting:
             self._wanting[found.check, found.digest].append(found)
@@ -103,7 +112,7 @@ class EvidenceIndex:
             if not why:
                 why, fix = self._other_pack(fact)
             if not why:
-                why, fix = self._loosened(fact), "set it so under `checks:` in assay.yaml, then assay run"
+                why, fix = self._loosened(fact)
             if why:
                 self.unadmitted[outcome.check].append(Gap(outcome.check, why, fix))
                 continue
@@ -161,21 +170,30 @@ class EvidenceIndex:
                 return what, f"put {found.pack}, or a newer one, under `threats:` in assay.yaml, then {AGAIN}"
         return "", ""
 
-    def _loosened(self, fact: OutcomeFact) -> str:
-        """Why the parameters of this outcome are not those that the policy, or else the check itself, asks for."""
+    def _loosened(self, fact: OutcomeFact) -> tuple[str, str]:
+        """Why this outcome was not asked for as the policy, or else the check itself, asks for it; and what mends that.
+
+        What the parameters of an attack leave unset `attacker:` of the manifest has answered, which is the word of
+        whoever is judged as `checks:` is: both sides are compared as they are really asked.
+        """
         outcome = fact.outcome
         default = self._facts.defaults.get(outcome.check)
         if default is None:
-            return ""
-        wanted = {**default, **self._policy.file.parameters.get(outcome.check, {})}
+            return "", ""
+        given = outcome.parameters
+        asks = {**default, **self._policy.file.parameters.get(outcome.check, {})}
+        wanted = self._agreed.answers(asks)
         wanted.setdefault("sandbox", "full")
-        for key in sorted(set(wanted) | set(outcome.parameters)):
-            if key == "sandbox" and key not in outcome.parameters:
+        ran = self._attacker.answers(given)
+        for key in sorted({*asks, *wanted, *ran}, key=lambda k: (k != "norm", k)):  # budgets are read by their norm
+            absent = key in asks and key not in given
+            if key == "sandbox" and key not in given:
                 continue  # only a check that loads models has one
-            if not _same(wanted.get(key), outcome.parameters.get(key)) or key not in outcome.parameters:
-                had = _told(outcome.parameters[key]) if key in outcome.parameters else "absent"
-                return f"{outcome.check} ran with {key} {had}, the policy asks for {_told(wanted.get(key))}"
-        return ""
+            if absent or not _same(wanted.get(key), ran.get(key)):
+                had = "absent" if absent else _told(ran.get(key))
+                what = f"{outcome.check} ran with {key} {had}, the policy asks for {_told(wanted.get(key))}"
+                return what, _OF_ATTACKER if ran.get(key) != given.get(key) else _OF_CHECK
+        return "", ""
 
     def _entry(self, fact: OutcomeFact) -> _Entry:
         outcome, untimely, age = fact.outcome, "", timedelta()
@@ -334,7 +352,15 @@ def _bucket(fact: OutcomeFact, cover: dict[Severity, frozenset[str]]) -> list[tu
     return result
 
 
+def _pins_terms(policy: Policy, facts: Facts) -> bool:
+    """Whether the policy's owner has agreed to the terms to the letter, what they say of the attacker included."""
+    pinned = {rule.contract.digest for rule in policy.file.require if rule.contract is not None} - {None}
+    return bool(pinned) and facts.terms is not None and facts.terms.digest in pinned
+
+
 def _told(value: Json) -> str:
+    if isinstance(value, float) and (value.is_integer() or math.isinf(value)):
+        return "unlimited" if math.isinf(value) else f"{value:.15g}"
     return "unset" if value is None else str(value)
 
 

@@ -26,8 +26,9 @@ class Trees:
     `counts` (m,) are the training rows that came to each node, None where the model does not tell, NaN at nodes that
     were added to it.
     The score, `link` of the margin, rises with it; `single` models read their inputs as float32, `short` ones (all that
-    are single, too) add their leaves in it. `read` turns rows into codes (n, d) as the model sees them; `levels` are
-    the categories whose place is the code.
+    are single, too) add their leaves in it; `unordered` ones add them in an order that the machine's threads decide, so
+    that of a sum within rounding of the threshold nobody can say on which side it falls. `read` turns rows into codes
+    (n, d) as the model sees them; `levels` are the categories whose place is the code.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Trees:
         strict: bool = False,
         single: bool = False,
         short: bool = False,
+        unordered: bool = False,
         sets: FloatArray | None = None,
         levels: dict[str, tuple[object, ...]] | None = None,
     ) -> None:
@@ -55,7 +57,7 @@ class Trees:
         self.set_of = np.asarray(nodes.get("set_of", none), dtype=np.int32)
         self.sets = np.zeros((0, 1), dtype=bool) if sets is None else np.asarray(sets, dtype=bool)
         self.base, self.link, self.strict, self.single = float(base), link, strict, single
-        self.short = short or single
+        self.short, self.unordered = short or single, unordered
         self.levels = levels or {}
         self.counts = self._counted(nodes.get("counts"))
 

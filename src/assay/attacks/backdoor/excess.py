@@ -145,7 +145,7 @@ def conditions(board: TreeBoard, node: int, parent: Array) -> dict[int, Array]:
             classes = leaves.classes[j]
             goes[classes] = inside[np.minimum(np.arange(len(classes)), len(inside) - 1)]
         else:
-            goes[: int(np.searchsorted(leaves.thresholds[j], trees.threshold[up])) + 1] = True
+            goes[: int(np.searchsorted(leaves.thresholds[j], leaves.border[up])) + 1] = True
         goes[size] = trees.missing_left[up]
         goes = goes if trees.left[up] == node else ~goes
         out[j] = out[j] & goes if j in out else goes

@@ -13,14 +13,16 @@ from assay.core.errors import CouldNotLook
 from assay.core.protocols import FloatArray as Array
 
 MOST_CLASSES = 64
+_ALL = np.float32(np.inf)
 
 
 class Leaves:
     """Leaves (l,) sorted by `tree`, each with its `value`, and their conditions (c,) sorted by `leaf`.
 
     A condition holds where the cell of `column` lies in [`low`, `high`], or, for a column in `by_set`, where the bit of
-    its class is in `mask`; a missing value meets it where `missing` says so. `thresholds[j]` are a column's, sorted;
-    `classes[j]` (k,) gives each code's class. `size` (d,) counts cells or classes.
+    its class is in `mask`; a missing value meets it where `missing` says so. `thresholds[j]` are a column's, sorted,
+    and `border` (m,) each node's: where the model reads values as float32, the last float64 that goes left once it is
+    rounded. `classes[j]` (k,) gives each code's class. `size` (d,) counts cells or classes.
     """
 
     def __init__(self, trees: Trees) -> None:
@@ -28,12 +30,14 @@ class Leaves:
         width = len(trees.columns)
         inner = np.flatnonzero(trees.feature >= 0)
         feature, is_set = trees.feature[inner], trees.set_of[inner] >= 0
+        self.strict = trees.strict and not trees.single
+        self.border = last_left(trees.threshold, strict=trees.strict) if trees.single else trees.threshold
         self.by_set = np.zeros(width, dtype=bool)
         self.by_set[feature[is_set]] = True
         if self.by_set[feature[~is_set]].any():
             raise CouldNotLook("a column is split by sets and by thresholds, which cannot be reasoned about here")
         self.thresholds = [
-            np.unique(trees.threshold[inner[(feature == j) & ~is_set]]) if not self.by_set[j] else np.zeros(0)
+            np.unique(self.border[inner[(feature == j) & ~is_set]]) if not self.by_set[j] else np.zeros(0)
             for j in range(width)
         ]
         self.classes: dict[int, Array] = {}
@@ -89,7 +93,7 @@ class Leaves:
         place = np.zeros(len(node), dtype=np.int64)
         for j, thresholds in enumerate(self.thresholds):
             mine = column == j
-            place[mine] = np.searchsorted(thresholds, trees.threshold[node[mine]])
+            place[mine] = np.searchsorted(thresholds, self.border[node[mine]])
         most = self.size[column] - 1
         low, high = np.where(went, 0, place + 1), np.where(went, place, most)
         low, high = np.where(self.by_set[column], 0, low), np.where(self.by_set[column], most, high)
@@ -117,8 +121,7 @@ class Leaves:
             known = np.where(np.isnan(codes) | (codes < 0), len(self.classes[j]) - 1, codes)
             found = self.classes[j][np.minimum(known, len(self.classes[j]) - 1).astype(np.int64)]
             return np.where(np.isnan(codes), -1, found)
-        x = codes.astype(np.float32).astype(np.float64) if self.trees.single else codes
-        found = np.searchsorted(self.thresholds[j], x, side="right" if self.trees.strict else "left")
+        found = np.searchsorted(self.thresholds[j], codes, side="right" if self.strict else "left")
         return np.where(np.isnan(codes), -1, found)
 
     def edges(self, j: int) -> tuple[Array, Array]:
@@ -142,7 +145,7 @@ class Leaves:
         """The edges of column j (below, above), shape (t,) each, to the last float64."""
         borders = self.thresholds[j]
         with np.errstate(over="ignore"):
-            if self.trees.strict:
+            if self.strict:
                 return np.nextafter(borders, -np.inf), borders
             return borders, np.nextafter(borders, np.inf)
 
@@ -152,3 +155,16 @@ class Leaves:
             beyond = (short > values) if toward < 0 else (short < values)
             short = np.where(beyond, np.nextafter(short, np.float32(toward)), short).astype(np.float64)
         return np.where(self.cell(j, short) == cells, short, values)
+
+
+def last_left(thresholds: Array, *, strict: bool) -> Array:
+    """The last float64 that goes left of each threshold (m,) where values are rounded to float32 (ties to even, IEEE
+    754) before they are compared: far from 0 it lies half a place of float32 beside the threshold. Infinite where all
+    numbers that a float32 can hold, or none, go left."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        low = thresholds.astype(np.float32)
+        low = np.where((low >= thresholds) if strict else (low > thresholds), np.nextafter(low, -_ALL), low)
+        high = np.nextafter(low, _ALL)
+        middle = low + (high.astype(np.float64) - low) / 2
+        last = np.where(middle.astype(np.float32) == low, middle, np.nextafter(middle, -np.inf))
+    return np.where(np.isinf(low) | np.isinf(high), np.where(low < 0, -np.inf, np.inf), last)

@@ -17,6 +17,8 @@ from assay.core.text import visible
 
 _ONE = np.uint64(1)
 _RELATIVE = 1e-9
+_SATURATED = 0.5
+"""Rounding of a score, told as a margin, from which on the threshold is no place between scores."""
 
 
 class Column:
@@ -38,14 +40,16 @@ class Rows:
 
     def __init__(self, leaves: Leaves, trees: Trees, space: Space, norm: Norm, threshold: float) -> None:
         self.leaves, self.space, self.norm = leaves, space, norm
-        least, slack = trees.least(threshold), trees.rounding(threshold)
-        self.target = least - slack - trees.base
-        self.safe = least + trees.rounding(threshold, surely=True) - trees.base
+        least, surely = trees.least(threshold), trees.rounding(threshold, surely=True)
+        between = threshold <= 0.0 or (threshold < 1.0 and trees.rounding(threshold) < _SATURATED)
+        if trees.link == "logistic" and not between:
+            what = f"the threshold {threshold!r} lies where its scores round to 0 or 1"
+            raise CouldNotLook(f"{what}, so that its trees cannot say what passes; attack it with `access: label`")
+        self.target = least - (surely if trees.unordered else trees.rounding(threshold)) - trees.base
+        self.safe = least + surely - trees.base
         self.read = trees.read
         self.codes = trees.read(space.rows)
         self.axes = {axis.name: axis for axis in space.axes}
-        self.single = trees.single
-        self._known: dict[int, list[tuple[Array, Array]]] = {}
 
     @cached_property
     def slack(self) -> float:
@@ -75,23 +79,11 @@ class Rows:
             far = (parts >= bound) & np.isfinite(parts)
             origin, unit = float(axis.origin[id_]), axis.feature.scale or 1.0
             # Those below the row's cell are crossed downward, the others upward; none crosses one at infinity.
-            below, above = self._borders(j)
-            sides = ((below, far[:-1], slice(0, cell)), (above, far[1:], slice(cell, None)))
-            for (borders, wide), crossed, part in sides:
-                near = (np.abs(borders[part] - origin) - wide[part])[crossed[part]]
+            below, above = self.leaves.sharp(j)
+            for borders, crossed, part in ((below, far[:-1], slice(0, cell)), (above, far[1:], slice(cell, None))):
+                near = np.abs(borders[part] - origin)[crossed[part]]
                 least = min(least, float(near.min(initial=np.inf)) / unit)
         return max(0.0, least * (1 - _RELATIVE))
-
-    def _borders(self, j: int) -> list[tuple[Array, Array]]:
-        """(edges below the borders of column j, edges above them), each with how far a value beside it is rounded."""
-        if j not in self._known:
-            self._known[j] = []
-            for edges in self.leaves.sharp(j):
-                with np.errstate(all="ignore"):  # beyond float32 there is no width
-                    wide = np.spacing(np.abs(edges).astype(np.float32)).astype(float)
-                wide = np.where(np.isfinite(wide), wide, 0.0) if self.single else np.zeros(len(edges))
-                self._known[j].append((edges, wide))
-        return self._known[j]
 
     @property
     def additive(self) -> bool:
@@ -145,19 +137,26 @@ class Rows:
         return np.minimum(np.append(below, np.nan), axis.high), np.maximum(np.append(np.nan, above), axis.low)
 
     def _places(self, j: int, axis: Axis, step: float) -> tuple[Array, Array]:
-        """The same of the places of a grid, as they are written: they lie beside borders, or at the ends of the range.
+        """The same of the places of a grid: they lie beside borders, or at the ends of the range.
 
-        A border may lie at a place, or a hair beside it, so that the place itself says on which side it is.
+        A border may lie at a place, or a hair beside it, and a place of `step: 0.1` is more than one float64 (19 times
+        0.1 is not 1.9): each says itself on which side it is. Of those in one cell the one is taken that people write.
         """
         start = axis.start if axis.feature.step else 0.0
         known = np.concatenate([self.leaves.thresholds[j], [v for v in (axis.low, axis.high) if np.isfinite(v)]])
         with np.errstate(all="ignore"):
-            places = start + step * (np.round((known - start) / step)[:, None] + np.arange(-2, 3))
+            counted = start + step * (np.round((known - start) / step)[:, None] + np.arange(-2, 3)).ravel()
+        places = np.concatenate([counted, axis.spelled(counted), axis.respelled])
         places = np.unique(places[(places >= axis.low) & (places <= axis.high) & np.isfinite(places)])
-        least, most = np.full((2, int(self.leaves.size[j])), np.nan)
+        most, least = np.full((2, int(self.leaves.size[j])), np.nan)
         cell = self.leaves.cell(j, places)
         most[cell], least[cell[::-1]] = places, places[::-1]
-        return most, least
+        return self._spelled(j, axis, most), self._spelled(j, axis, least)
+
+    def _spelled(self, j: int, axis: Axis, values: Array) -> Array:
+        """Values of every cell as people write them, where that is in the same cell."""
+        told = axis.spelled(values)
+        return np.where(self.leaves.cell(j, told) == np.arange(len(values)), told, values)
 
     def _listed(self, j: int, axis: Axis, ids: Array, cells: Array) -> Column:
         """The cheapest permitted level in every cell or class of a listed column."""

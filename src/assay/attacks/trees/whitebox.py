@@ -47,7 +47,7 @@ class Whitebox:
         self, trees: Trees, space: Space, norm: Norm, threshold: float, model: Predictor | None = None
     ) -> None:
         """`model` is asked where the trees alone cannot say on which side of the threshold a score falls."""
-        self.space, self.model = space, model
+        self.space, self.model = space, None if trees.unordered else model
         self.leaves = Leaves(trees)
         self.rows = Rows(self.leaves, trees, space, norm, threshold)
 

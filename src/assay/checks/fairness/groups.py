@@ -158,7 +158,7 @@ def _settle(alone: Sequence[Judged], crossed: Crossed, found: Answers) -> None:
     parts = [f"{column}: {', '.join(words)}" for column, words in undecided.items()]
     reasons = [found.unlabelled] if found.target is None else []
     if parts:
-        reasons.append(f"too few rows to decide {'; '.join(parts)}")
+        reasons.append(f"the intervals reach to both sides of what is asked: {'; '.join(parts)}")
     if crossed.pairs:
         reasons.append(
             f"{crossed.unasked} combinations of protected columns were not asked, {crossed.pairs} of them pairs: at "

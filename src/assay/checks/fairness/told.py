@@ -115,8 +115,9 @@ def finding(data: Dataset, one: Judged, bounds: Bounds) -> Finding:
         grave = apart.low > 2 * bounds.difference
     severity = Severity.INFO if one.metric == TOLD else Severity.HIGH if grave else Severity.MEDIUM
     rule = "no rule bounds it" if one.metric == TOLD else f"{asked} is asked"
+    whose = "" if len(names) == 2 else " for the two farthest apart, whichever they are"
     return Finding(
-        message=f"{one.grouping.title}: {what} ({apart.low:.2f} to {apart.high:.2f}; {rule})",
+        message=f"{one.grouping.title}: {what} ({apart.low:.2f} to {apart.high:.2f}{whose}; {rule})",
         location=Location(uri=data.subject.uri, column=" & ".join(one.grouping.columns)),
         key=one.metric,
         severity=severity,

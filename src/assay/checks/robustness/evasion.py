@@ -18,7 +18,7 @@ from assay.core.exhibit import Curve, Table, Waterfall
 from assay.core.finding import Direction, Finding, Location, Measure, Severity
 from assay.core.protocols import ArrowTable, Progress, silent
 from assay.core.share import WHOLE, Piece, Share
-from assay.core.subject import Access, Attacker, Contract, Kind, Norm, Stage
+from assay.core.subject import BUDGETS, Access, Attacker, Contract, Kind, Norm, Stage, budget_of
 from assay.stats.intervals import wilson
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ Method = Literal["search", "transfer"]
     severity=Severity.INFO,
     needs="ml",
     cost="minutes",
-    version=10,
+    version=11,
     tags=("owasp-ml-2023:ML01", "atlas:AML.T0043", "eu-ai-act:Art.15"),
     reads=("data", "holdout"),
     libraries=("numpy", "pyarrow", "onnxruntime", "lightgbm", "scikit-learn"),
@@ -210,12 +210,17 @@ def _asked(
     attacker: Attacker, cost: float | None, budget: float | None, norm: Norm | None, access: Access | None,
     queries: int | None, seed: int, progress: Progress, method: Method,
 ) -> Asked:  # fmt: skip
-    """What the parameters say, and where they are silent the threat model."""
+    """What the parameters say, and where they are silent the threat model. Raises CouldNotLook where they disagree."""
     from assay.attacks.strike import Asked
 
-    chosen = norm or attacker.norm
-    spent = attacker.spent(chosen, cost if chosen == "cost" else budget)
-    return Asked(chosen, access or attacker.access, spent, queries or attacker.queries, seed, progress, method)
+    given = {"norm": norm, "access": access, "queries": queries, "cost": cost, "budget": budget}
+    asked: dict[str, Any] = attacker.answers(given)
+    far = budget_of(asked["norm"])
+    for other in BUDGETS:
+        if other != far and other in asked:
+            what = f"`{other}` is given, but in norm {asked['norm']} `{far}` says how far a change may go"
+            raise CouldNotLook(f"{what}: take it out, or set `norm` (`attacker:` sets it where `checks:` does not)")
+    return Asked(asked["norm"], asked["access"], asked[far], asked["queries"], seed, progress, method)
 
 
 def _struck(

@@ -113,7 +113,8 @@ def extraction(
     steps = _Steps(progress, len(ATTACKERS) * runs + 8)
     found = curves(case.predictor, schema, judged, ATTACKERS, sizes, runs, seed, told=steps)
     moved = transfers(case, schema, found, seed, steps)
-    price = case.contract.attacker.price if price is None else price
+    asked: dict[str, Any] = case.contract.attacker.answers({"price": price})
+    price = asked["price"]
     yield from _measures(found, moved, price, good, seed)
     yield from told.curves(found, good)
     yield told.points(found, moved, price)

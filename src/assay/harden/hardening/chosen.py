@@ -32,6 +32,8 @@ from assay.harden.hardening.workshop import Made, Workshop
 from assay.stats.intervals import z_for
 
 ORIGINAL = "original"
+MATTERS = 0.25
+"""A gain that nobody would want to miss: where the intervals reach beyond it, "nothing helps" would be a guess."""
 FEWER = 150
 """Rows that are attacked to choose."""
 TRANSFER = "transfer"
@@ -307,6 +309,9 @@ def judged(
     if short:
         said = ", ".join(f"{g.over} ({g.attacked.low:+.3f} to {g.attacked.high:+.3f})" for g in short)
         first = f"{chosen}, the best, {words.short} {said}"
+        if all(g.attacked.high > MATTERS for g in short):
+            more = "a larger holdout tells more closely"
+            return "cannot tell", (f"{first}: what is left open is more than {MATTERS:g}", more)
         if all(g.attacked.high > 0 for g in short):
             first += "; the intervals reach above 0: a larger holdout would tell more closely"
         better = [

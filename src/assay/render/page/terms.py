@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-
-from msgspec.structs import replace
+from typing import Any
 
 from assay.core.canonical import short
 from assay.core.decision import Verdict
-from assay.core.subject import Attacker, Contract
+from assay.core.subject import Attacker, Contract, budget_of
 from assay.core.terms import told
 from assay.render.page.escape import code, esc
 from assay.render.page.parts import facts, section, status
@@ -35,19 +34,21 @@ _UNIT = (
 def _attack(view: View, contract: Contract) -> str:
     """What the attacker sees, asks and may spend, as `robustness.evasion` was told where it was, else as declared."""
     told = next((o.parameters for o in view.body.outcomes if o.check == "robustness.evasion"), {})
-    given = {k: told[k] for k in ("access", "norm", "queries") if told.get(k) is not None}
-    attacker: Attacker = replace(contract.attacker, **given)
-    own = told.get("cost" if attacker.norm == "cost" else "budget")
-    budget = contract.attacker.spent(attacker.norm, float(own) if isinstance(own, int | float) else None)
-    said_so = contract.attacker.budget is not None or own is not None
+    attacker = contract.attacker
+    asked: dict[str, Any] = attacker.answers({**dict.fromkeys(("access", "queries", "norm", "price")), **told})
+    norm, access, price = asked["norm"], asked["access"], asked["price"]
+    own = asked[budget_of(norm)]
+    budget = own if isinstance(own, int | float) else attacker.spent(norm, None)
+    declared = attacker.budget is not None and attacker.norm == norm
+    default = "" if declared or told.get(budget_of(norm)) is not None else " (the default)"
     most = "any distance" if math.isinf(budget) else f"at most {number(budget) if budget % 1 else f'{budget:,.0f}'}"
     said = [
-        f"{_ACCESS[attacker.access]} (access {attacker.access})",
-        f"{plural(attacker.queries, 'query', 'queries')} a row",
-        f"norm {attacker.norm} ({_NORMS[attacker.norm]}), {most}{'' if said_so else ' (the default)'}",
+        f"{_ACCESS[access]} (access {access})",
+        f"{plural(asked['queries'], 'query', 'queries')} a row",
+        f"norm {norm} ({_NORMS[norm]}), {most}{default}",
     ]
-    said += [f"a query costs {number(attacker.price)}"] if attacker.price is not None else []
-    return "; ".join([*said, _UNIT] if attacker.norm == "cost" else said)
+    said += [f"a query costs {number(price)}"] if price is not None else []
+    return "; ".join([*said, _UNIT] if norm == "cost" else said)
 
 
 def terms(view: View) -> str:
