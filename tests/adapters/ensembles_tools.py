@@ -77,6 +77,8 @@ class Here:
     def derived(self, rows: Any, width: int, number: int = 0) -> Any:
         try:
             reply = sandbox_trees.derived(self.model, bytes(_as_stream(rows, {"trained": number})))
+        except Refused as error:
+            raise NotHeld("m", str(error), error.fix) from None
         except ValueError as error:
             raise CouldNotLook(f"m: {error}") from None
         return np.frombuffer(reply, "<f8").reshape(rows.num_rows, width)

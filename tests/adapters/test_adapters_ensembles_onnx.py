@@ -58,6 +58,25 @@ def test_onnx_with_double_inputs_compares_doubles(tmp_path: Path, predictor: Any
     assert not trees.single
 
 
+def test_a_truth_value_is_split_in_its_middle(tmp_path: Path, predictor: Any) -> None:
+    """onnxruntime takes 0 and 1 alone, and is asked for nothing between."""
+    proto = graph_of(CLASSIFIERS["forest"](), columns=("a", "b"))
+    made = [onnx.helper.make_node("Cast", ["a"], ["as number"], to=1),
+            onnx.helper.make_node("Concat", ["as number", "b"], [proto.graph.input[0].name], axis=1)]  # fmt: skip
+    nodes = [*made, *proto.graph.node]
+    del proto.graph.node[:], proto.graph.input[:]
+    proto.graph.node.extend(nodes)
+    kinds = {"a": onnx.TensorProto.BOOL, "b": onnx.TensorProto.FLOAT}
+    proto.graph.input.extend(onnx.helper.make_tensor_value_info(n, k, [None, 1]) for n, k in kinds.items())
+    model = opened(proto, tmp_path, predictor, ("a", "b"))
+    rows = pa.table({"a": np.tile([0.0, 1.0], 50), "b": np.linspace(-3, 3, 100)})
+    trees = model.trees()
+    assert require_parity(trees, model, rows) < 1e-5
+    asked = trees.threshold[trees.feature == trees.columns.index("a")]
+    assert 0.5 in asked
+    assert set(asked[(asked > 0) & (asked < 1)].tolist()) == {0.5}
+
+
 @pytest.mark.parametrize("zipmap", [True, False])
 def test_onnx_of_lightgbm(tmp_path: Path, predictor: Any, zipmap: bool) -> None:
     tools = pytest.importorskip("onnxmltools")

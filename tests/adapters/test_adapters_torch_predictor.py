@@ -19,6 +19,7 @@ pytestmark = pytest.mark.heavy
 from torch_tools import graph, layers, members, node, packed  # noqa: E402
 
 from assay.adapters.ensembles.trees import require_parity  # noqa: E402
+from assay.adapters.networks.network import DOUBLE, SINGLE  # noqa: E402
 from assay.adapters.tables import open_dataset  # noqa: E402
 from assay.adapters.torch.predictor import TorchPredictor  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
@@ -145,6 +146,29 @@ def test_ends_are_read_as_what_they_are(kind: str) -> None:
         assert np.allclose(scores, 1 / (1 + np.exp(-np.clip(margin, -700, 700))), atol=1e-12)
         assert np.array_equal(model.flagged(table), margin >= 0)
     assert require_parity(model.network(table), model, table) <= 1e-5
+
+
+@pytest.mark.parametrize("where", ["first", "last", "softmax", "nowhere"])
+def test_a_program_of_doubles_is_as_coarse_as_its_coarsest_step(where: str) -> None:
+    """A score that is a float32 in the end, or was one on the way, is rounded as one."""
+    torch.manual_seed(5)
+    ways = {
+        "first": lambda x, a: torch.sigmoid(a(x.float().double())),
+        "last": lambda x, a: torch.sigmoid(a(x)).float(),
+        "softmax": lambda x, a: torch.softmax(torch.cat([-a(x), a(x)], 1), 1, dtype=torch.float32),
+        "nowhere": lambda x, a: torch.sigmoid(a(x)),
+    }
+    module = Calls(ways[where], nn.Linear(5, 1)).double().eval()
+    given = torch.zeros(3, 5, dtype=torch.float64)
+    program = torch.export.export(module, (given,), dynamic_shapes=({0: torch.export.Dim("n")},))
+    with io.BytesIO() as file:
+        torch.export.save(program, file)
+        content = file.getvalue()
+    table = numbers(20, vast=False)[1]
+    model = opened(content)
+    network = model.network(table)
+    assert network.unit == (DOUBLE if where == "nowhere" else SINGLE)
+    assert require_parity(network, model, table) <= 1e-5
 
 
 def test_a_larger_program_is_run_but_not_read() -> None:

@@ -12,9 +12,11 @@ pa = pytest.importorskip("pyarrow")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("scipy.optimize")
 
+import onnx  # noqa: E402
 from networks_tools import names, space_of, weights  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
+from assay.adapters.networks.activations import bent  # noqa: E402
 from assay.adapters.onnx_predictor import OnnxPredictor  # noqa: E402
 from assay.attacks.gradient.attack import _refuse_between, attack_gradient  # noqa: E402
 from assay.attacks.gradient.bounds import intervals  # noqa: E402
@@ -208,6 +210,68 @@ def test_numbers_that_leave_float32_certify_nothing() -> None:
     space = Space(space.rows, Contract(features=wide), space.rows, kinds, names(2))
     found = attack_gradient(model, space, passing, "linf", np.inf)
     assert (found.bound == 0).all()
+
+
+def lost_at(model: OnnxPredictor, rows: Any) -> tuple[Any, Any]:
+    """(how far the served margins lie from the network's, what `rounding` says of each), rows as they are."""
+    count = rows.shape[1]
+    table = pa.table(dict(zip(names(count), rows.T, strict=True)))
+    network = model.network(table)
+    kinds = dict.fromkeys(names(count), "number")
+    moves = Moves(
+        network,
+        Space(table, Contract(features={n: Feature() for n in names(count)}), table, kinds, names(count)),
+        "linf",
+    )
+    sums, x = [], network.lifted(network.read(table))
+    for layer in network.layers[:-1]:
+        z = x @ layer.weight + layer.bias
+        sums.append((z, z))
+        x = bent(z, layer.activation, layer.alpha)
+    lost = rounding(network, moves, np.arange(len(rows)), np.zeros(len(rows)), sums)
+    return np.abs(network.margins(network.read(table)) - model.scores(table)), lost
+
+
+def bare(steps: list[tuple[Any, ...]], count: int, kind: Any = SINGLE) -> OnnxPredictor:
+    """A model whose score is what its last step gives."""
+    proto = onnx.ModelProto.FromString(graph([(s[0], s[1]) for s in steps], count, kind)._content)
+    del proto.graph.node[-1]
+    proto.graph.node[-1].output[0] = "score"
+    for node, step in zip(proto.graph.node, steps, strict=True):
+        node.attribute.extend(helper.make_attribute(k, v) for k, v in (step[2] if len(step) > 2 else {}).items())
+    return OnnxPredictor(proto.SerializeToString(), Subject(name="m", kind=Kind.MODEL, uri="m.onnx"))
+
+
+@pytest.mark.parametrize("op", ["Elu", "LeakyRelu"])
+def test_an_activation_with_a_large_factor_loses_as_much_more(op: str) -> None:
+    model = bare([("Gemm", (np.eye(1), [0.0])), (op, None, {"alpha": 100.0}), ("Gemm", (np.eye(1), [0.0]))], 1)
+    rows = -np.linspace(1, 90, 4001).astype(SINGLE).astype(float)[:, None]
+    wrong, lost = lost_at(model, rows)
+    once = 8 * 2.0**-24 * (1 + np.abs(rows[:, 0]))
+    assert (wrong <= lost).all()
+    assert (lost >= 100 * once).all()
+
+
+@pytest.mark.parametrize("kind", [SINGLE, DOUBLE], ids=["float", "double"])
+def test_a_norm_far_from_zero_is_within_its_bound(kind: Any) -> None:
+    rng = np.random.default_rng(5)
+    mean, spread = np.array([3.0, -20.0, 4e-4]) * (1e5 if kind is SINGLE else 1), np.array([0.5, 1e-4, 30.0])
+    norm = ("BatchNormalization", (rng.normal(1, 0.3, 3), rng.normal(size=3), mean, spread))
+    model = bare([norm, ("Gemm", ([[1.0], [-2.0], [0.3]], [0.1]))], 3, kind)
+    rows = (mean + np.sqrt(spread) * rng.normal(size=(300, 3))).astype(kind).astype(float)
+    wrong, lost = lost_at(model, rows)
+    assert (wrong <= lost).all(), (wrong / lost).max()
+    assert lost.max() < (1e3 if kind is SINGLE else 1e-9)
+
+
+def test_what_vanishes_below_float32_and_is_blown_up_again_counts() -> None:
+    steps = [("Mul", ([by] * 2,)) for by in (1e-30, 1e-12, 1e38)] + [("Gemm", ([[1e4], [1e4]], [0.0]))]
+    wrong, lost = lost_at(bare(steps, 2), np.random.default_rng(1).normal(size=(50, 2)).astype(SINGLE).astype(float))
+    assert wrong.max() > 1e-6
+    assert (wrong <= lost).all()
+    faint = [("Gemm", ([[1e-42], [0.0]], [0.0])), ("Mul", ([1e38],))]  # a weight that may itself count as zero
+    rows = np.array([[2.0, 5.0], [-3.0, 1.0]])
+    assert (lost_at(bare(faint, 2), rows)[1] >= 1e-42 * 1e38 * np.abs(rows[:, 0])).all()
 
 
 def test_numbers_of_16_bits_are_refused() -> None:

@@ -147,6 +147,82 @@ def test_a_safe_name_in_such_use_is_refused(case: str) -> None:
     assert tiers & {"dangerous", "unresolvable"}
 
 
+PARTIAL = name("functools", "partial")
+LOOKS = name("sklearn.utils.validation", "check_array")  # what HistGradientBoosting with categories holds
+KEYWORDS = {"dtype": [name("numpy", "float64")], "ensure_all_finite": False}
+
+
+def holding(function: Any, later: Any = None, *, keywords: Any = KEYWORDS, own: Any = None) -> Code:
+    """A partial object as pickles write it: made of a function, then given (function, arguments, keywords, its own)."""
+    return build(call(PARTIAL, function), (later or function, (), keywords, own))
+
+
+HELD = {
+    "alone": holding(LOOKS),
+    "as a value": build(new(name("sklearn.preprocessing._function_transformer", "FunctionTransformer")),
+                        {"func": holding(LOOKS)}),
+    "in a list": Code(value([("a", holding(LOOKS))])),
+    "called, of what any call of is safe": call(call(PARTIAL, name("pandas.core.internals.blocks", "new_block")), (1,)),
+    "called, with what it holds": call(build(call(PARTIAL, python("list")), (python("list"), (), {}, None)), (1,)),
+    "of what any call of is safe": call(name("collections", "defaultdict"), call(PARTIAL, python("list"))),
+}  # fmt: skip
+CALLED = {
+    "the function itself": call(LOOKS, [[1]]),
+    "the partial object": call(holding(LOOKS), [[1]]),
+    "an argument that it holds": call(call(PARTIAL, name("pandas", "Timestamp"), "2020", None, "dateutil//etc/passwd")),
+    "an argument of its state": call(
+        build(call(PARTIAL, python("list")), (name("pandas", "Timestamp"), ("2020",), {"tz": "dateutil//etc/x"}, None))
+    ),
+    "dill calls dill": call(name("dill._dill", "_create_array"), name("dill._dill", "_create_array"), (LOOKS, ())),
+    "a partial object that opens a file": call(call(PARTIAL, name("lightgbm.basic", "Booster"), None, None, "m.txt")),
+    "one that would, once it is called": call(PARTIAL, name("dateutil.tz.tz", "tzfile"), "/etc/passwd"),
+    "another one, by its state": holding(python("list"), name("dateutil.tz.tz", "tzfile")),
+    "a dangerous one, by its state": holding(LOOKS, name("os", "system")),
+    "an unknown one, by its state": holding(LOOKS, UNLISTED),
+    "one made while it is loaded, by its state": holding(LOOKS, call(name("thirdparty", "Thing"))),
+    "a partial object of one": call(PARTIAL, holding(LOOKS)),
+    "state that is not told": build(call(PARTIAL, LOOKS), call(python("tuple"), [LOOKS, (), {}, None])),
+    "a rebuilder calls the function": call(name("numpy.random._pickle", "__generator_ctor"), "a", LOOKS),
+    "a rebuilder calls the partial object": call(name("pandas.core.indexes.base", "_new_Index"), holding(LOOKS), {}),
+    "a metric": call(name("sklearn.metrics.pairwise", "pairwise_distances"), [["a"]], None, holding(LOOKS)),
+    "a metric by name": call(name("sklearn.metrics.pairwise", "pairwise_distances"), [["a"]], None, LOOKS),
+    "a default": call(name("collections", "defaultdict"), holding(LOOKS)),
+    "what loaders append with": Code(build(NAMESPACE, {"append": holding(LOOKS)}) + value(1) + b"a"),
+    "what they append with, by name": Code(build(NAMESPACE, {"append": LOOKS}) + value(1) + b"a"),
+    "an attribute of its own": Code(holding(LOOKS, own={"append": LOOKS}) + value(1) + b"a"),
+    "dill calls it": call(name("dill._dill", "_create_array"), LOOKS, ([[1]],), None),
+    "dill opens a file": call(
+        name("dill._dill", "_create_array"), name("lightgbm.basic", "Booster"), (None, None, "m.txt"), None
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HELD)
+def test_a_function_that_is_only_held_is_safe(case: str) -> None:
+    assert judged(pickled(HELD[case])) == ({"safe"}, [])
+
+
+def test_what_is_held_with_it_is_judged_by_itself() -> None:
+    assert judged(pickled(holding(LOOKS, keywords={"dtype": UNLISTED})))[0] == {"safe", "unknown"}
+
+
+@pytest.mark.parametrize("case", CALLED)
+def test_a_function_that_is_only_held_is_refused_where_anything_may_call_it(case: str) -> None:
+    tiers, _ = judged(pickled(CALLED[case]))
+    assert tiers & {"dangerous", "unresolvable"}
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+def test_histograms_of_categories_are_no_alarm(protocol: int) -> None:
+    pandas = pytest.importorskip("pandas")
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    rows = pandas.DataFrame({"a": range(40), "k": list("uvwx") * 10})
+    model = ensemble.HistGradientBoostingClassifier(max_iter=2, categorical_features=["k"]).fit(rows, [0, 1] * 20)
+    tiers, notes = judged(pickle.dumps(model, protocol))
+    assert tiers == {"safe"}
+    assert not notes
+
+
 def million(module: str, attribute: str, *args: Any) -> Code:
     """A call with a million millions of something."""
     return call(name(module, attribute), *args, 10**12)

@@ -72,7 +72,10 @@ class ModelCase:
     @cached_property
     def _predictor(self) -> BasePredictor:
         data = self.train or self.holdout
-        return open_predictor(self.subject, self._root, data=data, weak_sandbox=self._weak)
+        opened = open_predictor(self.subject, self._root, data=data, weak_sandbox=self._weak)
+        # How wide numbers are stored counts wherever it is asked of them.
+        opened.tables = lambda: tuple(d for d in (self._dataset("data"), self._dataset("holdout")) if d is not None)
+        return opened
 
     @property
     def threshold(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from assay.adapters.encode import codes, numbers
@@ -39,6 +39,7 @@ class BasePredictor:
         self.where = where
         self.queries = 0
         self.notes: tuple[str, ...] = ()
+        self.tables: Callable[[], tuple[Dataset, ...]] = tuple  # whose rows it is asked of
 
     def scores(self, rows: ArrowTable) -> FloatArray:
         """Score of the positive class for each row, shape (n,), float64. Raises CouldNotLook."""

@@ -19,12 +19,14 @@ class Source(NamedTuple):
     (`levels` given) one of its level. `raw` while it is still that column itself, but for missing values.
 
     `seen` is shared by all: the levels of every column that an encoder meets, also where nothing is made of them.
+    `computed` says that a step computes with it, so that it matters whether that is in float32 or in float64.
     """
 
     place: int
     raw: bool
     levels: list[Any] | None
     seen: dict[int, list[Any]]
+    computed: bool = False
 
 
 def refuse(what: str) -> Refused:
@@ -87,7 +89,7 @@ def _union(step: Any, columns: list[Source], name: str) -> list[Source]:
 
 
 def _scaled(_: Any, columns: list[Source], __: str) -> list[Source]:
-    return [c._replace(raw=False) for c in columns]
+    return [c._replace(raw=False, computed=True) for c in columns]
 
 
 def _filled(step: Any, columns: list[Source], name: str) -> list[Source]:
@@ -98,7 +100,7 @@ def _filled(step: Any, columns: list[Source], name: str) -> list[Source]:
         raise refuse(f"its step {name!r} takes a value of the data for a missing one")
     empty = [isinstance(v, float) and bool(np.isnan(v)) for v in np.asarray(step.statistics_, dtype=object)]
     gone = step.strategy != "constant" and not getattr(step, "keep_empty_features", False)
-    out = [c for c, e in zip(columns, empty, strict=True) if not (e and gone)]
+    out = [c._replace(computed=True) for c, e in zip(columns, empty, strict=True) if not (e and gone)]
     indicator = getattr(step, "indicator_", None)
     if indicator is not None:
         out += [columns[int(i)]._replace(raw=False) for i in indicator.features_]

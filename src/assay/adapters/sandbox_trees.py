@@ -13,10 +13,15 @@ from typing import Any
 
 from assay.adapters.sandbox_estimator import Model, asked_table, rows_for
 from assay.adapters.sandbox_steps import Source, after, refuse, steps_of
+from assay.adapters.sandbox_strides import Refused
 
 _CHUNK = 8 << 20
 _FORESTS = ("RandomForest", "ExtraTrees", "DecisionTree", "ExtraTree")
 _IDENTITY = frozenset({"squared_error", "absolute_error", "huber", "quantile"})
+_SPARSE = (
+    "its steps make a sparse matrix, in which XGBoost takes every 0 for a missing value; train it again with `sparse_"
+    "output=False` (OneHotEncoder) or `sparse_threshold=0` (ColumnTransformer), or attack it with `access: label`"
+)
 Answer = tuple[dict[str, Any], Any, Any, Any]
 """What all trees share, their nodes (m, 8), roots (t,) and sets (s, k)."""
 
@@ -41,7 +46,8 @@ def nodes(model: Any, ask: dict[str, Any]) -> Iterator[bytes]:
     plain = not steps and prepared is None
     head: dict[str, Any] = {"columns": None if plain else [[c.place, c.levels] for c in columns]}
     head["seen"] = list(seen.items())
-    root = type(final).__module__.partition(".")[0]
+    head["computed"] = sorted({c.place for c in columns if c.computed})
+    root = _library(final)
     if root in ("lightgbm", "xgboost"):
         body = _lightgbm(final) if root == "lightgbm" else _xgboost(final)
         head |= {"kind": root, "bytes": len(body)}
@@ -57,7 +63,7 @@ def nodes(model: Any, ask: dict[str, Any]) -> Iterator[bytes]:
 
 
 def derived(model: Any, payload: bytes) -> bytes:
-    """What the trees read of given rows, as float64 row by row."""
+    """What the trees read of given rows, as float64 row by row. Raises Refused where that is sparse, of XGBoost."""
     import warnings
 
     import numpy as np
@@ -72,8 +78,15 @@ def derived(model: Any, payload: bytes) -> bytes:
             rows = step.transform(rows)
         if prepared := getattr(final, "_preprocessor", None):
             rows = prepared.transform(rows)
-    rows = rows.toarray() if hasattr(rows, "toarray") else rows
+    if hasattr(rows, "toarray"):
+        if _library(final) == "xgboost":  # others read what is absent as 0
+            raise Refused(_SPARSE)
+        rows = rows.toarray()
     return np.ascontiguousarray(np.asarray(rows, dtype=np.float64), "<f8").tobytes()
+
+
+def _library(final: Any) -> str:
+    return type(final).__module__.partition(".")[0]
 
 
 def _chosen(model: Any, number: int) -> Model:

@@ -26,6 +26,7 @@ from assay.adapters.predictor_base import (
     threshold_of,
 )
 from assay.adapters.sandbox import Isolation, Limits, ModelFacts, Sandbox
+from assay.adapters.sandboxed_widths import widths_of
 from assay.adapters.tables import Dataset
 from assay.core.errors import CouldNotLook, InputError
 from assay.core.protocols import ArrowTable, FloatArray
@@ -52,6 +53,7 @@ class SandboxedPredictor(BasePredictor):
         super().__init__(subject.uri)
         self._sandbox, self._number = sandbox, 0  # the estimator from the file; others were trained again from it
         self.isolation: Isolation = sandbox.isolation
+        self.tables = lambda: () if data is None else (data,)
         facts = sandbox.load()
         if not facts.methods:
             raise CouldNotLook(f"{self.where}: holds a {visible(facts.type, 60)}, which cannot predict")
@@ -74,21 +76,31 @@ class SandboxedPredictor(BasePredictor):
     def trees(self) -> Trees:
         """The trees of the estimator, told in the model's own columns where steps stand before them.
 
-        Raises CouldNotLook where it is no ensemble that can be read out, or a step bends or mixes its columns.
+        Raises CouldNotLook where it is no ensemble that can be read out, or a step bends or mixes its columns or
+        computes in the float32 of the data's own file.
         """
         from assay.adapters.ensembles.estimator_trees import estimator_trees
 
         return estimator_trees(
-            self._sandbox, self._number, self.where, self.features, self._as_asked, positive=self._positive
+            self._sandbox,
+            self._number,
+            self.where,
+            self.features,
+            self._as_asked,
+            positive=self._positive,
+            widths=lambda: widths_of(*self.tables()),
         )
 
     def network(self, rows: ArrowTable) -> Network:
         """The estimator as layers. Raises CouldNotLook where it is no small network or linear model."""
+        from assay.adapters.networks.network import SINGLE
         from assay.adapters.networks.sklearn_network import estimator_network
 
-        return estimator_network(
-            self._sandbox, self.where, self.features, self._words(rows), self._positive, self._number
-        )
+        words = self._words(rows)
+        network = estimator_network(self._sandbox, self.where, self.features, words, self._positive, self._number)
+        if widths_of(*self.tables()).short.intersection(self.features):
+            network.unit = max(network.unit, SINGLE)  # rows as they are stored are computed with in float32
+        return network
 
     def converted(self, rows: ArrowTable, precision: str) -> bytes:
         """The estimator as an ONNX graph that the child wrote; who takes it looks at it first. Raises CouldNotLook."""

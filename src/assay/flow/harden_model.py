@@ -93,6 +93,7 @@ def harden_model(path: Path, asked: Asked, *, root: Path | None = None, progress
         contract = contract or Contract(features={name: Feature() for name in train.features}, free=True)
         subject = Subject(name="model", kind=Kind.MODEL, uri=str(path))
         model = open_predictor(subject, root, data=train, weak_sandbox=asked.weak)
+        model.tables = lambda: (train, holdout)
         try:
             scene = _Scene(model, subject, root, train, holdout, contract, asked, progress)
             found, shop, setup = _evaded(scene) if asked.against == "evasion" else _told(scene)

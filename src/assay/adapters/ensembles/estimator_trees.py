@@ -17,7 +17,9 @@ from assay.adapters.ensembles.sound import MOST_NODES, require_sound
 from assay.adapters.ensembles.trees import Trees
 from assay.adapters.ensembles.xgboost_trees import xgboost_trees
 from assay.adapters.lightgbm_text import sound as sound_text
+from assay.adapters.predictor_base import listing
 from assay.adapters.sandbox import Sandbox
+from assay.adapters.sandboxed_widths import Widths
 from assay.adapters.xgboost_model import sound as sound_json
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, FloatArray
@@ -32,6 +34,7 @@ class Head(msgspec.Struct, kw_only=True):
     kind: Literal["nodes", "lightgbm", "xgboost"]
     columns: list[tuple[int, list[str | int | float | bool] | None]] | None
     seen: list[tuple[int, list[str | int | float | bool]]] = []
+    computed: list[int] = []
     bytes: int = 0
     nodes: int = 0
     roots: int = 0
@@ -49,10 +52,12 @@ def estimator_trees(
     as_asked: Callable[[ArrowTable], ArrowTable],
     *,
     positive: int,
+    widths: Callable[[], Widths] = Widths,
 ) -> Trees:
-    """The trees of the estimator `number`, over the `columns` that it is given.
+    """The trees of the estimator `number`, over the `columns` that it is given; `widths` are how its data are stored.
 
-    Raises CouldNotLook where it is no ensemble that can be read out, or steps before it bend or mix columns.
+    Raises CouldNotLook where it is no ensemble that can be read out, steps before it bend or mix columns, or compute
+    with numbers that are stored narrower than they are asked with here.
     """
     head, body = _asked(sandbox, number, where, positive)
     behind = [Derived(place, None if known is None else tuple(known)) for place, known in head.columns or ()]
@@ -64,11 +69,25 @@ def estimator_trees(
     if head.columns is None:
         return inner
 
+    _require_wide(tuple(columns[p] for p in head.computed if 0 <= p < len(columns)), columns, widths(), where)
+
     def derive(rows: ArrowTable) -> FloatArray:
         return sandbox.derived(as_asked(rows), len(behind), number)
 
     seen = {place: tuple(known) for place, known in head.seen if known}
     return pulled(inner, behind, columns, derive, where, seen=seen)
+
+
+def _require_wide(computed: tuple[str, ...], columns: tuple[str, ...], widths: Widths, where: str) -> None:
+    """Refuse steps that compute in float32 on rows as they are stored, and in float64 on those that they are given."""
+    short = [n for n in columns if n in widths.short]
+    # Beside float32, small whole numbers are computed with in float32 too.
+    narrow = [n for n in computed if n in widths.short or (short and n in widths.small)]
+    if narrow:
+        what = f"its steps compute with {listing(narrow)} in float32, as the data are stored, but in float64 here"
+        raise CouldNotLook(
+            f"{where}: {what}; store them as double, here and where the model runs, or attack it with `access: label`"
+        )
 
 
 def _asked(sandbox: Sandbox, number: int, where: str, positive: int) -> tuple[Head, bytes]:
@@ -101,9 +120,13 @@ def _own(head: Head, body: bytes, columns: tuple[str, ...], where: str, positive
     for name in ("feature", "left", "right", "set_of"):
         nodes[name] = nodes[name].astype(np.int64)
     require_sound(nodes, len(columns), rows, where)
+    # A forest's threads add its trees as they end (`n_jobs`); whole votes make the same sum in any order.
+    votes = nodes["value"][nodes["feature"] < 0] * len(roots)
+    unordered = head.link == "identity" and len(roots) > 2 and bool((np.abs(votes - np.round(votes)) > 1e-9).any())
     return Trees(
-        columns, Reader(columns, {}, where), nodes, base=head.base, link=head.link, single=head.single, sets=sets
-    )
+        columns, Reader(columns, {}, where), nodes, base=head.base, link=head.link, single=head.single, sets=sets,
+        unordered=unordered,
+    )  # fmt: skip
 
 
 def _lightgbm(head: Head, body: bytes, columns: tuple[str, ...], where: str, positive: int) -> Trees:

@@ -19,6 +19,8 @@ from assay.core.protocols import ArrowTable, FloatArray
 from assay.core.text import visible
 
 Ask = Callable[[str, ArrowTable], Any]
+_BY_ONE_THREAD = 80
+"""Trees up to which onnxruntime adds in their order (its `parallel_tree`); of more, threads add parts of the sum."""
 _REACH = {"int64": 2.0**62, "int32": 2.0**31 - 1, "int8": 127.0, "float16": 65504.0}
 
 
@@ -61,8 +63,10 @@ def onnx_trees(
         return _trees(made, score, columns, Reader(columns, {}, where), kind != "float64")
     inner = _trees(made, score, tuple(str(j) for j in range(len(read))), Reader((), {}, where), kind != "float64")
 
+    truths = [n for n, k in zip(columns, kinds, strict=True) if k == "bool"]
+
     def derive(rows: ArrowTable) -> FloatArray:
-        values = np.asarray(ask(tensor, rows), dtype=np.float64)
+        values = np.asarray(ask(tensor, _true(rows, truths)), dtype=np.float64)
         if values.shape != (rows.num_rows, len(read)):
             raise CouldNotLook(f"{where}: what its trees read has another shape than its graph says")
         return values
@@ -86,7 +90,10 @@ def _trees(made: Forest, score: Score, columns: tuple[str, ...], read: Reader, s
     nodes = {**made.nodes, "value": np.where(made.nodes["feature"] < 0, score.values, 0.0)}
     if not np.isfinite(nodes["value"]).all():
         raise CouldNotLook(f"{read.where}: its trees are torn or damaged: a leaf has a value that is no number")
-    return Trees(columns, read, nodes, base=score.base, link=score.link, single=single, short=True, sets=made.sets)
+    return Trees(
+        columns, read, nodes, base=score.base, link=score.link, single=single, short=True,
+        unordered=len(nodes["roots"]) > _BY_ONE_THREAD, sets=made.sets,
+    )  # fmt: skip
 
 
 def _derived(inner: Trees, read: list[Column], where: str) -> list[Derived]:
@@ -111,6 +118,15 @@ def _cut(inner: Trees, read: list[Column], columns: tuple[str, ...], where: str)
         name = visible(columns[min(both)], 40)
         raise CouldNotLook(f"{where}: reads {name} whole and cut down to whole numbers; attack it with `access: label`")
     return frozenset(columns[p] for p in cut)
+
+
+def _true(rows: ArrowTable, names: list[str]) -> ArrowTable:
+    """The rows with 0 or 1 in columns that take nothing else: what a split sends left ends in their middle."""
+    pa, compute = library("pyarrow"), library("pyarrow.compute")
+    for name in names:
+        above = compute.greater(rows.column(name).cast(pa.float64()), 0.5)
+        rows = rows.set_column(rows.column_names.index(name), name, above.cast(pa.float64()))
+    return rows
 
 
 def _usual(columns: tuple[str, ...], kinds: tuple[str, ...], read: list[Column]) -> ArrowTable:

@@ -17,6 +17,7 @@ from assay.adapters.encode import numbers
 from assay.adapters.ensembles.trees import Trees
 from assay.adapters.extras import library
 from assay.adapters.predictor_base import require_numeric
+from assay.adapters.sandbox import NotHeld
 from assay.adapters.values import canonical_text, listed
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, FloatArray
@@ -136,6 +137,7 @@ class _Pull:
             base=inner.base,
             link=inner.link,
             short=inner.short,
+            unordered=inner.unordered,
             sets=sets,
             levels=levels,
         )
@@ -191,6 +193,8 @@ class _Pull:
         for group in (places, *([p] for p in places)):
             try:
                 found = self.derive(self._table(1, {p: self._odd(p, value) for p in group}))
+            except NotHeld:  # what its steps make is not read at all
+                raise
             except CouldNotLook:
                 continue
             here = np.isin(self.asked[mine], group)

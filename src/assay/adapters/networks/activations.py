@@ -76,7 +76,10 @@ def between(low: Array, high: Array, kind: Activation, alpha: float) -> tuple[Ar
     2018, CROWN), all of low's shape.
 
     Both have the slope of the chord, and the least and largest offset there; the lower line of `relu` has slope 0 or 1.
+    Raises ValueError for an `elu` whose factor is not above 0.
     """
+    if not np.isfinite(alpha) or (kind == "elu" and alpha <= 0):
+        raise ValueError(f"no lines hold {kind} with a factor of {alpha:g}")
     at_low, at_high = bent(low, kind, alpha), bent(high, kind, alpha)
     wide = high - low
     narrow = wide < 1e-12 * (1 + np.abs(low))
@@ -107,7 +110,7 @@ def _turns(a: Array, kind: Activation, alpha: float) -> list[Array]:
             at = np.log1p(root) - np.log(np.maximum(1 - root, 1e-300))
             return [at, -at]
         if kind == "elu":
-            return [zero, np.minimum(np.log(np.maximum(a / max(alpha, 1e-300), 1e-300)), 0.0)]
+            return [zero, np.minimum(np.log(np.maximum(a / alpha, 1e-300)), 0.0)]
     return [zero, np.full_like(a, alpha)] if kind == "clip" else [zero]
 
 
@@ -128,7 +131,7 @@ KINDS: dict[str, Callable[[dict[str, float]], tuple[Activation, float]]] = {
     "Tanh": lambda _: ("tanh", 1.0),
     "Sigmoid": lambda _: ("logistic", 1.0),
     "Softplus": lambda _: ("softplus", 1.0),
-    "LeakyRelu": lambda told: ("leaky", told.get("alpha", 0.01)),
+    "LeakyRelu": lambda told: ("leaky", told.get("alpha", float(np.float32(0.01)))),
     "Elu": lambda told: ("elu", told.get("alpha", 1.0)),
 }
 """ONNX operators that are an activation, with their attributes."""

@@ -15,12 +15,25 @@ Link = Literal["identity", "logistic", "clip"]
 _CELLS = 8_000_000
 SINGLE, DOUBLE = 2.0**-24, 2.0**-52
 """The roundoff of float32; of float64 twice, as what is read out of a model is rounded once more."""
+NORMAL = 2.0**-126
+"""The least number that float32 tells in full; below it a number may be taken for zero."""
+TINY = NORMAL / SINGLE
+"""It in units of roundoff (of float64 it is far more than is lost there)."""
 Noise = tuple[FloatArray, FloatArray, FloatArray]
 
 
 def largest(weight: FloatArray, bias: FloatArray) -> FloatArray:
     """What bounds, times |x| and 1, each of the sums x @ weight + bias, (inputs + 1,)."""
     return np.append(np.abs(weight).max(axis=1, initial=0.0), np.abs(bias).max(initial=0.0))
+
+
+def faint(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """What is lost near zero by x @ matrix, in units of roundoff: |x| times the one (its shape), and the other (of its
+    columns), as numbers, weights, products and sums below NORMAL may count as zero."""
+    size = np.abs(matrix)
+    under = np.where((size > 0) & (size < NORMAL), TINY, 0.0)
+    lost: FloatArray = TINY * (2.0 * np.count_nonzero(matrix, axis=0) + 2.0 + size.sum(axis=0))
+    return under, lost
 
 
 class Layer(NamedTuple):
@@ -42,7 +55,9 @@ class Layer(NamedTuple):
         if self.noise is not None:
             return self.noise
         terms = np.count_nonzero(self.weight, axis=0) + 2
-        return terms * np.abs(self.weight), terms * np.abs(self.bias), largest(self.weight, self.bias)
+        under, lost = faint(self.weight)
+        flat = terms * np.abs(self.bias) + lost
+        return terms * np.abs(self.weight) + under, flat, largest(self.weight, self.bias)
 
 
 class Inputs(NamedTuple):

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from assay.adapters.encode import codes as coded
 from assay.adapters.encode import numbers
 from assay.adapters.extras import library
-from assay.adapters.networks.network import Inputs, Network
+from assay.adapters.networks.network import SINGLE, Inputs, Network
+from assay.adapters.networks.onnx_kinds import FLOAT
 from assay.adapters.networks.onnx_nodes import Follow
 from assay.adapters.networks.onnx_score import finished
 from assay.adapters.networks.onnx_values import Value
@@ -41,6 +42,8 @@ def onnx_network(graph: Any, where: str, features: tuple[str, ...], asked: Asked
     follow = Follow(graph, where, features)
     try:
         value = follow.value(follow.outputs[asked.output])
+        if graph.graph.output[asked.output].type.tensor_type.elem_type == FLOAT:
+            follow.unit = SINGLE
         place = _place(follow, value, asked, where)
         network = _finished(follow, value, place)
     except FAULTS as error:

@@ -11,16 +11,25 @@ import numpy as np
 from assay.adapters.extras import library
 from assay.adapters.networks.activations import KINDS, Activation
 from assay.adapters.networks.network import DOUBLE, SINGLE, Inputs, Layer, largest
+from assay.adapters.networks.onnx_gates import gelu, silu
+from assay.adapters.networks.onnx_kinds import (
+    FITS_INT64,
+    FLOAT,
+    FLOATS,
+    INT64,
+    PASSED,
+    TEXT,
+    coarse,
+    codes_of,
+    counted,
+    kind_after,
+    told_float,
+)  # fmt: skip
 from assay.adapters.networks.onnx_values import Value, together
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import FloatArray
 from assay.core.text import visible
 
-_PASSED = frozenset({"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Dropout"})
-_FLOATS = frozenset({1, 11})  # float, double
-_SINGLE = frozenset({"Scaler", "LinearClassifier", "LinearRegressor", "Imputer", "LabelEncoder"})
-"""Their numbers are float32, whatever the graph's are."""
-_WHOLE = frozenset({7})
 _DEEP = 400
 
 
@@ -37,6 +46,7 @@ class Follow:
         self.outputs = [o.name for o in graph.output]
         inputs = [i for i in graph.input if i.name not in self.constants]
         self.entries = {i.name: i.type.tensor_type.elem_type for i in inputs}
+        self.kinds = dict(self.entries)
         self.layers: list[Layer] = []
         self.levels: dict[str, tuple[Any, ...]] = {}
         self.labels: tuple[Any, ...] = ()
@@ -99,15 +109,15 @@ class Follow:
         """An input of the graph: a column, or all of them."""
         kind = self.entries[name]
         columns = [self.features.index(name)] if name in self.features else list(range(len(self.features)))
-        if kind == 8:
+        if kind == TEXT:
             if len(columns) != 1:
                 raise self.odd("one tensor of text")
             return Value(0, np.zeros((len(self._inputs), 1)), np.zeros(1), words=columns[0])
         if kind in (10, 16):
             raise self.odd("numbers of 16 bits")
-        if kind == 1:
+        if kind == FLOAT:
             self.single, self.unit = True, SINGLE
-        if kind not in _FLOATS:
+        if kind not in FLOATS:
             self.whole |= {self.features[c] for c in columns}
         return Value(0, np.eye(len(self.features))[:, columns], np.zeros(len(columns)))
 
@@ -115,14 +125,23 @@ class Follow:
         if node.domain not in ("", "ai.onnx", "ai.onnx.ml"):
             raise self.odd(f"{node.domain}.{node.op_type}")
         told = attributes(node)
+        found = self._followed(node, told, name)
+        if isinstance(found, Value):
+            read = [i for i in node.input if isinstance(self._known.get(i), Value)]
+            kind = self.kinds[name] = kind_after(node, told, self.kinds[read[0]])
+            if counted(node, kind):
+                raise self.odd(f"{node.op_type} on whole numbers")
+            if coarse(node, told, kind):
+                self.unit = SINGLE
+        return found
+
+    def _followed(self, node: Any, told: dict[str, Any], name: str) -> Value | FloatArray:
         kind = node.op_type
-        if kind in _SINGLE:
-            self.unit = SINGLE
         if kind == "Constant":
             return np.asarray(next(iter(told.values())))
         if kind in KINDS:
             return self.layer(self.value(node.input[0]), *KINDS[kind](told))
-        if kind in _PASSED or kind == "ZipMap":
+        if kind in PASSED or kind == "ZipMap":
             self.labels = tuple(told.get("classlabels_int64s") or told.get("classlabels_strings") or self.labels)
             return self.any(node.input[0])
         found: Callable[[Any, dict[str, Any], str], Value | FloatArray] | None = getattr(self, f"_{kind.lower()}", None)
@@ -139,6 +158,8 @@ class Follow:
         """An activation over a value, as a layer."""
         if value.curve or value.words >= 0 or value.stage != len(self.layers) or self.softmax:
             raise self.odd("branches, or a step after its softmax")
+        if not math.isfinite(alpha) or (kind == "elu" and alpha <= 0):
+            raise self.odd(f"{kind} with a factor of {alpha:g}")
         count = self.width(value.stage)
         weight, bias = np.asarray(value.padded(count), float), np.asarray(value.bias, float)
         self.layers.append(Layer(weight, bias, kind, alpha, value.noised(count)))
@@ -147,17 +168,26 @@ class Follow:
     # One method an operator, named by it.
 
     def _cast(self, node: Any, told: dict[str, Any], name: str) -> Value | FloatArray:
-        found = self.any(node.input[0])
-        if isinstance(found, Value):
-            if told["to"] in _WHOLE and not found.curve and found.stage == 0:
-                return found._replace(curve="whole")  # only an encoder of levels may follow
-            if told["to"] not in _FLOATS or found.curve:
-                raise self.odd("a cast to whole numbers")
-            self.single |= found.stage == 0 and told["to"] != 11
-            if told["to"] != 11:
-                self.unit = SINGLE
-                found = found if found.words >= 0 else found.scaled(np.float64(1.0))  # rounded once
+        found, to = self.any(node.input[0]), told["to"]
+        if not isinstance(found, Value):
+            return found.astype(library("onnx").helper.tensor_dtype_to_np_dtype(to))
+        before = self.kinds[node.input[0]]
+        if to == INT64 and not found.curve and found.stage == 0:
+            # Only an encoder of levels may follow what is cut down.
+            return found if before in FITS_INT64 else found._replace(curve="whole")
+        if to not in FLOATS or found.curve or found.words >= 0:
+            raise self.odd("a cast to whole or short numbers")
+        if to == FLOAT:
+            self.single |= found.stage == 0
+            self.unit = SINGLE
+            found = found.scaled(np.float64(1.0))  # rounded once
         return found
+
+    def _short(self, name: str) -> Value:
+        """What an operator of ai.onnx.ml reads: numbers, rounded to float32 where they are none."""
+        value = self.value(name)
+        self._plain(value)
+        return value if self.kinds[name] == FLOAT else value.scaled(np.float64(1.0))
 
     def _matmul(self, node: Any, told: dict[str, Any], name: str) -> Value:
         value, matrix = self.value(node.input[0]), np.asarray(self.constant(node.input[1]), float)
@@ -171,7 +201,8 @@ class Follow:
             raise self.odd("a transposed Gemm")
         out = value.times((matrix.T if told.get("transB") else matrix) * told.get("alpha", 1.0))
         if len(node.input) > 2 and node.input[2]:
-            out = out.plus(np.asarray(self.constant(node.input[2]), float).reshape(-1) * told.get("beta", 1.0))
+            more = np.asarray(self.constant(node.input[2]), float).reshape(-1) * told.get("beta", 1.0)
+            out = out.plus(more).blurred(0.0, np.abs(more))
         return out
 
     def _add(self, node: Any, told: dict[str, Any], name: str) -> Value | FloatArray:
@@ -214,13 +245,19 @@ class Follow:
         return self._spread(value, number).scaled(_row(number))
 
     def _div(self, node: Any, told: dict[str, Any], name: str) -> Value | FloatArray:
-        left, right = self.any(node.input[0]), np.asarray(self.constant(node.input[1]), float)
-        return (
-            self._spread(left, right).scaled(1.0 / _row(right)) if isinstance(left, Value) else np.asarray(left / right)
-        )
+        left, right = self.any(node.input[0]), np.asarray(self.constant(node.input[1]))
+        if not isinstance(left, Value):
+            if left.dtype.kind in "iu" and right.dtype.kind in "iu":
+                raise self.odd("a quotient of whole numbers")
+            return np.asarray(left / right)
+        self._plain(left)
+        # One rounding more than a product: that of the reciprocal here.
+        return self._spread(left, right).scaled(1.0 / _row(right)).blurred(1.0)
 
     def _neg(self, node: Any, told: dict[str, Any], name: str) -> Value:
-        return self.value(node.input[0]).scaled(np.float64(-1))
+        value = self.value(node.input[0])
+        self._plain(value)
+        return value.scaled(np.float64(-1))
 
     def _spread(self, value: Value, by: FloatArray) -> Value:
         """A value of one column as wide as the numbers that it meets."""
@@ -233,21 +270,11 @@ class Follow:
         return self.value(node.input[0])._replace(curve="erf")
 
     def _gated(self, left: Value, right: Value) -> Value:
-        """x (1 + erf(x / √2)), twice the GELU, or x times its own sigmoid, the SiLU, as exporters write them."""
-        value, gate = (left, right) if right.curve else (right, left)
-        if gate.curve == "erf 1" and not value.curve and value.stage == gate.stage:
-            x, y = (np.append(v.weight.ravel(), v.bias) for v in (value, gate))
-            times = float(x @ y / (y @ y)) / math.sqrt(2)
-            if times and np.allclose(x, y * times * math.sqrt(2), rtol=1e-5, atol=1e-9):
-                return self.layer(value.scaled(np.float64(1 / times)), "gelu").scaled(np.float64(2 * times))
         for value, gate in ((left, right), (right, left)):
-            last = self.layers[-1] if self.layers else None
-            own = np.array_equal(gate.weight, np.eye(gate.width)) and not gate.bias.any() and not gate.curve
-            if last is None or last.activation != "logistic" or not own or gate.stage != len(self.layers):
-                continue
-            alike = value.stage == gate.stage - 1 and np.array_equal(value.bias, last.bias)
-            if alike and np.array_equal(value.padded(len(last.weight)), last.weight):
-                self.layers[-1] = last._replace(activation="silu")
+            if (bent := gelu(value, gate)) is not None:
+                return self.layer(bent[0], "gelu").scaled(np.float64(bent[1]))
+            if self.layers and (layer := silu(value, gate, self.layers[-1], len(self.layers))) is not None:
+                self.layers[-1] = layer
                 return gate
         raise self.odd("a product of inputs")
 
@@ -255,8 +282,12 @@ class Follow:
         return self.layer(self.value(node.input[0]), "gelu tanh" if told.get("approximate") == "tanh" else "gelu")
 
     def _selu(self, node: Any, told: dict[str, Any], name: str) -> Value:
-        alpha, gamma = told.get("alpha", 1.6732632), told.get("gamma", 1.0507010)
+        alpha, gamma = told_float(told, "alpha", 1.67326319217681884765625), told_float(told, "gamma", 1.05070102214813)
         return self.layer(self.value(node.input[0]), "elu", alpha).scaled(np.float64(gamma))
+
+    def _hardsigmoid(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        value, by = self.value(node.input[0]), told_float(told, "alpha", 0.2)
+        return self.layer(value.scaled(np.float64(by)).plus(np.float64(told_float(told, "beta", 0.5))), "clip", 1.0)
 
     def _clip(self, node: Any, told: dict[str, Any], name: str) -> Value:
         given = [float(self.constant(i).reshape(-1)[0]) if i else math.nan for i in node.input[1:3]]
@@ -267,9 +298,13 @@ class Follow:
             if low == 0.0 and not math.isfinite(high):
                 return self.layer(value, "relu")
             raise self.odd("a clip with one end")
+        if low > high:
+            raise self.odd("a clip to nothing")
         return self.layer(value.plus(np.float64(-low)), "clip", high - low).plus(np.float64(low))
 
     def _softmax(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        if told.get("axis", -1) not in (1, -1):
+            raise self.odd("a softmax over rows")
         out = self.layer(self.value(node.input[0]), "identity")
         self.softmax = True
         return out
@@ -287,35 +322,38 @@ class Follow:
         value, index = self.value(node.input[0]), np.asarray(self.constant(node.input[1])).reshape(-1).astype(int)
         if told.get("axis", 0) not in (1, -1):
             raise self.odd("a choice of rows")
-        if value.words >= 0:
-            if index.tolist() != [0]:
-                raise ValueError("one column")
-            return value
-        return value.taken(index)._replace(curve=value.curve)
+        return value.taken(index)
 
     def _arrayfeatureextractor(self, node: Any, told: dict[str, Any], name: str) -> Value:
         return self.value(node.input[0]).taken(np.asarray(self.constant(node.input[1])).reshape(-1).astype(int))
 
     def _batchnormalization(self, node: Any, told: dict[str, Any], name: str) -> Value:
         value = self.value(node.input[0])
+        self._plain(value)
         factor, shift, mean, spread = (np.asarray(self.constant(i), float).reshape(-1) for i in node.input[1:5])
-        by = factor / np.sqrt(spread + told.get("epsilon", 1e-5))
-        for _ in range(3):  # the factor is itself the end of a sum, a root and a quotient
-            value = value.scaled(np.float64(1.0))
-        return value.scaled(by).plus(-mean * by).plus(shift)
+        by = factor / np.sqrt(spread + told_float(told, "epsilon", 1e-5))
+        # The factor is the end of a sum, a root, a quotient and a product, and the shift of a product with it.
+        lost = 7.0 * np.abs(mean * by) + 2.0 * np.abs(shift)
+        return value.scaled(by).blurred(4.0, lost).plus(shift - mean * by)
 
     def _scaler(self, node: Any, told: dict[str, Any], name: str) -> Value:
         offset, by = (np.asarray(told[k], float) for k in ("offset", "scale"))
-        value = self.value(node.input[0])
-        self._plain(value)
+        value = self._short(node.input[0])
         return value.plus(-offset).scaled(np.broadcast_to(by, (value.width,)))
 
     def _normalizer(self, node: Any, told: dict[str, Any], name: str) -> Value:
+        """A row divided by its sum, which is 1: a softmax, or a share and what it leaves."""
         value = self.value(node.input[0])
-        total = value.weight.sum(axis=1), float(value.bias.sum())
-        one = self.softmax and np.allclose(total[0], 1) and total[1] == 0
-        pair = value.width == 2 and value.stage and not np.abs(total[0]).any() and total[1] == 1
-        if told.get("norm", "MAX") != "L1" or not (one or pair):
+        weight, bias = value.weight, value.bias
+        one = self.softmax and not bias.any() and sorted(weight.tolist()) == sorted(np.eye(len(weight)).tolist())
+        pair = False
+        if value.width == 2 and value.stage and not self.softmax:
+            last = self.layers[value.stage - 1]
+            within = last.activation == "logistic" or (last.activation == "clip" and last.alpha == 1.0)
+            single = np.count_nonzero(weight, axis=0).tolist() == [1, 1] and np.abs(weight).max() == 1
+            opposite = not weight.sum(axis=1).any() and sorted(bias.tolist()) == [0.0, 1.0]
+            pair = within and single and opposite and bool((weight.sum(axis=0) == np.where(bias == 1, -1, 1)).all())
+        if told.get("norm", "MAX") != "L1" or value.curve or not (one or pair):
             raise self.odd("a row divided by its own length")
         return value
 
@@ -329,7 +367,9 @@ class Follow:
             if len(used) != 1 or not math.isnan(self._inputs[used[0]][1]):
                 raise self.odd("an imputer of more than a column")
             given = (number - float(value.bias[k])) / float(value.weight[used[0], k])
-            if not (math.isnan(self._inputs[used[0]][2]) or np.isclose(self._inputs[used[0]][2], given)):
+            if not (
+                math.isnan(self._inputs[used[0]][2]) or math.isclose(self._inputs[used[0]][2], given, rel_tol=1e-12)
+            ):
                 raise self.odd("two imputers of one column")
             self._inputs[used[0]][2] = given
         return value
@@ -345,7 +385,8 @@ class Follow:
         value = self.value(node.input[0])
         keys = next(told[k] for k in ("keys_strings", "keys_int64s", "keys_floats", "keys_tensor") if k in told)
         to = next(told[k] for k in ("values_floats", "values_int64s", "values_tensor") if k in told)
-        rest = next((told[k] for k in ("default_float", "default_int64", "default_tensor") if k in told), -1)
+        none = -1 if "values_int64s" in told else 0.0
+        rest = next((told[k] for k in ("default_float", "default_int64", "default_tensor") if k in told), none)
         to, rest = np.asarray(to, float), float(np.asarray(rest).reshape(-1)[0])
         if math.isnan(rest):
             raise self.odd("an encoder that gives NaN for unknown levels")
@@ -362,7 +403,7 @@ class Follow:
             known = self.levels.get(name, ())
             known = (*known, *(v for v in levels if v not in known))
             self.levels[name] = known
-            codes = [float(known.index(v)) for v in levels]
+            codes = codes_of([known.index(v) for v in levels])
         else:
             used = np.flatnonzero(value.weight[:, 0])
             plain = (
@@ -374,7 +415,7 @@ class Follow:
             )
             if not plain or value.weight[used[0], 0] != 1 or used[0] >= len(self.features):
                 raise self.odd("levels of what is no column")
-            column, codes = int(used[0]), [float(v) for v in levels]
+            column, codes = int(used[0]), codes_of(levels)
         start = len(self._inputs)
         self._inputs += [[float(column), code, math.nan, float(cut)] for code in codes]
         weight = np.zeros((len(self._inputs), len(codes)))
@@ -384,8 +425,7 @@ class Follow:
     def _linearclassifier(self, node: Any, told: dict[str, Any], name: str) -> Value:
         if name != node.output[1]:
             raise self.odd("its label")
-        value, bias = self.value(node.input[0]), np.asarray(told.get("intercepts", [0.0]), float)
-        self._plain(value)
+        value, bias = self._short(node.input[0]), np.asarray(told.get("intercepts", [0.0]), float)
         labels = told.get("classlabels_ints") or told.get("classlabels_strings") or ()
         self.labels = self.labels or tuple(labels)
         weight = np.asarray(told["coefficients"], float).reshape(len(bias), -1)
@@ -412,8 +452,7 @@ class Follow:
         return one.times(np.array([[-1.0, 1.0]])).plus(np.array([1.0, 0.0]))
 
     def _linearregressor(self, node: Any, told: dict[str, Any], name: str) -> Value:
-        value, count = self.value(node.input[0]), told.get("targets", 1)
-        self._plain(value)
+        value, count = self._short(node.input[0]), told.get("targets", 1)
         if told.get("post_transform", "NONE") != "NONE":
             raise self.odd("LinearRegressor with a step after it")
         weight = np.asarray(told["coefficients"], float).reshape(count, -1)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay.adapters.networks.network import Noise, largest
+from assay.adapters.networks.network import NORMAL, TINY, Noise, faint, largest
 from assay.core.protocols import FloatArray
 
 
@@ -14,10 +14,10 @@ class Value(NamedTuple):
     """A tensor (n, width) that is `of` the numbers of stage `stage` times `weight` (p, width) plus `bias` (width,).
 
     Stage 0 are the inputs, stage s what layer s gave. `words` is the column of a text input, else -1; `head` says that
-    the stage is a softmax; `curve` that erf, and not the weights alone, stands between. `noise`, shaped as (weight,
-    bias), bounds what rounding adds on the way, in units of the model's roundoff: |stage| times the one plus the other
-    (Higham 2002, section 3.1); its third part (p + 1,) bounds, told likewise, every number on the way. Steps that
-    cancel out leave no trace in the weights, but they do here.
+    the stage is a softmax; `curve` that erf, or a cut to whole numbers, and not the weights alone, stands between.
+    `noise`, shaped as (weight, bias), bounds what rounding, and underflow, add on the way, in units of the model's
+    roundoff: |stage| times the one plus the other (Higham 2002, section 3.1); its third part (p + 1,) bounds, told
+    likewise, every number on the way. Steps that cancel out leave no trace in the weights, but they do here.
     """
 
     stage: int
@@ -38,7 +38,10 @@ class Value(NamedTuple):
         # One rounding a product and a sum, one more for a factor of them all.
         terms = np.count_nonzero(matrix, axis=0) + 2
         weight, bias = np.abs(self.weight) @ size, np.abs(self.bias) @ size
-        noise = steep @ size + terms * weight, flat @ size + terms * bias, np.maximum(most, largest(weight, bias))
+        under, lost = faint(matrix)
+        steep = steep @ size + terms * weight + np.abs(self.weight) @ under
+        flat = flat @ size + terms * bias + np.abs(self.bias) @ under + lost
+        noise = steep, flat, np.maximum(most, largest(weight, bias))
         return Value(self.stage, self.weight @ matrix, self.bias @ matrix, noise=noise)
 
     def scaled(self, by: FloatArray) -> Value:
@@ -46,21 +49,34 @@ class Value(NamedTuple):
         steep, flat, most = self.noisy()
         weight, bias, size = self.weight * by, self.bias * by, np.abs(by)
         most = np.maximum(most, largest(weight, bias))
-        noise = (steep * size + np.abs(weight), flat * size + np.abs(bias), most)
+        under = np.where((size > 0) & (size < NORMAL), TINY, 0.0)
+        steep = steep * size + np.abs(weight) + np.abs(self.weight) * under
+        noise = (steep, flat * size + np.abs(bias) + np.abs(self.bias) * under + TINY * (2 + size), most)
         return Value(self.stage, weight, bias, -1, self.curve, noise)
 
     def plus(self, more: FloatArray) -> Value:
         """Numbers added to each column."""
         steep, flat, most = self.noisy()
         bias = self.bias + more
-        noise = (steep + np.abs(self.weight), flat + np.abs(bias), np.maximum(most, largest(self.weight, bias)))
+        size = np.maximum(most, largest(self.weight, bias))
+        noise = (steep + np.abs(self.weight), flat + np.abs(bias) + 2 * TINY, size)
         return Value(self.stage, self.weight, bias, -1, self.curve, noise)
 
+    def blurred(self, times: float, more: FloatArray | float = 0.0) -> Value:
+        """It with `times` roundings of its own size more, and `more` (width,) units of roundoff."""
+        steep, flat, most = self.noisy()
+        noise = steep + times * np.abs(self.weight), flat + times * np.abs(self.bias) + more, most
+        return self._replace(noise=noise)
+
     def taken(self, columns: FloatArray) -> Value:
-        """Some of its columns."""
+        """Some of its columns. Raises ValueError where a text is said to have another."""
+        if self.words >= 0:
+            if columns.tolist() != [0]:
+                raise ValueError("one column")
+            return self
         steep, flat, most = self.noisy()
         noise = steep[:, columns], flat[columns], most
-        return Value(self.stage, self.weight[:, columns], self.bias[columns], noise=noise)
+        return Value(self.stage, self.weight[:, columns], self.bias[columns], -1, self.curve, noise)
 
     def noisy(self) -> Noise:
         """The noise, zeros where nothing was rounded."""

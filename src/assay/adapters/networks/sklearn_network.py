@@ -38,6 +38,7 @@ def estimator_network(
             failure = error
             continue
         network.single = False  # the estimator itself computes in double; `unit` stays that of the weights as written
+        network.cut = None  # and finds levels by equality: of whole numbers the graph alone cuts others down
         return network
     raise CouldNotLook(f"{where}: could not be read as a network, converted to ONNX: {failure}") from None
 

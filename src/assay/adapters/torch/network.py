@@ -17,7 +17,8 @@ from assay.core.protocols import FloatArray
 from assay.core.text import visible
 
 _SAME = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "selu": "Selu", "neg": "Neg"}
-_FLOATS = frozenset({7, 8})
+_FLOATS = {7: 1, 8: 11}
+"""Float and double, as torch and as ONNX number them."""
 _TAIL = 15
 """From where on `softplus` may be a straight line: it is one within 1e-6 there."""
 
@@ -115,12 +116,16 @@ class _Write:
         """Another shape of the same numbers: at most one dimension beside the rows may be larger than 1."""
         value = step.inputs.get("self", step.inputs.get("input"))
         kind = step.inputs.get("dtype")
-        if name in CASTS and (name == "type_as" or (isinstance(kind, Told) and kind.code not in _FLOATS)):
+        to = kind.code if isinstance(kind, Told) else 7 if name == "float" else None
+        if name in CASTS and ("other" in step.inputs or to not in (None, *_FLOATS)):
             raise self.odd(f"a cast ({name})")
         sizes = self.program.sizes.get(step.outputs[0])
         if name in VIEWS and sizes is not None and sum(s != 1 for s in sizes[1:]) > 1:
             raise self.odd(f"aten.{name} to more than (rows, columns)")
-        self.put("Identity", [self._in(value)], step.outputs[0])
+        if name in CASTS and to is not None:
+            self.put("Cast", [self._in(value)], step.outputs[0], to=_FLOATS[to])
+        else:
+            self.put("Identity", [self._in(value)], step.outputs[0])
 
     def _in(self, value: Any) -> str:
         """The name of what the input reaches."""
@@ -194,30 +199,34 @@ class _Write:
 
     def _batch_norm(self, told: dict[str, Any], out: str) -> None:
         mean, spread = (self._const(told[n]) for n in ("running_mean", "running_var"))
-        by = 1.0 / np.sqrt(spread + told["eps"])
+        by, shift = np.ones_like(mean), np.zeros_like(mean)
         if told.get("weight") is not None:
-            by = by * self._const(told["weight"])
-        shift = -mean * by
+            by = self._const(told["weight"])
         if told.get("bias") is not None:
-            shift = shift + self._const(told["bias"])
-        made = self.put("Mul", [self._in(told["input"]), self.number(by)])
-        self.put("Add", [made, self.number(shift)], out)
+            shift = self._const(told["bias"])
+        held = [self.number(part) for part in (by, shift, mean, spread + told["eps"])]  # an epsilon would be float32
+        self.put("BatchNormalization", [self._in(told["input"]), *held], out, epsilon=0.0)
 
     _native_batch_norm_legit_no_training = _batch_norm
     _native_batch_norm = _batch_norm
 
     def _softmax(self, told: dict[str, Any], out: str) -> None:
-        self._across(told)
-        self.put("Softmax", [self._in(told["self"])], out, axis=1)
+        self.put("Softmax", [self._across(told)], out, axis=1)
 
     def _log_softmax(self, told: dict[str, Any], out: str) -> None:
-        self._across(told)
         self.logs = True  # its softmax is that of what it read
-        self.put("Identity", [self._in(told["self"])], out)
+        self.put("Identity", [self._across(told)], out)
 
-    def _across(self, told: dict[str, Any]) -> None:
+    def _across(self, told: dict[str, Any]) -> str:
+        """What a softmax reads, in the type that it is told to compute in."""
         if told.get("dim") not in (1, -1):
             raise self.odd("a softmax over rows")
+        kind = told.get("dtype")
+        if kind is None:
+            return self._in(told["self"])
+        if not isinstance(kind, Told) or kind.code not in _FLOATS:
+            raise self.odd("a softmax in another type")
+        return self.put("Cast", [self._in(told["self"])], to=_FLOATS[kind.code])
 
     def _elu(self, told: dict[str, Any], out: str) -> None:
         if told.get("input_scale", 1) != 1:
@@ -227,6 +236,8 @@ class _Write:
 
     def _celu(self, told: dict[str, Any], out: str) -> None:
         alpha = float(told.get("alpha", 1))
+        if not alpha > 0:
+            raise self.odd("aten.celu with a factor that is not above 0")
         made = self.put("Elu", [self.put("Mul", [self._in(told["self"]), self.number(1 / alpha)])])
         self.put("Mul", [made, self.number(alpha)], out)
 

@@ -66,14 +66,14 @@ def _bent(
 ) -> tuple[Array, Array]:  # fmt: skip
     """(the size of an activation over [low, high], what is wrong with it), where its sums may be `wrong`."""
     size = np.maximum(np.abs(bent(low, kind, alpha)), np.abs(bent(high, kind, alpha)))
-    steepest = max(1.0, abs(alpha)) if kind in ("leaky", "elu") else _STEEPEST.get(kind, 1.0)
-    out = steepest * wrong
+    factor = max(1.0, abs(alpha)) if kind in ("leaky", "elu") else 1.0
+    out = factor * _STEEPEST.get(kind, 1.0) * wrong
     if kind == "relu":
         out = np.where(high + wrong <= 0, 0.0, out)
     if kind in _STEEPEST:
         size = size + _DIP
     if kind not in _EXACT:
-        out = out + _OWN * unit * (1 + np.maximum(np.abs(low), np.abs(high)))
+        out = out + _OWN * factor * unit * (1 + np.maximum(np.abs(low), np.abs(high)))
     return size, out
 
 

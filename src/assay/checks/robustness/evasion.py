@@ -244,7 +244,10 @@ def _data(case: ModelCase) -> tuple[Dataset, ArrowTable]:
     undeclared = [n for n in case.predictor.features if n not in case.contract.columns]
     if undeclared:
         named = ", ".join(undeclared[:5])
-        fix = "say of each input whether an attacker can change it (`assay attack init` drafts it)"
+        fix = (
+            "say of each input whether an attacker can change it (`assay attack init` drafts it; lines that it left as "
+            "comments are yours to take in)"
+        )
         raise CouldNotLook(f"`features:` says nothing of {named}: {fix}")
     return data, (case.train or data).table()
 

@@ -43,7 +43,8 @@ _KERAS_LOADERS = re.compile(
     r"(?:keras|tf_keras|tensorflow\.python\.keras)(?:\.\w+)*:(?:\w+\._unpickle_model|deserialize_model_from_bytecode)"
 )
 # What calls its first argument, at once or later.
-PARTIALS = frozenset({("functools", "partial"), ("_functools", "partial"), ("dill._dill", "_create_array")})
+HOLDERS = frozenset({("functools", "partial"), ("_functools", "partial")})
+PARTIALS = HOLDERS | {("dill._dill", "_create_array")}
 # Text that a function could run, open or fetch.
 _TELLING = re.compile(r"[/\\]|[()=;]|\bimport\b|\bfile:")
 LOADERS = frozenset(
@@ -94,6 +95,7 @@ def call_ref(m: State, func: Ref, args: Any, offset: int) -> Any:
         return _get(m, func, args, offset, attribute=key in GETTERS)
     if key in METHOD_GETTERS:
         return _method(m, func, args)
+    partial = None
     if key in LOADERS:
         _load(m, func, args, offset)
     elif key in STREAMS and not args:
@@ -105,7 +107,11 @@ def call_ref(m: State, func: Ref, args: Any, offset: int) -> Any:
     elif key in ENCODERS and len(args) == 2 and type(args[0]) is str and args[1] in ("latin1", "latin-1"):
         return args[0].encode("latin-1", "replace")
     elif key in PARTIALS:
-        m.binds |= hold(func, args[0] if args else None)
+        hold(m, func, args[0] if args else None)
+        if key in HOLDERS:
+            partial = Made(func, args)
+        elif args and type(args[0]) is Ref and (args[0].module, args[0].name) not in PARTIALS:
+            call_ref(m, args[0], args[1] if len(args) > 1 else None, offset)  # with what follows, at once
     elif (made := exhaust.called(m, func, args)) is not None:
         return made
     else:
@@ -113,7 +119,7 @@ def call_ref(m: State, func: Ref, args: Any, offset: int) -> Any:
     _give_unknown(func, args)
     if len(func.arguments) < MAX_ARGUMENTS:
         func.arguments += [item for item in args[:MAX_ARGUMENTS] if type(item) is Ref and item not in func.arguments]
-    return func.made
+    return partial or func.made
 
 
 def _unlisted(m: State, func: Ref, args: tuple[Any, ...], offset: int) -> None:
@@ -181,13 +187,33 @@ def _keep(m: State, func: Ref, args: tuple[Any, ...], offset: int) -> None:
         func.unexplained += 1
 
 
-def hold(partial: Ref, held: Any) -> bool:
-    """Remember what a partial object holds; whether that is a method fetched by name."""
+def hold(m: State, partial: Ref, held: Any) -> None:
+    """Remember what a partial object holds: a function by its name, or a method fetched by its name."""
+    m.heads = max(m.heads, STATE_HEADS)  # the state that follows is looked at
     if type(held) is Made and held.ref.bound and not held.ref.unexplained:
-        partial.bound = True
-        return True
-    partial.unexplained += type(held) is not Ref
-    return False
+        partial.bound = m.binds = True
+    elif type(held) is Ref:
+        partial.held.add(held)
+        partial.still |= held.still
+        if uses.is_named(held.module, held.name):
+            partial.evaluates = f"holds a call of {held.module}.{held.name}, which is safe in some uses only"
+    else:
+        partial.unexplained += 1
+
+
+def held_call(partial: Made, args: Any) -> tuple[Ref, tuple[Any, ...]] | None:
+    """What a call of a partial object calls: the function that it holds, with the arguments that it holds and `args`;
+    None where one of them is not known."""
+    if partial.state is not None:
+        state = partial.state
+    else:
+        state = (partial.args[0], partial.args[1:], None) if partial.args else None
+    if type(state) is not tuple or len(state) < 3 or type(state[0]) is not Ref or type(args) is not tuple:
+        return None
+    held, before, keywords = state[:3]
+    if type(before) is not tuple or not (keywords is None or type(keywords) is dict):
+        return None
+    return held, (*before, *args, *([keywords] if keywords else []))
 
 
 def _give_bound(key: tuple[str, str], args: tuple[Any, ...]) -> None:
@@ -200,10 +226,14 @@ def _give_bound(key: tuple[str, str], args: tuple[Any, ...]) -> None:
 
 
 def give_bound_in(items: Iterable[Any], depth: int) -> None:
-    """Remember that methods fetched by name, among these or in what they hold, are given to what may call them."""
+    """Remember that methods fetched by name, or what nothing may call, among these or in what they hold, are given to
+    what may call them."""
     for item in items:
-        if type(item) is Made and item.ref.bound:
-            item.ref.unexplained += 1
+        if type(item) is Ref and item.still:
+            item.result_called = True
+        elif type(item) is Made and (item.ref.bound or item.ref.still):
+            item.ref.unexplained += item.ref.bound
+            item.ref.result_called |= item.ref.still
         elif depth and type(item) in (tuple, list):
             give_bound_in(item, depth - 1)
         elif depth and type(item) is dict:

@@ -9,12 +9,13 @@ from typing import IO, Any
 
 from assay.core.finding import Severity
 from assay.formats.pickle import carried, exhaust, leaks, tiers, uses
-from assay.formats.pickle.calls import Slice, call_ref
+from assay.formats.pickle.calls import HOLDERS, Slice, call_ref, held_call
 from assay.formats.pickle.evaluated import watched
 from assay.formats.pickle.facts import Ending, GlobalFact, Held, PickleFacts
 from assay.formats.pickle.joblib_arrays import array_layout
 from assay.formats.pickle.ops import HANDLERS
 from assay.formats.pickle.source import Exceeded, Short, Source, Torn
+from assay.formats.pickle.tier_tables import ONLY_HELD
 from assay.formats.pickle.values import FLOAT, PERSISTENT, Cut, Made, Ref
 from assay.formats.reading import Note, Topic
 
@@ -240,6 +241,8 @@ class Machine:
                 raise Exceeded(f"more than {MAX_NAMES} different names; stopped at byte {offset}")
             found = self.refs[module, name] = Ref(module, name, offset, resolved=resolved, why=why, via=via)
             found.watch = watched(module, name)
+            found.still = (module, name) in ONLY_HELD
+            self.binds |= found.still  # whatever may call it is looked for from here on
         elif not via:
             found.via = ""
         return found
@@ -264,6 +267,10 @@ class Machine:
         """Note that `func` is called with `args`; what the call returns."""
         if type(func) is Ref:
             return call_ref(self, func, args, offset)
+        if type(func) is Made and (func.ref.module, func.ref.name) in HOLDERS:
+            inner = held_call(func, args)
+            if inner is not None and tiers.classify(inner[0].module, inner[0].name)[0] == tiers.SAFE:
+                return call_ref(self, *inner, offset)
         if type(func) is Made:
             func.ref.result_called = True
             return func.ref.made

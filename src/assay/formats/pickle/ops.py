@@ -354,7 +354,7 @@ def _build(m: State, pos: int) -> int:
         ref = inst.ref
         ref.built = True
         if ref.name == "partial":  # the state replaces the callable that it holds, and what it is called with
-            hold(ref, state[0] if type(state) is tuple and state else None)
+            hold(m, ref, state[0] if type(state) is tuple and state else None)
             if m.binds and type(state) is tuple:
                 give_bound_in(state[1:], 4)
                 carried.give(state)

@@ -7,7 +7,7 @@ evaluates text has no place here.
 
 from __future__ import annotations
 
-TIERS_VERSION = "2026.11.3"
+TIERS_VERSION = "2026.11.4"
 
 # module -> names, exactly. Names of Python 2 and of moved modules are mapped by tiers.py before they are looked up.
 SAFE_NAMES: dict[str, str] = {
@@ -136,6 +136,8 @@ SAFE_NAMES: dict[str, str] = {
     "pytz.tzinfo": "DstTzInfo StaticTzInfo",
     "dateutil.relativedelta": "relativedelta weekday",
     "dateutil.tz.tz": "tzutc tzlocal tzoffset tzfile",
+    # scikit-learn: what HistGradientBoosting with categories holds in a partial object; see ONLY_HELD
+    "sklearn.utils.validation": "check_array",
     # joblib
     "joblib.numpy_pickle": "NumpyArrayWrapper",
     "sklearn.externals.joblib.numpy_pickle": "NumpyArrayWrapper",
@@ -177,6 +179,10 @@ SAFE_NAMES: dict[str, str] = {
     "keras.src.models.functional": "Functional",
     "keras.src.models.model": "Model",
 }
+
+# Functions of the table above that models hold and that nothing calls while they are loaded: safe only so, and in a
+# partial object that nothing calls either. check_array calls methods of what it is given.
+ONLY_HELD = frozenset({("sklearn.utils.validation", "check_array")})
 
 # (module, or a prefix ending in "."; what a safe name looks like there). Classes only, unless the row says otherwise.
 CLASS = r"_{0,2}(?:[A-Z]\w*[a-z]\w*|[A-Z][A-Z0-9]+)"

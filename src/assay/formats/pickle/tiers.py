@@ -91,8 +91,12 @@ def judge(ref: Ref, nested: Sequence[PickleFacts]) -> tuple[str, str]:
         return _called(ref, why)
     if tier == UNKNOWN and why is not NOTED_WHY and any(classify(f.module, f.name)[0] == SAFE for f in ref.given):
         return UNRESOLVABLE, "a function that no list knows is given to what may call it"
-    if ref.result_called and key in PARTIALS and tier == SAFE:
-        return tier, why
+    if (
+        ref.still
+        and _WORSE[tier] < _WORSE[UNRESOLVABLE]
+        and (ref.result_called or (ref.called and key not in PARTIALS))
+    ):
+        return UNRESOLVABLE, "a function that models only hold is called, or given to what may call it"
     if ref.result_called and _WORSE[tier] < _WORSE[UNRESOLVABLE]:
         return UNRESOLVABLE, "what it returns is called in turn"
     return tier, why
@@ -102,7 +106,8 @@ def _bound(ref: Ref) -> tuple[str, str]:
     """What gives a method by its name, or loads a file that is read by itself: noted, unless part of it is hidden."""
     if ref.unexplained:
         return DANGEROUS, "fetches or loads something that is made at load time, or hands a method to what may call it"
-    if any(_WORSE[classify(owner.module, owner.name)[0]] > _WORSE[UNKNOWN] for owner in (*ref.owners, *ref.arguments)):
+    owners = (*ref.owners, *ref.held, *ref.arguments)
+    if any(_WORSE[classify(owner.module, owner.name)[0]] > _WORSE[UNKNOWN] for owner in owners):
         return DANGEROUS, "fetches a method of something dangerous or not known"
     if ref.result_called:
         return UNRESOLVABLE, "what it returns is called in turn"
@@ -129,7 +134,9 @@ def _indirect(ref: Ref) -> tuple[str, str]:
     if ref.unexplained:
         return DANGEROUS, "holds a call of something that is made at load time"
     worst = max(
-        (classify(item.module, item.name)[0] for item in ref.arguments), key=_WORSE.__getitem__, default=DANGEROUS
+        (classify(item.module, item.name)[0] for item in (*ref.held, *ref.arguments)),
+        key=_WORSE.__getitem__,
+        default=DANGEROUS,
     )
     if worst in (DANGEROUS, UNRESOLVABLE):
         return DANGEROUS, "holds a call of something dangerous or not known"

@@ -114,6 +114,11 @@ _USES: dict[tuple[str, str], Use] = {
 }
 
 
+def is_named(module: str, name: str) -> bool:
+    """Whether it depends on its arguments whether a known-safe name is safe, so that it is never called later."""
+    return (module, name) in _USES
+
+
 def use_of(module: str, name: str) -> Use | None:
     """How calls of a known-safe name must be looked at; None where any call of it is as good as another."""
     found = _USES.get((module, name))

@@ -51,7 +51,8 @@ class Ref:
     `allocated` counts those that only make an instance (NEWOBJ), `told` is set once a call is given text that looks
     like code, a path or an address. `bound` says that it gave a method by its name, `owners` of what; `watch` is how
     its arguments or state must be looked at (see evaluated.py), `evaluates` what they would have it run. `given` are
-    the functions that it is given to.
+    the functions that it is given to, `held` those that a partial object of it holds. `still` says that it is, or that
+    a partial object of it holds, a function that is safe as long as nothing calls it.
     """
 
     __slots__ = (
@@ -64,6 +65,7 @@ class Ref:
         "carries",
         "evaluates",
         "given",
+        "held",
         "made",
         "module",
         "name",
@@ -73,6 +75,7 @@ class Ref:
         "resolved",
         "result_called",
         "sizes",
+        "still",
         "told",
         "unexplained",
         "use",
@@ -89,6 +92,8 @@ class Ref:
         self.called = self.unexplained = self.allocated = 0
         self.told = self.bound = False
         self.given: set[Ref] = set()
+        self.held: set[Ref] = set()
+        self.still = False
         self.watch = self.evaluates = ""
         self.carries: Any = None  # how it makes functions of the file's bytes, "" for not (see carried.py)
         self.use: Any = None  # how its calls must be looked at, False for no such way (see uses.py)
