@@ -93,10 +93,17 @@ DENSE = {
         [("c", hot(), ["c"]), ("n", "passthrough", ["x", "w"])], sparse_threshold=0.1
     ),
 }
+
+
+def once(kinds: dict[str, Any], kind: str) -> list[Any]:
+    """All kinds, of which the others are heavy."""
+    return [pytest.param(k, marks=() if k == kind else pytest.mark.heavy) for k in kinds]
+
+
 BOOSTED = {"n_estimators": 4, "max_depth": 2, "n_jobs": 1}
 
 
-@pytest.mark.parametrize("steps", SPARSE)
+@pytest.mark.parametrize("steps", once(SPARSE, "columns"))
 def test_what_xgboost_reads_of_a_sparse_matrix_is_refused(tmp_path: Path, predictor: Any, steps: str) -> None:
     """Every 0 is a missing value to it there: each of 30 rows was certified against changes to 0 that pass."""
     name = kept(tmp_path, make_pipeline(SPARSE[steps](), xgb.XGBClassifier(**BOOSTED)), rows(), ["x", "w", "c"])
@@ -112,7 +119,7 @@ def test_what_xgboost_reads_of_a_sparse_matrix_is_refused(tmp_path: Path, predic
     assert np.array_equal(model.scores(as_table(asked)), real)
 
 
-@pytest.mark.parametrize("steps", DENSE)
+@pytest.mark.parametrize("steps", once(DENSE, "never sparse"))
 def test_what_xgboost_reads_of_a_dense_matrix_is_read(tmp_path: Path, predictor: Any, steps: str) -> None:
     name = kept(tmp_path, make_pipeline(DENSE[steps](), xgb.XGBClassifier(**BOOSTED)), rows(), ["x", "w", "c"])
     model = predictor(name)
@@ -127,7 +134,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("final", OTHERS)
+@pytest.mark.parametrize("final", once(OTHERS, "lightgbm"))
 def test_a_zero_is_a_zero_to_others_in_a_sparse_matrix(tmp_path: Path, predictor: Any, final: str) -> None:
     name = kept(tmp_path, make_pipeline(SPARSE["columns"](), OTHERS[final]()), rows(), ["x", "w", "c"])
     model = predictor(name)
@@ -144,8 +151,8 @@ def scaled(folder: Path, final: Any, **kinds: str) -> str:
 
 
 @pytest.mark.parametrize("kinds", [
-    {"x": "float32", "w": "float32"}, {"x": "float32", "w": "int16"}, {"x": "float16", "w": "float32"},
-    {"x": "float64", "w": "float32"},
+    {"x": "float32", "w": "float32"}, {"x": "float32", "w": "int16"},
+    *(pytest.param({"x": kind, "w": "float32"}, marks=pytest.mark.heavy) for kind in ("float16", "float64")),
 ], ids=str)  # fmt: skip
 def test_steps_that_compute_in_float32_are_refused(
     tmp_path: Path, predictor: Any, dataset: Any, kinds: dict[str, str]

@@ -124,6 +124,7 @@ def test_a_run_that_is_killed_goes_on_too(shop: Path, site: Site) -> None:
     )
 
 
+@pytest.mark.heavy
 def test_copies_are_attacked_by_method_transfer(shop: Path, site: Site) -> None:
     done = attack(shop, site.mlflow, "--method", "transfer", "--access", "score")
     assert done.code == 0, done

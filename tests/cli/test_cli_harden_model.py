@@ -175,7 +175,7 @@ def test_trees_whose_splits_hold_are_measured_beside_trees_of_the_same_kind(
 ) -> None:
     import lightgbm
 
-    monkeypatch.setattr(splits, "ROUNDS", 40)
+    monkeypatch.setattr(splits, "ROUNDS", 20)
     train = rows(900, 10)
     put(tmp_path, train, rows(1600, 11))
     x = np.column_stack([train.column(n).to_numpy() for n in NAMES])

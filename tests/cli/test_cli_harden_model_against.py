@@ -129,6 +129,7 @@ def test_a_linear_model_is_solved_from_scores_and_not_from_decisions(
         assert after.threshold == said["threshold"] == 0.5
 
 
+@pytest.mark.heavy
 def test_rounding_does_not_hinder_a_copy_of_trees(leaky: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copying, "ATTACKERS", ("marginal",))
     monkeypatch.setattr(copying, "TO_CHOOSE", 1)
