@@ -205,6 +205,20 @@ def test_a_network_of_float32_data_rounds_as_those(tmp_path: Path, predictor: An
     assert network.unit == (SINGLE if short else DOUBLE)
 
 
+@pytest.mark.parametrize("form", ["parquet", "feather"])
+def test_a_network_of_numbers_of_16_bits_is_refused(tmp_path: Path, predictor: Any, dataset: Any, form: str) -> None:
+    table = as_table(rows()[["w", "y"]]).append_column("x", pa.array(rows().x.to_numpy().astype(np.float16)))
+    if form == "parquet":
+        parquet.write_table(table, tmp_path / "t.parquet")
+    else:
+        with ipc.new_file(str(tmp_path / "t.arrow"), table.schema) as out:
+            out.write_table(table)
+    data = dataset(None, "t.parquet" if form == "parquet" else "t.arrow", label="y")
+    name = kept(tmp_path, make_pipeline(StandardScaler(), MLPClassifier((4,), max_iter=9)), rows(), ["x", "w"])
+    with pytest.raises(CouldNotLook, match="x is stored as numbers of 16 bits"):
+        predictor(name, data).network(data.table(("x", "w")))
+
+
 @pytest.mark.parametrize("form", ["parquet", "file", "stream", "csv"])
 def test_how_wide_numbers_are_is_told_by_the_file(tmp_path: Path, dataset: Any, form: str) -> None:
     told = {"h": pa.float16(), "f": pa.float32(), "d": pa.float64(), "i": pa.int16(), "j": pa.int64(), "b": pa.bool_()}
@@ -217,7 +231,7 @@ def test_how_wide_numbers_are_is_told_by_the_file(tmp_path: Path, dataset: Any, 
     else:
         with (ipc.new_file if form == "file" else ipc.new_stream)(path, table.schema) as writer:
             writer.write_table(table)
-    expected = Widths() if form == "csv" else Widths(frozenset({"h", "f"}), frozenset({"i", "b"}))
+    expected = Widths() if form == "csv" else Widths(frozenset({"h", "f"}), frozenset({"i", "b"}), frozenset({"h"}))
     assert widths_of(dataset(None, "t.x")) == expected
 
 

@@ -133,6 +133,28 @@ def test_a_place_of_tenths_is_what_a_table_writes_for_it() -> None:
     assert where.moved(np.array([0]), found.codes).column("x0").to_pylist() == [1.9]
 
 
+def test_places_of_steps_that_are_stored_as_float32_are_refused() -> None:
+    """There 181.7 is 181.6999969, which a model of doubles sends elsewhere than the 181.7 that was asked."""
+    stored = (np.arange(0, 300) * 0.1).astype(np.float32).astype(float)
+    feature = {"x0": Feature(min=0.0, max=30.0, step=0.1)}
+    with pytest.raises(CouldNotLook, match="x0 is stored as float32"):
+        space(stump(1.9), pa.table({"x0": stored}), feature)
+    assert space(stump(1.9), pa.table({"x0": np.arange(0, 300) * 0.1}), feature).size == 300
+    assert space(stump(1.9), pa.table({"x0": np.arange(0, 30) * 1.0}), feature).size == 30
+
+
+@pytest.mark.parametrize("border", [1.5, 2.2, 2.75, 3.0])
+def test_whole_numbers_of_steps_that_are_not_move_to_whole_places(border: float) -> None:
+    trees = stump(border)
+    where = space(trees, pa.table({"x0": [6, 7]}), {"x0": Feature(min=0, max=9, step=0.5, scale=1.0)})
+    where.axes[0].integer = True
+    found = Whitebox(trees, where, "linf", 0.5, Model(trees)).run(np.inf)
+    exact = np.array([6.0, 7.0]) - np.floor(border)
+    assert found.distance.tolist() == exact.tolist()
+    assert (found.bound <= exact).all()
+    assert (found.bound > exact * (1 - 1e-6)).all()
+
+
 @pytest.mark.parametrize("unordered", [False, True])
 def test_a_sum_whose_order_nobody_knows_is_no_proof_and_no_evasion(unordered: bool) -> None:
     """What one thread answers within rounding of the threshold says nothing of a machine that adds with several."""

@@ -811,3 +811,25 @@ def test_what_the_decision_does_not_rest_on_is_said(world: World) -> None:
     text = render_text(dossier)
     assert "not asked  data.duplicates on train is open, and no rule reads it" in text
     assert "set aside  robustness.evasion ran with" in text
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ("'robustness.*': {access: whitebox}", r"no check is called 'robustness\.\*'"),
+        ("robustness.evasions: {access: whitebox}", "did you mean robustness.evasion"),
+        ("robustness.evasion: {acess: whitebox}", "did you mean access"),
+        ("robustness.evasion: {queries: '600'}", "queries cannot be '600'"),
+    ],
+)
+def test_what_a_policy_asks_of_no_check_is_refused(world: World, parameters: str, says: str) -> None:
+    """It asked for nothing, and the gate allowed what it was meant to forbid."""
+    world.policy = world.document("policy.yaml", POLICY.replace("require:", f"parameters: {{{parameters}}}\nrequire:"))
+    with pytest.raises(UsageError, match=says):
+        world.gate(world.everything())
+
+
+def test_a_policy_may_allow_a_weak_sandbox(world: World) -> None:
+    text = POLICY.replace("require:", "parameters: {performance.holdout: {sandbox: weak}}\nrequire:")
+    world.policy = world.document("policy.yaml", text)
+    assert world.gate(world.everything()).decision.verdict is not None

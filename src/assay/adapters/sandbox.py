@@ -311,9 +311,10 @@ class Sandbox:
         if head[:1] == b"E" and size <= 1 << 16:
             text = self._read(size, deadline, doing).decode("utf-8", "replace")
             # Libraries quote the offending value; customers' rows stay out of messages.
-            what = visible(_unquoted(text.partition("\n")[0], doing), 240)
-            fix = "; leave out rows with missing values, or put an imputer into its pipeline"
-            raise CouldNotLook(f"{self._where}: failed while {doing}: {what}{fix if 'contains NaN' in text else ''}")
+            fix = ""
+            if "contains NaN" in text:
+                text, fix = text.partition("\n")[0], "; leave out rows with missing values, or put an imputer before it"
+            raise CouldNotLook(f"{self._where}: failed while {doing}: {visible(_unquoted(text, doing), 240)}{fix}")
         if head[:1] == b"R" and size <= 1 << 16:
             what, fix = self._decode(self._read(size, deadline, doing), tuple[str, str])
             raise NotHeld(self._where, visible(what, 240), visible(fix, 120))

@@ -19,6 +19,7 @@ from assay.adapters.predictor_base import (
     batches,
     class_words,
     declared_inputs,
+    listing,
     positive_index,
     require_columns,
     require_count,
@@ -98,7 +99,11 @@ class SandboxedPredictor(BasePredictor):
 
         words = self._words(rows)
         network = estimator_network(self._sandbox, self.where, self.features, words, self._positive, self._number)
-        if widths_of(*self.tables()).short.intersection(self.features):
+        widths = widths_of(*self.tables())
+        if half := sorted(widths.half.intersection(self.features)):
+            what = f"{listing(half)} is stored as numbers of 16 bits, in which the pipeline would compute"
+            raise CouldNotLook(f"{self.where}: {what}; store it as double, or attack it with `access: label`")
+        if widths.short.intersection(self.features):
             network.unit = max(network.unit, SINGLE)  # rows as they are stored are computed with in float32
         return network
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from assay.adapters.duck import attach, connect
 from assay.adapters.extras import library
@@ -12,29 +12,32 @@ from assay.core.errors import AssayError, CouldNotLook
 if TYPE_CHECKING:
     from assay.adapters.tables import Dataset
 
-_SHORT = frozenset({"FLOAT"})
+_SHORT = frozenset({"FLOAT", "HALF"})
 _SMALL = frozenset({"TINYINT", "SMALLINT", "UTINYINT", "USMALLINT", "BOOLEAN"})
 
 
 class Widths(NamedTuple):
-    """The columns stored as float16 or float32 (`short`), and those beside which float32 stays float32 (`small`): truth
-    values and whole numbers of at most 16 bits."""
+    """The columns stored as float16 or float32 (`short`), as float16 (`half`), and those beside which float32 stays
+    float32 (`small`): truth values and whole numbers of at most 16 bits."""
 
     short: frozenset[str] = frozenset()
     small: frozenset[str] = frozenset()
+    half: frozenset[str] = frozenset()
 
 
 def widths_of(*tables: Dataset) -> Widths:
     """Of tables together. A CSV has no types: its numbers are doubles. Raises CouldNotLook where a file is gone."""
     short: set[str] = set()
     small: set[str] = set()
+    half: set[str] = set()
     for table in tables:
         for name, kind in _stored(table):
+            half |= {name} if kind == "HALF" else set()
             if kind in _SHORT:
                 short.add(name)
             elif kind in _SMALL:
                 small.add(name)
-    return Widths(frozenset(short), frozenset(small))
+    return Widths(frozenset(short), frozenset(small), frozenset(half))
 
 
 def _stored(table: Dataset) -> list[tuple[str, str]]:
@@ -47,13 +50,12 @@ def _stored(table: Dataset) -> list[tuple[str, str]]:
             return []
         if kind == "arrow":
             return _of_arrow(str(path))
+        if kind != "duckdb":  # to DuckDB float16 is a FLOAT, too
+            return _of_schema(library("pyarrow.parquet").read_schema(str(path)))
         connection = connect(path)
         try:
-            held = attach(connection, path, where, options.get("table")) if kind == "duckdb" else ""
-            if held:
-                rows = connection.execute(f"DESCRIBE {held}").fetchall()
-            else:
-                rows = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+            held = attach(connection, path, where, options.get("table"))
+            rows = connection.execute(f"DESCRIBE {held}").fetchall()
         finally:
             connection.close()
         return [(str(row[0]), str(row[1])) for row in rows]
@@ -63,7 +65,6 @@ def _stored(table: Dataset) -> list[tuple[str, str]]:
 
 def _of_arrow(path: str) -> list[tuple[str, str]]:
     pa, ipc, feather = library("pyarrow"), library("pyarrow.ipc"), library("pyarrow.feather")
-    types = pa.types
     with pa.memory_map(path, "r") as source:
         magic = source.read(4)
         source.seek(0)
@@ -71,10 +72,15 @@ def _of_arrow(path: str) -> list[tuple[str, str]]:
             schema = feather.read_table(path, memory_map=False).schema
         else:
             schema = (ipc.open_file if magic == b"ARRO" else ipc.open_stream)(source).schema
+    return _of_schema(schema)
+
+
+def _of_schema(schema: Any) -> list[tuple[str, str]]:
+    types = library("pyarrow").types
     found = []
     for field in schema:
         kind = field.type.value_type if types.is_dictionary(field.type) else field.type
-        short = types.is_float16(kind) or types.is_float32(kind)
         small = types.is_boolean(kind) or (types.is_integer(kind) and kind.bit_width <= 16)
-        found.append((str(field.name), "FLOAT" if short else "SMALLINT" if small else ""))
+        name = "HALF" if types.is_float16(kind) else "FLOAT" if types.is_float32(kind) else "SMALLINT" if small else ""
+        found.append((str(field.name), name))
     return found

@@ -23,6 +23,7 @@ FINER = 0.05 * 0.25 ** np.arange(1, 9)  # down to under a millionth of a standar
 COPIED = 3  # of the row's other numbers, the nearest
 PLACE = 1e-6  # of a step: how far from a place of its grid a value may lie
 DIGITS = 12
+SHORT = 2.0**-23
 KEEP = -1
 UNLISTED = -1.0
 
@@ -94,6 +95,8 @@ class Axis:
         self.low = f.min if f.min is not None else float(known.min())
         self.high = f.max if f.max is not None else float(known.max())
         self.start = self.low
+        if f.step:
+            self._refuse_short(known, f.step)
         self.respelled = self._respelled(known)
         step = f.step or (1.0 if self.integer else 0.0)
         first = self.start if f.step else math.ceil(self.low)
@@ -133,6 +136,17 @@ class Axis:
         places = (values - self.start) / step
         on = np.abs(places - np.round(places)) <= PLACE
         return values[on & (values != self.spelled(self.start + step * np.round(places)))]
+
+    def _refuse_short(self, known: Array, step: float) -> None:
+        """Raises CouldNotLook where the data hold places of `step:` as float32, which are other numbers there."""
+        for values in (known, self.origin[np.isfinite(self.origin)]):  # of two tables one may be
+            with np.errstate(over="ignore"):
+                short = values.astype(np.float32).astype(float)
+            places = self.spelled(self.start + step * np.round((values - self.start) / step))
+            near = np.abs(values - places) <= SHORT * np.maximum(np.abs(values), step)
+            if (short == values).all() and (near & (values != places)).any():
+                what = f"{self.name} is stored as float32, in which the places of its `step:` are other numbers"
+                raise CouldNotLook(f"{what}; store it as double, or leave `step:` out")
 
     def _finer(self, known: Array, step: float, beside: Array | None) -> Array:
         """The fine candidates (n, f)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import types
 import typing
@@ -114,6 +115,8 @@ def resolve_parameters(check: LoadedCheck, given: dict[str, Json], where: str = 
             continue
         try:
             values[name] = msgspec.to_builtins(msgspec.convert(given[name], parameter.type))
+            if isinstance(number := values[name], float) and not math.isfinite(number):
+                raise msgspec.ValidationError  # JSON has no such number: evidence would hold null for it
         except msgspec.ValidationError:
             fix = f"it takes {parameter.text}"
             raise UsageError(f"{check.spec.id}.{name} cannot be {given[name]!r}", where=where, fix=fix) from None

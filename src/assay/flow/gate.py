@@ -23,7 +23,7 @@ from assay.core.report import Report
 from assay.core.threats import Packs, ThreatPack
 from assay.core.version import __version__
 from assay.engine.task import seed_for
-from assay.flow.join import Bundle, Joined, facts_of, join, vouches_of
+from assay.flow.join import Bundle, Joined, facts_of, join, require_known, vouches_of
 from assay.flow.memory import (
     REMEMBERED,
     Recalled,
@@ -84,6 +84,7 @@ def gate(
     threat pack in force: what it supersedes is stale, now and at every later gate on this ledger.
     """
     policy = trusted_policy(policy_path, policy_owner)
+    require_known(policy)
     roster = trusted_roster(roster_path, roster_owner)
     documents = documents_of(policy, policy_owner, roster, roster_owner, threats, publisher)
     _same_roster(policy, roster)
@@ -201,6 +202,7 @@ def preview(
     release = report.body.release
     if release is None:
         raise UsageError("a policy decides on a Release", fix="name a model in assay.yaml, or remove `policy:`")
+    require_known(policy)
     roles = tuple(sorted({role for rule in policy.file.evidence for role in rule.roles}))
     signer = Signer(person=who, key="", roles=roles)
     vouched = (

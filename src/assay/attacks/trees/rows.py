@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +18,7 @@ from assay.core.text import visible
 
 _ONE = np.uint64(1)
 _RELATIVE = 1e-9
+_SPARSE = 1000
 _SATURATED = 0.5
 """Rounding of a score, told as a margin, from which on the threshold is no place between scores."""
 
@@ -145,8 +147,10 @@ class Rows:
         start = axis.start if axis.feature.step else 0.0
         known = np.concatenate([self.leaves.thresholds[j], [v for v in (axis.low, axis.high) if np.isfinite(v)]])
         with np.errstate(all="ignore"):
-            counted = start + step * (np.round((known - start) / step)[:, None] + np.arange(-2, 3)).ravel()
+            counted = start + step * (np.round((known - start) / step)[:, None] + _beside(axis, step)).ravel()
         places = np.concatenate([counted, axis.spelled(counted), axis.respelled])
+        if axis.integer:
+            places = places[places == np.round(places)]
         places = np.unique(places[(places >= axis.low) & (places <= axis.high) & np.isfinite(places)])
         most, least = np.full((2, int(self.leaves.size[j])), np.nan)
         cell = self.leaves.cell(j, places)
@@ -208,6 +212,15 @@ class Rows:
 def _grid(axis: Axis) -> float:
     """The step of a number that takes places of a grid only, 0 for any other."""
     return axis.feature.step or (1.0 if axis.integer else 0.0)
+
+
+def _beside(axis: Axis, step: float) -> Array:
+    """How many places on either side of a border hold the nearest ones: of whole numbers in steps of 0.1 it is every
+    tenth place that counts. Raises CouldNotLook for steps that hardly ever are whole."""
+    every = Fraction(str(step)).denominator if axis.integer else 1
+    if every > _SPARSE:
+        raise CouldNotLook(f"{axis.name} holds whole numbers, and its `step: {step}` is none; say `step: 1`")
+    return np.arange(-2 * every, 2 * every + 1)
 
 
 def _rising(parts: Array, cells: Array, name: str) -> Array:
