@@ -53,14 +53,14 @@ def read(model: Any, width: int = 2) -> Any:
     return onnx_network(model, "m", tuple(f"x{i}" for i in range(width)), Asked(0, "tensor", 0, None))
 
 
-def agree(model: Any, rows: Any) -> None:
-    """The network scores rows as onnxruntime does."""
+def apart(model: Any, rows: Any) -> float:
+    """How far the network's scores of rows lie from onnxruntime's, at most."""
     entry = model.metadata_props.add()
     entry.key, entry.value = "features", json.dumps([f"x{i}" for i in range(rows.shape[1])])
     served = OnnxPredictor(model.SerializeToString(), Subject(name="m", kind=Kind.MODEL, uri="m.onnx"))
     table = pa.table({f"x{i}": column for i, column in enumerate(rows.T)})
     network = served.network(table)
-    assert network.scores(network.margins(network.read(table))) == pytest.approx(served.scores(table), abs=1e-6)
+    return float(np.abs(network.scores(network.margins(network.read(table))) - served.scores(table)).max())
 
 
 END = [("MatMul", [ONES]), ("Sigmoid", [])]
@@ -84,7 +84,7 @@ def test_whole_numbers_that_become_floats_first_are_read(first: str) -> None:
         "Scaler": [("Scaler", [], {"offset": [1.0, 2.0], "scale": [0.1, 0.2]})],
         "moved": [("ArrayFeatureExtractor", [np.array([1, 0])]), ("Cast", [], {"to": F}), ("Sub", [[3.0, 1.0]])],
     }[first]
-    agree(proto([*steps, *END], I), np.array([[1.0, 2.0], [150.0, -3.0], [-7.0, 99.0]]))
+    assert apart(proto([*steps, *END], I), np.array([[1.0, 2.0], [150.0, -3.0], [-7.0, 99.0]])) < 1e-6
 
 
 @pytest.mark.parametrize("op", ["ArrayFeatureExtractor", "Gather"])
@@ -96,7 +96,7 @@ def test_what_was_cut_to_whole_numbers_stays_so(op: str) -> None:
     steps = [("Cast", [], {"to": I}), (op, [np.array([1])], place),
              ("OneHotEncoder", [], {"cats_int64s": [1, 2], "zeros": 1}), ("Reshape", [np.array([-1, 2])]),
              ("MatMul", [np.array([[1.0], [-3.0]], np.float32)]), ("Sigmoid", [])]  # fmt: skip
-    agree(proto(steps), np.array([[0.0, 1.7], [0.0, 2.2], [0.0, 3.0], [1.0, 0.4]]))
+    assert apart(proto(steps), np.array([[0.0, 1.7], [0.0, 2.2], [0.0, 3.0], [1.0, 0.4]])) < 1e-6
 
 
 def test_constants_are_cast_as_the_graph_says() -> None:
@@ -172,13 +172,13 @@ def test_no_lines_are_given_that_do_not_hold() -> None:
 
 def test_a_hard_sigmoid_is_a_step_and_a_clip() -> None:
     rows = np.linspace(-4, 4, 40).reshape(-1, 2)
-    agree(proto([("HardSigmoid", []), ("MatMul", [[[1.0], [-2.0]]]), ("Sigmoid", [])]), rows)
-    agree(proto([("MatMul", [ONES]), ("HardSigmoid", [], {"alpha": 0.3, "beta": 0.4})]), rows)
+    assert apart(proto([("HardSigmoid", []), ("MatMul", [[[1.0], [-2.0]]]), ("Sigmoid", [])]), rows) < 1e-6
+    assert apart(proto([("MatMul", [ONES]), ("HardSigmoid", [], {"alpha": 0.3, "beta": 0.4})]), rows) < 1e-6
 
 
 def test_a_label_that_is_not_listed_is_0_where_nothing_is_said() -> None:
     told = {"keys_floats": [1.0, 2.0], "values_floats": [3.0, 4.0]}
-    agree(proto([("LabelEncoder", [], told), ("Sigmoid", [])], width=1), np.array([[1.0], [2.0], [5.0]]))
+    assert apart(proto([("LabelEncoder", [], told), ("Sigmoid", [])], width=1), np.array([[1.0], [2.0], [5.0]])) < 1e-6
 
 
 class Converts:
