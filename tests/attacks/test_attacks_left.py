@@ -16,6 +16,26 @@ from assay.attacks.left import POINTS, Left, curve, measures  # noqa: E402
 distances = st.lists(st.one_of(st.just(np.inf), st.floats(0.01, 9.0)), min_size=2, max_size=200)
 
 
+@given(distances, st.one_of(st.just(np.inf), st.floats(0.1, 12.0)))
+def test_words_rows_and_figures_agree_on_what_slips_past(found: list[float], budget: float) -> None:
+    far = np.array(found)
+    attacked = Attacked(far, np.zeros(len(far)), np.ones(len(far)), pa.table({"a": [1] * len(far)}))
+    flags = np.repeat([True, False], [len(far), 3])
+    left = Left(np.ones(len(flags), dtype=int), flags, attacked)
+    evaded = sum(bool(np.isfinite(d)) and d <= budget for d in found)
+    assert attacked.verdicts(budget).count("evaded") == evaded
+    told = {m.name.rpartition(".")[2]: m.value for m in measures(left, "linf", budget, "label", 0)}
+    assert told["evaded_share"] == pytest.approx(evaded / len(far))
+    assert told["recall_under_attack"] == pytest.approx((len(far) - evaded) / len(flags))
+
+
+def test_a_row_exactly_at_the_budget_is_within_it() -> None:
+    far = np.array([0.45 - 0.3, 0.15 + 1e-6])
+    attacked = Attacked(far, far * (1 - 1e-9), np.ones(2), pa.table({"a": [1, 2]}))
+    assert far[0] > 0.15, "rounding tells it as another number"
+    assert attacked.verdicts(0.15) == ("evaded", "certified")
+
+
 @given(distances, st.floats(0.1, 12.0))
 def test_it_falls_in_steps_and_never_below_what_is_proved(found: list[float], budget: float) -> None:
     far = np.array(found)

@@ -101,6 +101,24 @@ def test_a_threat_that_forbids_every_change_evades_nothing(shop: Path, tmp_path:
         assert "certified" in status
 
 
+@pytest.mark.parametrize(("access", "status"), [("whitebox", "certified"), ("label", "unknown")])
+def test_a_threat_that_only_allows_what_helps_nobody_evades_nothing_at_any_distance(
+    shop: Path, tmp_path: Path, access: str, status: str
+) -> None:
+    worse = threat(
+        shop, "worse.yaml", "features:\n  claims: {direction: up, min: 0, max: 5}\n"
+        + "".join(f"  {n}: {{mutable: false}}\n" for n in NAMES if n != "claims"),
+    )  # fmt: skip
+    out = tmp_path / "out.parquet"
+    words = ("--norm", "linf", "--access", access, "--only", "robustness.evasion", "--examples", out, "-f", "json")
+    done = attack(shop, "--threat", worse, *words)
+    told = measures(done)
+    assert told["recall_under_attack"]["value"] == told["recall_unattacked"]["value"] > 0.5
+    assert told["evaded_share"]["value"] == 0
+    assert set(pq.read_table(out).column("status").to_pylist()) <= {status, "misclassified"}
+    assert not [f for o in report(done)["body"]["outcomes"] for f in o["findings"]], "nothing slipped past"
+
+
 def test_a_budget_is_evaded_or_certified_and_the_rules_hold(shop: Path, tmp_path: Path) -> None:
     rules = threat(
         shop, "rules.yaml",

@@ -822,9 +822,16 @@ def test_what_the_decision_does_not_rest_on_is_said(world: World) -> None:
         ("robustness.evasion: {queries: '600'}", "queries cannot be '600'"),
     ],
 )
-def test_what_a_policy_asks_of_no_check_is_refused(world: World, parameters: str, says: str) -> None:
+def test_what_a_policy_asks_of_no_check_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch, parameters: str, says: str
+) -> None:
     """It asked for nothing, and the gate allowed what it was meant to forbid."""
-    world.policy = world.document("policy.yaml", POLICY.replace("require:", f"parameters: {{{parameters}}}\nrequire:"))
+    text = POLICY.replace("require:", f"parameters: {{{parameters}}}\nrequire:")
+    with pytest.raises(UsageError, match=says):
+        world.document("policy.yaml", text)
+    with monkeypatch.context() as older:
+        older.setattr("assay.flow.papers.require_known", lambda policy: None)
+        world.policy = world.document("policy.yaml", text)
     with pytest.raises(UsageError, match=says):
         world.gate(world.everything())
 

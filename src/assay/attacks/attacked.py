@@ -15,6 +15,8 @@ from assay.core.subject import Norm
 
 RELATIONS = "relations bind what may change"
 """Why holes are not planted where a change of one input asks for one of another."""
+HAIR = 1e-9
+"""Of a budget: by how much rounding may tell a distance that is exactly the budget as longer (.45 - .3 is not .15)."""
 
 
 class Attacked(msgspec.Struct, frozen=True):
@@ -28,10 +30,19 @@ class Attacked(msgspec.Struct, frozen=True):
     table: ArrowTable
     unplanted: str = ""
 
+    def within(self, budget: float) -> Array:
+        """Whether each row slips past within the budget (k,), bool: without a limit, where anything was found."""
+        return within(self.distance, budget)
+
     def verdicts(self, budget: float) -> tuple[Verdict, ...]:
         """Evaded within the budget, certified that nothing is, or unknown, for each row."""
-        evaded, certified = self.distance <= budget, (self.bound >= budget) & (self.bound > 0)
+        evaded, certified = self.within(budget), (self.bound >= budget) & (self.bound > 0)
         return tuple("evaded" if e else "certified" if c else "unknown" for e, c in zip(evaded, certified, strict=True))
+
+
+def within(distance: Array, budget: float) -> Array:
+    """Whether each distance, inf where nothing was found, is within a budget, inf for one without limit."""
+    return np.isfinite(distance) & (distance <= budget * (1 + HAIR))
 
 
 def confirmed(predictor: Predictor, space: Space, found: Attacked, norm: Norm) -> Attacked:

@@ -35,8 +35,6 @@ class Left:
 
     def __init__(self, weight: Array, flags: Array, found: Attacked) -> None:
         self.weight, self.flags, self.found = weight, flags, found
-        self.cost = np.zeros(len(weight))  # of what is not caught
-        self.cost[self.flags] = found.distance
         self.all, self.caught = np.ones(len(weight), dtype=bool), int(self.flags.sum())
 
     def rate(self, hit: Array, among: Array) -> tuple[float, float, float, int]:
@@ -46,14 +44,20 @@ class Left:
         n = float(effective_n(np.repeat(np.arange(len(weight)), weight), np.repeat(hit, weight)))
         return value, *wilson_rate(value, n), whole(n)
 
+    def evaded(self, budget: float) -> Array:
+        """The caught rows (n,) that slip past within `budget`, bool."""
+        gone = np.zeros(len(self.flags), dtype=bool)
+        gone[self.flags] = self.found.within(budget)
+        return gone
+
     def after(self, budget: float) -> tuple[float, float, float, int]:
         """The recall that is left after what costs up to `budget`."""
-        return self.rate(self.flags & (self.cost > budget), self.all)
+        return self.rate(self.flags & ~self.evaded(budget), self.all)
 
     def proved(self, budget: float) -> tuple[float, float, float, int]:
         """The recall that no attack within `budget` can take, whatever it does."""
-        held = self.flags.copy()
-        held[self.flags] = self.found.bound >= budget if budget else True
+        held = self.flags & ~self.evaded(budget)
+        held[self.flags] &= self.found.bound >= budget if budget else True
         return self.rate(held, self.all)
 
 
@@ -73,7 +77,7 @@ def measures(left: Left, norm: Norm, budget: float, access: str, seed: int) -> I
     less = f"; the sanity test planted no hole, as {why}" if (why := left.found.unplanted) else ""
     yield share("recall_under_attack", left.after(budget), f"at most: {spent}, Wilson, equal rows as one draw{less}")
     yield share("recall_unattacked", left.rate(left.flags, left.all), "the same rows before the attack, Wilson")
-    evaded = left.rate(left.cost <= budget if math.isfinite(budget) else np.isfinite(left.cost), left.flags)
+    evaded = left.rate(left.evaded(budget), left.flags)
     yield share("evaded_share", evaded, f"caught rows that slip past, at least: {spent}, Wilson", Direction.LOWER)
     if access == "whitebox":
         if math.isfinite(budget):
@@ -110,7 +114,7 @@ def curve(left: Left, norm: Norm, budget: float, access: str, queries: int) -> C
     """Recall against what an attacker may spend: at most, by the best attack found, and at least, by proof."""
     found = left.found.distance[np.isfinite(left.found.distance)]
     limited = math.isfinite(budget)
-    reach = max(2 * budget if limited else float(found.max(initial=0.0)), 1e-9)
+    reach = 2 * budget if limited else float(found.max()) if len(found) else 1.0
     named = [0.0, budget] if limited else [0.0]
     x = np.unique(np.clip(np.concatenate([named, found]), 0, reach))
     if len(x) > POINTS:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_origin
 
 import msgspec
 import yaml
@@ -169,12 +171,15 @@ def convert(document: Document, type_: type[T], value: Any = None, at: str = "$"
     unknown, missing = _UNKNOWN.search(message), _MISSING.search(message)
     if unknown:
         key = unknown.group(1)
-        guess = nearest(key, _fields_near(type_, key))
+        guess = nearest(key, _fields_near(type_))
         fix = f"did you mean {guess}?" if guess and guess != key else "remove it, or see `assay schema`"
         raise document.error(f"{path}.{key}", f"unknown key {visible(key)!r}", fix) from None
     if missing:
         raise document.error(path, f"needs the key {missing.group(1)!r}", "add it") from None
-    raise document.error(path, visible(message[:1].lower() + message[1:]), "see `assay schema`") from None
+    key = path.rpartition(".")[2].partition("[")[0]
+    words = _words_of(type_, key) if message.startswith("Invalid enum value") else []
+    fix = f"say one of: {', '.join(words)}" if words else "see `assay schema`"
+    raise document.error(path, visible(message[:1].lower() + message[1:]), fix) from None
 
 
 def _named(path: str, source: Any, type_: Any, message: str) -> str:
@@ -201,8 +206,8 @@ def _only(source: Any, steps: list[str], key: str) -> Any:
     return {**source, steps[0]: _only(source[steps[0]], steps[1:], key)}
 
 
-def _fields_near(type_: Any, key: str) -> list[str]:
-    names: set[str] = set()
+def _structs(type_: Any) -> Iterator[type[msgspec.Struct]]:
+    """The structs that a type holds, each once."""
     stack, seen = [type_], set()
     while stack:
         current = stack.pop()
@@ -210,7 +215,25 @@ def _fields_near(type_: Any, key: str) -> list[str]:
             continue
         seen.add(id(current))
         if isinstance(current, type) and issubclass(current, msgspec.Struct):
-            names.update(current.__struct_encode_fields__)
+            yield current
             stack.extend(f.type for f in msgspec.structs.fields(current))
         stack.extend(getattr(current, "__args__", ()))
-    return sorted(names)
+
+
+def _fields_near(type_: Any) -> list[str]:
+    return sorted({name for struct in _structs(type_) for name in struct.__struct_encode_fields__})
+
+
+def _words_of(type_: Any, key: str) -> list[str]:
+    """The words that a key may hold: of a Literal or an Enum."""
+    words: set[str] = set()
+    stack = [f.type for s in _structs(type_) for f in msgspec.structs.fields(s) if f.encode_name == key]
+    while stack:
+        current = stack.pop()
+        if get_origin(current) is Literal:
+            words.update(str(word) for word in current.__args__)
+        elif isinstance(current, type) and issubclass(current, Enum):
+            words.update(str(member.value) for member in current)
+        else:
+            stack.extend(getattr(current, "__args__", ()))
+    return sorted(words)

@@ -23,7 +23,7 @@ from assay.core.report import Report
 from assay.core.threats import Packs, ThreatPack
 from assay.core.version import __version__
 from assay.engine.task import seed_for
-from assay.flow.join import Bundle, Joined, facts_of, join, require_known, vouches_of
+from assay.flow.join import Bundle, Joined, facts_of, join, vouches_of
 from assay.flow.memory import (
     REMEMBERED,
     Recalled,
@@ -32,7 +32,7 @@ from assay.flow.memory import (
     recall,
     write_documents,
 )
-from assay.flow.papers import People, open_paper, trusted_policy, trusted_roster
+from assay.flow.papers import People, open_paper, require_known, trusted_policy, trusted_roster
 from assay.policy.decide import decide
 
 

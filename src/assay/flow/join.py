@@ -11,16 +11,14 @@ from msgspec.structs import replace
 from assay.attest import statement as st
 from assay.attest.files import FileDigest, root_digest
 from assay.attest.signature import ALONE, GIT_PATHS, Claim, claim_of
-from assay.config.policy_file import Policy
 from assay.core.canonical import short
 from assay.core.decision import Approval, ApprovalFact, Facts, OutcomeFact, Signer, Waiver, WaiverFact
 from assay.core.dossier import SignedMaterial, Vouch
-from assay.core.errors import UsageError, VerificationError
+from assay.core.errors import VerificationError
 from assay.core.finding import Outcome, Status
 from assay.core.release import SHIPPED, Material, Release, Role, differences, paths_of
 from assay.core.report import Report
 from assay.core.subject import Kind
-from assay.core.text import nearest, visible
 from assay.core.threats import Packs
 from assay.engine.registry import check_ids, load, resolve_parameters
 from assay.flow.papers import Paper
@@ -73,19 +71,6 @@ def expected_for(release: Release, reports: Iterable[Report] = ()) -> dict[str, 
         for check_id in check_ids(kind):
             wanted.setdefault(check_id, []).append(name)
     return {check: tuple(names) for check, names in wanted.items()}
-
-
-def require_known(policy: Policy) -> None:
-    """Raises UsageError where `parameters:` of a policy names no check that there is, or what one does not take: it
-    would ask for nothing, and nobody would see."""
-    for check, given in policy.file.parameters.items():
-        where = f"{policy.uri}: parameters"
-        if check not in check_ids():
-            guess = nearest(check, check_ids())
-            fix = f"did you mean {guess}?" if guess else "name each check: patterns are not taken here"
-            raise UsageError(f"no check is called {visible(check)!r}", where=where, fix=fix)
-        own = {name: value for name, value in given.items() if name != "sandbox"}
-        resolve_parameters(load(check), own, where=where)
 
 
 def facts_of(

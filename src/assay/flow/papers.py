@@ -20,8 +20,9 @@ from assay.core.canonical import digest_bytes
 from assay.core.decision import Approval, Person, Roster, Signer, Waiver
 from assay.core.errors import InputError, UsageError, VerificationError, os_words
 from assay.core.report import Report
-from assay.core.text import visible
+from assay.core.text import nearest, visible
 from assay.core.threats import ThreatPack
+from assay.engine.registry import check_ids, load, resolve_parameters
 
 _WORDS = {st.POLICY: "policy", st.ROSTER: "roster", st.THREATS: "threat pack"}
 _MEANT = re.compile(rb"(?m)^(?:policy|roster|threats):[ \t]*\S")
@@ -125,8 +126,9 @@ def _document(data: bytes, path: Path) -> tuple[str, int, str]:
     if isinstance(value, dict) and "threats" in value:
         pack = read_threats(data, str(path)).ref
         return pack.name, pack.version, st.THREATS
-    policy = policy_from(data, str(path)).file
-    return policy.policy, policy.version, st.POLICY
+    policy = policy_from(data, str(path))
+    require_known(policy)
+    return policy.file.policy, policy.file.version, st.POLICY
 
 
 def is_document(path: Path) -> bool:
@@ -140,6 +142,19 @@ def is_document(path: Path) -> bool:
     except (UsageError, InputError, TypeError):
         return _MEANT.search(data) is not None
     return any(own <= keys for own in ({"policy", "require"}, {"roster", "people"}, {"threats", "version"}))
+
+
+def require_known(policy: Policy) -> None:
+    """Raises UsageError where `parameters:` of a policy names no check that there is, or what one does not take: it
+    would ask for nothing, and nobody would see."""
+    for check, given in policy.file.parameters.items():
+        where = f"{policy.uri}: parameters"
+        if check not in check_ids():
+            guess = nearest(check, check_ids())
+            fix = f"did you mean {guess}?" if guess else "name each check: patterns are not taken here"
+            raise UsageError(f"no check is called {visible(check)!r}", where=where, fix=fix)
+        own = {name: value for name, value in given.items() if name != "sandbox"}
+        resolve_parameters(load(check), own, where=where)
 
 
 def trusted_policy(path: Path, owner: PublicKey) -> Policy:

@@ -41,7 +41,7 @@ Method = Literal["search", "transfer"]
     severity=Severity.INFO,
     needs="ml",
     cost="minutes",
-    version=11,
+    version=12,
     tags=("owasp-ml-2023:ML01", "atlas:AML.T0043", "eu-ai-act:Art.15"),
     reads=("data", "holdout"),
     libraries=("numpy", "pyarrow", "onnxruntime", "lightgbm", "scikit-learn"),
@@ -328,7 +328,7 @@ def _row(model: BasePredictor, space: Space, found: Attacked, asked: Asked) -> I
 
     from assay.attacks.shown import waterfall
 
-    inside = np.flatnonzero((found.distance <= asked.budget) & np.isfinite(found.distance))
+    inside = np.flatnonzero(found.within(asked.budget))
     if not len(inside):
         return
     own, new = space.rows, found.table

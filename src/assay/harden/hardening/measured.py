@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from assay.adapters.predictor_base import BasePredictor
+from assay.attacks.attacked import within
 from assay.attacks.relations import attackable, telling
 from assay.attacks.strike import Asked, struck
 from assay.core.errors import CouldNotLook
@@ -136,7 +137,7 @@ def seen(model: BasePredictor, part: Held, against: Any, attacks: dict[str, Aske
                     raise
                 unanswered[name] = str(why)
                 continue
-            stand[caught] = far > asked.budget
+            stand[caught] = ~within(far, asked.budget)
             if first:
                 redrawn[name] = first
         stands[name] = stand
