@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from in_process import no_workers
 
 settings.register_profile(
     "assay", deadline=None, derandomize=bool(os.environ.get("CI")), suppress_health_check=[HealthCheck.too_slow]
@@ -35,6 +38,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes are named by their argument: what they hold may differ from one worker to the next (a gzip's time)."""
     return argname if isinstance(val, bytes) else None
+
+
+@pytest.fixture
+def here() -> Iterator[None]:
+    """For tests of what is said, and not of who computes it: `pytestmark = pytest.mark.usefixtures("here")`."""
+    with no_workers():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -287,7 +287,9 @@ def held(name: str) -> tuple[Any, Trees]:
     return model, model.trees()
 
 
-@pytest.mark.parametrize("name", ["standard", "robust, ordinal", "forest", "histograms"])
+@pytest.mark.parametrize(
+    "name", ["standard", pytest.param("robust, ordinal", marks=pytest.mark.heavy), "forest", "histograms"]
+)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=st.data())
 def test_any_value_within_float32_goes_the_same_way(name: str, drawn: Any) -> None:

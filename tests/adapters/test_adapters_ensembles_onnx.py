@@ -19,12 +19,16 @@ onnx = pytest.importorskip("onnx", reason="the ml extra is not installed")
 pytest.importorskip("onnxruntime", reason="the ml extra is not installed")
 
 from ensembles_tools import CLASSIFIERS, ROWS, agrees, as_table, frame, full  # noqa: E402
+from hypothesis import given  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
 from sklearn.compose import ColumnTransformer  # noqa: E402
 from sklearn.decomposition import PCA  # noqa: E402
+from sklearn.ensemble import RandomForestClassifier  # noqa: E402
 from sklearn.impute import SimpleImputer  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler  # noqa: E402
 
+from assay.adapters.ensembles.onnx_trees import _exact  # noqa: E402
 from assay.adapters.ensembles.trees import require_parity  # noqa: E402
 
 
@@ -47,6 +51,27 @@ def opened(proto: Any, tmp_path: Path, predictor: Any, columns: Any = ("a", "b",
 def test_onnx_of_scikit_learn(tmp_path: Path, predictor: Any, name: str, positive: int) -> None:
     model = opened(graph_of(CLASSIFIERS[name]()), tmp_path, predictor, positive=positive)
     assert agrees(model, as_table(full()[["a", "b", "m"]])).single
+
+
+@given(st.integers(3, 40), st.sampled_from([0.5, 0.02, 0.0625, 1.0]), st.integers(0, 1000))
+def test_what_is_said_to_add_up_in_any_order_does(count: int, unit: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    leaves = (rng.integers(-50, 50, count) * np.float32(unit)).astype(np.float32)
+    base = float(np.float32(rng.integers(0, 3) * unit))
+    sums = {
+        float(np.cumsum(np.append(rng.permutation(leaves), np.float32(base)), dtype=np.float32)[-1]) for _ in range(20)
+    }
+    assert len(sums) == 1 or not _exact(leaves.astype(float), base, count)
+    assert unit == 0.02 or _exact(leaves.astype(float), base, count)
+
+
+@pytest.mark.parametrize(("trees", "known"), [(1, True), (2, True), (3, False), (50, False)])
+def test_threads_decide_in_which_order_more_than_two_trees_are_added(
+    tmp_path: Path, predictor: Any, trees: int, known: bool
+) -> None:
+    """Shares of 1 / n, which float32 rounds: with more than 50 rows at once threads add parts of them."""
+    model = opened(graph_of(RandomForestClassifier(trees, max_depth=3, random_state=0)), tmp_path, predictor)
+    assert model.trees().unordered != known
 
 
 def test_onnx_with_double_inputs_compares_doubles(tmp_path: Path, predictor: Any) -> None:

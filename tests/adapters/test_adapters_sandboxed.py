@@ -40,7 +40,9 @@ def numeric(data: Any) -> Any:
 
 
 @isolated
-@pytest.mark.parametrize(("suffix", "compress"), [("pkl", None), ("joblib", 0), ("joblib", 3)])
+@pytest.mark.parametrize(
+    ("suffix", "compress"), [("pkl", None), pytest.param("joblib", 0, marks=pytest.mark.heavy), ("joblib", 3)]
+)
 def test_matrix_models_score_as_they_do_natively(
     tmp_path: Path, data: Any, predictor: Any, suffix: str, compress: Any
 ) -> None:
@@ -81,6 +83,33 @@ def test_models_fitted_on_frames_get_frames(tmp_path: Path, data: Any, predictor
 
 
 @isolated
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_boosters_that_know_categories_of_pandas_get_them(
+    tmp_path: Path, dataset: Any, predictor: Any, library: str
+) -> None:
+    """Whole numbers that were categories in training are asked as categories, and words as they were."""
+    made = pytest.importorskip(library)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"a": rng.normal(size=300).round(3), "k": rng.integers(3, 8, 300), "w": rng.choice(["p", "q"], 300)}
+    )
+    y = (frame.a + (frame.k == 5) - (frame.w == "q") > 0).astype(int)
+    held = dataset(frame.assign(y=y).to_csv(index=False), label="y", positive=1)
+    known = frame.assign(k=frame.k.astype("category"), w=frame.w.astype("category"))
+    model = (
+        made.LGBMClassifier(n_estimators=8, verbose=-1, n_jobs=1)
+        if library == "lightgbm"
+        else made.XGBClassifier(n_estimators=8, enable_categorical=True, n_jobs=1)
+    ).fit(known, y)
+    joblib.dump(model, tmp_path / "m.joblib")
+    got = predictor("m.joblib", held)
+    expected = model.predict_proba(known)[:, 1]
+    np.testing.assert_allclose(got.scores(held.table()), expected, rtol=1e-6)
+    few = held.table().slice(4, 3)
+    np.testing.assert_allclose(got.scores(few), expected[4:7], rtol=1e-6)
+
+
+@isolated
 def test_margins_and_regressors(tmp_path: Path, data: Any, predictor: Any) -> None:
     from sklearn.linear_model import LinearRegression
     from sklearn.svm import LinearSVC
@@ -104,16 +133,23 @@ def test_inputs_that_do_not_fit_are_named(tmp_path: Path, data: Any, dataset: An
 
     frame = data.table(("a", "b")).to_pandas()
     (tmp_path / "named.pkl").write_bytes(pickle.dumps(DecisionTreeClassifier().fit(frame, data.target())))
-    (tmp_path / "bare.pkl").write_bytes(pickle.dumps(DecisionTreeClassifier().fit(numeric(data), data.target())))
+    # A class that needs no library, so that its sandbox starts at once.
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "ours.py").write_text(
+        "class Rule:\n    n_features_in_ = 2\n    def predict(self, x):\n        return (x[:, 0] > 0).astype(int)\n"
+    )
+    (tmp_path / "bare.pkl").write_bytes(b"\x80\x02cours\nRule\n)\x81.")
+    until = (datetime.now(UTC).date() + timedelta(days=2)).isoformat()
+    ours = {"modules": "code", "allow": ["ours.Rule"], "allow_until": until}
     other = dataset("a,income\n1,2\n3,4\n", name="o.csv")
     with pytest.raises(CouldNotLook, match=r"reads b, which o\.csv lacks; the data has income instead"):
         predictor("named.pkl", other)
     with pytest.raises(CouldNotLook, match=r"takes 2 inputs, t\.csv has 3 \(a, b, c\)"):
-        predictor("bare.pkl", data)
+        predictor("bare.pkl", data, **ours)
     with pytest.raises(CouldNotLook, match="wants numbers, but c holds text"):
-        predictor("bare.pkl", data, inputs=["a", "c"]).scores(data.table())
+        predictor("bare.pkl", data, inputs=["a", "c"], **ours).scores(data.table())
     with pytest.raises(CouldNotLook, match="does not say which columns"):
-        predictor("bare.pkl")
+        predictor("bare.pkl", **ours)
     (tmp_path / "dict.pkl").write_bytes(pickle.dumps({"model": 1}))
     with pytest.raises(CouldNotLook, match="holds a dict, which cannot predict"):
         predictor("dict.pkl", data)
@@ -219,7 +255,7 @@ def test_weak_isolation_is_recorded(tmp_path: Path, data: Any) -> None:
 
 
 @isolated
-@pytest.mark.parametrize("weak", [False, True])
+@pytest.mark.parametrize("weak", [False, pytest.param(True, marks=pytest.mark.heavy)])
 def test_an_outcome_says_in_what_sandbox_its_model_was_loaded(tmp_path: Path, data: Any, weak: bool) -> None:
     from sklearn.tree import DecisionTreeClassifier
 

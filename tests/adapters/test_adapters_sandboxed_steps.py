@@ -151,8 +151,8 @@ def scaled(folder: Path, final: Any, **kinds: str) -> str:
 
 
 @pytest.mark.parametrize("kinds", [
-    {"x": "float32", "w": "float32"}, {"x": "float32", "w": "int16"},
-    *(pytest.param({"x": kind, "w": "float32"}, marks=pytest.mark.heavy) for kind in ("float16", "float64")),
+    {"x": "float32", "w": "int16"},
+    *(pytest.param({"x": kind, "w": "float32"}, marks=pytest.mark.heavy) for kind in ("float16", "float32", "float64")),
 ], ids=str)  # fmt: skip
 def test_steps_that_compute_in_float32_are_refused(
     tmp_path: Path, predictor: Any, dataset: Any, kinds: dict[str, str]
@@ -168,7 +168,7 @@ def test_steps_that_compute_in_float32_are_refused(
 
 
 @pytest.mark.parametrize("kinds", [
-    {"x": "int16", "w": "int8"}, {"x": "int64", "w": "float64"},
+    {"x": "int16", "w": "int8"}, pytest.param({"x": "int64", "w": "float64"}, marks=pytest.mark.heavy),
 ], ids=str)  # fmt: skip
 def test_steps_that_compute_in_float64_are_asked(
     tmp_path: Path, predictor: Any, dataset: Any, kinds: dict[str, str]
@@ -194,7 +194,7 @@ def test_float32_that_no_step_computes_with_is_read(tmp_path: Path, predictor: A
         assert require_parity(model.trees(), model, data.table(model.features)) < 1e-5
 
 
-@pytest.mark.parametrize("short", [True, False])
+@pytest.mark.parametrize("short", [True, pytest.param(False, marks=pytest.mark.heavy)])
 def test_a_network_of_float32_data_rounds_as_those(tmp_path: Path, predictor: Any, dataset: Any, short: bool) -> None:
     """Its scaler, and it, compute in float32 on rows as they are stored: that is taken off what is proved."""
     frame = rows().astype({"x": "float32" if short else "float64"})
@@ -205,7 +205,7 @@ def test_a_network_of_float32_data_rounds_as_those(tmp_path: Path, predictor: An
     assert network.unit == (SINGLE if short else DOUBLE)
 
 
-@pytest.mark.parametrize("form", ["parquet", "feather"])
+@pytest.mark.parametrize("form", ["parquet", pytest.param("feather", marks=pytest.mark.heavy)])
 def test_a_network_of_numbers_of_16_bits_is_refused(tmp_path: Path, predictor: Any, dataset: Any, form: str) -> None:
     table = as_table(rows()[["w", "y"]]).append_column("x", pa.array(rows().x.to_numpy().astype(np.float16)))
     if form == "parquet":
@@ -235,7 +235,7 @@ def test_how_wide_numbers_are_is_told_by_the_file(tmp_path: Path, dataset: Any, 
     assert widths_of(dataset(None, "t.x")) == expected
 
 
-@pytest.mark.parametrize("coded", [False, True], ids=["words", "codes"])
+@pytest.mark.parametrize("coded", [False, pytest.param(True, marks=pytest.mark.heavy)], ids=["words", "codes"])
 def test_native_categories_of_a_file_are_read_as_it_answers(tmp_path: Path, predictor: Any, coded: bool) -> None:
     """Every level, one never seen, and none, beside every border of the number: joblib, the scan and the sandbox."""
     frame = rows()

@@ -11,6 +11,8 @@ pa = pytest.importorskip("pyarrow")
 pytest.importorskip("lightgbm")
 
 from attacks_tools import FEATURES, KINDS, Flags, mixed, spaces, table  # noqa: E402
+from hypothesis import given  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
 
 from assay.attacks.attacked import confirmed  # noqa: E402
 from assay.attacks.boundary import planted  # noqa: E402
@@ -66,6 +68,39 @@ def test_a_linear_model_is_left_by_the_shortest_way(norm: Any, access: str) -> N
     exact = (model.scores(space.rows) - model.threshold) / DUAL[norm](model.w)
     assert (found.best >= exact * (1 - 1e-9)).all()
     assert (found.best <= exact * 1.06 + 1e-9).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("facts", [{"min": -0.5, "max": 0.5}, {"step": 2.0}], ids=["outside", "between"])
+def test_rows_that_break_what_is_declared_are_left_as_near_as_others(norm: Any, facts: Any) -> None:
+    """Half of the columns are free; a value outside its range, or between two places, is kept unless it pays."""
+    model, space, passing = plane(4)
+    features = {n: Feature(**({"min": -9, "max": 9} | (facts if i % 2 else {}))) for i, n in enumerate(model.features)}
+    kinds = dict.fromkeys(model.features, "number")
+    bound = Space(space.rows, Contract(features=features), passing, kinds, model.features)
+    free = {n: Feature(mutable=False) if i % 2 else f for i, (n, f) in enumerate(features.items())}
+    half = Space(space.rows, Contract(features=free), passing, kinds, model.features)
+    found, least = (Search(model, s, passing, norm, "label", 400, 0).run().best for s in (bound, half))
+    assert (found <= least * 1.02 + 1e-9).all(), "more may move, so that it is never farther"
+
+
+@given(st.integers(0, 10_000))
+def test_what_is_landed_on_lies_between_the_row_and_the_wish(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = pa.table({n: rng.normal(size=6) * 3 for n in ("a", "b", "c")})
+    features = {"a": Feature(min=-1, max=1), "b": Feature(min=-4, max=4, step=0.7), "c": Feature(direction="up", max=2)}
+    moves = Moves(
+        Space(rows, Contract(features=features), rows, dict.fromkeys(features, "number"), tuple(features)), "linf"
+    )
+    ids, radius = rng.integers(0, 6, 40), rng.uniform(0, 3, 40)
+    own = moves.origin[ids]
+    assert np.isnan(moves.land(ids, own)).all(), "a row that is wished as it is stays as it is"
+    wished = own + rng.normal(size=own.shape) * 3
+    landed = moves.land(ids, wished, radius)
+    there = ~np.isnan(landed)
+    assert (np.abs(landed - own)[there] <= np.broadcast_to(radius[:, None], own.shape)[there] + 1e-5).all()
+    assert (((landed - own) * (wished - own))[there] > 0).all()
+    assert np.isfinite(moves.parts(ids, landed)).all()
 
 
 @pytest.mark.parametrize("way", ["up", "down"])

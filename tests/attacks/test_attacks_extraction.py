@@ -161,7 +161,7 @@ def test_a_victim_of_the_copys_own_family_is_nearly_copied() -> None:
 
 
 def test_a_hash_of_the_row_gives_nothing_away() -> None:
-    found = stolen(Model(hashed), (50, 600), runs=2)
+    found = stolen(Model(hashed), (50, 300), runs=2)
     assert not found.stolen()
     assert found.first_good(0.8) is None
     for point in found.points:

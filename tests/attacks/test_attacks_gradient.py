@@ -114,7 +114,7 @@ def target(model: Any, moves: Moves) -> float:
 def test_a_linear_model_is_attacked_as_near_as_highs_says(norm: Any, seed: int, grid: tuple[str, ...]) -> None:
     net = weights(seed, (6, 1))
     model = served(net)
-    space, passing = space_of(model, seed, contract(seed, 6), grid=grid)
+    space, passing = space_of(model, seed, contract(seed, 6), grid=grid, rows=6 if grid else 12)
     found = confirmed(model, space, attack_gradient(model, space, passing, norm, np.inf), norm)
     moves = Moves(model.network(space.rows), space, norm)
     exact = np.array([mixed_program(net, moves, row, target(model, moves)) for row in range(space.size)])
@@ -194,11 +194,11 @@ def test_no_permitted_change_goes_below_the_bound(seed: int, act: str, norm: Any
     assert (moves.network.forward(moves.read(rows, point)) >= bound[rows]).all()
 
 
-@pytest.mark.parametrize("norm", ["linf", "cost", *(pytest.param(n, marks=pytest.mark.heavy) for n in ("l2", "l1"))])
+@pytest.mark.parametrize("norm", ["linf", *(pytest.param(n, marks=pytest.mark.heavy) for n in ("cost", "l2", "l1"))])
 @pytest.mark.parametrize("act", ["Relu", pytest.param("Tanh", marks=pytest.mark.heavy)])
 def test_what_is_found_is_permitted_and_lies_above_its_bound(norm: Any, act: str) -> None:
     model = served(weights(2, (6, 10, 6, 1)), act)
-    space, passing = space_of(model, 2, contract(2, 6), constraints=("x0 <= x1 + 2",), grid=("x2",))
+    space, passing = space_of(model, 2, contract(2, 6), constraints=("x0 <= x1 + 2",), grid=("x2",), rows=6)
     space.valid(space.rows)
     found = confirmed(model, space, attack_gradient(model, space, passing, norm, np.inf), norm)
     there = np.isfinite(found.distance)
@@ -207,6 +207,21 @@ def test_what_is_found_is_permitted_and_lies_above_its_bound(norm: Any, act: str
     assert (found.bound <= found.distance).all()
     again = attack_gradient(model, space, passing, norm, np.inf)
     assert np.array_equal(again.distance, found.distance)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+@pytest.mark.parametrize("sizes", [(5, 8, 1), (5, 1)], ids=["network", "linear"])
+def test_rows_outside_their_range_move_over_the_gap_or_stay(norm: Any, sizes: tuple[int, ...]) -> None:
+    """As near as where those that lie outside may not move at all, and no proof lies above what was found."""
+    model = served(weights(3, sizes))
+    narrow = {n: Feature(min=-0.4, max=0.4) if i < 3 else Feature(**RANGE) for i, n in enumerate(names(5))}
+    still = {n: Feature(mutable=False) if i < 3 else Feature(**RANGE) for i, n in enumerate(names(5))}
+    space, passing = space_of(model, 3, narrow, rows=10)
+    other, _ = space_of(model, 3, still, rows=10)
+    found = confirmed(model, space, attack_gradient(model, space, passing, norm, np.inf), norm)
+    least = attack_gradient(model, other, passing, norm, np.inf)
+    assert (found.distance <= least.distance * 1.02 + 1e-9).all()
+    assert (found.bound <= found.distance * (1 + 1e-9)).all()
 
 
 def test_a_budget_below_the_bound_is_certified_and_never_evaded() -> None:
@@ -296,7 +311,7 @@ def test_plants_are_no_finer_than_what_a_model_of_float32_reads() -> None:
     assert "finely enough" in said, "and that is said"
 
 
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(s, marks=pytest.mark.heavy) for s in (2, 3))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.heavy) for s in (1, 2, 3))])
 def test_a_grid_in_linf_does_not_fail_the_sanity_test(seed: int) -> None:
     """A find may lie one place further than the plant: it once was refused for that in most runs."""
     net, wide = weights(seed, (6, 10, 1)), 7000
@@ -308,7 +323,7 @@ def test_a_grid_in_linf_does_not_fail_the_sanity_test(seed: int) -> None:
     free = ("x0", "x1", "x2")
     contract = Contract(features={n: Feature(**told, mutable=n in free) for n in model.features})
     kinds = dict.fromkeys(model.features, "integer")
-    space = Space(table.filter(pa.array(flagged)).slice(0, 20), contract, table, kinds, model.features)
+    space = Space(table.filter(pa.array(flagged)).slice(0, 10), contract, table, kinds, model.features)
     found = attack_gradient(model, space, table.filter(pa.array(~flagged)), "linf", np.inf, seed=seed)
     assert np.isfinite(confirmed(model, space, found, "linf").distance).any()
 

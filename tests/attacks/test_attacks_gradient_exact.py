@@ -41,7 +41,7 @@ def moves_of(seed: int, norm: Any, sizes: tuple[int, ...], grid: tuple[str, ...]
     return Moves(model.network(space.rows), space, norm)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), norm=st.sampled_from(NORMS), radius=st.floats(0.02, 2.0))
 def test_no_point_of_many_evades_where_it_is_proved_that_none_does(seed: int, norm: Any, radius: float) -> None:
     moves = moves_of(seed, norm, (4, 7, 5, 1))
@@ -65,7 +65,7 @@ def test_no_point_of_many_evades_where_it_is_proved_that_none_does(seed: int, no
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, 1, pytest.param(2, marks=pytest.mark.heavy)])
 def test_on_a_grid_every_permitted_point_is_asked(seed: int, norm: Any) -> None:
     moves = moves_of(seed, norm, (4, 8, 1), grid=names(4), rows=6)
     ids = np.arange(moves.space.size)
@@ -86,7 +86,7 @@ def test_on_a_grid_every_permitted_point_is_asked(seed: int, norm: Any) -> None:
         assert [found for _, found, _ in outcome] == [evades for _, _, evades in outcome]
 
 
-@pytest.mark.parametrize("norm", ["linf", "l1", *(pytest.param(n, marks=pytest.mark.heavy) for n in ("l2", "cost"))])
+@pytest.mark.parametrize("norm", ["linf", *(pytest.param(n, marks=pytest.mark.heavy) for n in ("l1", "l2", "cost"))])
 def test_at_the_median_distance_nine_rows_in_ten_are_decided(norm: Any) -> None:
     model = served(weights(7, (8, 16, 1)))
     space, passing = space_of(model, 7, {n: Feature(**RANGE) for n in names(8)}, rows=12)

@@ -55,6 +55,16 @@ def test_a_listed_level_is_told_as_it_is_listed() -> None:
     assert {axis.change(0.0, place) for place in range(2)} == {"→ 1", "→ 2"}
 
 
+def test_listed_numbers_that_are_stored_as_float32_are_refused() -> None:
+    """0.10000000149 is no other level than the listed 0.1: a move from one to the other changes nothing."""
+    listed = Feature(categories=(0.1, 0.3, 0.5))
+    stored = [float(np.float32(v)) for v in (0.1, 0.3, 0.5)]
+    with pytest.raises(CouldNotLook, match="x is stored as float32"):
+        one(stored, listed, "category")
+    assert one([0.1, 0.3, 0.5], listed, "category").axes[0].levels == (0.1, 0.3, 0.5)
+    assert one([0.25, 0.5], Feature(categories=(0.25, 0.5)), "category").axes[0].levels == (0.25, 0.5)
+
+
 def test_missing_values_are_left_alone() -> None:
     rows = pa.table({"amount": pa.array([None, 3, 9], pa.int64()), "shop": pa.array(["a", None, "b"])})
     features = {"amount": Feature(min=0, max=10, integer=True), "shop": Feature()}

@@ -28,7 +28,7 @@ LIMIT = 150
 @pytest.mark.parametrize("norm", ["cost", pytest.param("l2", marks=pytest.mark.heavy)])
 def test_copies_come_near_what_gradients_find(norm: Any) -> None:
     model = served(weights(3, (6, 12, 1)))
-    space, passing = space_of(model, 3, {n: Feature(min=-3.0, max=3.0) for n in names(6)}, rows=10)
+    space, passing = space_of(model, 3, {n: Feature(min=-3.0, max=3.0) for n in names(6)}, rows=6)
     asked = model.queries
     found = attack_transfer(model, space, passing, norm, limit=LIMIT, seed=1)
     assert model.queries - asked <= LIMIT * space.size
@@ -45,13 +45,13 @@ def test_copies_come_near_what_gradients_find(norm: Any) -> None:
 def test_levels_grids_and_relations_hold(access: Any) -> None:
     model, space, passing = spaces(2, ("amount + hour < 15",))
     model.access = access
-    found = confirmed(model, space, attack_transfer(model, space, passing, "cost", limit=LIMIT), "cost")
+    found = confirmed(model, space, attack_transfer(model, space, passing, "cost", limit=40), "cost")
     assert np.isfinite(found.distance).any()
-    again = attack_transfer(model, space, passing, "cost", limit=LIMIT)
+    again = attack_transfer(model, space, passing, "cost", limit=40)
     assert np.array_equal(again.distance, found.distance)
 
 
-@pytest.mark.parametrize("access", ["score", "label"])
+@pytest.mark.parametrize("access", [pytest.param("score", marks=pytest.mark.heavy), "label"])
 def test_a_listed_word_that_no_answer_holds_is_a_move_all_the_same(access: Any) -> None:
     """A drafted contract lists what the training rows hold; the copy's few lessons may lack some of it."""
     shops = tuple("abcdefgh")
@@ -94,7 +94,7 @@ class Told:
 
 def test_with_labels_no_score_is_looked_at() -> None:
     told = Told(served(weights(3, (4, 8, 1))))
-    space, passing = space_of(told, 3, {n: Feature(min=-3.0, max=3.0) for n in names(4)}, rows=6)
+    space, passing = space_of(told, 3, {n: Feature(min=-3.0, max=3.0) for n in names(4)}, rows=3)
     told.shown = 0
     attack_transfer(told, space, passing, "l2", limit=40, access="label")
     assert told.shown == 0
@@ -102,11 +102,11 @@ def test_with_labels_no_score_is_looked_at() -> None:
     assert told.shown > 0
 
 
-@pytest.mark.parametrize("norm", ["l1", "cost", *(pytest.param(n, marks=pytest.mark.heavy) for n in ("linf", "l2"))])
+@pytest.mark.parametrize("norm", ["l1", *(pytest.param(n, marks=pytest.mark.heavy) for n in ("linf", "l2", "cost"))])
 def test_one_call_makes_it_in_every_norm(norm: Any) -> None:
     model = served(weights(3, (4, 8, 1)))
     features = {n: Feature(min=-3.0, max=3.0) for n in names(4)}
-    space, passing = space_of(model, 3, features, rows=8)
+    space, passing = space_of(model, 3, features, rows=5)
     against = (Contract(features=features), space.rows, dict.fromkeys(names(4), "number"), model.features)
     asked = Asked(norm, "score", np.inf, 80, 1, method="transfer")
     before = model.queries

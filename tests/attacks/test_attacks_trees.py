@@ -133,6 +133,18 @@ def test_a_place_of_tenths_is_what_a_table_writes_for_it() -> None:
     assert where.moved(np.array([0]), found.codes).column("x0").to_pylist() == [1.9]
 
 
+@pytest.mark.parametrize("least", [0.3, 3 * 0.1], ids=["written", "computed"])
+def test_a_grid_that_starts_at_a_computed_number_has_the_places_that_people_write(least: float) -> None:
+    """The table's least value is 3 * .1; the border of the model is another table's 17.7."""
+    trees = stump(17.7)
+    rows = pa.table({"x0": [19.1, 3 * 0.1]})
+    found = Whitebox(
+        trees, space(trees, rows, {"x0": Feature(min=least, max=30.0, step=0.1, scale=1.0)}), "linf", 0.5, Model(trees)
+    ).run(np.inf)
+    assert found.distance[0] == pytest.approx(1.4)
+    assert found.bound[0] <= 1.4 + 1e-12
+
+
 def test_places_of_steps_that_are_stored_as_float32_are_refused() -> None:
     """There 181.7 is 181.6999969, which a model of doubles sends elsewhere than the 181.7 that was asked."""
     stored = (np.arange(0, 300) * 0.1).astype(np.float32).astype(float)

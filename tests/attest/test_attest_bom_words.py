@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.attest.bom.declared import Ancestor, read_paper
@@ -51,6 +51,7 @@ def test_values_become_text_that_says_the_same_each_time() -> None:
     assert len(value_of(["long"] * 10_000)) <= 8001
 
 
+@settings(max_examples=40)
 @given(
     st.recursive(
         st.none() | st.text() | st.floats() | st.integers(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)

@@ -17,7 +17,7 @@ np = pytest.importorskip("numpy")
 pytest.importorskip("lightgbm")
 CHECK = "theft.extraction"
 READS = {"data": "train", "holdout": "hold"}
-FEW: dict[str, Any] = {"queries": 300, "runs": 1}
+FEW: dict[str, Any] = {"queries": 120, "runs": 1, "rows": 400}
 FREE = {n: {"min": 0, "integer": True} for n in INPUTS}
 
 
@@ -112,7 +112,7 @@ def test_without_a_holdout_it_does_not_apply(model: Bench) -> None:
 
 def test_labels_are_not_needed(model: Bench) -> None:
     model.table(two_tables()[1], "hold", drop=FACTS["drop"])
-    outcome = model.ask(CHECK, "model", queries=100, runs=1)
+    outcome = model.ask(CHECK, "model", queries=100, runs=1, rows=400)
     assert measure(outcome, f"{CHECK}.auc_ratio").value is None
     assert measure(outcome, f"{CHECK}.f1").value > 0
 

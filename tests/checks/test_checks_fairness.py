@@ -164,7 +164,7 @@ def marked(rows: int, columns: int, seed: int = 0) -> tuple[Table, list[str]]:
     return {**marks, "score": score, "y": (rng.random(rows) < np.where(flagged, 0.8, 0.2)).astype(int)}, names
 
 
-@pytest.mark.parametrize("columns", [2, 6, 7, 12])
+@pytest.mark.parametrize("columns", [2, 6, 7, pytest.param(12, marks=pytest.mark.heavy)])
 def test_the_last_pair_of_many_columns_is_asked(asked: Any, columns: int) -> None:
     table, names = marked(4000, columns)
     odd = (table[names[-1]] == "a") ^ (table[names[-2]] == "a")

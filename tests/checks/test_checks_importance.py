@@ -53,7 +53,7 @@ def test_a_sound_model_is_explained(bench: Bench, onnx: bool) -> None:
     assert not [m for m in outcome.measures if m.name == "explanation.protected_share"]
 
 
-@pytest.mark.parametrize("positive", [1, 0])
+@pytest.mark.parametrize("positive", [pytest.param(1, marks=pytest.mark.heavy), 0])
 def test_an_xgboost_model_is_explained_by_its_own_trees(bench: Bench, positive: int) -> None:
     xgb = pytest.importorskip("xgboost")
     pytest.importorskip("assay.adapters.xgboost_predictor")

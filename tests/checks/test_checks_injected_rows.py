@@ -68,7 +68,7 @@ def test_rows_of_unrelated_values_are_a_finding_and_flagged(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.heavy)])
 def test_a_clean_table_flags_nothing(tmp_path: Path, check: str, seed: int) -> None:
     outcome, found = suspects(tmp_path, check, columns(seed, 1200)[0])
     assert str(outcome.status) == "pass", said(outcome)
@@ -138,12 +138,12 @@ def flips(seed: int, rows: int, missed: float) -> tuple[dict[str, Any], Any]:
 
 
 def test_every_row_gets_a_suspicion_of_its_label(tmp_path: Path) -> None:
-    table, wrong = flips(1, 3000, 0.2)
+    table, wrong = flips(1, 2000, 0.2)
     _, found = suspects(tmp_path, "data.label-flips", table)
-    assert sorted(found.rows) == list(range(3000))
+    assert sorted(found.rows) == list(range(2000))
     top = list(found.rows[: wrong.sum()])
     assert wrong[top].mean() >= 0.65
-    assert not any(found.flagged), "3,000 rows do not tell wrong labels from hard rows"
+    assert not any(found.flagged), "2,000 rows do not tell wrong labels from hard rows"
 
 
 def test_with_trusted_rows_the_count_is_told_and_as_many_are_flagged(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_with_trusted_rows_the_count_is_told_and_as_many_are_flagged(tmp_path: P
 
 
 def test_clean_labels_with_trusted_rows_flag_nothing(tmp_path: Path) -> None:
-    outcome, found = suspects(tmp_path, "data.label-flips", flips(4, 2000, 0.0)[0], trusted=flips(5, 500, 0.0)[0])
+    outcome, found = suspects(tmp_path, "data.label-flips", flips(4, 1200, 0.0)[0], trusted=flips(5, 500, 0.0)[0])
     assert str(outcome.status) == "pass", said(outcome)
     assert sum(found.flagged) <= 10
 

@@ -13,7 +13,7 @@ CHECK = "data.label-flips"
 FACTS = {"label": LABEL, "positive": 1, "id": "payment_id", "source": "upload", "drop": ["upload"]}
 
 
-@pytest.mark.parametrize("seed", [1, 5])
+@pytest.mark.parametrize("seed", [5, pytest.param(1, marks=pytest.mark.heavy)])
 def test_a_relabelled_upload_is_named(bench: Bench, seed: int) -> None:
     table = flip_labels(payments(6000, seed), "u17", 0.8, seed)
     outcome = bench.ask(CHECK, bench.table(table, **FACTS), seed=seed)
@@ -22,7 +22,7 @@ def test_a_relabelled_upload_is_named(bench: Bench, seed: int) -> None:
     assert [f.evidence["batch"] for f in outcome.findings if str(f.severity) == "high"] == ["u17"]
 
 
-@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(s, marks=pytest.mark.heavy) for s in (3, 4))])
+@pytest.mark.parametrize("seed", [2, *(pytest.param(s, marks=pytest.mark.heavy) for s in (1, 3, 4))])
 def test_clean_labels_raise_no_alarm(bench: Bench, seed: int) -> None:
     outcome = bench.ask(CHECK, bench.table(payments(4000, seed), **FACTS), seed=seed)
     assert (str(outcome.status), outcome.complete) == ("pass", True), said(outcome)
@@ -67,15 +67,15 @@ def test_what_has_no_source_is_blamed_on_no_source(bench: Bench) -> None:
 
 
 def test_one_seed_one_answer(bench: Bench) -> None:
-    bench.table(payments(1200, 3), **FACTS)
+    bench.table(payments(700, 3), **FACTS)
     assert bench.ask(CHECK, "t", seed=9) == bench.ask(CHECK, "t", seed=9)
 
 
 def test_a_time_and_a_source_share_one_level(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     from assay.detectors import label_errors
 
-    table = payments(2000, 2)
-    day = {"day": [f"2026-01-{1 + i % 28:02d}" for i in range(2000)]}
+    table = payments(800, 2)
+    day = {"day": [f"2026-01-{1 + i % 28:02d}" for i in range(800)]}
     asked: list[float] = []
     monkeypatch.setattr(label_errors, "unlike_batches", lambda *a, **_: asked.append(a[4]) or ())
     for options, levels in (

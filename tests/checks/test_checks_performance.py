@@ -62,7 +62,7 @@ def test_onnx_says_the_same_as_what_it_was_made_from(bench: Bench) -> None:
     assert measure(outcome, "performance.pr_auc").value == pytest.approx(area, abs=1e-4)
 
 
-@pytest.mark.parametrize("times", [3, 10])
+@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.heavy)])
 def test_copied_rows_narrow_no_interval(bench: Bench, times: int) -> None:
     _, holdout = two_tables()
     judged(bench)

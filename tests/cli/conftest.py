@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 import shutil
@@ -16,16 +17,19 @@ from cli_tools import copy, mend
 
 @pytest.fixture(scope="session")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's projects, with fewer rows."""
+    """The demo's projects, with fewer rows and queries."""
     pytest.importorskip("lightgbm")
     from assay.labs import project
 
     folder = tmp_path_factory.mktemp("templates")
+    words = ("queries: 1000, runs: 1", "queries: 100, runs: 1"), ("label, rows: 200", "label, rows: 60")
     before = project.TRAIN_ROWS, project.HOLDOUT_ROWS
     project.TRAIN_ROWS, project.HOLDOUT_ROWS = 2500, 2000
     try:
         for state in ("robust", "compromised"):
             project.write_project(folder / state, state, 11)
+            for name, (old, new) in itertools.product(("assay.yaml", "policy.yaml"), words):
+                mend(folder / state / name, old, new)
     finally:
         project.TRAIN_ROWS, project.HOLDOUT_ROWS = before
     return folder

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq  # noqa: E402
 
 NAMES = ("amount", "hour", "claims", "shop")
 OWN = ["row", "status", "distance", "lower_bound", "queries", "valid"]
+here = pytest.mark.usefixtures("here")
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,7 @@ def test_any_number_of_workers_writes_the_same_rows(shop: Path, tmp_path: Path) 
     assert written[0] == written[1]
 
 
+@here
 def test_a_threat_that_forbids_every_change_evades_nothing(shop: Path, tmp_path: Path) -> None:
     nothing = threat(shop, "none.yaml", "features:\n" + "".join(f"  {n}: {{mutable: false}}\n" for n in NAMES))
     for access in ("label", "whitebox"):
@@ -101,6 +103,7 @@ def test_a_threat_that_forbids_every_change_evades_nothing(shop: Path, tmp_path:
         assert "certified" in status
 
 
+@here
 @pytest.mark.parametrize(("access", "status"), [("whitebox", "certified"), ("label", "unknown")])
 def test_a_threat_that_only_allows_what_helps_nobody_evades_nothing_at_any_distance(
     shop: Path, tmp_path: Path, access: str, status: str
@@ -119,6 +122,7 @@ def test_a_threat_that_only_allows_what_helps_nobody_evades_nothing_at_any_dista
     assert not [f for o in report(done)["body"]["outcomes"] for f in o["findings"]], "nothing slipped past"
 
 
+@here
 def test_a_budget_is_evaded_or_certified_and_the_rules_hold(shop: Path, tmp_path: Path) -> None:
     rules = threat(
         shop, "rules.yaml",
@@ -147,6 +151,7 @@ def test_a_budget_is_evaded_or_certified_and_the_rules_hold(shop: Path, tmp_path
     assert told["unknown_share"]["value"] == 0
 
 
+@here
 def test_a_draft_can_be_attacked_under_at_once(shop: Path) -> None:
     draft = shop / "draft.yaml"
     done = assay("attack", "init", shop / "rows.parquet", "--label", "fraud", "-o", draft)
@@ -162,6 +167,7 @@ def test_a_draft_can_be_attacked_under_at_once(shop: Path) -> None:
     assert "claims is above 3" in done.out, "rows that break the rules they are under are shown"
 
 
+@here
 def test_what_nobody_changes_is_drafted_without_a_range(shop: Path, tmp_path: Path) -> None:
     table = pq.read_table(shop / "rows.parquet")
     table = table.append_column("gender", pa.array([float(i % 2) for i in range(table.num_rows)]))
@@ -172,6 +178,7 @@ def test_what_nobody_changes_is_drafted_without_a_range(shop: Path, tmp_path: Pa
     assert "min" not in line, "rows beyond what was seen would break a rule that no attack needs"
 
 
+@here
 def test_a_column_of_the_name_of_ours_keeps_its_name(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     X = rng.normal(size=(900, 3))
@@ -192,6 +199,7 @@ def test_a_column_of_the_name_of_ours_keeps_its_name(tmp_path: Path) -> None:
     assert set(found["assay_status"].to_pylist()) <= {"evaded", "certified", "unknown", "misclassified"}
 
 
+@here
 def test_an_open_attack_keeps_its_report_where_no_rows_can_be_written(shop: Path, tmp_path: Path) -> None:
     out = tmp_path / "never.parquet"
     done = attack(shop, "--norm", "linf", "--threshold", "0.999999", "--examples", out)
@@ -202,12 +210,14 @@ def test_an_open_attack_keeps_its_report_where_no_rows_can_be_written(shop: Path
     assert not out.exists()
 
 
+@here
 def test_what_slips_past_is_not_counted_as_passed(shop: Path) -> None:
     done = attack(shop, "--norm", "linf", "--access", "whitebox")
     assert done.code == 0, done
     assert " 0 passed · 1 noted · " in done.out.splitlines()[-1]
 
 
+@here
 @pytest.mark.parametrize(
     ("words", "texts"),
     [
@@ -224,6 +234,7 @@ def test_what_does_not_go_together_is_one_line(shop: Path, words: tuple[str, ...
     assert "Traceback" not in done.err
 
 
+@here
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -240,11 +251,13 @@ def test_a_threat_that_makes_no_sense_is_one_line(shop: Path, text: str, says: s
     assert one_line(attack(shop, "--threat", path), "wrong.yaml", says, code=2)
 
 
+@here
 def test_a_project_has_one_threshold_that_of_its_model(tmp_path: Path) -> None:
     (tmp_path / "assay.yaml").write_text("system: {name: s}\nattacker: {threshold: 0.3}\n")
     assert one_line(assay("run", tmp_path), "attacker.threshold", "threshold:", code=2)
 
 
+@here
 @pytest.mark.heavy
 def test_the_price_of_a_query_is_the_threat_models(shop: Path) -> None:
     from assay.engine.plan import Settings
@@ -264,11 +277,13 @@ def test_the_price_of_a_query_is_the_threat_models(shop: Path) -> None:
     assert told["price"] == 0.5 * told["queries_needed"]
 
 
+@here
 def test_a_label_that_is_not_there_is_a_slip_of_the_command(shop: Path) -> None:
     done = attack(shop, "--label", "fraudd", "--norm", "linf", "--access", "whitebox")
     assert "did you mean 'fraud'" in one_line(done, "rows.parquet", "no label column", code=2)
 
 
+@here
 @pytest.mark.parametrize("over", ["model.txt", "rows.parquet", "t.yaml", "/dev/full"])
 def test_rows_are_never_written_over_what_is_read_or_onto_a_device(shop: Path, over: str) -> None:
     chosen = threat(shop, "t.yaml", "features: {amount: {}, hour: {}, claims: {}, shop: {}}\n")
@@ -281,11 +296,13 @@ def test_rows_are_never_written_over_what_is_read_or_onto_a_device(shop: Path, o
     assert path.is_file() or path.is_char_device()
 
 
+@here
 def test_where_nothing_that_was_asked_applies_it_is_no_pass(shop: Path) -> None:
     done = attack(shop, "--norm", "linf", "--only", "fairness.*")
     assert done.code == 3, done
 
 
+@here
 def test_what_is_better_for_a_person_can_be_said(shop: Path) -> None:
     told = [attack(shop, "--norm", "linf", "--only", "fairness.groups", "--protected", "claims", "-f", "json", *more)
             for more in ((), ("--favourable", "flagged"))]  # fmt: skip

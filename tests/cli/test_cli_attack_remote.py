@@ -17,6 +17,7 @@ pytest.importorskip("duckdb")
 import pyarrow.parquet as pq  # noqa: E402
 from served_models import Site  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("here")
 NAMES = ("amount", "hour", "claims")
 TOKEN = "s3cret-token-of-ours"
 THREAT = """features:

@@ -224,6 +224,7 @@ BAD_TABLES = {
 UNASKED = ("data.split-leakage", "data.split-column", "data.annotators", "data.provenance", "data.representation")
 
 
+@pytest.mark.usefixtures("here")
 def test_tables_that_cannot_be_judged_are_open(tmp_path: Path) -> None:
     pytest.importorskip("duckdb")
     from assay.core.subject import Contract, Kind, Subject
@@ -262,6 +263,7 @@ def test_a_limit_of_time_or_memory_is_kept(tmp_path: Path) -> None:
     assert "stopped at its limit of 0.3 s" in outcome["reason"]
 
 
+@pytest.mark.usefixtures("here")
 def test_a_table_with_odd_cells_is_examined_all_the_same(tmp_path: Path) -> None:
     pytest.importorskip("lightgbm")
     rows = [f"{i},{i % 3},{'nan' if i % 7 else 'inf'},{i % 2}" for i in range(300)]
@@ -275,6 +277,7 @@ def test_a_table_with_odd_cells_is_examined_all_the_same(tmp_path: Path) -> None
     assert any("1 word among" in m for m in messages)
 
 
+@pytest.mark.usefixtures("here")
 def test_a_project_whose_model_does_not_fit_its_rows(robust: Path) -> None:
     holdout = robust / "data/holdout.csv"
     lines = holdout.read_text("utf-8").splitlines()

@@ -13,6 +13,7 @@ from cli_tools import assay, one_line, outcomes
 from assay.config.manifest import load_project
 
 pytest.importorskip("lightgbm")
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def write(path: Path, columns: dict[str, list[Any]]) -> Path:

@@ -10,6 +10,7 @@ import pytest
 from cli_tools import assay, one_line
 
 pytest.importorskip("lightgbm")
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.fixture(scope="module")

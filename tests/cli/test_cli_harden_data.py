@@ -23,6 +23,8 @@ from assay.core.canonical import digest_file  # noqa: E402
 from assay.core.errors import InputError  # noqa: E402
 from assay.core.suspects import Suspects  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("here")
+
 
 def text(n: int, seed: int = 0) -> str:
     rng = np.random.default_rng(seed)

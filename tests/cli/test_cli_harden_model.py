@@ -33,7 +33,7 @@ QUICK = (
     "--budget",
     "0.5",
     "--attacked",
-    "60",
+    "50",
     "--queries",
     "60",
     "--fpr",
@@ -152,8 +152,8 @@ def test_a_pickled_model_is_retrained_by_its_own_recipe_beside_ours(tmp_path: Pa
 def test_trees_are_measured_beside_their_controls(tmp_path: Path) -> None:
     import lightgbm
 
-    train = rows(1200, 6)
-    put(tmp_path, train, rows(1600, 7))
+    train = rows(500, 6)
+    put(tmp_path, train, rows(900, 7))
     x = np.column_stack([train.column(n).to_numpy() for n in NAMES])
     data = lightgbm.Dataset(x, train.column("y").to_numpy(), feature_name=list(NAMES))
     how = {"objective": "binary", "num_leaves": 4, "verbose": -1, "num_threads": 1}
@@ -182,7 +182,8 @@ def test_trees_whose_splits_hold_are_measured_beside_trees_of_the_same_kind(
     data = lightgbm.Dataset(x, train.column("y").to_numpy(), feature_name=list(NAMES))
     lightgbm.train({"objective": "binary", "verbose": -1, "num_threads": 1}, data, 20).save_model(tmp_path / "m.txt")
     (tmp_path / "threat.yaml").write_text(THREAT, "utf-8")
-    done = assay("harden", "m.txt", *ON, *QUICK, "--try", "robust-splits", "-o", "r.onnx", "-f", "json", cwd=tmp_path)
+    words = (*QUICK, "--queries", "30", "--try", "robust-splits", "-o", "r.onnx", "-f", "json")
+    done = assay("harden", "m.txt", *ON, *words, cwd=tmp_path)
     said = json.loads(done.out)
     assert (done.code, said["verdict"], said["chosen"]) == (1, "nothing helps", "robust-splits")
     assert "than noise" in said["reasons"][0], "what chance does as well is not called hardening"

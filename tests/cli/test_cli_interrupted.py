@@ -17,6 +17,7 @@ from assay.engine.registry import check_ids
 
 pytest.importorskip("lightgbm")
 QUICK = ("--only", "data.*", "--jobs", "1")
+GO_ON = (*QUICK, "--skip", "data.label-flips", "--skip", "data.injected-rows")  # these two take most of the time
 
 
 def members(session: int) -> list[int]:
@@ -62,7 +63,7 @@ def test_control_c_ends_in_one_line_without_orphans_and_the_next_run_goes_on(rob
     assert (run.returncode, out) == (130, "")
     assert err == "assay: interrupted; what was finished is saved, run again to go on\n"
     wait_for(lambda: not members(mark))
-    again = assay("run", robust, *QUICK, "-f", "json")
+    again = assay("run", robust, *GO_ON, "-f", "json")
     assert report(again)["run"]["cached"] >= 2
     assert again.code == 3
 
@@ -92,7 +93,7 @@ def test_kill_9_leaves_no_orphan_and_a_ledger_that_holds(robust: Path) -> None:
     run.communicate(timeout=30)
     wait_for(lambda: not members(mark))
     assert assay("log", "verify", "--ledger", ledger).out.startswith("holds: 1 entries")
-    assert assay("run", robust, *QUICK).code == 3
+    assert assay("run", robust, *GO_ON).code == 3
     assert assay("log", "verify", "--ledger", ledger).out.startswith("holds: 2 entries")
 
 

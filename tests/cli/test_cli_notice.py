@@ -109,7 +109,7 @@ def test_a_gap_of_another_person_costs_nobody_the_answer(tmp_path: Path) -> None
 
     linear = pytest.importorskip("sklearn.linear_model")
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(600, 3))
+    X = rng.normal(size=(200, 3))
     y = (X.sum(axis=1) > 0.5).astype(int)
     model = linear.LogisticRegression().fit(X, y)
     (tmp_path / "m.pkl").write_bytes(pickle.dumps(model))
@@ -139,7 +139,7 @@ def test_listed_words_that_the_model_refuses_are_told(tmp_path: Path) -> None:
     from sklearn.preprocessing import OneHotEncoder
 
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"shop": rng.choice(["a", "b"], 600), "x": rng.normal(size=600)})
+    frame = pd.DataFrame({"shop": rng.choice(["a", "b"], 200), "x": rng.normal(size=200)})
     y = ((frame["shop"] == "a") + frame["x"] > 0.8).astype(int)
     encoder = make_column_transformer((OneHotEncoder(sparse_output=False), ["shop"]), remainder="passthrough")
     model = make_pipeline(encoder, LogisticRegression()).fit(frame, y)

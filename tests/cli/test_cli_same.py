@@ -27,6 +27,7 @@ def with_champion(project: Path) -> Path:
 LONG = (
     "data.label-flips",
     "data.injected-rows",
+    "data.triggers",
     "theft.*",
     "privacy.*",
     "fairness.*",

@@ -56,10 +56,13 @@ def test_a_change_is_flagged_in_its_column_alone(change: str) -> None:
     assert column.reason
 
 
-@pytest.mark.parametrize("n", [60, *(pytest.param(n, marks=pytest.mark.heavy) for n in (300, 2000))])
-def test_nothing_rings_where_nothing_changed(n: int) -> None:
-    rings = sum(bool(compared(columns(1500, 2 * seed), columns(n, 2 * seed + 1)).flagged) for seed in range(60))
-    assert rings <= 8, "3 are expected at a family-wise level of .05; 9 and more come by chance once in 250"
+@pytest.mark.parametrize(
+    ("n", "seeds", "most"), [(60, 30, 5), *(pytest.param(n, 60, 8, marks=pytest.mark.heavy) for n in (60, 300, 2000))]
+)
+def test_nothing_rings_where_nothing_changed(n: int, seeds: int, most: int) -> None:
+    """1 in 20 is expected at a family-wise level of .05; more than `most` come by chance once in 250 or less."""
+    rings = sum(bool(compared(columns(1500, 2 * seed), columns(n, 2 * seed + 1)).flagged) for seed in range(seeds))
+    assert rings <= most
 
 
 def test_what_is_seen_needs_no_test() -> None:

@@ -115,7 +115,10 @@ def test_a_committee_ranks_flips_of_real_trees_and_is_seeded() -> None:
     encoded = Encoded(matrix=matrix, names=tuple("abcd"), categorical=())
     first = out_of_fold(encoded, said, 0, rounds=40)
     votes = committee(encoded, said, first, 0)
-    assert (votes == committee(encoded, said, first, 0)).all()
+    few = slice(0, 600)
+    part = Encoded(matrix=matrix[few], names=tuple("abcd"), categorical=())
+    once, again = (committee(part, said[few], first[few], 0) for _ in range(2))
+    assert (once == again).all()
     score = suspicion(votes, said, leaning(votes, said))
     assert recall(score, said != target) > 0.85
 

@@ -136,7 +136,10 @@ def test_batches_that_differ_a_lot_hide_a_small_excess_and_a_small_excess_is_no_
     assert unlike_batches(probability, target, batches, names) == ()
 
 
-@pytest.mark.parametrize(("rows", "hits", "other"), [(400, 0.001, 0.1), (2000, 0.01, 0.05), (2000, 0.05, 0.5)])
+@pytest.mark.parametrize(
+    ("rows", "hits", "other"),
+    [(400, 0.001, 0.1), pytest.param(2000, 0.01, 0.05, marks=pytest.mark.heavy), (2000, 0.05, 0.5)],
+)
 def test_the_interval_of_the_share_covers(rows: int, hits: float, other: float) -> None:
     """The scores have two values, so that the threshold and the true ratio are known."""
     covered = 0
@@ -164,7 +167,10 @@ def surely_mislabelled(probability, target, seed: int) -> bool:
     return max(d.low for d in both) > 0.01 and apart >= 0.9
 
 
-@pytest.mark.parametrize(("slope", "most"), [(0.7, 4), (1.0, 4), (1.6, 14), (2.5, 4), (5.0, 4)])
+@pytest.mark.parametrize(
+    ("slope", "most"),
+    [(0.7, 4), (1.6, 14), (5.0, 4), *(pytest.param(s, 4, marks=pytest.mark.heavy) for s in (1.0, 2.5))],
+)
 def test_hard_rows_are_seldom_called_mislabelled_over_200_seeds(slope: float, most: int) -> None:
     """At 1.6 (an ROC area of .93) the far tails hold barely enough rows: there up to 7% are accepted, 2% elsewhere."""
     assert sum(surely_mislabelled(*logistic(seed, slope), seed) for seed in range(200)) <= most

@@ -17,6 +17,8 @@ from assay.core.errors import CouldNotLook, InputError, UsageError
 from assay.core.finding import Status
 from assay.core.report import Report
 
+pytestmark = pytest.mark.usefixtures("here")
+
 
 def framed(page: str) -> str:
     """The page inside the frame."""

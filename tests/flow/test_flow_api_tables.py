@@ -19,6 +19,7 @@ pytest.importorskip("scipy")
 import assay  # noqa: E402
 from assay.core.errors import InputError, UsageError  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("here")
 ASKED = ("data.duplicates", "data.representation")
 
 

@@ -135,6 +135,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("here")
 def test_a_dose_is_told_with_curve_table_and_sample(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ANSWERS, "flooding", ("data.near-duplicates", "data.not-written-yet"))
     said: list[str] = []
@@ -166,7 +167,7 @@ def test_a_dose_is_told_with_curve_table_and_sample(table: Path, monkeypatch: py
 
 
 def test_the_same_question_has_the_same_answer(table: Path) -> None:
-    wanted = Plan(attacks=("outliers",), rates=(0.05,), plantings=2)
+    wanted = Plan(attacks=("outliers",), rates=(0.05,), plantings=1, rows=250)
     first, second = (dose(table, FACTS, wanted, Settings(jobs=jobs)) for jobs in (1, 2))
     assert first.body.encode() == second.body.encode()
 
@@ -179,6 +180,7 @@ def test_what_no_check_answers_for_is_open(table: Path, monkeypatch: pytest.Monk
     assert not outcome.measures
 
 
+@pytest.mark.usefixtures("here")
 def test_an_alarm_of_the_clean_table_is_no_detection(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dose_bench, "alarms", lambda outcome: iter([(outcome.check, "", "always")]))
     wanted = Plan(attacks=("outliers",), rates=(0.1,), plantings=2)
@@ -188,6 +190,7 @@ def test_an_alarm_of_the_clean_table_is_no_detection(table: Path, monkeypatch: p
     assert not outcome.measures
 
 
+@pytest.mark.usefixtures("here")
 def test_a_check_that_cannot_look_is_told(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b,y\n" + "".join(f"{i % 7},{i % 3},{i % 2}\n" for i in range(200)))
@@ -197,6 +200,7 @@ def test_a_check_that_cannot_look_is_told(tmp_path: Path) -> None:
     assert "too few" in " ".join(told["data.dose.flooding"].notes) + told["data.dose.flooding"].reason
 
 
+@pytest.mark.usefixtures("here")
 def test_texts_are_planted_in_only_where_there_are_some(table: Path) -> None:
     from assay.attacks.poisoning.registry import ATTACKS
 
@@ -209,6 +213,7 @@ def test_texts_are_planted_in_only_where_there_are_some(table: Path) -> None:
     assert set(told.values()) == {Status.OPEN}
 
 
+@pytest.mark.usefixtures("here")
 def test_an_attack_that_is_not_found_is_open(table: Path) -> None:
     (outcome,) = dose(
         table, FACTS, Plan(attacks=("outliers",), rates=(0.01, 0.2), plantings=1), Settings()
@@ -219,6 +224,7 @@ def test_an_attack_that_is_not_found_is_open(table: Path) -> None:
     assert any("0 of 1 plantings there: at 95%" in f.message for f in outcome.findings)
 
 
+@pytest.mark.usefixtures("here")
 def test_one_rate_draws_no_curve(table: Path) -> None:
     (outcome,) = dose(table, FACTS, Plan(attacks=("outliers",), rates=(0.1,), plantings=1), Settings()).body.outcomes
     assert [type(e) for e in outcome.exhibits] == [Table]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -43,7 +44,13 @@ def test_every_file_says_what_it_is_for_and_is_of_a_size(path: Path) -> None:
     text = path.read_text("utf-8")
     assert text.count("\n") <= 500
     if text.strip():
-        assert ast.get_docstring(ast.parse(text))
+        assert ast.get_docstring(tree(path))
+
+
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    """A file of ours, parsed once for all tests."""
+    return ast.parse(path.read_text("utf-8"))
 
 
 def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -58,7 +65,7 @@ def test_no_function_is_long() -> None:
     functions = [
         (f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", length(node))
         for path in SOURCE
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(tree(path))
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
     ]
     assert len(functions) > 900
@@ -70,10 +77,10 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports_of(source: str, modules: set[str]) -> set[str]:
+def imports_of(source: ast.Module, modules: set[str]) -> set[str]:
     """Every module of ours that a file names in an import: at its top, in a function, or for the type checker only."""
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(source):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -94,7 +101,7 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     modules = {module_name(path): path for path in SOURCE}
-    graph = {name: imports_of(path.read_text("utf-8"), set(modules)) for name, path in modules.items()}
+    graph = {name: imports_of(tree(path), set(modules)) for name, path in modules.items()}
     assert sum(map(len, graph.values())) > 500
     assert circle(graph) == []
 
@@ -103,7 +110,7 @@ def test_a_circle_for_the_type_checker_only_is_seen() -> None:
     there = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from assay import b\n"
     back = "def late():\n    from assay.a import name\n"
     modules = {"assay", "assay.a", "assay.b"}
-    graph = {"assay.a": imports_of(there, modules), "assay.b": imports_of(back, modules)}
+    graph = {"assay.a": imports_of(ast.parse(there), modules), "assay.b": imports_of(ast.parse(back), modules)}
     assert graph == {"assay.a": {"assay.b"}, "assay.b": {"assay.a"}}
     assert set(circle(graph)) == {"assay.a", "assay.b"}
 

@@ -64,7 +64,7 @@ def check(path: Path, acks: dict[int, str]) -> int:
     return size
 
 
-@pytest.mark.parametrize("rounds", [6, pytest.param(200, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(200, marks=pytest.mark.heavy)])
 def test_killed_at_random_moments(tmp_path: Path, rounds: int) -> None:
     path = tmp_path / "ledger.db"
     chance = random.Random(7)
@@ -80,7 +80,7 @@ def test_killed_at_random_moments(tmp_path: Path, rounds: int) -> None:
         assert check(path, acks) >= len(acks) > round_
 
 
-@pytest.mark.parametrize("rounds", [4, pytest.param(100, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(100, marks=pytest.mark.heavy)])
 def test_killed_while_the_ledger_is_made(tmp_path: Path, rounds: int) -> None:
     path = tmp_path / "ledger.db"
     for round_ in range(rounds):

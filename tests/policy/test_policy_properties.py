@@ -206,7 +206,7 @@ ANY = st.builds(
 
 
 @given(ANY)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_decide_never_raises_and_its_verdict_follows_from_its_trace(given_: Facts) -> None:
     decision = judge(given_, FULL)
     assert decision.verdict is min((t.verdict for t in decision.trace), key=RANK.__getitem__)
@@ -216,7 +216,7 @@ def test_decide_never_raises_and_its_verdict_follows_from_its_trace(given_: Fact
 
 
 @given(ANY | st.sampled_from([IN_ORDER, *BLEMISHED]), st.randoms(use_true_random=False))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_the_order_of_papers_does_not_matter(given_: Facts, random: Any) -> None:
     def mixed(items: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(random.sample(items, len(items)))
@@ -245,7 +245,7 @@ def test_the_whole_trace_is_the_same_for_any_order_of_bundles(random: Any) -> No
 
 
 @given(ANY)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 def test_adding_a_failure_never_helps(given_: Facts) -> None:
     """A further outcome of the same standing that failed, or is open, or is stale, never makes a verdict allow."""
     before = verdict(given_, FULL)

@@ -220,8 +220,28 @@ def rows_for(model: Model, table: Any) -> Any:
         return np.column_stack(columns)
     frame = table.to_pandas()
     frame.columns = model.meta["features"]
-    if type(model.estimator).__module__.startswith("lightgbm"):
-        for name in frame.columns:
-            if frame[name].dtype.kind not in "biuf":
-                frame[name] = frame[name].astype("category")
+    for name in _categorical(model, frame):
+        frame[name] = frame[name].astype("category")
     return frame
+
+
+def _categorical(model: Model, frame: Any) -> list[str]:
+    """The columns that a booster knows as categories of its own, numbers too: it reads those of pandas by their value.
+
+    XGBoost does so since it keeps them (3.1); before, it would take their order for its codes.
+    """
+    kind = type(model.estimator).__module__.partition(".")[0]
+    names = list(frame.columns)
+    if kind == "lightgbm":
+        words = [n for n in names if frame[n].dtype.kind not in "biuf"]
+        booster = getattr(model.estimator, "booster_", model.estimator)
+        kept, told = getattr(booster, "pandas_categorical", None), getattr(booster, "params", {})
+        places = told.get("categorical_column") or []
+        whole = isinstance(places, list) and all(isinstance(p, int) and 0 <= p < len(names) for p in places)
+        return [names[p] for p in places] if kept and whole and len(kept) == len(places) else words
+    if kind == "xgboost" and hasattr(model.estimator, "get_booster"):
+        booster = model.estimator.get_booster()
+        types = booster.feature_types or []
+        if "c" in types and len(types) == len(names) and hasattr(booster, "get_categories"):
+            return [n for n, t in zip(names, types, strict=True) if t == "c"]
+    return []

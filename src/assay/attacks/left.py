@@ -93,7 +93,8 @@ def measures(left: Left, norm: Norm, budget: float, access: str, seed: int) -> I
         low, high = ratio_interval(far, np.ones(len(far)), seed)
         yield Measure(
             name="robustness.evasion.distance", value=float(far.mean()), low=low, high=high, n=len(far), seed=seed,
-            unit=norm, direction=Direction.HIGHER, method="mean over the rows that slip past, at most; bootstrap",
+            unit=norm, direction=Direction.HIGHER,
+            method="mean over the caught rows that slip past at some distance, each once and at most; bootstrap",
         )  # fmt: skip
     asked = np.asarray(left.found.queries, dtype=float)
     low, high = ratio_interval(asked, np.ones(left.caught), seed)
@@ -115,7 +116,7 @@ def curve(left: Left, norm: Norm, budget: float, access: str, queries: int) -> C
     found = left.found.distance[np.isfinite(left.found.distance)]
     limited = math.isfinite(budget)
     reach = 2 * budget if limited else float(found.max()) if len(found) else 1.0
-    named = [0.0, budget] if limited else [0.0]
+    named = [0.0, budget if limited else reach]
     x = np.unique(np.clip(np.concatenate([named, found]), 0, reach))
     if len(x) > POINTS:
         x = np.unique(np.concatenate([np.quantile(x, np.linspace(0, 1, POINTS - 1)), named]))

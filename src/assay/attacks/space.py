@@ -77,6 +77,9 @@ class Axis:
     def _levels(self, listed: tuple[Any, ...], present: list[Any], type_: Any) -> tuple[Any, ...]:
         """All that are listed, as the data spell them; those that no row holds too, where the column can hold them."""
         if listed:
+            if any(_short(p, d) and not same_value(p, d) for d in listed for p in present):
+                what = f"{self.name} is stored as float32, in which the numbers that are listed of it are others"
+                raise CouldNotLook(f"{what}; store it as double")
             found = [next((p for p in present if same_value(p, d)), spelled(d, type_)) for d in listed]
             return tuple(p for p in found if p is not None)
         levels = tuple(sorted((p for p in present if p is not None), key=str))
@@ -123,9 +126,14 @@ class Axis:
         """Places of the grid of `step:` as their decimals are written: 19 of 0.1 are 1.9, not 1.9000000000000001."""
         if not self.feature.step:
             return places
-        told = (Decimal(repr(float(n))).as_tuple().exponent for n in (self.feature.step, self.start))
+        told = (Decimal(repr(float(n))).as_tuple().exponent for n in (self.feature.step, self._meant(self.start)))
         digits = max(0, *(-int(n) for n in told))
         return np.round(places, digits) if digits <= DIGITS else places
+
+    def _meant(self, start: float) -> float:
+        """A start as it is written, where it is 3 * .1 for .3: its places are decimals all the same."""
+        short = round(start, DIGITS)
+        return short if abs(short - start) <= 4 * math.ulp(start) else start
 
     def _respelled(self, known: Array) -> Array:
         """Values of the data that are a place of the grid by another number than those who count or write it get."""
@@ -229,6 +237,14 @@ def spelled(level: Any, type_: Any) -> Any:
         return pa.scalar(told, type_).as_py()
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
         return None
+
+
+def _short(present: Any, listed: Any) -> bool:
+    """Whether a value of the data is a listed number as float32 holds it: 0.10000000149 for 0.1."""
+    if not (isinstance(present, float) and isinstance(listed, float)):
+        return False
+    with np.errstate(over="ignore"):
+        return present == float(np.float32(listed))
 
 
 def _price(feature: Feature, level: Any) -> float:

@@ -172,7 +172,9 @@ def test_near_rewinding_is_free() -> None:
         file.seek(0)
 
 
-@pytest.mark.parametrize("kind", ["zlib", "gzip", "deflate", "bz2", "xz", "lzma", "joblib-zfile"])
+@pytest.mark.parametrize(
+    "kind", ["zlib", "gzip", "deflate", "bz2", "xz", pytest.param("lzma", marks=pytest.mark.heavy), "joblib-zfile"]
+)
 @pytest.mark.parametrize("torn", [False, True])
 def test_what_comes_before_the_break_is_given(kind: str, torn: bool) -> None:
     """As a loader that reads in small pieces gets it: code runs before the end of a stream is missed."""

@@ -8,6 +8,7 @@ from assay.attacks.space import Array, Space, length
 from assay.core.subject import Norm
 
 _NARROW = {"halffloat": np.float16, "float": np.float32}
+_HAIR = 1e-6
 
 
 class Moves:
@@ -38,16 +39,17 @@ class Moves:
         self.movable &= (self.low != self.origin) | (self.high != self.origin)
 
     def land(self, ids: Array, wished: Array, radius: Array | None = None) -> Array:
-        """The permitted codes between the rows and the wished ones (q, m); NaN where there is none.
+        """The permitted codes between the rows and the wished ones (q, m); NaN where there is none: a row's own value
+        may lie beyond its range, or between two places, and is kept until one is wished that may be written.
 
         With `radius` (q,) no value moves further than that.
         """
-        origin, codes = self.origin[ids], np.asarray(wished, dtype=float)
+        origin, wished = self.origin[ids], np.asarray(wished, dtype=float)
         if radius is not None:
             far = radius[:, None] * self.unit
-            clipped = np.clip(codes, origin - far, origin + far)
-            codes = np.where(self.listed, np.where(radius[:, None] >= 1, codes, np.nan), clipped)
-        codes = np.clip(codes, self.low[ids], self.high[ids])
+            clipped = np.clip(wished, origin - far, origin + far)
+            wished = np.where(self.listed, np.where(radius[:, None] >= 1, wished, np.nan), clipped)
+        codes = np.clip(wished, self.low[ids], self.high[ids])
         gridded = np.flatnonzero(self.step > 0)
         if len(gridded):
             step, start = self.step[gridded], self.start[gridded]
@@ -55,9 +57,12 @@ class Moves:
             inward = np.where(codes[:, gridded] > origin[:, gridded], np.floor(places + 1e-9), np.ceil(places - 1e-9))
             inward = np.where(self.listed[gridded], np.round(places), inward)
             codes[:, gridded] = start + step * inward
+        way = np.sign(wished - origin)
+        between = ((codes - origin) * way > 0) & ((codes - wished) * way <= _HAIR * self.step)
+        between &= (codes >= self.low[ids]) & (codes <= self.high[ids])
         for j, narrow in self._narrow:
             codes[:, j] = codes[:, j].astype(narrow)
-        return np.where(self.movable[ids] & (codes != origin), codes, np.nan)
+        return np.where(self.movable[ids] & (codes != origin) & (self.listed | between), codes, np.nan)
 
     def permitted(self, ids: Array, codes: Array) -> Array:
         """The codes with those that an axis does not permit kept as they were: `Axis` alone decides."""

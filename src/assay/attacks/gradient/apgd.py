@@ -108,7 +108,8 @@ class Search:
         top = x.value
         for turn in range(STEPS):
             # The grid is followed straight through: asked where it is, moved where it would be.
-            asked = Point(moves.snapped(ids, x.value), x.pick)
+            gap = moves.gap(ids, x.value)[0]  # its edge lies outside the ball
+            asked = Point(moves.snapped(ids, np.where(gap, moves.origin[ids], x.value)), x.pick)
             margins, gradient = self.network.sloped(moves.read(ids, asked))
             self.keep(ids, asked, margins)
             better = margins < best

@@ -7,6 +7,7 @@ bound below, and what it chooses is exact but for one column's last step on a gr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 from assay.attacks.gradient.moves import KEEP, Moves, Point
 from assay.core.protocols import FloatArray as Array
 
-_HALVINGS, _FEWER = 64, 44
+_HALVINGS, _FEWER, _CUTS = 64, 44, 16
 _TAKEN_BACK = 4
 _NARROW, _SURE = 1e-12, 2
 _SPREAD = 1e-9
@@ -58,6 +59,8 @@ def at_price(moves: Moves, of: Offers, price: Array) -> Chosen:
     else:
         move = np.where(price[:, None] * np.abs(gain) > moves.price, end, 0.0)
     value = moves.origin[ids] + move
+    if moves.square:
+        value = _over(moves, of, price, value)
     if moves.square and (moves.step > 0).any():
         value = _stepped(moves, of, price, value)
     elif not moves.square:
@@ -68,6 +71,15 @@ def at_price(moves: Moves, of: Offers, price: Array) -> Chosen:
         best = worth.argmax(axis=1) if worth.shape[1] else np.zeros(len(ids), dtype=int)
         picks[:, at] = np.where(worth[np.arange(len(ids)), best] > 0, best, KEEP)
     return told(moves, of, Point(value, picks))
+
+
+def _over(moves: Moves, of: Offers, price: Array, value: Array) -> Array:
+    """Squared parts over the gap before a range that does not hold the row: its edge, or none where that is worth
+    more."""
+    gap, edge = moves.gap(of.ids, value)
+    shift = edge - moves.origin[of.ids]
+    worth = price[:, None] * of.gain * shift - (shift * moves.price) ** 2
+    return np.where(gap, np.where(worth > 0, edge, moves.origin[of.ids]), value)
 
 
 def _stepped(moves: Moves, of: Offers, price: Array, value: Array) -> Array:
@@ -95,6 +107,7 @@ def within(moves: Moves, of: Offers, radius: Array) -> Chosen:
     move = np.where(of.gain > 0, np.minimum(moves.up[ids], room), np.maximum(moves.down[ids], -room))
     move = np.where(of.gain == 0, 0.0, move)
     value = moves.origin[ids] + move
+    gap = moves.gap(ids, value)[0]
     grid = moves.step > 0
     if grid.any():
         places = (value[:, grid] - moves.start[grid]) / moves.step[grid]
@@ -104,6 +117,7 @@ def within(moves: Moves, of: Offers, radius: Array) -> Chosen:
         )
         wrong = (snapped - moves.origin[ids][:, grid]) * np.sign(move[:, grid]) <= 0
         value[:, grid] = np.where(wrong, moves.origin[ids][:, grid], snapped)
+    value = np.where(gap, moves.origin[ids], value)
     picks = np.full((len(ids), len(moves.listed)), KEEP)
     for at, (one, gains) in enumerate(zip(moves.listed, of.listed, strict=True)):
         worth = np.where(one.parts[ids] <= radius[:, None] * (1 + 1e-12), gains, -np.inf)
@@ -170,17 +184,17 @@ def nearest(moves: Moves, of: Offers, need: Array) -> tuple[Point, Array, Array]
     can = whole.gain >= need
     low = np.zeros(len(need)) if not moves.additive else np.minimum(high * 1e-18, _LEAST)
     bound = np.zeros(len(need))
+
+    def asked(price: Array, chosen: Chosen) -> Array:
+        if moves.additive:  # the dual at this price
+            np.maximum(bound, price * (need - chosen.gain) + chosen.cost, out=bound)
+        return chosen.gain >= need
+
     halvings = _HALVINGS if moves.additive else _FEWER
     if not (moves.step > 0).any() and not moves.listed and of.gain.size:
         low, high, near = _bracketed(moves, of, need, low, high)
         halvings = _SURE if (near | ~can).all() else halvings
-    for _ in range(halvings):
-        middle = (low + high) / 2 if not moves.additive else np.sqrt(low * high)
-        chosen = _at(moves, of, middle)
-        enough = chosen.gain >= need
-        if moves.additive:  # the dual at this price
-            bound = np.maximum(bound, middle * (need - chosen.gain) + chosen.cost)
-        high, low = np.where(enough, middle, high), np.where(enough, low, middle)
+    low, high = _between(moves, of, low, high, asked, halvings, done=~can)
     more = _at(moves, of, high)
     if moves.additive:
         point = _filled(moves, of, _at(moves, of, low), more, need)
@@ -231,15 +245,50 @@ def lowered(moves: Moves, of: Offers, radius: Array) -> tuple[Point, Array]:
     high = _largest(moves, of)
     low = np.minimum(high * 1e-18, _LEAST)
     most = np.full(len(radius), np.inf)
-    for _ in range(_HALVINGS):
-        middle = np.sqrt(low * high)
-        chosen = _at(moves, of, middle)
-        most = np.minimum(most, chosen.gain + (budget - chosen.cost) / middle)
-        fits = chosen.cost <= budget
-        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
+
+    def asked(price: Array, chosen: Chosen) -> Array:
+        np.minimum(most, chosen.gain + (budget - chosen.cost) / price, out=most)
+        return chosen.cost > budget
+
+    low, high = _between(moves, of, low, high, asked, _HALVINGS, done=np.zeros(len(radius), dtype=bool))
     whole = _at(moves, of, _largest(moves, of))
     most = np.where(whole.cost <= budget, np.minimum(most, whole.gain), most)
     return _at(moves, of, low).point, most
+
+
+def _between(
+    moves: Moves, of: Offers, low: Array, high: Array, asked: Callable[[Array, Chosen], Array], turns: int, done: Array
+) -> tuple[Array, Array]:
+    """A bracket (q,) of the price, or radius, at which `asked` first says yes of what is chosen: by halving.
+
+    Where parts only add up, what is chosen changes at a few prices: the one at which the choices of both ends cost the
+    same is the one sought, if nothing else is chosen there (cutting planes, Kelley 1960). `done` rows need no answer.
+    """
+    steps = moves.additive and not moves.square
+    less, more = (_at(moves, of, low), _at(moves, of, high)) if steps else (None, None)
+    for turn in range(turns):
+        middle = np.sqrt(low * high) if moves.additive else (low + high) / 2
+        cut = np.zeros(len(low), dtype=bool)
+        if less is not None and more is not None and turn < _CUTS:
+            with np.errstate(all="ignore"):
+                meet = (more.cost - less.cost) / (more.gain - less.gain)
+            cut = (meet > low) & (meet < high)
+            middle = np.where(cut, meet, middle)
+        chosen = _at(moves, of, middle)
+        enough = asked(middle, chosen)
+        high, low = np.where(enough, middle, high), np.where(enough, low, middle)
+        if less is None or more is None:
+            continue
+        done = done | (cut & ((chosen.gain == less.gain) | (chosen.gain == more.gain)))
+        if done.all():
+            break
+        less, more = _either(enough, less, chosen), _either(enough, chosen, more)
+    return low, high
+
+
+def _either(first: Array, one: Chosen, other: Chosen) -> Chosen:
+    """What is chosen of one where `first` (q,) holds, else of the other; points are left out."""
+    return Chosen(one.point, np.where(first, one.gain, other.gain), np.where(first, one.cost, other.cost))
 
 
 def _at(moves: Moves, of: Offers, price: Array) -> Chosen:
@@ -285,6 +334,8 @@ def _filled(moves: Moves, of: Offers, less: Chosen, more: Chosen, need: Array) -
         step += 2 * np.spacing(np.abs(there) + step)  # what the sum rounds to must not fall short
         new = value.copy()
         new[rows, j] = np.where(step >= np.abs(end - there), end, there + np.sign(end - there) * step)
+        gap, edge = moves.gap(of.ids, new)
+        new = np.where(gap, edge, new)
         way = np.zeros_like(value)
         way[rows, j] = np.sign(of.gain[rows, j])
         new = np.where(way != 0, moves.snapped(of.ids, new, way), value)

@@ -169,6 +169,12 @@ class Moves:
             out[:, listed.axis] = np.where(pick == KEEP, np.nan, listed.codes[ids, np.maximum(pick, 0)])
         return out
 
+    def gap(self, ids: Array, value: Array) -> tuple[Array, Array]:
+        """(whether values (q, c) lie between a row's own and the range that does not hold it, the range's edge)."""
+        x = self.origin[ids]
+        edge = np.clip(x, self.low[ids], self.high[ids])
+        return (value != x) & (np.abs(value - x) < np.abs(edge - x)), edge
+
     def snapped(self, ids: Array, value: Array, toward: Array | None = None) -> Array:
         """The permitted values (q, c) nearest to `value`; with `toward` (q, c) the next ones in that direction."""
         x, low, high = self.origin[ids], self.low[ids], self.high[ids]

@@ -122,7 +122,9 @@ def _points(moves: Moves, rows: Array, radius: Array, rng: np.random.Generator) 
         count = int(rng.integers(1, TOGETHER + 1))
         least = radius[i] / count / (2 * STEEPEST * moves.price)
         fine = _GRAINS * np.spacing(np.abs(moves.origin[rows[i]]).astype(np.float32)).astype(float) < least
-        columns = rng.permutation(np.flatnonzero((room > 0) & fine))[:count]
+        x = moves.origin[rows[i]]
+        beside = (x >= moves.low[rows[i]]) & (x <= moves.high[rows[i]])  # over a gap there is nothing near
+        columns = rng.permutation(np.flatnonzero((room > 0) & fine & beside))[:count]
         part = radius[i] / (len(columns) or 1) if moves.additive and not moves.square else radius[i]
         part = part / np.sqrt(len(columns) or 1) if moves.square else part
         for c in columns.tolist():
