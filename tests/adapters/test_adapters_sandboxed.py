@@ -82,31 +82,43 @@ def test_models_fitted_on_frames_get_frames(tmp_path: Path, data: Any, predictor
         predictor("m.pkl", data, positive="worse")
 
 
+PANDAS = ["words", "numbers", "codes", "numbers as words"]
+
+
 @isolated
 @pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
-def test_boosters_that_know_categories_of_pandas_get_them(
-    tmp_path: Path, dataset: Any, predictor: Any, library: str
+@pytest.mark.parametrize("kind", PANDAS)
+def test_boosters_that_know_categories_of_pandas_score_as_natively_or_say_so(
+    tmp_path: Path, dataset: Any, predictor: Any, library: str, kind: str
 ) -> None:
-    """Whole numbers that were categories in training are asked as categories, and words as they were."""
     made = pytest.importorskip(library)
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame(
-        {"a": rng.normal(size=300).round(3), "k": rng.integers(3, 8, 300), "w": rng.choice(["p", "q"], 300)}
-    )
-    y = (frame.a + (frame.k == 5) - (frame.w == "q") > 0).astype(int)
+    frame = pd.DataFrame({"a": rng.normal(size=300).round(3), "k": rng.integers(3, 8, 300)})
+    if kind == "words":
+        frame["k"] = frame.k.map(lambda n: f"w{n}")
+    y = ((frame.a + (frame.k.astype(str).str[-1] == "5")) > 0.4).astype(int)
     held = dataset(frame.assign(y=y).to_csv(index=False), label="y", positive=1)
-    known = frame.assign(k=frame.k.astype("category"), w=frame.w.astype("category"))
+    known, codes = frame, {}
+    if kind == "codes":
+        codes = {"feature_types": ["q", "c"]} if library == "xgboost" else {}
+    else:
+        known = frame.assign(k=(frame.k.astype(str) if kind == "numbers as words" else frame.k).astype("category"))
     model = (
-        made.LGBMClassifier(n_estimators=8, verbose=-1, n_jobs=1)
+        made.LGBMClassifier(n_estimators=8, verbose=-1, n_jobs=1).fit(
+            known, y, categorical_feature=["k"] if kind == "codes" else "auto"
+        )
         if library == "lightgbm"
-        else made.XGBClassifier(n_estimators=8, enable_categorical=True, n_jobs=1)
-    ).fit(known, y)
+        else made.XGBClassifier(n_estimators=8, enable_categorical=True, n_jobs=1, **codes).fit(known, y)
+    )
     joblib.dump(model, tmp_path / "m.joblib")
-    got = predictor("m.joblib", held)
-    expected = model.predict_proba(known)[:, 1]
-    np.testing.assert_allclose(got.scores(held.table()), expected, rtol=1e-6)
-    few = held.table().slice(4, 3)
-    np.testing.assert_allclose(got.scores(few), expected[4:7], rtol=1e-6)
+    got, expected = predictor("m.joblib", held), model.predict_proba(known)[:, 1]
+    for rows in (slice(0, 300), slice(4, 7), slice(9, 10)):
+        asked = held.table().slice(rows.start, rows.stop - rows.start)
+        if kind == "numbers as words" or (library, kind) == ("lightgbm", "numbers"):
+            with pytest.raises(CouldNotLook, match="failed while predicting"):
+                got.scores(asked)
+        else:
+            np.testing.assert_allclose(got.scores(asked), expected[rows], rtol=1e-6)
 
 
 @isolated

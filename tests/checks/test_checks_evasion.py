@@ -121,6 +121,19 @@ def test_a_constraint_that_cannot_be_read_is_not_robustness(model: Bench, constr
     assert reason in outcome.reason
 
 
+@pytest.mark.parametrize("declared", [None, {"mutable": False}], ids=["unsaid", "fixed"])
+def test_a_relation_with_what_the_model_does_not_read_holds_nothing_unseen(model: Bench, declared: Any) -> None:
+    """Who is judged could tie an input to a copy of it that is no input, and so freeze it."""
+    features = FREE | ({"amount": declared} if declared else {})
+    model.features("payments_24h <= amount + 1000", **features)
+    outcome = model.ask(CHECK, "model", cost=100.0, rows=60)
+    if declared is None:
+        assert (str(outcome.status), "which the model does not read" in outcome.reason) == ("open", True)
+        assert "say `mutable: false` of amount" in outcome.reason
+    else:
+        assert str(outcome.status) == "pass", outcome.reason
+
+
 @pytest.mark.parametrize("constraint", ["payments_24h >= 999999", "payee_age_days < 20"])
 def test_a_constraint_that_many_positives_break_leaves_it_open(model: Bench, constraint: str) -> None:
     model.features(constraint, **FREE)

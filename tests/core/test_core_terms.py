@@ -27,6 +27,14 @@ def test_each_bound_and_price_is_named() -> None:
     assert (words["fixed"], words["constraints"]) == ("age", "paid <= sum")
 
 
+def test_what_categories_cost_is_shown_to_who_approves() -> None:
+    never = Feature(categories=("a", "b"), costs={"a": None, "b": None})
+    some = Feature(categories=("a", "b", "c"), costs={"a": None, "b": 1e9, "c": 2.0})
+    words = said(Terms(contract=Contract(features={"x": never, "y": some})))["attacker"]
+    assert "x (2 categories, never into 2 of them)" in words
+    assert "y (3 categories, 2 to 1e+09 into 2 of them, never into 1 of them)" in words
+
+
 def test_facts_read_alike_from_a_manifest_and_from_json() -> None:
     ours = said(Terms(model={"positive": 1}, reads={"data": {"drop": ("a", "b"), "label": "y"}}))  # type: ignore[dict-item]
     theirs = said(Terms(model={"positive": 1}, reads={"data": {"drop": ["a", "b"], "label": "y"}}))

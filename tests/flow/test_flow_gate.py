@@ -816,6 +816,7 @@ def test_what_the_decision_does_not_rest_on_is_said(world: World) -> None:
 @pytest.mark.parametrize(
     ("parameters", "says"),
     [
+        ("robustness.evasion: {sandbox: banana}", "sandbox is full or weak"),
         ("'robustness.*': {access: whitebox}", r"no check is called 'robustness\.\*'"),
         ("robustness.evasions: {access: whitebox}", "did you mean robustness.evasion"),
         ("robustness.evasion: {acess: whitebox}", "did you mean access"),
@@ -834,6 +835,20 @@ def test_what_a_policy_asks_of_no_check_is_refused(
         world.policy = world.document("policy.yaml", text)
     with pytest.raises(UsageError, match=says):
         world.gate(world.everything())
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("check: 'robustnes.*', roles: [security]", "no check is called"),
+        ("check: robustness.evasoin, roles: [security]", "did you mean robustness.evasion"),
+        ("check: robustness.evasion, roles: []", "names no role"),
+    ],
+)
+def test_who_may_give_evidence_for_no_check_is_refused(world: World, rule: str, says: str) -> None:
+    """Anybody's evidence would have counted, of what only some were meant to give."""
+    with pytest.raises(UsageError, match=says):
+        world.document("policy.yaml", POLICY.replace("require:", f"evidence: [{{{rule}}}]\nrequire:"))
 
 
 def test_a_policy_may_allow_a_weak_sandbox(world: World) -> None:

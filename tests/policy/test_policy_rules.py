@@ -384,6 +384,15 @@ STILL = [
     ({"cost": 1000}, "{immutable: [age], max_cost: 3}", D),
     ({"cost": 1000}, "{immutable: [age, amount], max_cost: 3}", A),
     ({"cost": 3}, "{immutable: [age], max_cost: 3}", A),
+    ({"categories": ("a", "b"), "costs": {"a": None, "b": None}}, "{mutable: [amount]}", D),
+    ({"categories": ("a", "b"), "costs": {"a": 1e9, "b": 1e9}}, "{mutable: [amount]}", A),
+    ({"categories": ("a", "b"), "costs": {"a": 1e9, "b": 1e9}}, "{mutable: [amount], max_cost: 3}", D),
+    ({"categories": ("a", "b"), "cost": 50, "costs": {"a": 1, "b": 2}}, "{mutable: [amount], max_cost: 3}", A),
+    ({"one_hot": ("a", "b"), "costs": {"a": None, "b": None}}, "{mutable: [amount]}", D),
+    ({"integer": True, "min": 0.2, "max": 0.8}, "{mutable: [amount]}", D),
+    ({"integer": True, "min": 0, "max": 1}, "{mutable: [amount]}", A),
+    ({"min": 0, "max": 1, "step": 5}, "{mutable: [amount]}", D),
+    ({"min": 0, "max": 5, "step": 5}, "{mutable: [amount]}", A),
 ]
 
 

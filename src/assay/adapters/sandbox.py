@@ -314,6 +314,8 @@ class Sandbox:
             fix = ""
             if "contains NaN" in text:
                 text, fix = text.partition("\n")[0], "; leave out rows with missing values, or put an imputer before it"
+            elif "categorical_feature do not match" in text:
+                fix = "; numbers were its categories in training: save it as LightGBM's `.txt`"
             raise CouldNotLook(f"{self._where}: failed while {doing}: {visible(_unquoted(text, doing), 240)}{fix}")
         if head[:1] == b"R" and size <= 1 << 16:
             what, fix = self._decode(self._read(size, deadline, doing), tuple[str, str])

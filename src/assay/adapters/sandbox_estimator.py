@@ -226,22 +226,18 @@ def rows_for(model: Model, table: Any) -> Any:
 
 
 def _categorical(model: Model, frame: Any) -> list[str]:
-    """The columns that a booster knows as categories of its own, numbers too: it reads those of pandas by their value.
+    """The columns that a booster knows as categories of its own and reads by their value.
 
-    XGBoost does so since it keeps them (3.1); before, it would take their order for its codes.
+    LightGBM does not tell which numbers were categories, so that its words alone are. XGBoost does since it keeps
+    them (3.1); before, or where it keeps none, numbers are its codes as they are.
     """
     kind = type(model.estimator).__module__.partition(".")[0]
-    names = list(frame.columns)
     if kind == "lightgbm":
-        words = [n for n in names if frame[n].dtype.kind not in "biuf"]
-        booster = getattr(model.estimator, "booster_", model.estimator)
-        kept, told = getattr(booster, "pandas_categorical", None), getattr(booster, "params", {})
-        places = told.get("categorical_column") or []
-        whole = isinstance(places, list) and all(isinstance(p, int) and 0 <= p < len(names) for p in places)
-        return [names[p] for p in places] if kept and whole and len(kept) == len(places) else words
+        return [n for n in frame.columns if frame[n].dtype.kind not in "biuf"]
     if kind == "xgboost" and hasattr(model.estimator, "get_booster"):
         booster = model.estimator.get_booster()
         types = booster.feature_types or []
-        if "c" in types and len(types) == len(names) and hasattr(booster, "get_categories"):
-            return [n for n, t in zip(names, types, strict=True) if t == "c"]
+        keeps = hasattr(booster, "get_categories") and not booster.get_categories().empty()
+        if keeps and len(types) == len(frame.columns):
+            return [n for n, t in zip(frame.columns, types, strict=True) if t == "c"]
     return []

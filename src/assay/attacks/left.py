@@ -127,7 +127,8 @@ def curve(left: Left, norm: Norm, budget: float, access: str, queries: int) -> C
     whitebox = access == "whitebox"
     if whitebox:
         series.append(_line("proved", "at-least", x, [left.proved(float(b)) for b in x]))
-    asked = "" if whitebox else f", up to {queries} queries a row"
+    spent = int((np.asarray(left.found.queries) >= queries).sum())
+    asked = "" if whitebox else f", up to {queries} queries a row" + (f", all spent by {spent}" if spent else "")
     return Curve(
         name="robustness.evasion.curve",
         title=(

@@ -14,6 +14,9 @@ from assay.core.protocols import FloatArray as Array
 from assay.core.subject import Contract, Feature
 from assay.core.text import visible
 
+_NO = Feature()
+"""What is known of a column of which nothing is said."""
+
 
 class Relation(Protocol):
     """What holds of a row or does not; `columns` are the names it reads, `text` is how it is told."""
@@ -70,6 +73,26 @@ def relations(contract: Contract) -> tuple[Relation, ...]:
         constraint = Constraint(text)
         found.append(Grouped(constraint, groups) if groups.keys() & set(constraint.columns) else constraint)
     return tuple(found)
+
+
+def require_read(contract: Contract, inputs: Iterable[str]) -> None:
+    """Raises CouldNotLook where a relation binds an input that may be moved to a column that the model does not read,
+    and that nobody says is fixed: an attacker moves both, but an attack moves inputs alone, and would hold them for
+    bound."""
+    read, columns = set(inputs), contract.columns
+    moving = {name for name in read if columns.get(name, _NO).mutable}
+    for text in contract.constraints:
+        names = Constraint(text).columns
+        bound = [name for name in names if name in moving or moving & set(contract.features.get(name, _NO).one_hot)]
+        loose = [
+            name
+            for name in names
+            if not read & {name, *contract.features.get(name, _NO).one_hot} and contract.features.get(name, _NO).mutable
+        ]
+        if bound and loose:
+            what = f"constraint {visible(text)!r} binds {visible(bound[0], 40)} to {visible(loose[0], 40)}"
+            fix = f"say `mutable: false` of {visible(loose[0], 40)} in `features:`, or leave the relation out"
+            raise CouldNotLook(f"{what}, which the model does not read and an attacker may change too; {fix}")
 
 
 def satisfied(constraints: Iterable[Relation], table: ArrowTable) -> Array:

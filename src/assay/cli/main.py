@@ -158,7 +158,9 @@ def _interrupted(verb: str) -> None:
         if sys.stderr.isatty():
             click.echo(err=True)  # after the terminal's own ^C
     remembers = verb == "run" and "--no-cache" not in sys.argv
-    _say("interrupted; what was finished is saved, run again to go on" if remembers else "interrupted")
+    kept = "interrupted; parts that were done are kept, run the same command again to go on"
+    saved = "interrupted; what was finished is saved, run again to go on"
+    _say(saved if remembers else kept if verb == "attack" else "interrupted")
 
 
 def _unexpected(error: Exception) -> int:

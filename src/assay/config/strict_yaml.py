@@ -90,7 +90,9 @@ def parse(data: bytes, name: str) -> Document:
         said = "".join(str(error).splitlines()[:1])
         raise UsageError(visible(f"is not YAML: {said}"), where=name, fix="mend the file") from None
     if root is None:
-        raise UsageError("is empty", where=name, fix="`assay init` drafts one")
+        raise UsageError(
+            "is empty", where=name, fix="`assay init` drafts a project, `assay attack init` a threat model"
+        )
     lines: dict[str, int] = {}
     return Document(_build(root, "$", lines, name), lines, name)
 

@@ -134,6 +134,8 @@ def _terms(old: Terms, new: Terms) -> list[str]:
         said.append(f"feature contract of {', '.join(changed[:5])}{more} changed")
     if old.contract.constraints != new.contract.constraints:
         said.append("constraints changed")
+    if old.contract.attacker != new.contract.attacker:
+        said.append("what `attacker:` says changed")
     if digest_of(old.model) != digest_of(new.model):  # a list reads back where a tuple was written
         said.append("facts about the model changed")
     for role in sorted(set(old.reads) | set(new.reads)):

@@ -62,6 +62,11 @@ def _feature(name: str, feature: Feature) -> str:
         said.append(f"{len(levels)} categories")
     if feature.cost != 1 or feature.scale is not None:
         said.append(f"cost {feature.cost:g}" + (f" per {feature.scale:g}" if feature.scale is not None else ""))
+    if feature.costs:
+        prices = [price for price in feature.costs.values() if price is not None]
+        never = len(feature.costs) - len(prices)
+        dear = f"{min(prices):g} to {max(prices):g} into {len(prices)} of them" if prices else ""
+        said += [words for words in (dear, f"never into {never} of them" if never else "") if words]
     return f"{name} ({', '.join(said)})" if said else name
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import msgspec
@@ -145,14 +146,25 @@ def is_document(path: Path) -> bool:
 
 
 def require_known(policy: Policy) -> None:
-    """Raises UsageError where `parameters:` of a policy names no check that there is, or what one does not take: it
-    would ask for nothing, and nobody would see."""
+    """Raises UsageError where `parameters:` of a policy names no check that there is, or what one does not take, or
+    where `evidence:` is for no check or no role: it would ask for nothing, and nobody would see."""
+    for number, rule in enumerate(policy.file.evidence):
+        where = f"{policy.uri}: evidence[{number}]"
+        names = [*check_ids(), *(m for check in check_ids() for m in load(check).spec.measures)]
+        if not any(fnmatchcase(name, rule.check) for name in names):
+            guess = nearest(rule.check, check_ids())
+            fix = f"did you mean {guess}?" if guess else "see `assay explain`"
+            raise UsageError(f"no check is called {visible(rule.check)!r}", where=where, fix=fix)
+        if not rule.roles:
+            raise UsageError("names no role, so that nobody may give it", where=where, fix="say who: roles: [security]")
     for check, given in policy.file.parameters.items():
         where = f"{policy.uri}: parameters"
         if check not in check_ids():
             guess = nearest(check, check_ids())
             fix = f"did you mean {guess}?" if guess else "name each check: patterns are not taken here"
             raise UsageError(f"no check is called {visible(check)!r}", where=where, fix=fix)
+        if given.get("sandbox", "full") not in ("full", "weak"):
+            raise UsageError("sandbox is full or weak", where=f"{where}.{check}", fix="say `sandbox: full`")
         own = {name: value for name, value in given.items() if name != "sandbox"}
         resolve_parameters(load(check), own, where=where)
 

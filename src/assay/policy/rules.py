@@ -115,10 +115,30 @@ def judge_contract(rule: ContractRule, trace: RuleTrace, facts: Facts) -> RuleTr
 
 
 def _moves(feature: Feature, max_cost: float | None) -> bool:
-    """Whether an attacker can change an input at all: it has another value to take, at no dearer price."""
-    levels = feature.order or feature.categories
-    still = len(levels) == 1 or (feature.min is not None and feature.min == feature.max)
-    return feature.mutable and not still and (max_cost is None or feature.cost <= max_cost)
+    """Whether an attacker can change an input at all: it has another value to take, at no dearer price.
+
+    What `scale:` makes a unit of a number is not judged: only the data tell whether it is a small one.
+    """
+    most = math.inf if max_cost is None else max_cost
+    if not feature.mutable:
+        return False
+    if feature.order:
+        return len(feature.order) > 1 and feature.cost <= most
+    levels = feature.categories or feature.levels
+    if levels:
+        prices = (feature.costs.get(str(level), feature.cost) for level in levels)
+        return sum(price is not None and price <= most for price in prices) > 1
+    return _places(feature) > 1 and feature.cost <= most
+
+
+def _places(feature: Feature) -> float:
+    """How many values a number can take between its ends, infinity where one is not said."""
+    low, high = feature.min, feature.max
+    if low is None or high is None:
+        return math.inf
+    if feature.step:
+        return math.floor((high - low) / feature.step + 1e-9) + 1
+    return math.floor(high) - math.ceil(low) + 1 if feature.integer else 2 if high > low else 1
 
 
 def judge_measure(rule: MeasureRule, trace: RuleTrace, index: EvidenceIndex) -> RuleTrace:

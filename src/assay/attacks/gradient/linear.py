@@ -322,7 +322,9 @@ def _filled(moves: Moves, of: Offers, less: Chosen, more: Chosen, need: Array) -
     gain = less.gain.copy()
     rows = np.arange(len(need))
     grows = of.gain * (more.point.value - less.point.value)
-    order = np.argsort(-grows, axis=1, kind="stable")
+    x = moves.origin[of.ids]
+    outside = (x < moves.low[of.ids]) | (x > moves.high[of.ids])  # over a gap only where nothing else is left
+    order = np.lexsort((-grows, outside), axis=1)
     for k in range(order.shape[1]):
         j = order[:, k]
         by, missing = grows[rows, j], need - gain

@@ -144,6 +144,7 @@ def evasion(
     from assay.attacks.left import Left, curve, measures
     from assay.attacks.one_hot import Fold
     from assay.attacks.pieces import joined, packed, shares, unpacked
+    from assay.attacks.relations import require_read
     from assay.attacks.sanity import refuse_access
     from assay.attacks.space import Space
     from assay.attacks.strike import struck
@@ -166,6 +167,7 @@ def evasion(
         yield adversaries(ID, asked.norm, asked.budget, places, flags, sample, None)
         raise CouldNotLook("the contract lets an attacker change no input of the model, so nothing was attacked")
     _enough(caught.num_rows, sample.num_rows, passing.num_rows, case.threshold)
+    require_read(case.contract, case.predictor.features)
     parts = shares(rows, caught.num_rows)
     if share.part is not None:
         for part in parts[share.part : share.part + 1]:
@@ -311,6 +313,8 @@ def _note(case: ModelCase, left: Left, asked: Asked) -> Iterator[Finding]:
     if not evaded:
         return
     before, after = left.rate(left.flags, left.all)[0], left.after(asked.budget)[0]
+    spent = int((left.found.queries >= asked.queries).sum()) if asked.access != "whitebox" else 0
+    more = f"; {spent} rows spent all queries: try --method transfer, or more" if spent else ""
     what = f"{evaded} of {left.caught} caught rows slip past, budget {told(asked.budget, asked.norm)}"
     yield Finding(
         message=f"{what}: of {before:.1%} recall {after:.1%} is left ({asked.access} access)",
@@ -318,7 +322,7 @@ def _note(case: ModelCase, left: Left, asked: Asked) -> Iterator[Finding]:
         key="evaded",
         severity=Severity.INFO,
         evidence={"evaded": evaded, "caught": left.caught, "before": before, "after": after},
-        fix="say in the policy how much must be left: measure robustness.evasion.recall_under_attack",
+        fix="say in the policy how much must be left: measure robustness.evasion.recall_under_attack" + more,
     )
 
 
