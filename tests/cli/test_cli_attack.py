@@ -297,6 +297,12 @@ def test_rows_are_never_written_over_what_is_read_or_onto_a_device(shop: Path, o
 
 
 @here
+def test_a_report_that_could_not_be_written_is_said_before_the_attack(shop: Path) -> None:
+    done = attack(shop, "--norm", "linf", "-f", "html", "-o", shop / "nowhere" / "p.html")
+    assert one_line(done, "its folder is not there", code=2)
+
+
+@here
 def test_where_nothing_that_was_asked_applies_it_is_no_pass(shop: Path) -> None:
     done = attack(shop, "--norm", "linf", "--only", "fairness.*")
     assert done.code == 3, done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -16,6 +17,7 @@ from assay.cli.common import (
     must,
     output_options,
     progress_bar,
+    refuse_nowhere,
     refuse_table,
     report_code,
     settings_from,
@@ -153,6 +155,7 @@ def attack(
     from assay.core.dossier import Dossier
 
     refuse_table(examples)
+    refuse_nowhere(output)
     wanted = options.pop("only") or ("data.schema", "robustness.evasion")
     unwritten: Exception | None = None
     with progress_bar() as progress:
@@ -231,7 +234,8 @@ def init(table: Path, label: str | None, drop: tuple[str, ...], output: Path | N
         click.echo(text, nl=False)
         return
     write_new_draft(text, output)
-    then = f"assay attack MODEL --data UNSEEN_ROWS --label {label or 'COLUMN'} --threat {output}"
+    left_out = "".join(f" --drop {shlex.quote(name)}" for name in drop)
+    then = f"assay attack MODEL --data UNSEEN_ROWS --label {label or 'COLUMN'}{left_out} --threat {output}"
     click.echo(f"wrote {output}; read every line, then: {then}")
 
 

@@ -235,6 +235,12 @@ def _begins(head: bytes) -> bytes:
     return b'{"' + key[1] if key else head.lstrip()[:1]
 
 
+def refuse_nowhere(path: Path | None) -> None:
+    """Raise UsageError, before the work, where a report could not be written at `path`: its folder is not there."""
+    if path is not None and not path.parent.is_dir():
+        raise UsageError("its folder is not there", where=str(path), fix="choose a folder that is")
+
+
 def refuse_table(path: Path | None) -> None:
     """Raise UsageError, before the work, where a Parquet file of rows could not be written at `path`, or over another
     kind of file, or over what the command reads."""

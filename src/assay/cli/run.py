@@ -15,6 +15,7 @@ from assay.cli.common import (
     output_options,
     private_key,
     progress_bar,
+    refuse_nowhere,
     report_code,
     save,
     settings_from,
@@ -52,6 +53,8 @@ def command(
     """
     from assay.flow.project import run_project
 
+    for path in (output, evidence_out):
+        refuse_nowhere(path)
     signer = private_key(must(key, "--key", "to sign evidence")) if evidence_out is not None else None
     settings = settings_from(weak_sandbox=weak_sandbox, **options)
     with progress_bar() as progress:

@@ -39,6 +39,8 @@ def judge_findings(rule: FindingsRule, trace: RuleTrace, index: EvidenceIndex) -
     looked = index.look(rule.check, None, rule.max_age, rule.severity.rank)
     (open_, covered), holding = index.unwaived(looked, rule.severity)
     saw = f"{len(open_)} unwaived" + (f", {len(covered)} waived" if covered else "")
+    if rule.check != "*" and (na := sum(f.outcome.status is Status.NOT_APPLICABLE for f in looked.facts)):
+        saw += f"; {na} of {len(looked.facts)} outcomes not applicable"  # who is judged says what applies
     base = replace(
         trace, saw=saw, fingerprints=open_, waived=covered, value=float(len(open_)), bound=float(rule.unwaived_max),
         better="lower", vouched=_vouched(looked.facts), check=rule.check, covers=looked.checks,
