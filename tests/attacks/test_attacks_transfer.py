@@ -14,10 +14,10 @@ pytest.importorskip("onnxruntime")
 from attacks_tools import Flags, spaces  # noqa: E402
 from networks_tools import names, served, space_of, weights  # noqa: E402
 
-from assay.attacks.attacked import confirmed  # noqa: E402
+from assay.attacks.attacked import Attacked, confirmed  # noqa: E402
 from assay.attacks.gradient.attack import attack_gradient  # noqa: E402
 from assay.attacks.space import Space  # noqa: E402
-from assay.attacks.strike import Asked, struck  # noqa: E402
+from assay.attacks.strike import Asked, _nearer, struck  # noqa: E402
 from assay.attacks.transfer import attack_transfer  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
 from assay.core.subject import Contract, Feature  # noqa: E402
@@ -90,6 +90,16 @@ class Told:
 
     def flagged(self, rows: Any) -> Any:
         return self.model.flagged(rows)
+
+
+def test_of_two_attacks_each_row_keeps_the_nearer_find() -> None:
+    rows = [pa.table({"a": [10 * k + i for i in range(n)]}) for k, n in ((1, 4), (2, 2))]
+    one = Attacked(np.array([1.0, 5.0, np.inf, 2.0]), np.zeros(4), np.full(4, 90), rows[0])
+    other = Attacked(np.array([3.0, np.inf]), np.zeros(2), np.array([7, 9]), rows[1])
+    both = _nearer(one, np.array([1, 2]), other)
+    assert both.distance.tolist() == [1.0, 3.0, np.inf, 2.0]
+    assert both.queries.tolist() == [90, 97, 99, 90]
+    assert both.table.column("a").to_pylist() == [10, 20, 12, 13]
 
 
 def test_with_labels_no_score_is_looked_at() -> None:

@@ -127,8 +127,7 @@ def curve(left: Left, norm: Norm, budget: float, access: str, queries: int) -> C
     whitebox = access == "whitebox"
     if whitebox:
         series.append(_line("proved", "at-least", x, [left.proved(float(b)) for b in x]))
-    spent = int((np.asarray(left.found.queries) >= queries).sum())
-    asked = "" if whitebox else f", up to {queries} queries a row" + (f", all spent by {spent}" if spent else "")
+    asked = "" if whitebox else f", up to {queries} queries a row"
     return Curve(
         name="robustness.evasion.curve",
         title=(

@@ -17,7 +17,7 @@ from assay.attacks.boundary.attack import attack_boundary
 from assay.attacks.gradient.attack import attack_gradient
 from assay.attacks.one_hot import Fold
 from assay.attacks.priced.search import attack
-from assay.attacks.space import NothingMovesError, Space
+from assay.attacks.space import Array, NothingMovesError, Space
 from assay.attacks.transfer import attack_transfer
 from assay.attacks.trees.attack import attack_trees
 from assay.core.errors import CouldNotLook
@@ -25,6 +25,8 @@ from assay.core.protocols import ArrowTable, Predictor, Progress, silent
 from assay.core.subject import Access, Norm
 
 Method = Literal["search", "transfer"]
+COPIED = 4
+"""One in how many queries of a search by price goes to copies of the model, of rows that spend all others."""
 PROVED = 16
 """Rows whose proofs are held against single changes."""
 
@@ -70,7 +72,7 @@ def struck(
         strike = _whitebox(model, caught)
         found = strike(model, space, passing, asked.norm, asked.budget, seed=asked.seed, progress=asked.progress)
     elif asked.norm == "cost":
-        found = _priced(model, space, Space(caught.slice(0, sanity.ROWS), *against), passing, asked)
+        found = _priced(model, space, lambda rows: Space(caught.take(rows), *against), passing, asked)
     else:
         found = attack_boundary(
             model, space, passing, asked.norm, access=asked.access, limit=asked.queries,
@@ -100,9 +102,14 @@ def _whitebox(model: BasePredictor, rows: ArrowTable) -> Callable[..., Attacked]
     return attack_trees if isinstance(model.read(rows), Trees) else attack_gradient
 
 
-def _priced(model: Predictor, space: Space, few: Space, passing: ArrowTable, asked: Asked) -> Attacked:
-    """The search by queries inside the contract, for the cheapest change."""
-    limit, seed = asked.queries, asked.seed
+def _priced(
+    model: Predictor, space: Space, of: Callable[[Array], Space], passing: ArrowTable, asked: Asked
+) -> Attacked:
+    """The search by queries inside the contract, for the cheapest change; rows that spend all of theirs are asked by
+    copies of the model too, with the rest. `of` is the space of some of the rows."""
+    shared = asked.queries // COPIED
+    limit, seed = asked.queries - shared, asked.seed
+    few = of(np.arange(min(space.size, sanity.ROWS)))
     sanity.refuse_blind(model, few, passing, access=asked.access, limit=limit, seed=seed)
     if asked.access == "score":
         sanity.refuse_masked_scores(model, few, passing, limit=limit, seed=seed)
@@ -110,4 +117,27 @@ def _priced(model: Predictor, space: Space, few: Space, passing: ArrowTable, ask
     sanity.refuse_neighbours(model, space, found)
     sanity.refuse_missed(model, space, found, passing, seed)
     table = space.build(np.arange(space.size), found.choice)
-    return Attacked(distance=found.cost, bound=np.zeros(space.size), queries=found.queries, table=table)
+    searched = Attacked(distance=found.cost, bound=np.zeros(space.size), queries=found.queries, table=table)
+    hard = np.flatnonzero(searched.queries >= limit)
+    if not len(hard):
+        return searched
+    try:
+        copied = attack_transfer(
+            model, of(hard), passing, asked.norm, limit=shared, seed=seed, access=asked.access, progress=asked.progress
+        )
+    except CouldNotLook:  # too few answers to learn from, or nothing of these rows moves
+        return searched
+    return _nearer(searched, hard, copied)
+
+
+def _nearer(one: Attacked, ids: Array, other: Attacked) -> Attacked:
+    """An attack, of whose rows `ids` were attacked by another one too: the nearer find of each, and all queries."""
+    import pyarrow as pa
+
+    better = other.distance < one.distance[ids]
+    distance, queries, take = one.distance.copy(), one.queries.copy(), np.arange(len(one.distance))
+    distance[ids] = np.where(better, other.distance, distance[ids])
+    queries[ids] += other.queries
+    take[ids] = np.where(better, len(take) + np.arange(len(ids)), ids)
+    table = pa.concat_tables([one.table, other.table]).take(pa.array(take))
+    return structs.replace(one, distance=distance, queries=queries, table=table)

@@ -17,7 +17,6 @@ from assay.cli.common import (
     must,
     output_options,
     progress_bar,
-    refuse_nowhere,
     refuse_table,
     report_code,
     settings_from,
@@ -154,8 +153,7 @@ def attack(
     """
     from assay.core.dossier import Dossier
 
-    refuse_table(examples)
-    refuse_nowhere(output)
+    refuse_table(examples, output)
     wanted = options.pop("only") or ("data.schema", "robustness.evasion")
     unwritten: Exception | None = None
     with progress_bar() as progress:

@@ -241,9 +241,10 @@ def refuse_nowhere(path: Path | None) -> None:
         raise UsageError("its folder is not there", where=str(path), fix="choose a folder that is")
 
 
-def refuse_table(path: Path | None) -> None:
+def refuse_table(path: Path | None, report: Path | None = None) -> None:
     """Raise UsageError, before the work, where a Parquet file of rows could not be written at `path`, or over another
-    kind of file, or over what the command reads."""
+    kind of file, or over what the command reads; or `report` nowhere."""
+    refuse_nowhere(report)
     if path is None:
         return
     if path.exists() and not path.is_file():

@@ -98,12 +98,13 @@ def evasion(
     with CROWN's bounds below and, where few ReLUs can switch within the budget, a mixed-integer program a row; where
     borrowed values succeed and gradients fail, the model masks them and the check says so.
 
-    With labels or scores it asks only for those: for the cheapest change by a search over candidates, told below; in
-    the other norms by mutants of the nearest success inside a shrinking ball, chosen by a copy that is learned from all
-    answers so far. With `method: transfer` copies of the model (a boosted ensemble, a small network) are trained on its
-    answers within the same limit, attacked white-box, and what passes the real model is kept: what an attacker does who
-    may ask little, or only rows of his own; its sanity test is the same but for the planted holes, which copies do not
-    know, so that what it does not find says less.
+    With labels or scores it asks only for those: for the cheapest change by a search over candidates, told below,
+    and of rows that spend three in four of their queries on it by copies too; in the other norms by mutants of the
+    nearest success inside a shrinking ball, chosen by a copy that is learned from all answers so far. With `method:
+    transfer` copies of the model (a boosted ensemble, a small network) are trained on its answers within the same
+    limit, attacked white-box, and what passes the real model is kept: what an attacker does who may ask little, or
+    only rows of his own; its sanity test is the same but for the planted holes, which copies do not know, so that
+    what it does not find says less.
     Of rows with equal inputs one is asked, with the weight of all; they count as one draw, so that copies narrow no
     interval: n is the effective number of rows. The result is an upper bound of the true recall under attack: a better
     attack can only lower it. Candidates of a number are its whole grid where that has fewer than 100 places; else steps
@@ -313,8 +314,6 @@ def _note(case: ModelCase, left: Left, asked: Asked) -> Iterator[Finding]:
     if not evaded:
         return
     before, after = left.rate(left.flags, left.all)[0], left.after(asked.budget)[0]
-    spent = int((left.found.queries >= asked.queries).sum()) if asked.access != "whitebox" else 0
-    more = f"; {spent} rows spent all queries: try --method transfer, or more" if spent else ""
     what = f"{evaded} of {left.caught} caught rows slip past, budget {told(asked.budget, asked.norm)}"
     yield Finding(
         message=f"{what}: of {before:.1%} recall {after:.1%} is left ({asked.access} access)",
@@ -322,7 +321,7 @@ def _note(case: ModelCase, left: Left, asked: Asked) -> Iterator[Finding]:
         key="evaded",
         severity=Severity.INFO,
         evidence={"evaded": evaded, "caught": left.caught, "before": before, "after": after},
-        fix="say in the policy how much must be left: measure robustness.evasion.recall_under_attack" + more,
+        fix="say in the policy how much must be left: measure robustness.evasion.recall_under_attack",
     )
 
 
