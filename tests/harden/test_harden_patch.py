@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assay.core.canonical import SCHEMA
@@ -217,6 +217,7 @@ def test_torn_and_foreign_patches_are_one_line(patch: Patch, tmp_path: Path) -> 
 
 
 @settings(max_examples=40, deadline=None)
+@example(at=2229, value=1)  # a decimal of more places than digits
 @given(at=st.integers(0, 4000), value=st.integers(0, 255))
 def test_a_damaged_blob_is_never_a_crash(at: int, value: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("blob")

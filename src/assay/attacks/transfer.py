@@ -97,9 +97,12 @@ def attack_transfer(
     rng = np.random.default_rng(seed)
     best = Best(predictor, space, norm, limit, access or predictor.access)
     lesson = _lesson(space, passing, predictor.features, int(min(MOST, limit * LEARNT * space.size)), rng)
+    few = f"{lesson.num_rows} answers, all alike or too few: no copy can be trained on them"
+    if lesson.num_rows < LEAST:  # nothing is asked that would be for nothing
+        raise CouldNotLook(few)
     above = best.ask(lesson)
-    if lesson.num_rows < LEAST or not 0 < (above < 0).sum() < len(above):
-        raise CouldNotLook(f"{lesson.num_rows} answers, all alike or too few: no copy can be trained on them")
+    if not 0 < (above < 0).sum() < len(above):
+        raise CouldNotLook(few)
     rows = np.arange(space.size)
     for turn in range(ROUNDS):
         progress(turn, ROUNDS, "transfer")

@@ -160,7 +160,8 @@ def _interrupted(verb: str) -> None:
     remembers = verb == "run" and "--no-cache" not in sys.argv
     kept = "interrupted; parts that were done are kept, run the same command again to go on"
     saved = "interrupted; what was finished is saved, run again to go on"
-    _say(saved if remembers else kept if verb == "attack" else "interrupted")
+    parts = verb == "attack" and not {"init", "notice"} & set(sys.argv[2:3])
+    _say(saved if remembers else kept if parts else "interrupted")
 
 
 def _unexpected(error: Exception) -> int:

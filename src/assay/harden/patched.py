@@ -164,7 +164,8 @@ def reverted(whole: Whole, patch: Patch, where: str) -> Made:
         raise InputError("is of another table: its columns, rows or format differ", where=where)
     try:
         made = _reverted_columns(whole, patch, where) if whole.records is None else _reverted_csv(whole.records, patch)
-    except (ValueError, IndexError, KeyError, library("pyarrow").ArrowException) as error:
+    except (ValueError, IndexError, KeyError, OSError, library("pyarrow").ArrowException) as error:
+        # Arrow writes into memory here: its OSError is of a type that no file can hold.
         raise InputError(f"does not fit the table ({type(error).__name__})", where=where) from None
     if made.side.content != patch.source.content or made.side.rows != patch.source.rows:
         raise VerificationError("does not give the source again; nothing is written", where=where)
