@@ -148,9 +148,9 @@ def is_document(path: Path) -> bool:
 def require_known(policy: Policy) -> None:
     """Raises UsageError where `parameters:` of a policy names no check that there is, or what one does not take, or
     where `evidence:` is for no check or no role: it would ask for nothing, and nobody would see."""
+    names = [*check_ids(), *(m for check in check_ids() for m in load(check).spec.measures)]
     for number, rule in enumerate(policy.file.evidence):
         where = f"{policy.uri}: evidence[{number}]"
-        names = [*check_ids(), *(m for check in check_ids() for m in load(check).spec.measures)]
         if not any(fnmatchcase(name, rule.check) for name in names):
             guess = nearest(rule.check, check_ids())
             fix = f"did you mean {guess}?" if guess else "see `assay explain`"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.attacks.space import Array, Space, length
+from assay.attacks.space import PLACE, Array, Space, length
 from assay.core.subject import Norm
 
 _NARROW = {"halffloat": np.float16, "float": np.float32}
-_HAIR = 1e-6
 
 
 class Moves:
@@ -58,7 +57,7 @@ class Moves:
             inward = np.where(self.listed[gridded], np.round(places), inward)
             codes[:, gridded] = start + step * inward
         way = np.sign(wished - origin)
-        between = ((codes - origin) * way > 0) & ((codes - wished) * way <= _HAIR * self.step)
+        between = ((codes - origin) * way > 0) & ((codes - wished) * way <= PLACE * self.step)
         between &= (codes >= self.low[ids]) & (codes <= self.high[ids])
         for j, narrow in self._narrow:
             codes[:, j] = codes[:, j].astype(narrow)
