@@ -157,6 +157,7 @@ def test_a_victim_of_the_copys_own_family_is_nearly_copied() -> None:
     found = stolen(Model(crooked), (50, 3000), ("marginal",))
     assert found.stolen()
     assert found.best().mcc.low > 0.9
+    assert found.resisted(0.8) is None
     assert found.best().queries == 3000
 
 
@@ -164,6 +165,8 @@ def test_a_hash_of_the_row_gives_nothing_away() -> None:
     found = stolen(Model(hashed), (50, 300), runs=2)
     assert not found.stolen()
     assert found.first_good(0.8) is None
+    assert found.resisted(0.8) == 300
+    assert found.resisted(0.01) is None, "too few rows to tell so little"
     for point in found.points:
         assert point.mcc.low <= 0 <= point.mcc.high + 0.05
         assert abs(point.mcc.value) < 0.1

@@ -13,11 +13,11 @@ UNSET = dict.fromkeys(("norm", "access", "queries", "cost", "budget"))
 LINF = Attacker(access="whitebox", queries=50, norm="linf", budget=0.1, price=2.0)
 CASES: list[tuple[Attacker, dict[str, Any], dict[str, Any]]] = [
     (Attacker(), UNSET, {"norm": "cost", "access": "label", "queries": 600, "cost": 3.0}),
-    (LINF, UNSET, {"norm": "linf", "access": "whitebox", "queries": 50, "budget": 0.1}),
-    (LINF, {**UNSET, "budget": 0.2}, {"norm": "linf", "access": "whitebox", "queries": 50, "budget": 0.2}),
-    (LINF, {**UNSET, "norm": "l2"}, {"norm": "l2", "access": "whitebox", "queries": 50, "budget": math.inf}),
-    (LINF, {**UNSET, "norm": "cost"}, {"norm": "cost", "access": "whitebox", "queries": 50, "cost": 3.0}),
-    (LINF, {**UNSET, "cost": 3}, {"norm": "linf", "access": "whitebox", "queries": 50, "budget": 0.1, "cost": 3}),
+    (LINF, UNSET, {"norm": "linf", "access": "whitebox", "queries": 0, "budget": 0.1}),
+    (LINF, {**UNSET, "budget": 0.2}, {"norm": "linf", "access": "whitebox", "queries": 0, "budget": 0.2}),
+    (LINF, {**UNSET, "norm": "l2"}, {"norm": "l2", "access": "whitebox", "queries": 0, "budget": math.inf}),
+    (LINF, {**UNSET, "norm": "cost"}, {"norm": "cost", "access": "whitebox", "queries": 0, "cost": 3.0}),
+    (LINF, {**UNSET, "cost": 3}, {"norm": "linf", "access": "whitebox", "queries": 0, "budget": 0.1, "cost": 3}),
     (Attacker(budget=1.5), {"norm": None, "rows": 9}, {"norm": "cost", "cost": 1.5, "rows": 9}),
     (LINF, {"queries": 20_000, "price": None}, {"queries": 20_000, "price": 2.0}),
     (LINF, {"price": 0, "queries": None}, {"price": 0, "queries": 50}),

@@ -821,6 +821,8 @@ def test_what_the_decision_does_not_rest_on_is_said(world: World) -> None:
         ("robustness.evasions: {access: whitebox}", "did you mean robustness.evasion"),
         ("robustness.evasion: {acess: whitebox}", "did you mean access"),
         ("robustness.evasion: {queries: '600'}", "queries cannot be '600'"),
+        ("robustness.evasion: {budget: 3}", "in norm cost `cost` says how far"),
+        ("robustness.evasion: {norm: l2, cost: 3}", "in norm l2 `budget` says how far"),
     ],
 )
 def test_what_a_policy_asks_of_no_check_is_refused(
@@ -835,6 +837,12 @@ def test_what_a_policy_asks_of_no_check_is_refused(
         world.policy = world.document("policy.yaml", text)
     with pytest.raises(UsageError, match=says):
         world.gate(world.everything())
+
+
+def test_terms_that_are_pinned_may_say_the_norm_of_a_budget(world: World) -> None:
+    text = POLICY.replace("require:", "parameters: {robustness.evasion: {budget: 3}}\nrequire:")
+    digest = world.release().terms.digest
+    assert world.document("policy.yaml", f"{text}  - contract: {{digest: '{digest}'}}\n").exists()
 
 
 @pytest.mark.parametrize(

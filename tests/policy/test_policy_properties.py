@@ -244,6 +244,25 @@ def test_the_whole_trace_is_the_same_for_any_order_of_bundles(random: Any) -> No
     assert got == want
 
 
+@given(ANY | st.sampled_from([IN_ORDER, *BLEMISHED]), SAID)
+@settings(max_examples=100, deadline=None)
+def test_what_does_not_count_never_allows_and_never_undoes_an_allow(given_: Facts, said: Outcome) -> None:
+    """An outcome of other parameters than are asked for, of anything in any state, beside any facts."""
+    known = replace(given_, defaults={**given_.defaults, said.check: {"asked": 1}})
+    counting = tuple(
+        replace(f, outcome=replace(f.outcome, parameters={"asked": 1})) if f.outcome.check == said.check else f
+        for f in given_.outcomes
+    )
+    before = replace(known, outcomes=counting)
+    loose = fact(replace(said, parameters={"asked": 2}), SEC, bundle="late")
+    first, then = judge(before, FULL), judge(replace(before, outcomes=(*counting, loose)), FULL)
+    answered = {f.outcome.subject for f in counting if f.outcome.check == said.check}
+    if said.subject in answered and not first.aside.get(said.check):
+        assert [t.verdict for t in then.trace] == [t.verdict for t in first.trace]
+    assert then.verdict is not Verdict.ALLOW or first.verdict is Verdict.ALLOW
+    assert (said.check in then.aside) is True
+
+
 @given(ANY)
 @settings(max_examples=70, deadline=None)
 def test_adding_a_failure_never_helps(given_: Facts) -> None:

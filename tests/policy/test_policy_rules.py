@@ -234,15 +234,33 @@ def test_parameters_must_be_those_of_the_policy_or_else_the_defaults() -> None:
     assert ran(weak, rows=300, strict=True, sandbox="weak") is A
 
 
-def test_a_value_with_other_parameters_is_not_outvoted_by_one_with_the_right_ones() -> None:
-    given = {"rows": 300, "strict": True}
-    right = fact(outcome("performance.holdout", measures=(measure(),), parameters=given))
-    wrong = fact(
-        outcome("performance.holdout", measures=(measure(),), parameters={**given, "rows": 3}), SEC, bundle="b2"
+@pytest.mark.parametrize("value", [0.1, 0.99], ids=["worse", "better"])
+def test_a_value_with_other_parameters_neither_counts_nor_holds_back_the_right_one(value: float) -> None:
+    def ran(rows: int, recall: float, bundle: str, subject: str = "model") -> OutcomeFact:
+        said = measure(value=recall, low=recall, high=recall)
+        asked = {"rows": rows, "strict": True}
+        return fact(outcome("performance.holdout", subject, measures=(said,), parameters=asked), bundle=bundle)
+
+    written = policy(
+        "measure: {name: performance.recall, min: 0.6}\noutcome: {check: performance.holdout}\n"
+        "findings: {severity: high}",
+        PINNED,
     )
-    written = policy("measure: {name: performance.recall, min: 0.6}", PINNED)
-    assert verdict(facts(right, defaults=DEFAULTS), written) is A
-    assert verdict(facts(right, wrong, defaults=DEFAULTS), written) is I
+    good, bad, wrong = ran(300, 0.7, "b1"), ran(300, 0.2, "b1"), ran(3, value, "b2")
+    assert verdict(facts(good, wrong, defaults=DEFAULTS), written) is A
+    assert verdict(facts(bad, wrong, defaults=DEFAULTS), written) is D
+    assert verdict(facts(wrong, defaults=DEFAULTS), written) is I
+    assert verdict(facts(good, ran(3, value, "b2", "other"), defaults=DEFAULTS), written) is I, "of another subject"
+    told = judge(facts(good, wrong, defaults=DEFAULTS), written)
+    assert told.aside["performance.holdout"] == ("performance.holdout ran with rows 3, the policy asks for 300",)
+
+
+def test_what_does_not_count_is_told_once_and_not_as_never_asked() -> None:
+    wrong = fact(outcome("performance.holdout", measures=(measure(),), parameters={"rows": 3, "strict": True}))
+    written = policy("measure: {name: performance.recall, min: 0.6}\noutcome: {check: performance.holdout}", PINNED)
+    for line in judge(facts(wrong, defaults=DEFAULTS), written).trace[1:]:
+        assert line.reason == "performance.holdout ran with rows 3, the policy asks for 300"
+        assert "`checks:`" in line.fix
 
 
 VOUCH = "evidence:\n  - {check: 'performance.*', roles: [security]}\n"
@@ -255,6 +273,13 @@ def test_only_the_named_roles_may_vouch() -> None:
     refused = judge(facts(fact(said, DS)), written)
     assert refused.verdict is I
     assert "vouched for by dana, not by security" in refused.trace[2].reason
+
+
+def test_a_measure_that_its_giver_may_not_vouch_for_says_so() -> None:
+    said = outcome("performance.holdout", measures=(measure(),))
+    head = "evidence:\n  - {check: performance.recall, roles: [security]}\n"
+    line = judge(facts(fact(said, DS)), policy("measure: {name: performance.recall, min: 0.6}", head)).trace[1]
+    assert (line.verdict, line.reason) == (I, "performance.recall was vouched for by dana, not by security")
 
 
 def test_a_measure_cannot_be_slipped_in_under_an_unguarded_check() -> None:
@@ -454,6 +479,11 @@ UNSPOKEN = [
         "performance.recall: performance.holdout on model was never asked",
     ),
     ("performance.recall", facts(PASS), "performance.recall was never measured"),
+    (
+        "performance.recall",
+        facts(fact(outcome("performance.holdout"))),
+        "performance.holdout ran and gave no performance.recall",
+    ),
 ]
 
 

@@ -142,6 +142,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         """How long a verdict under this policy holds."""
         return duration(self.file.verdict_valid)
 
+    @property
+    def pinned(self) -> frozenset[str]:
+        """The digests of the terms that its owner has agreed to, to the letter."""
+        rules = (rule.contract for rule in self.file.require)
+        return frozenset(rule.digest for rule in rules if rule is not None and rule.digest is not None)
+
 
 def load_policy(path: Path) -> Policy:
     """Read a policy file. Raises InputError or UsageError."""

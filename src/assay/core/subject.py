@@ -150,17 +150,27 @@ class Attacker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     def answers(self, parameters: Mapping[str, Json]) -> dict[str, Json]:
         """A check's parameters as they are really asked: what it has of an attacker, and was left None, is as declared.
 
-        Of a check with a `norm`, how far a change may go stands under `budget_of` that norm, never None; the other one
-        of `cost` and `budget` is left out, unless it was given, which contradicts the norm.
+        Who has the model itself asks nothing of it. Of a check with a `norm`, how far a change may go stands under
+        `budget_of` that norm, never None; the other one of `cost` and `budget` is left out, unless it was given, which
+        contradicts the norm.
         """
         asked: dict[str, Any] = dict(parameters)
         for name in ("access", "queries", "norm", "price"):
             if name in asked and asked[name] is None:
                 asked[name] = getattr(self, name)
+        if asked.get("access") == "whitebox" and "queries" in asked:
+            asked["queries"] = 0
         if "norm" in asked:
             asked = {name: value for name, value in asked.items() if name not in BUDGETS or value is not None}
             asked.setdefault(budget_of(asked["norm"]), self.spent(asked["norm"], None))
         return asked
+
+    def contradicts(self, parameters: Mapping[str, Json]) -> str:
+        """Why a check's parameters cannot be asked: a distance is given that is not read in their norm. "" if not."""
+        asked: dict[str, Any] = self.answers(parameters)
+        read = budget_of(asked["norm"]) if "norm" in asked else ""
+        other = next((name for name in BUDGETS if read and name != read and name in asked), "")
+        return f"`{other}` is given, but in norm {asked['norm']} `{read}` says how far a change may go" if other else ""
 
 
 def budget_of(norm: Norm) -> Literal["cost", "budget"]:

@@ -21,6 +21,7 @@ from assay.core.canonical import digest_bytes
 from assay.core.decision import Approval, Person, Roster, Signer, Waiver
 from assay.core.errors import InputError, UsageError, VerificationError, os_words
 from assay.core.report import Report
+from assay.core.subject import Attacker
 from assay.core.text import nearest, visible
 from assay.core.threats import ThreatPack
 from assay.engine.registry import check_ids, load, resolve_parameters
@@ -147,7 +148,8 @@ def is_document(path: Path) -> bool:
 
 def require_known(policy: Policy) -> None:
     """Raises UsageError where `parameters:` of a policy names no check that there is, or what one does not take, or
-    where `evidence:` is for no check or no role: it would ask for nothing, and nobody would see."""
+    where `evidence:` is for no check or no role: it would ask for nothing, and nobody would see. So where parameters
+    contradict each other, which no evidence can meet; terms that the policy pins may say the norm that is missing."""
     names = [*check_ids(), *(m for check in check_ids() for m in load(check).spec.measures)]
     for number, rule in enumerate(policy.file.evidence):
         where = f"{policy.uri}: evidence[{number}]"
@@ -166,7 +168,9 @@ def require_known(policy: Policy) -> None:
         if given.get("sandbox", "full") not in ("full", "weak"):
             raise UsageError("sandbox is full or weak", where=f"{where}.{check}", fix="say `sandbox: full`")
         own = {name: value for name, value in given.items() if name != "sandbox"}
-        resolve_parameters(load(check), own, where=where)
+        asks = resolve_parameters(load(check), own, where=where)
+        if not policy.pinned and (why := Attacker().contradicts(asks)):
+            raise UsageError(why, where=f"{where}.{check}", fix="say the `norm` too, or take it out")
 
 
 def trusted_policy(path: Path, owner: PublicKey) -> Policy:

@@ -41,10 +41,7 @@ def decide(facts: Facts, policy: Policy, now: datetime, *, signed_by: str = "", 
         approvals=tuple(judged_approval(a, policy, facts, now) for a in facts.approvals),
         waivers=waived.judged(trace, index.critical()),
         counted=index.counted(),
-        aside={
-            check: tuple(dict.fromkeys(gap.why for gap in index.unadmitted[check]))
-            for check in sorted(index.unadmitted)
-        },
+        aside={check: tuple(dict.fromkeys(gap.why for gap in index.aside[check])) for check in sorted(index.aside)},
         threats=tuple(line.newest for line in facts.packs.lines),
         preview=bool(preview_reason),
         preview_reason=preview_reason,

@@ -31,7 +31,8 @@ _ABOVE_INFO = frozenset(s for s in Severity if s is not Severity.INFO) | {None}
 
 
 class Gap(msgspec.Struct, frozen=True, gc=False):
-    """What is in doubt: a check ("" where none is known), why nothing can be built on it, and what mends that.
+    """What is in doubt: a check ("" where none is known), why nothing can be built on it, what mends that, and the
+    subject that it was asked of ("" where it is of no single one).
 
     A gate makes thousands; `gc=False` keeps them from setting off the collector in the middle of a decision.
     """
@@ -39,6 +40,7 @@ class Gap(msgspec.Struct, frozen=True, gc=False):
     check: str
     why: str
     fix: str = ""
+    subject: str = ""
 
 
 class Looked(msgspec.Struct, frozen=True):
@@ -69,14 +71,17 @@ class EvidenceIndex:
 
     def __init__(self, facts: Facts, policy: Policy, now: datetime, waived: Waived) -> None:
         self._facts, self._policy, self._now = facts, policy, now
-        self._attacker = facts.terms.contract.attacker if facts.terms is not None else Attacker()
-        self._agreed = self._attacker if _pins_terms(policy, facts) else Attacker()
+        terms = facts.terms
+        self._attacker = terms.contract.attacker if terms is not None else Attacker()
+        self._agreed = self._attacker if terms is not None and terms.digest in policy.pinned else Attacker()
         self._wanting: dict[tuple[str, str], list[FoundWanting]] = defaultdict(list)
         for found in facts.packs.wanting:
             self._wanting[found.check, found.digest].append(found)
         self.outcomes: dict[str, list[OutcomeFact]] = defaultdict(list)
         self.measures: dict[str, list[tuple[OutcomeFact, Measure]]] = defaultdict(list)
-        self.unadmitted: dict[str, list[Gap]] = defaultdict(list)
+        self.refused: dict[str, list[Gap]] = defaultdict(list)
+        self.aside: dict[str, list[Gap]] = defaultdict(list)
+        self._unadmitted: dict[str, list[Gap]] = defaultdict(list)
         self._entries: dict[str, list[_Entry]] = defaultdict(list)
         self._by_fact: dict[int, _Entry] = {}
         self._buckets: dict[int, list[tuple[int, Counted]]] = {}
@@ -88,10 +93,14 @@ class EvidenceIndex:
             self._buckets[id(fact)] = _bucket(fact, cover)
             gives = facts.gives.get(fact.outcome.check)
             for measure in fact.outcome.measures:
-                if (gives is None or measure.key in gives) and not self._not_admitted(fact, measure.name):
+                if gives is not None and measure.key not in gives:
+                    continue
+                if why := self._not_admitted(fact, measure.name):
+                    self.refused[measure.key].append(Gap(fact.outcome.check, why, AGAIN, fact.outcome.subject))
+                else:
                     self.measures[measure.key].append((fact, measure))
         self._oldest = max((e.age for e in self._by_fact.values()), default=timedelta())
-        self._checks = sorted(set(self.outcomes) | set(facts.expected) | set(self.unadmitted))
+        self._checks = sorted(set(self.outcomes) | set(facts.expected) | set(self.aside))
         told = [(e.fact.outcome.check, e.subject) for e in self._by_fact.values()]
         self._told_once = len(set(told)) == len(told)
         self._matching: dict[str, list[_Asked]] = {}
@@ -102,7 +111,8 @@ class EvidenceIndex:
         """The facts that count, in a total order; why each other one does not is noted.
 
         An older version of a check would give other answers: it speaks no more, and where the newest one has not spoken
-        of the same subject, that is noted too.
+        of the same subject, that is noted too. What does not count leaves a doubt only where nothing that counts speaks
+        of the same subject: else whoever gives all that was ever asked would be worse off than who leaves it out.
         """
         admitted: list[OutcomeFact] = []
         newest: dict[tuple[str, str], int] = {}
@@ -114,7 +124,7 @@ class EvidenceIndex:
             if not why:
                 why, fix = self._loosened(fact)
             if why:
-                self.unadmitted[outcome.check].append(Gap(outcome.check, why, fix))
+                self.aside[outcome.check].append(Gap(outcome.check, why, fix, outcome.subject))
                 continue
             admitted.append(fact)
             key = outcome.check, outcome.subject
@@ -124,9 +134,14 @@ class EvidenceIndex:
             current = self._facts.versions.get(check, spoke)
             if spoke < current:
                 why = f"{check} ran in version {spoke} on {subject}, the current one is {current}"
-                self.unadmitted[check].append(Gap(check, why, AGAIN))
+                self.aside[check].append(Gap(check, why, AGAIN, subject))
                 newest[check, subject] = current
-        return [f for f in admitted if f.outcome.version == newest[f.outcome.check, f.outcome.subject]]
+        counted = [f for f in admitted if f.outcome.version == newest[f.outcome.check, f.outcome.subject]]
+        answered = {(f.outcome.check, f.outcome.subject) for f in counted}
+        for check, gaps in self.aside.items():
+            if left := [gap for gap in gaps if (check, gap.subject) not in answered]:
+                self._unadmitted[check] = left
+        return counted
 
     def _not_admitted(self, fact: OutcomeFact, name: str) -> str:
         """Why this signer may not speak of the check or measure of that name, or "".
@@ -258,8 +273,7 @@ class EvidenceIndex:
                 if entry.doubt and matters:
                     gaps.append(Gap(check, entry.doubt))
             if matters:
-                if check in self.unadmitted:
-                    gaps += self.unadmitted[check]
+                gaps += self.unadmitted(check, subject)
                 if not seen.issuperset(expected):
                     gaps += self.never_asked(check, subject, seen)
         if not found and not gaps:
@@ -275,10 +289,16 @@ class EvidenceIndex:
         severity = self._facts.severities.get(check, Severity.CRITICAL)
         return check, severity.rank, self._entries.get(check, []), self._facts.expected.get(check, ())
 
+    def unadmitted(self, check: str, subject: str | None) -> list[Gap]:
+        """Gaps for what this check said of that subject (or of any) where nothing that it said counts."""
+        return [gap for gap in self._unadmitted.get(check, ()) if subject in (None, gap.subject)]
+
     def never_asked(self, check: str, subject: str | None, seen: Iterable[str]) -> list[Gap]:
-        """Gaps for the subjects (that one, or all) that this check must have been asked of, apart from those seen."""
+        """Gaps for the subjects (that one, or all) that this check must have been asked of, apart from those seen and
+        those of which it said what does not count."""
+        asked = {*seen, *(gap.subject for gap in self._unadmitted.get(check, ()))}
         wanted = (s for s in self._facts.expected.get(check, ()) if subject in (None, s))
-        return [Gap(check, f"{check} on {s} was never asked", AGAIN) for s in wanted if s not in seen]
+        return [Gap(check, f"{check} on {s} was never asked", AGAIN) for s in wanted if s not in asked]
 
     def giving(self, key: str) -> list[str]:
         """The checks that may give the measure of that key, sorted."""
@@ -350,12 +370,6 @@ def _bucket(fact: OutcomeFact, cover: dict[Severity, frozenset[str]]) -> list[tu
             del once[mark]
         result.append((severity.rank, (tuple(once), tuple(covered))))
     return result
-
-
-def _pins_terms(policy: Policy, facts: Facts) -> bool:
-    """Whether the policy's owner has agreed to the terms to the letter, what they say of the attacker included."""
-    pinned = {rule.contract.digest for rule in policy.file.require if rule.contract is not None} - {None}
-    return bool(pinned) and facts.terms is not None and facts.terms.digest in pinned
 
 
 def _told(value: Json) -> str:

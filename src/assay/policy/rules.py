@@ -182,7 +182,7 @@ def _values(
     if found:
         missing = _unmeasured(rule, index, found)
         for check in sorted({f.outcome.check for f, _ in found}):
-            missing += index.unadmitted.get(check, ())
+            missing += index.unadmitted(check, rule.subject)
         return found, tuple(dict.fromkeys(open_ + missing + (set_aside if missing else [])))
     return found, tuple(dict.fromkeys(open_ + set_aside + _unspoken(rule, key, index)))
 
@@ -193,13 +193,15 @@ def _unspoken(rule: MeasureRule, key: str, index: EvidenceIndex) -> list[Gap]:
     if not giving:
         guess = index.nearest_measure(key)
         return [Gap("", f"no check measures {key}" + (f"; did you mean {guess}?" if guess else ""))]
-    gaps: list[Gap] = []
+    gaps = [gap for gap in index.refused.get(key, ()) if rule.subject in (None, gap.subject)]
     for check in giving:
         said = [f.outcome for f in index.outcomes.get(check, ()) if rule.subject in (None, f.outcome.subject)]
-        gaps += index.unadmitted.get(check, ())
+        gaps += index.unadmitted(check, rule.subject)
         gaps += (Gap(check, f"{check} is {o.status}: {o.reason}") for o in said if o.reason)
         unasked = index.never_asked(check, rule.subject, [o.subject for o in said])
         gaps += (Gap(check, f"{key}: {gap.why}", gap.fix) for gap in unasked)
+        if said and not gaps:
+            gaps.append(Gap(check, f"{check} ran and gave no {key}", f"`assay explain {check}` says when it gives one"))
     return gaps
 
 

@@ -88,6 +88,12 @@ class Curves(msgspec.Struct, frozen=True):
         good = [p for p in self.points if (p.mcc.low or 0.0) >= least]
         return min(good, key=lambda p: p.queries) if good else None
 
+    def resisted(self, least: float) -> int | None:
+        """The most queries that were asked, if no copy can be that good: the upper end of every MCC is below `least`.
+        None where too few rows were judged to tell."""
+        below = all(p.mcc.high is not None and p.mcc.high < least for p in self.points)
+        return max(p.queries for p in self.points) if below else None
+
 
 def curves(
     predictor: Predictor, schema: Schema, judged: Judged, attackers: Sequence[Attacker], sizes: tuple[int, ...],

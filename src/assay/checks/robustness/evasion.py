@@ -18,7 +18,7 @@ from assay.core.exhibit import Curve, Table, Waterfall
 from assay.core.finding import Direction, Finding, Location, Measure, Severity
 from assay.core.protocols import ArrowTable, Progress, silent
 from assay.core.share import WHOLE, Piece, Share
-from assay.core.subject import BUDGETS, Access, Attacker, Contract, Kind, Norm, Stage, budget_of
+from assay.core.subject import Access, Attacker, Contract, Kind, Norm, Stage, budget_of
 from assay.stats.intervals import wilson
 
 if TYPE_CHECKING:
@@ -217,13 +217,11 @@ def _asked(
     from assay.attacks.strike import Asked
 
     given = {"norm": norm, "access": access, "queries": queries, "cost": cost, "budget": budget}
+    if what := attacker.contradicts(given):
+        raise CouldNotLook(f"{what}: take it out, or set `norm` (`attacker:` sets it where `checks:` does not)")
     asked: dict[str, Any] = attacker.answers(given)
-    far = budget_of(asked["norm"])
-    for other in BUDGETS:
-        if other != far and other in asked:
-            what = f"`{other}` is given, but in norm {asked['norm']} `{far}` says how far a change may go"
-            raise CouldNotLook(f"{what}: take it out, or set `norm` (`attacker:` sets it where `checks:` does not)")
-    return Asked(asked["norm"], asked["access"], asked[far], asked["queries"], seed, progress, method)
+    far = asked[budget_of(asked["norm"])]
+    return Asked(asked["norm"], asked["access"], far, asked["queries"], seed, progress, method)
 
 
 def _struck(

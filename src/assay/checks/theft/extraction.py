@@ -33,7 +33,7 @@ NAME = told.NAME
     severity=Severity.HIGH,
     needs="ml",
     cost="minutes",
-    version=4,
+    version=5,
     tags=("owasp-ml-2023:ML05", "atlas:AML.T0024.002", "nist-aml:NISTAML.031", "eu-ai-act:Art.15"),
     reads=("holdout",),
     wants=("holdout",),
@@ -89,6 +89,9 @@ def extraction(
     queries, chosen on the judging rows: an upper choice, as a defender should want. Values are means over runs;
     intervals say where one run on fresh rows would lie (a Bayesian bootstrap of the table of agreement with half a row
     in each cell, runs mixed, equal rows as one draw).
+
+    `queries_needed` is the fewest of a copy that is surely good (below); where every copy is surely not, the most that
+    was asked, which is too few; where the rows are too few to tell, no number. `price` is what those cost.
 
     There is a finding where a copy has an MCC whose lower bound is at least `good` (0.8: "almost perfect" agreement
     by the convention of Landis and Koch 1977 for chance-corrected agreement; not tuned on any model). Severity is by
@@ -166,16 +169,19 @@ def _measures(
         n=went.found if asked else 0, seed=seed, unit="share", direction=Direction.LOWER,
         method=f"{by}: evasions of the copy that evade the model, Wilson" if asked else f"not asked: {told.why(went)}",
     )  # fmt: skip
-    first = found.first_good(good)
+    first, resisted = found.first_good(good), found.resisted(good)
     how = f"fewest for a copy whose MCC has its lower end at {good:g} or more, of {len(found.points)} that were made"
+    if first is None:
+        how += "; none was surely that good, " + ("all surely not: it takes more" if resisted else "some may be")
+    needed = resisted if first is None else first.queries
     yield Measure(
-        name=f"{NAME}.queries_needed", value=None if first is None else float(first.queries), seed=seed,
-        direction=Direction.HIGHER,
-        n=n, method=how if first else f"{how}; none was that good",
+        name=f"{NAME}.queries_needed", value=None if needed is None else float(needed), seed=seed,
+        direction=Direction.HIGHER, n=n, method=how,
     )  # fmt: skip
     yield Measure(
-        name=f"{NAME}.price", value=None if price is None else float(price * (first or best).queries),
-        direction=Direction.HIGHER, method="queries × `price`" if price is not None else "`price` is not declared",
+        name=f"{NAME}.price", value=None if price is None or needed is None else float(price * needed),
+        direction=Direction.HIGHER,
+        method="queries needed × `price`" if price is not None else "`price` is not declared",
     )  # fmt: skip
 
 
