@@ -14,6 +14,7 @@ pytest.importorskip("duckdb")
 import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
+from pyarrow import csv  # noqa: E402
 
 NAMES = ("amount", "hour", "claims", "shop")
 OWN = ["row", "status", "distance", "lower_bound", "queries", "valid"]
@@ -281,6 +282,8 @@ def test_the_price_of_a_query_is_the_threat_models(shop: Path) -> None:
 def test_a_label_that_is_not_there_is_a_slip_of_the_command(shop: Path) -> None:
     done = attack(shop, "--label", "fraudd", "--norm", "linf", "--access", "whitebox")
     assert "did you mean 'fraud'" in one_line(done, "rows.parquet", "no label column", code=2)
+    done = attack(shop, "--label", "zzzzzz", "--norm", "linf", "--access", "whitebox")
+    assert one_line(done, "its columns are amount, hour, claims, shop, fraud", code=2)
 
 
 @here
@@ -294,6 +297,32 @@ def test_rows_are_never_written_over_what_is_read_or_onto_a_device(shop: Path, o
     assert one_line(done, said, code=2)
     assert (path.read_bytes() if before else b"") == before
     assert path.is_file() or path.is_char_device()
+
+
+@here
+def test_rows_are_written_as_the_suffix_says(shop: Path, tmp_path: Path) -> None:
+    words = ("--norm", "linf", "--access", "whitebox", "--only", "robustness.evasion", "--examples")
+    for name in ("o.parquet", "o.CSV"):
+        assert attack(shop, *words, tmp_path / name).code == 0
+    first, second = pq.read_table(tmp_path / "o.parquet"), csv.read_csv(tmp_path / "o.CSV")
+    assert second.column_names == first.column_names
+    for name in first.column_names:
+        assert second[name].to_pylist() == first[name].to_pylist(), name
+    assert attack(shop, *words, tmp_path / "o.CSV").code == 0, "what an earlier run wrote is replaced"
+    assert one_line(attack(shop, *words, tmp_path / "o.txt"), "does not say whether Parquet or CSV", code=2)
+    for name, held in (("other.csv", b"row,status\n"), ("old.csv", b"PAR1")):
+        (tmp_path / name).write_bytes(held)
+        assert one_line(attack(shop, *words, tmp_path / name), "is something else", code=2)
+        assert (tmp_path / name).read_bytes() == held
+
+
+@here
+def test_a_draft_without_a_label_says_that_it_takes_the_label_for_an_input(shop: Path) -> None:
+    assert assay("attack", "init", shop / "rows.parquet", "--label", "fraud").err == ""
+    done = assay("attack", "init", shop / "rows.parquet")
+    assert (done.code, done.err.count("\n")) == (0, 1)
+    assert "no --label is named" in done.err
+    assert '"fraud": {' in done.out
 
 
 @here

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ import pytest
 from cli_tools import Done, assay, one_line, outcomes, report, shell, start
 
 from assay.cli import main as entry
+from assay.cli.common import progress_bar
 from assay.cli.main import GROUPS, VERBS
 
 SUBVERBS = {"data": ("check",), "key": ("new", "show")}
@@ -326,3 +328,17 @@ def test_a_file_that_is_there_is_replaced_whole(evil: Path, tmp_path: Path) -> N
     assert assay("scan", evil, "-f", "json", "-o", file).code == 1
     assert msgspec.json.decode(file.read_bytes())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["evil.pkl", "out.json"]
+
+
+def test_the_bar_of_a_terminal_keeps_its_total_and_so_its_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.progress import Progress
+
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(Progress, "update", lambda _, __, **said: told.append(said))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    moments = iter(range(1, 100))
+    monkeypatch.setattr("assay.cli.common.time", SimpleNamespace(monotonic=lambda: next(moments)))
+    with progress_bar() as show:
+        show(1, 4, "rows")
+        show(6, 8, "queries")
+    assert [(said["completed"], said.get("total")) for said in told] == [(0.25, None), (0.75, None)]

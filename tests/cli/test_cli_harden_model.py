@@ -21,6 +21,7 @@ from sklearn.linear_model import LogisticRegression  # noqa: E402
 from assay.adapters.networks.network import Inputs, Layer, Network  # noqa: E402
 from assay.adapters.networks.onnx_network import reader  # noqa: E402
 from assay.core.canonical import digest_file  # noqa: E402
+from assay.flow.harden_model import Asked, harden_model  # noqa: E402
 from assay.harden.hardening import adversarial, chosen, splits  # noqa: E402
 from assay.harden.hardening.graph import network_to_onnx  # noqa: E402
 
@@ -284,6 +285,50 @@ def test_a_budget_must_be_named_and_options_of_hardening_need_training_rows(tmp_
     assert (done.code, "hardened with --train, --holdout and --label" in done.err) == (2, True), "it is no table"
     done = assay("harden", "m.onnx", "--train", "train.parquet", "--label", "y", cwd=tmp_path)
     assert (done.code, "--holdout is needed" in done.err) == (2, True)
+
+
+def test_what_the_words_alone_say_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    put(tmp_path, rows(300, 0), rows(800, 1))
+    nothing = ("--train", "no.parquet", "--holdout", "no.parquet", "--label", "y")
+    for more, said in (
+        (("--norm", "linf"), "nothing holds against every change"),
+        ((), "nobody has said what a change costs"),
+        (("--norm", "linf", "--threat", "threat.yaml"), "nothing holds against every change"),
+    ):
+        assert one_line(assay("harden", "m.onnx", *nothing, *more, cwd=tmp_path), said, code=2)
+
+
+@pytest.mark.parametrize(
+    ("more", "fits"),
+    [
+        (("--norm", "linf", "--budget", "1", "--try", "trades", "--try", "coarse-bins"), "adversarial, "),
+        (("--against", "membership", "--try", "few-leaves"), "taught-decay, "),
+    ],
+)
+def test_an_option_that_does_not_fit_is_named_with_those_that_do(
+    tmp_path: Path, more: tuple[str, ...], fits: str
+) -> None:
+    put(tmp_path, rows(300, 0), rows(800, 1))
+    done = assay("harden", "m.onnx", *ON[:6], *more, cwd=tmp_path)
+    assert one_line(done, f"{more[-1]} does not fit m.onnx", fits, code=2)
+
+
+def test_one_bar_goes_on_from_training_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[float, str]] = []
+    monkeypatch.setattr(chosen, "ATTACKS", ("whitebox",))
+    put(tmp_path, rows(400, 0), rows(1200, 1))
+    asked = Asked(
+        train=tmp_path / "train.parquet", holdout=tmp_path / "hold.parquet", label="y", norm="linf", budget=0.5,
+        access="whitebox", alarms=0.05, rows=50, queries=60, only=("adversarial",), weak=True,
+    )  # fmt: skip
+    harden_model(tmp_path / "m.onnx", asked, progress=lambda done, total, what="": told.append((done / total, what)))
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert shares[0] == 0
+    assert shares[-1] > 0.9
+    stages = list(dict.fromkeys(what.split()[0] for _, what in told))
+    assert stages == ["training", "choosing", "confirming"]
+    assert any(0 < share < 0.4 for share in shares), "training is told as it goes"
 
 
 def test_a_label_that_is_not_there_is_a_slip_of_the_command(tmp_path: Path) -> None:

@@ -131,3 +131,24 @@ def test_pieces_that_nobody_came_back_for_are_swept(tmp_path: Path) -> None:
     os.utime(old, (0, 0))
     kept.sweep(60.0)
     assert (kept.get("sha256:aabb"), kept.get("sha256:ccdd")) == (None, b"new")
+
+
+class Halfway(InlineExecutor):
+    """Tells before each outcome that the next task is nearly done too, as two workers do."""
+
+    def run(self, tasks: list[bytes], progress: Any = silent) -> Any:
+        for at, each in enumerate(super().run(tasks)):
+            progress(min(at + 1.9, len(tasks)), len(tasks), "two at once")
+            yield each
+
+
+def test_how_far_it_is_never_falls_whatever_is_cut_or_ends_first(tmp_path: Path) -> None:
+    kept = Sealed(tmp_path / "kept", SECRET, "piece")
+    tasks = [task_for("instant", tmp_path), shared(tmp_path, rows=350, dark=2)]
+    for first in ([], [0, 1, 2, 3]):
+        told: list[float] = []
+        assert worked(tmp_path) == first
+        run(tasks, None, lambda _: Halfway(), lambda done, total, what="": told.append(done / total), kept)  # noqa: B023
+        assert told == sorted(told)
+        assert told[-1] == 1
+        assert told[0] <= (0.2 if not first else 0.7), "what is to come counts from the first line on"

@@ -216,6 +216,10 @@ def test_the_parts_of_the_holdout_share_no_group_and_are_refused_when_small() ->
         measured.split(target[:300], group[:300], 0, 0.01)
     with pytest.raises(CouldNotLook, match="positive rows are left"):
         measured.split(np.arange(3000) < 60, np.arange(3000), 0, 0.01)
+    with pytest.raises(CouldNotLook) as short:
+        measured.split(np.arange(300) < 60, np.arange(300), 0, 0.01)
+    for words in ("84 negative rows set the threshold", "15 positive rows are left to choose", "left to confirm"):
+        assert words in str(short.value), "all that is too small is told at once"
 
 
 def test_a_paired_difference_knows_copies_for_one_draw() -> None:

@@ -17,7 +17,7 @@ from assay.cli.common import (
     must,
     output_options,
     progress_bar,
-    refuse_table,
+    refuse_examples,
     report_code,
     settings_from,
 )
@@ -112,7 +112,7 @@ def command() -> None:
     "[default: passed].",
 )
 @click.option("--drop", multiple=True, help="A column that is no input of the model (may repeat).")
-@click.option("--examples", type=FILE, help="Write the attacked rows to this Parquet file.")
+@click.option("--examples", type=FILE, help="Write the attacked rows here: Parquet (.parquet), or CSV (.csv).")
 @asking_options
 @output_options
 def attack(
@@ -153,7 +153,7 @@ def attack(
     """
     from assay.core.dossier import Dossier
 
-    refuse_table(examples, output)
+    refuse_examples(examples, output)
     wanted = options.pop("only") or ("data.schema", "robustness.evasion")
     unwritten: Exception | None = None
     with progress_bar() as progress:
@@ -228,6 +228,9 @@ def init(table: Path, label: str | None, drop: tuple[str, ...], output: Path | N
         write_new_draft("", output)  # says so before the work, not after it
     with progress_bar() as progress:
         text = draft_threat(table, facts, seed=seed, progress=progress)
+    if label is None:
+        what = "no --label is named: a label among the columns is drafted as an input that an attacker may change"
+        click.echo(f"assay: {what}", err=True)
     if output is None:
         click.echo(text, nl=False)
         return

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _SYSTEM = frozenset({errno.EFBIG, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 FORMATS = ("text", "json", "sarif", "html")
+_PACE = 600.0
+"""Seconds whose pace tells the time that is left: a part of hardening takes minutes."""
 PASSPHRASE = "ASSAY_KEY_PASSPHRASE"  # noqa: S105 - the variable's name
 
 
@@ -225,6 +227,8 @@ def _not_ours(path: Path, data: bytes) -> str:
     return ""
 
 
+_EXAMPLES = re.compile(rb'"(assay_)*row","(assay_)*status","(assay_)*distance",')
+"""How rows that were attacked begin, as CSV."""
 _TALLY = re.compile(rb"\d checks? \xc2\xb7 ")
 """How a report's text ends."""
 
@@ -241,7 +245,24 @@ def refuse_nowhere(path: Path | None) -> None:
         raise UsageError("its folder is not there", where=str(path), fix="choose a folder that is")
 
 
-def refuse_table(path: Path | None, report: Path | None = None) -> None:
+def refuse_examples(path: Path | None, report: Path | None = None) -> None:
+    """As `refuse_table`, of a table whose suffix says whether it is Parquet or CSV."""
+    from assay.adapters.examples import CSV, SUFFIXES
+
+    csv = path is not None and path.suffix.lower() == CSV
+    refuse_table(path, report, b'"row"' if csv else b"PAR1")
+    if path is not None and path.suffix.lower() not in SUFFIXES:
+        fix = f"let its name end in one of {', '.join(SUFFIXES)}"
+        raise UsageError("its name does not say whether Parquet or CSV is to be written", where=str(path), fix=fix)
+    if path is None or not csv or not path.is_file():
+        return
+    with path.open("rb") as stream:
+        head = stream.read(512)
+    if head and not _EXAMPLES.match(head):
+        raise UsageError("is there and is something else", where=str(path), fix="name another file, or move it away")
+
+
+def refuse_table(path: Path | None, report: Path | None = None, begins: bytes = b"PAR1") -> None:
     """Raise UsageError, before the work, where a Parquet file of rows could not be written at `path`, or over another
     kind of file, or over what the command reads; or `report` nowhere."""
     refuse_nowhere(report)
@@ -251,7 +272,7 @@ def refuse_table(path: Path | None, report: Path | None = None) -> None:
         raise UsageError("is no regular file", where=str(path), fix="name a file")
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise UsageError("its folder is not there, or not writable", where=str(path), fix="choose a writable place")
-    refuse_other(path, b"PAR1")
+    refuse_other(path, begins)
 
 
 def report_code(report: Report, fail_level: str) -> int:
@@ -320,7 +341,8 @@ def progress_bar() -> Iterator[Progress]:
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description:<34}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+    how: dict[str, Any] = {"console": Console(stderr=True), "transient": True, "speed_estimate_period": _PACE}
+    with Bar(*columns, TimeRemainingColumn(), **how) as bar:
         task = bar.add_task("", total=1.0)
         last = [0.0]
 
@@ -328,7 +350,8 @@ def progress_bar() -> Iterator[Progress]:
             now = time.monotonic()
             if now - last[0] > 0.05:
                 last[0] = now
-                bar.update(task, completed=done, total=total or 1.0, description=visible(what, 34))
+                # The total stays 1: another one would make the bar forget its pace, and so the time that is left.
+                bar.update(task, completed=done / (total or 1.0), description=visible(what, 34))
 
         yield show
 

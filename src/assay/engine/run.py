@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import msgspec
 
 from assay.core.finding import Outcome
+from assay.core.progress import Onward
 from assay.core.protocols import Cache, Executor, Progress
 from assay.engine.ask import unmet
 from assay.engine.inline import InlineExecutor
@@ -43,7 +44,7 @@ class _Run:
     """One run: what is known so far, and how far it has come."""
 
     def __init__(self, tasks: list[Task], cache: Cache | None, progress: Progress) -> None:
-        self.tasks, self.cache, self.progress = tasks, cache, progress
+        self.tasks, self.cache, self.progress = tasks, cache, Onward(progress)
         self.outcomes: dict[int, Outcome] = {}
         self.durations: dict[str, float] = {}
         self.keys: dict[int, str] = {}
@@ -55,13 +56,14 @@ class _Run:
         todo = [i for i in range(len(self.tasks)) if i not in self.outcomes]
         here = [i for i in todo if _bounds_itself(self.tasks[i])]
         away = [i for i in todo if i not in set(here)]
+        shared = [i for i in away if count(self.tasks[i]) > 1]
+        self.total += sum(count(self.tasks[i]) for i in shared)
         if here:
             self._carry(InlineExecutor(), [(i, self.tasks[i]) for i in here], self._answer)
         if away:
             with ExitStack() as stack:
                 executor = pool([self.tasks[i] for i in away])
                 stack.callback(executor.close)
-                shared = [i for i in away if count(self.tasks[i]) > 1]
                 parts = stack.enter_context(Parts(kept)) if shared else None
                 self._work(executor, parts, shared, [i for i in away if i not in set(shared)])
         return Ran(tuple(self.outcomes[i] for i in range(len(self.tasks))), self.durations, cached)
@@ -86,7 +88,7 @@ class _Run:
             return
         cut = {i: parts.cut(self.tasks[i], str(i)) for i in shared}
         pieces = [(i, part) for i in shared for part in cut[i][1]]
-        self.total += len(pieces)
+        self.ended += sum(whole.of for whole, _ in cut.values()) - len(pieces)  # an interrupted run made these
 
         def take(index: int, task: Task, outcome: Outcome) -> None:
             if task.part is not None:

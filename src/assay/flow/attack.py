@@ -68,7 +68,8 @@ def attack_model(
     root: Path | None = None,
     progress: Progress = silent,
 ) -> Report:
-    """Ask `settings` checks of the model; with `examples` the attacked rows are written there as Parquet.
+    """Ask `settings` checks of the model; with `examples` the attacked rows are written there as Parquet, or as CSV
+    by its suffix.
 
     Raises InputError (NothingWrittenError with the report where no row was attacked), UsageError.
     """

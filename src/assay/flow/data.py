@@ -29,6 +29,8 @@ from assay.flow.examine import examine_loose
 OWN = ("annotator", "label_delay", "provenance", "split", "weight")
 """Facts of the table that is asked about alone: rows known to be good need no annotator, and have another manifest."""
 
+MOST_LISTED = 8
+
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What a file says of a table: the contract, facts of the subject, and parameters of checks."""
@@ -92,7 +94,9 @@ def require_label(file: Path, facts: Mapping[str, Json], root: Path) -> None:
         names = tuple(relation.types)
     if names and label and str(label) not in names:
         close = nearest(str(label), names)
-        fix = f"did you mean {close!r}?" if close else "check the name"
+        few = names if len(names) <= MOST_LISTED else (*names[: MOST_LISTED - 1], "…", names[-1])
+        listed = ", ".join(visible(n, 40) for n in few)
+        fix = f"did you mean {close!r}?" if close else f"its columns are {listed}"
         raise InputError(f"has no label column {visible(str(label), 60)!r}", where=str(file), fix=fix)
 
 

@@ -72,9 +72,11 @@ def harden_model(path: Path, asked: Asked, *, root: Path | None = None, progress
     places = _places(path, asked)
     facts: dict[str, Any] = {"label": asked.label, "positive": asked.positive}
     facts |= {k: v for k, v in (("drop", list(asked.drop)), ("entity", asked.entity)) if v}
+    contract = load_threat(asked.threat) if asked.threat is not None else None
+    if asked.against == "evasion":
+        _spent(contract or Contract(free=True), asked)
     for table in (asked.train, asked.holdout):
         require_label(table, facts, root)
-    contract = load_threat(asked.threat) if asked.threat is not None else None
     subjects = [
         Subject(name=n, kind=Kind.DATASET, uri=str(p), options=facts)
         for n, p in (("train", asked.train), ("holdout", asked.holdout))
@@ -131,7 +133,7 @@ def _evaded(scene: _Scene) -> tuple[Found, Workshop, dict[str, str | float | int
         queries=asked.queries or contract.attacker.queries, seed=asked.seed, only=asked.only,
     )  # fmt: skip
     shop = Workshop(model, scene.subject, scene.root, scene.train, contract, norm, budget, asked.seed, scene.progress)
-    found = hardened(shop, scene.holdout, terms, scene.progress)
+    found = hardened(shop, scene.holdout, terms)
     return found, shop, {"norm": norm, "budget": budget, "access": access, "queries": terms.queries}
 
 
@@ -150,8 +152,8 @@ def _told(scene: _Scene) -> tuple[Found, Workshop, dict[str, str | float | int]]
         alarms=asked.alarms, margin=asked.margin, seed=asked.seed, only=asked.only, queries=asked.queries or COPIED
     )
     if asked.against == "theft":
-        return less_copied(shop, scene.holdout, contract, terms, scene.progress), shop, {}
-    return less_leaking(shop, scene.holdout, terms, scene.progress), shop, {}
+        return less_copied(shop, scene.holdout, contract, terms), shop, {}
+    return less_leaking(shop, scene.holdout, terms), shop, {}
 
 
 def _known_share(train: Dataset, holdout: Dataset) -> float:

@@ -12,7 +12,6 @@ from assay.adapters.tables import Dataset
 from assay.attacks.accepted import accepted
 from assay.attacks.strike import Asked
 from assay.core.errors import CouldNotLook
-from assay.core.protocols import Progress, silent
 from assay.core.subject import Access, Norm
 from assay.harden.hardening.measured import (
     Held,
@@ -28,7 +27,7 @@ from assay.harden.hardening.measured import (
 )
 from assay.harden.hardening.options import Way, seed_of, ways
 from assay.harden.hardening.result import Gain, Measured, Rate, Verdict
-from assay.harden.hardening.workshop import Made, Workshop
+from assay.harden.hardening.workshop import Made, Steps, Workshop
 from assay.stats.intervals import z_for
 
 ORIGINAL = "original"
@@ -38,6 +37,8 @@ FEWER = 150
 """Rows that are attacked to choose."""
 TRANSFER = "transfer"
 ATTACKS = ("whitebox", "score", "label", TRANSFER)
+TRAINED, CHOSEN = 0.4, 0.55
+"""The shares of the whole at which all are trained, and one is chosen."""
 
 
 class Terms(NamedTuple):
@@ -99,11 +100,15 @@ class Found(NamedTuple):
     left_out: str = ""
 
 
-def hardened(shop: Workshop, holdout: Dataset, terms: Terms, progress: Progress = silent) -> Found:
-    """Make every candidate, choose, and confirm. Raises CouldNotLook for too few rows, a model that cannot be attacked
-    as asked, and where no option could be made."""
+def hardened(shop: Workshop, holdout: Dataset, terms: Terms) -> Found:
+    """Make every candidate, choose, and confirm; how far it is `shop.progress` is told.
+
+    Raises UsageError for an option that does not fit, CouldNotLook for too few rows, a model that cannot be attacked as
+    asked, and where no option could be made.
+    """
     from assay.detectors.rows import draws
 
+    asked = ways(shop, terms.only)
     target = np.asarray(holdout.target(), dtype=bool)
     group, table = draws(holdout, shop.model.features), holdout.table()
     parts = split(target, group, terms.seed, terms.alarms)
@@ -117,7 +122,7 @@ def hardened(shop: Workshop, holdout: Dataset, terms: Terms, progress: Progress 
     negative = pieces[0][0].filter(~pieces[0][1])
     refuse_constant(shop.model, pieces[0][0])
     first = Candidate(Way(ORIGINAL, "original", "", "the model as it is", lambda s, _: _never(s)), _of(shop))
-    made, failed = _made(shop, terms, progress)
+    made, failed = _made(shop, asked, terms)
     everything = [first, *made]
     drawn: dict[str, Any] = {}
     for one in everything:
@@ -125,13 +130,15 @@ def hardened(shop: Workshop, holdout: Dataset, terms: Terms, progress: Progress 
         one.made.predictor.threshold = threshold_at(scores, terms.alarms)
         drawn[one.way.name] = drawn_thresholds(scores, pieces[0][2][~pieces[0][1]], terms.alarms, terms.seed)
     one_attack = _attacks(terms, (terms.access,))
-    picked = _measured(everything, sample[0], against, one_attack, progress, "choosing")
+    picked = _measured(everything, sample[0], against, one_attack, shop.steps("choosing", TRAINED, CHOSEN))
     chosen = choice([m for m, _ in picked], terms.margin, _stands)
     # Controls are attacked as asked, once: whatever more would find makes them worse, and the option better.
     finalists = [c for c in everything if c.way.role == "original" or c.way.name == chosen]
     controls = [c for c in everything if c.way.role == "control"]
-    last = _measured(finalists, sample[1], against, _attacks(terms, ATTACKS), progress, "confirming")
-    last += _measured(controls, sample[1], against, one_attack, progress, "confirming")
+    every = _attacks(terms, ATTACKS)
+    between = CHOSEN + (1 - CHOSEN) * len(finalists) * len(every) / (len(finalists) * len(every) + len(controls))
+    last = _measured(finalists, sample[1], against, every, shop.steps("confirming", CHOSEN, between))
+    last += _measured(controls, sample[1], against, one_attack, shop.steps("confirming", between, 1.0))
     gains = _gains(sample[1], last, chosen, drawn)
     verdict, reasons = judged(chosen, [m for m, _ in last], gains, terms)
     if verdict == "nothing helps":
@@ -161,12 +168,12 @@ def _never(shop: Workshop) -> Made:
     raise CouldNotLook(f"{shop.subject.uri}: the original is not made")
 
 
-def _made(shop: Workshop, terms: Terms, progress: Progress) -> tuple[list[Candidate], list[Measured]]:
+def _made(shop: Workshop, asked: list[Way], terms: Terms) -> tuple[list[Candidate], list[Measured]]:
     """(what could be made, what could not and why)."""
     made, failed = [], []
-    asked = ways(shop, terms.only)
+    steps = shop.steps("training", 0.0, TRAINED)
     for place, way in enumerate(asked):
-        progress(place, len(asked), f"training {way.name}")
+        steps(way.name, place, len(asked))
         try:
             made.append(Candidate(way, way.make(shop, seed_of(way, terms.seed))))
         except CouldNotLook as why:
@@ -193,16 +200,16 @@ def _attacks(terms: Terms, names: tuple[str, ...]) -> dict[str, Asked]:
 
 
 def _measured(
-    candidates: list[Candidate], part: Held, against: Any, attacks: dict[str, Asked], progress: Progress, doing: str
+    candidates: list[Candidate], part: Held, against: Any, attacks: dict[str, Asked], steps: Steps
 ) -> list[tuple[Measured, Seen | None]]:
     """The figures of every candidate on a part. Raises CouldNotLook where the original has none."""
     out: list[tuple[Measured, Seen | None]] = []
     for place, (way, made) in enumerate(candidates):
-        progress(place, len(candidates), f"{doing}: {way.name}")
+        progress = steps(way.name, place, len(candidates))
         told: dict[str, Any] = {"name": way.name, "role": way.role, "said": way.said}
         told["threshold"] = made.predictor.threshold
         try:
-            one = seen(made.predictor, part, against, attacks)
+            one = seen(made.predictor, part, against, attacks, progress)
         except CouldNotLook as why:
             if way.name == ORIGINAL:
                 raise

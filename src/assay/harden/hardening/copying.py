@@ -18,7 +18,7 @@ from assay.attacks.extraction.victim import FULL, View
 from assay.attacks.extraction.victim import LABEL as DECISION
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import FloatArray as Array
-from assay.core.protocols import Progress, silent
+from assay.core.protocols import Progress
 from assay.core.subject import Contract
 from assay.harden.hardening.chosen import ORIGINAL, Found, Words, choice, judged
 from assay.harden.hardening.compared import (
@@ -45,6 +45,8 @@ AGAIN, AGAIN_SAID = "copied-again", "the model as it is, copied with other quest
 TO_CHOOSE = 2
 """Copies that are made of each candidate to choose; they are others than those that confirm."""
 DRAWS = 400
+CHOSEN = 0.3
+"""The share of the whole at which one is chosen."""
 WORDS = Words(
     short="is not surely harder to copy than",
     better="is harder to copy than the original and every control, measured by the MCC of the copies",
@@ -59,18 +61,19 @@ class Copies(NamedTuple):
     said: dict[str, list[Array]]
 
 
-def less_copied(
-    shop: Workshop, holdout: Dataset, contract: Contract, terms: Terms, progress: Progress = silent
-) -> Found:
-    """Ask, copy, choose and confirm. Raises CouldNotLook for too few rows and where no option could be measured."""
+def less_copied(shop: Workshop, holdout: Dataset, contract: Contract, terms: Terms) -> Found:
+    """Ask, copy, choose and confirm; how far it is `shop.progress` is told. Raises CouldNotLook for too few rows and
+    where no option could be measured."""
     parts = pieces(shop, holdout, terms)
     schema = Schema(parts[0].table, shop.model.features, shop.kinds, contract)
     everyone, failed = _made(shop, parts[0], terms)
-    thief = _Thief(schema, terms, progress)
+    thief = _Thief(schema, terms)
     picked, attack = [], {}
-    for one in everyone:
+    steps = shop.steps("choosing", 0.0, CHOSEN)
+    for place, one in enumerate(everyone):
+        progress = steps(one.name, place, len(everyone))
         try:
-            found = thief.copies(one, parts[1], range(TO_CHOOSE), "choosing")
+            found = thief.copies(one, parts[1], range(TO_CHOOSE), progress)
         except CouldNotLook as why:
             picked.append(unmeasured(one.name, one.role, one.said, why))
             continue
@@ -78,12 +81,13 @@ def less_copied(
         picked.append(_measured(one, found, parts[1], attack[one.name], terms.seed))
     chosen = choice(picked, terms.margin, _silent)
     last, again = [], {}
-    for one in everyone:
-        if (one.role == "option" and one.name != chosen) or one.name not in attack:
-            continue
+    steps = shop.steps("confirming", CHOSEN, 1.0)
+    asked = [c for c in everyone if (c.role != "option" or c.name == chosen) and c.name in attack]
+    for place, one in enumerate(asked):
+        progress = steps(one.name, place, len(asked))
         try:
             runs = range(TO_CHOOSE, TO_CHOOSE + terms.runs)
-            again[one.name] = thief.copies(one, parts[2], runs, "confirming")
+            again[one.name] = thief.copies(one, parts[2], runs, progress)
         except CouldNotLook as why:
             last.append(unmeasured(one.name, one.role, one.said, why))
             continue
@@ -142,10 +146,10 @@ def _weighted(flagged: Array, said: Array, inverse: Array, weight: Array) -> Any
 class _Thief:
     """Makes copies of candidates."""
 
-    def __init__(self, schema: Schema, terms: Terms, progress: Progress) -> None:
-        self.schema, self.terms, self.progress = schema, terms, progress
+    def __init__(self, schema: Schema, terms: Terms) -> None:
+        self.schema, self.terms = schema, terms
 
-    def copies(self, one: Candidate, part: Part, runs: range, doing: str) -> Copies:
+    def copies(self, one: Candidate, part: Part, runs: range, progress: Progress) -> Copies:
         """The copies of a candidate, judged on a part. Raises CouldNotLook where decisions are too rare to judge by."""
         model = one.model
         flagged = graded(model, part.table) >= limit_of(model)
@@ -156,7 +160,7 @@ class _Thief:
         said: dict[str, list[Array]] = {}
         again = 7919 if one.name == AGAIN else 0
         for run in runs:
-            self.progress(run - runs.start, len(runs), f"{doing}: {one.name}")
+            progress(run - runs.start, len(runs))
             seed = int(np.random.default_rng([self.terms.seed, 40, run + again]).integers(1 << 31))
             found = curves(model, self.schema, held, ATTACKERS, (self.terms.queries,), 1, seed, _view(model))  # type: ignore[arg-type]
             for point in found.points:

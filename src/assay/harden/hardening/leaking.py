@@ -21,7 +21,7 @@ from assay.attacks.membership.roc import area, mean_area, tpr_at
 from assay.attacks.membership.scores import loss, rmia, tuned
 from assay.attacks.membership.verdict import found
 from assay.core.errors import CouldNotLook
-from assay.core.protocols import ArrowTable, Progress, silent
+from assay.core.protocols import ArrowTable
 from assay.core.protocols import FloatArray as Array
 from assay.harden.hardening.chosen import ORIGINAL, Found, Words, choice, judged
 from assay.harden.hardening.compared import (
@@ -45,6 +45,8 @@ from assay.harden.hardening.workshop import Made, Workshop
 MOST = 4000
 """Rows of either table that are judged on a part."""
 TAIL = 0.01
+KNOWN, TRAINED, CHOSEN = 0.1, 0.4, 0.7
+"""The shares of the whole at which the model itself is attacked, all are trained, and one is chosen."""
 STEPS = ((0.1, 0.1),) * 4 + ((0.5, 0.3),) * 4
 """How far the copies of a row lie that are asked too: of the spread of numbers, and the share of levels drawn anew."""
 WORDS = Words(
@@ -87,14 +89,16 @@ class Leak(NamedTuple):
     member: Array
 
 
-def less_leaking(shop: Workshop, holdout: Dataset, terms: Terms, progress: Progress = silent) -> Found:
-    """Make every candidate, choose, and confirm. Raises CouldNotLook for too few rows, tables that differ (the attack
-    finds a model's holdout where there is nothing to find), and where no option could be made."""
-    parts = pieces(shop, holdout, terms)
+def less_leaking(shop: Workshop, holdout: Dataset, terms: Terms) -> Found:
+    """Make every candidate, choose, and confirm; how far it is `shop.progress` is told. Raises UsageError for an option
+    that does not fit, CouldNotLook for too few rows, tables that differ (the attack finds a model's holdout where there
+    is nothing to find), and where no option could be made."""
     asked = leak_ways(shop, terms.only)
+    parts = pieces(shop, holdout, terms)
     duels = _duels(shop, holdout, parts, terms)
     first = set_up(ORIGINAL, "original", FIRST.said, Made(shop.model, None, shop.model.kind), parts[0], terms)
-    ring = _Ring(shop, terms, progress)
+    ring = _Ring(shop, terms)
+    shop.steps("attacking", 0.0, KNOWN)(ORIGINAL, 0, 1)
     sizes = counts(parts) | {"references": terms.references, "choose_members": len(duels[0].train.judged)}
     sizes |= {"confirm_members": len(duels[1].train.judged)}
     leak = ring.leak(first, FIRST, duels[1])
@@ -105,7 +109,7 @@ def less_leaking(shop: Workshop, holdout: Dataset, terms: Terms, progress: Progr
         reason = f"nothing to harden: no attack surely tells training rows from others ({said})"
         alone = _measured(first, leak, duels[1], _strongest(leak))
         return Found("nothing helps", (reason,), "", None, (), (alone,), (), sizes)
-    made, failed = _made(shop, asked, parts[0], terms, progress)
+    made, failed = _made(shop, asked, parts[0], terms)
     return _settled([(FIRST, first), *made], failed, ring, duels, terms, sizes)
 
 
@@ -117,7 +121,9 @@ def _settled(
     the first part, the best by whatever is strongest now."""
     everyone = [c for _, c in ways]
     picked, attack = [], {}
-    for way, one in ways:
+    steps = ring.shop.steps("choosing", TRAINED, CHOSEN)
+    for place, (way, one) in enumerate(ways):
+        steps(one.name, place, len(ways))
         try:
             leak = ring.leak(one, way, duels[0])
         except CouldNotLook as why:
@@ -127,9 +133,10 @@ def _settled(
         picked.append(_measured(one, leak, duels[0], attack[one.name]))
     chosen = choice(picked, terms.margin, _silent)
     last, leaks = [], {}
-    for way, one in ways:
-        if (one.role == "option" and one.name != chosen) or one.name not in attack:
-            continue
+    steps = ring.shop.steps("confirming", CHOSEN, 1.0)
+    again = [each for each in ways if (each[1].role != "option" or each[1].name == chosen) and each[1].name in attack]
+    for place, (way, one) in enumerate(again):
+        steps(one.name, place, len(again))
         try:
             leaks[one.name] = ring.leak(one, way, duels[1])
         except CouldNotLook as why:
@@ -193,12 +200,13 @@ def _measured(one: Candidate, leak: Leak, duel: Duel, attack: str) -> Measured:
 
 
 def _made(
-    shop: Workshop, asked: list[LeakWay], part: Part, terms: Terms, progress: Progress
+    shop: Workshop, asked: list[LeakWay], part: Part, terms: Terms
 ) -> tuple[list[tuple[LeakWay, Candidate]], list[Measured]]:
     """(what could be made, what could not and why). Raises CouldNotLook where no option could."""
     made, failed = [], []
+    steps = shop.steps("training", KNOWN, TRAINED)
     for place, way in enumerate(asked):
-        progress(place, len(asked), f"training {way.name}")
+        steps(way.name, place, len(asked))
         try:
             if way.kept:
                 one = Made(shop.model if way.output == WHOLE else Shown(shop.model, way.output), None, shop.model.kind)
@@ -217,8 +225,8 @@ def _made(
 class _Ring:
     """Plays the games; what is told of the model itself and its references is asked once for all its outputs."""
 
-    def __init__(self, shop: Workshop, terms: Terms, progress: Progress) -> None:
-        self.shop, self.terms, self.progress = shop, terms, progress
+    def __init__(self, shop: Workshop, terms: Terms) -> None:
+        self.shop, self.terms = shop, terms
         self.held: dict[int, Told] = {}
 
     def leak(self, one: Candidate, way: LeakWay, duel: Duel) -> Leak:
@@ -237,13 +245,8 @@ class _Ring:
         recipe = Course(base(self.shop)) if way.kept else course(self.shop, way)
         noted = _Noted(recipe, duel, self.terms.alarms)
         model = self.shop.model if way.kept else one.model
-
-        def progress(done: float, total: float, what: str = "") -> None:
-            self.progress(done, total, f"{one.name}: {what}")
-
-        game = play(
-            model, noted, duel.train, duel.other, references=self.terms.references, seed=seed, progress=progress
-        )
+        progress, count = self.shop.progress, self.terms.references
+        game = play(model, noted, duel.train, duel.other, references=count, seed=seed, progress=progress)
         positive = np.concatenate([side.positive[side.judged] for side in (duel.train, duel.other)])
         own = np.asarray(model.scores(duel.near)).reshape(-1, len(positive))
         refs = np.stack(noted.near).reshape(len(noted.near), *own.shape)

@@ -16,7 +16,7 @@ from assay.attacks.attacked import within
 from assay.attacks.relations import attackable, telling
 from assay.attacks.strike import Asked, struck
 from assay.core.errors import CouldNotLook
-from assay.core.protocols import ArrowTable
+from assay.core.protocols import ArrowTable, Progress, silent
 from assay.core.subject import Contract
 from assay.harden.hardening.result import Gain, Rate
 from assay.stats.effective import effective_n, whole
@@ -75,16 +75,23 @@ def split(target: Array, group: Array, seed: int, alarms: float) -> Split:
         done = (np.cumsum(size[members]) - size[members] / 2) / max(1, size[members].sum())
         part[members] = np.searchsorted(np.cumsum(SHARES)[:2], done)
     parts = [np.flatnonzero(part[inverse.ravel()] == k) for k in range(3)]
+    _refuse_small(target, parts, alarms)
+    return Split(*parts)
+
+
+def _refuse_small(target: Array, parts: list[Array], alarms: float) -> None:
+    """Raises CouldNotLook with everything that is too small, so that nobody mends one size after the other."""
+    short = []
     negatives = int((~target[parts[0]]).sum())
     if negatives * alarms < EXPECTED:
         what = f"{negatives} negative rows set the threshold, {EXPECTED / alarms:.0f} are needed at {alarms:.1%}"
-        raise CouldNotLook(f"the holdout is too small: {what} false alarms; give more rows, or a larger --fpr")
+        short.append(f"{what} false alarms (give more rows, or a larger --fpr)")
     for rows, doing in ((parts[1], "choose"), (parts[2], "confirm")):
         for kind, count in (("positive", int(target[rows].sum())), ("negative", int((~target[rows]).sum()))):
             if count < LEAST:
-                what = f"{count} {kind} rows are left to {doing} on, {LEAST} needed"
-                raise CouldNotLook(f"the holdout is too small: {what}")
-    return Split(*parts)
+                short.append(f"{count} {kind} rows are left to {doing} on, {LEAST} needed")
+    if short:
+        raise CouldNotLook(f"the holdout is too small: {'; '.join(short)}")
 
 
 def threshold_at(scores: Array, alarms: float) -> float:
@@ -116,7 +123,9 @@ def held(
     return Held(table, target, group, drawn[first[chosen]], count[chosen])
 
 
-def seen(model: BasePredictor, part: Held, against: Any, attacks: dict[str, Asked]) -> Seen:
+def seen(
+    model: BasePredictor, part: Held, against: Any, attacks: dict[str, Asked], progress: Progress = silent
+) -> Seen:
     """Ask a candidate about a part, and attack its sample in every way. Raises CouldNotLook where the first cannot."""
     scores = np.asarray(model.scores(part.table), dtype=float)
     flags = scores >= model.threshold
@@ -127,11 +136,16 @@ def seen(model: BasePredictor, part: Held, against: Any, attacks: dict[str, Aske
     stands: dict[str, Array] = {}
     unanswered: dict[str, str] = {}
     redrawn: dict[str, str] = {}
-    for name, asked in attacks.items():
+    for place, (name, asked) in enumerate(attacks.items()):
+        progress(place, len(attacks))
+
+        def step(done: float, total: float, what: str = "", at: int = place) -> None:
+            progress(at + done / (total or 1.0), len(attacks), what)
+
         stand = caught.copy()
         if caught.any():
             try:
-                far, first = _distances(model, sample.filter(caught), passing, against, asked)
+                far, first = _distances(model, sample.filter(caught), passing, against, asked._replace(progress=step))
             except CouldNotLook as why:
                 if not stands:
                     raise

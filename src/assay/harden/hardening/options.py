@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from assay.core.errors import CouldNotLook
+from assay.core.errors import CouldNotLook, UsageError
 from assay.harden.hardening.result import Role
 from assay.harden.hardening.workshop import Made, Workshop
 
@@ -137,7 +137,26 @@ REPLACEMENT = "a network in the place of the trees: "
 
 
 def ways(shop: Workshop, only: tuple[str, ...]) -> list[Way]:
-    """The controls of this model and the options asked (if none is, all but `ASKED`). Raises CouldNotLook for none."""
+    """The controls of this model and the options asked (if none is, all but `ASKED`). Raises UsageError for one that
+    does not fit the model, CouldNotLook where none does."""
+    refuse_unfit(shop, only, lambda name: any(w.name == name for w in _fitting(shop, (name,))), WAYS)
+    found = _fitting(shop, only)
+    if not any(w.role == "option" for w in found):
+        raise CouldNotLook(f"{shop.subject.uri}: no option fits it")
+    return found
+
+
+def refuse_unfit(shop: Workshop, only: tuple[str, ...], fits: Callable[[str], bool], all_: Sequence[Any]) -> None:
+    """Raises UsageError where one of the options that were asked does not fit the model; it names those that do."""
+    unfit = [name for name in only if not fits(name)]
+    if unfit:
+        others = [way.name for way in all_ if way.role == "option" and fits(way.name)]
+        fix = f"of this attack's options these fit it: {', '.join(others)}" if others else "none of this attack's does"
+        raise UsageError(f"{', '.join(unfit)} does not fit {shop.subject.uri}", where="--try", fix=fix)
+
+
+def _fitting(shop: Workshop, only: tuple[str, ...]) -> list[Way]:
+    """The controls and options that `ways` gives; of the options there may be none."""
     found = []
     for way in WAYS:
         if way.role == "option" and (way.name not in only if only else way.name in ASKED):
@@ -155,10 +174,7 @@ def ways(shop: Workshop, only: tuple[str, ...]) -> list[Way]:
     if shop.trees and not any(w.role == "option" and w.of == "network" for w in found):
         found = [w for w in found if w.of != "network"]
     names = {way.name for way in found}
-    found = [w for w in found if w.name not in BESIDE or not names.isdisjoint(BESIDE[w.name])]
-    if not any(w.role == "option" for w in found):
-        raise CouldNotLook(f"{shop.subject.uri}: no option that was asked fits it")
-    return found
+    return [w for w in found if w.name not in BESIDE or not names.isdisjoint(BESIDE[w.name])]
 
 
 def seed_of(way: Way, seed: int) -> int:

@@ -14,7 +14,7 @@ from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable
 from assay.core.protocols import FloatArray as Array
 from assay.harden.hardening.adversarial import Pace
-from assay.harden.hardening.options import COPIES
+from assay.harden.hardening.options import COPIES, refuse_unfit
 from assay.harden.hardening.outputs import LABEL, TWO, WHOLE, Output
 from assay.harden.hardening.result import Role
 from assay.harden.hardening.workshop import Made, Workshop, as_made
@@ -230,7 +230,17 @@ LEAK_WAYS: tuple[LeakWay, ...] = (
 
 
 def leak_ways(shop: Workshop, only: tuple[str, ...]) -> list[LeakWay]:
-    """The controls of this model and the options asked (all if none is). Raises CouldNotLook where none fits."""
+    """The controls of this model and the options asked (all if none is). Raises UsageError for one that does not fit
+    the model, CouldNotLook where none does."""
+    refuse_unfit(shop, only, lambda name: any(w.name == name for w in _fitting(shop, (name,))), LEAK_WAYS)
+    found = _fitting(shop, only)
+    if not any(w.role == "option" for w in found):
+        raise CouldNotLook(f"{shop.subject.uri}: no option fits it")
+    return found
+
+
+def _fitting(shop: Workshop, only: tuple[str, ...]) -> list[LeakWay]:
+    """The controls and options that `leak_ways` gives; of the options there may be none."""
     kind, found = kind_of(shop), []
     for way in LEAK_WAYS:
         if way.role == "option" and only and way.name not in only:
@@ -242,6 +252,4 @@ def leak_ways(shop: Workshop, only: tuple[str, ...]) -> list[LeakWay]:
         if way.output != WHOLE and shop.model.access == "label":
             continue
         found.append(way)
-    if not any(w.role == "option" for w in found):
-        raise CouldNotLook(f"{shop.subject.uri}: no option that was asked fits it")
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from assay.adapters.tables import Dataset
 from assay.attacks.one_hot import Fold
 from assay.attacks.space import Space
 from assay.core.errors import CouldNotLook
+from assay.core.progress import Onward
 from assay.core.protocols import ArrowTable, Progress, silent
 from assay.core.protocols import FloatArray as Array
 from assay.core.subject import Contract, Kind, Norm, Subject
@@ -35,6 +37,10 @@ REPLACED = (32, 16)
 MOST, SPLIT = 20_000, 10_000
 """Positive rows that are pushed or moved at random, and rows of each class that trees of our own are grown from; drawn
 at random where there are more."""
+
+
+Steps = Callable[[str, int, int], Progress]
+"""(name of a candidate, its place, how many there are) -> what is told how far it is with this one."""
 
 
 class Made(NamedTuple):
@@ -60,7 +66,7 @@ class Workshop:
         if len(model.classes) != 2:
             raise CouldNotLook(f"{subject.uri}: has {len(model.classes)} classes; models of two are hardened here")
         self.model, self.subject, self.train, self.contract = model, subject, train, contract
-        self.norm, self.budget, self.seed, self.progress = norm, budget, seed, progress
+        self.norm, self.budget, self.seed, self.progress = norm, budget, seed, Onward(progress)
         self.positive = positive_index(subject, train, model.classes)
         self.target = np.asarray(train.target(), dtype=bool)
         self.whole = train.table()  # relations and one-hot groups speak of columns that the model does not read
@@ -73,6 +79,16 @@ class Workshop:
             self.own = recipe_of(model, subject, root)
         except CouldNotLook as why:
             self.no_recipe = str(why)
+
+    def steps(self, doing: str, begin: float, end: float) -> Steps:
+        """Work on candidates, one after the other, as the part from `begin` to `end` of the whole."""
+
+        def step(name: str, place: int, count: int) -> Progress:
+            one = (end - begin) / count
+            self.progress.part(begin + place * one, begin + (place + 1) * one, f"{doing} {place + 1}/{count} {name}")
+            return self.progress
+
+        return step
 
     @cached_property
     def trees(self) -> bool:
