@@ -32,6 +32,7 @@ from assay.attacks.priced.search import attack
 from assay.attacks.space import Space
 from assay.attacks.strike import Asked, struck
 from assay.config.manifest import load_threat
+from assay.core.errors import CouldNotLook
 from assay.core.subject import COST, Attacker, Kind, Subject
 from assay.flow.threat_draft import draft_threat
 from assay.stats.intervals import wilson
@@ -102,7 +103,11 @@ def copies(case: Case, seed: int) -> Iterator[tuple[str, int, int, float, float]
     yield "label, search alone", int((cost > COST).sum()), len(cost), queries.mean(), time.process_time() - start
     for access in ("label", "score", "whitebox"):
         start = time.process_time()
-        found = case.struck(case.caught, "cost", access, seed)
+        try:
+            found = case.struck(case.caught, "cost", access, seed)
+        except CouldNotLook as why:
+            print(f"{access}, seed {seed}: {why}", flush=True)
+            continue
         stays = int((~found.within(COST)).sum())
         yield access, stays, len(found.distance), found.queries.mean(), time.process_time() - start
 
@@ -114,7 +119,11 @@ def apart(case: Case, norm: str, rows: int, seed: int) -> Iterator[str]:
     outside, caught = out[ids], case.flagged.take(ids)
     best = case.struck(caught, norm, "whitebox", seed).distance
     for access in ("label", "score"):
-        far = case.struck(caught, norm, access, seed).distance
+        try:
+            far = case.struck(caught, norm, access, seed).distance
+        except CouldNotLook as why:
+            yield f"| {norm} | {access} | {why} | – |"
+            continue
         cells = []
         for part in (~outside, outside):
             both = part & np.isfinite(far) & np.isfinite(best) & (best > 0)
@@ -136,13 +145,13 @@ def main() -> None:
             case = Case(name, asked.data, seed, asked.rows)
             for what, stays, n, queries, seconds in copies(case, seed):
                 totals.setdefault(what, []).append((stays, n, queries, seconds / n))
-        print(f"\n{name}, {asked.seeds} seeds, {sum(n for _, n, _, _ in totals['label'])} caught rows, 3 cost units")
-        print("| what | stay caught | queries a row | CPU s a row |\n| --- | --- | --- | --- |")
+        print(f"\n{name}, {asked.seeds} seeds, 3 cost units")
+        print("| what | rows | stay caught | queries a row | CPU s a row |\n| --- | --- | --- | --- | --- |")
         for what, said in totals.items():
             stays, n, queries, seconds = (np.array(part) for part in zip(*said, strict=True))
             low, high = wilson(int(stays.sum()), int(n.sum()))
             share = f"{stays.sum() / n.sum():.1%} [{low:.1%}, {high:.1%}]"
-            print(f"| {what} | {share} | {queries.mean():,.0f} | {seconds.mean():.3f} |", flush=True)
+            print(f"| {what} | {n.sum()} | {share} | {queries.mean():,.0f} | {seconds.mean():.3f} |", flush=True)
         print("\n| norm | access | within ranges: x white-box (rows) | outside |\n| --- | --- | --- | --- |")
         for norm in ("linf", "l2", "l1"):
             for line in apart(case, norm, asked.rows // 2, asked.seeds - 1):

@@ -17,7 +17,7 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from networks_tools import names, served, space_of, weights  # noqa: E402
 
-from assay.attacks.gradient import ensemble, planted  # noqa: E402
+from assay.attacks.gradient import ensemble, exact, planted  # noqa: E402
 from assay.attacks.gradient.apgd import Search  # noqa: E402
 from assay.attacks.gradient.attack import attack_gradient  # noqa: E402
 from assay.attacks.gradient.exact import settled  # noqa: E402
@@ -165,3 +165,25 @@ def test_programs_print_nothing(capfd: pytest.CaptureFixture[str]) -> None:
         settled(moves.network, moves, np.arange(moves.space.size), 0.0, 0.8)
     os.write(1, b"after")
     assert capfd.readouterr().out == "after"
+
+
+@pytest.mark.parametrize(("answers", "proved"), [((2, 2), True), ((2, 0), False), ((2, 1), False), ((0, 2), False)])
+def test_only_what_highs_says_twice_is_a_proof(
+    monkeypatch: pytest.MonkeyPatch, answers: tuple[int, int], proved: bool
+) -> None:
+    """Without its presolve HiGHS was seen to call a program of two inputs and five units infeasible that is not."""
+    found = np.zeros(1)
+    monkeypatch.setattr(exact, "solve", lambda *_, presolve, **__: (answers[presolve], found, 0.0))
+    program = exact.Program(*np.zeros((6, 1)))
+    assert exact._solved(program, 9) == (proved, None if proved else found)
+
+
+def test_categories_alone_before_units_that_cannot_switch_are_judged() -> None:
+    net = [(-np.eye(2), np.full(2, 50.0)), (np.ones((2, 1)), np.array([-98.5]))]
+    model = served(net)
+    rows = pa.table({"x0": [0.0, 0.0, 1.0] * 5, "x1": [0.0, 1.0, 0.0] * 5})
+    contract = Contract(features=dict.fromkeys(names(2), Feature(categories=(0.0, 1.0))))
+    space = Space(rows, contract, rows, dict.fromkeys(names(2), "category"), model.features)
+    found = attack_gradient(model, space, pa.table({"x0": [1.0], "x1": [1.0]}), "cost", 1.6)
+    assert found.distance.tolist() == [2.0, 1.0, 1.0] * 5
+    assert (found.bound <= found.distance).all()

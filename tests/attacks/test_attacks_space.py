@@ -122,11 +122,27 @@ def test_rows_that_are_kept_are_kept_to_the_last_digit() -> None:
 
 
 @pytest.mark.parametrize(
-    "feature", [Feature(cost=float("nan")), Feature(cost=float("inf")), Feature(scale=-1.0), Feature(scale=0.0)]
-)
+    "feature",
+    [Feature(cost=float("nan")), Feature(cost=float("inf")), Feature(scale=-1.0), Feature(scale=0.0),
+     Feature(scale=1e-160), Feature(cost=1e200)],
+)  # fmt: skip
 def test_a_price_that_is_no_positive_number_is_refused(feature: Feature) -> None:
     with pytest.raises(CouldNotLook, match="no positive number"):
         one([1.0, 2.0], feature)
+
+
+def test_a_column_that_is_constant_but_for_its_spelling_has_no_spread() -> None:
+    """Nothing was looked for beyond 1e-10, and a proof was told of the whole range."""
+    axis = one([0.3, 0.1 + 0.2] * 8, Feature(min=0, max=5)).axes[0]
+    assert axis.unit == 1.0
+
+
+@pytest.mark.parametrize(("step", "low", "most"), [(0.1, 0.0, 0.3), (0.1, -0.7, 0.1), (0.25, -0.7, -0.45)])
+def test_the_last_place_of_a_grid_is_spelled_inside_its_range(step: float, low: float, most: float) -> None:
+    axis = one([low, most], Feature(min=low, max=most, step=step)).axes[0]
+    last = low + step * np.arange(1, round((most - low) / step) + 1)
+    assert np.isfinite(axis.costs(low, axis.spelled(last))).all()
+    assert axis.spelled(last)[-1] == most
 
 
 def test_a_time_cannot_be_moved() -> None:

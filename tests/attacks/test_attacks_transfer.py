@@ -14,11 +14,13 @@ pytest.importorskip("onnxruntime")
 from attacks_tools import Flags, spaces  # noqa: E402
 from networks_tools import names, served, space_of, weights  # noqa: E402
 
+from assay.attacks import sanity  # noqa: E402
 from assay.attacks.attacked import Attacked, confirmed  # noqa: E402
 from assay.attacks.gradient.attack import attack_gradient  # noqa: E402
+from assay.attacks.priced.search import attack  # noqa: E402
 from assay.attacks.space import Space  # noqa: E402
 from assay.attacks.strike import Asked, _nearer, struck  # noqa: E402
-from assay.attacks.transfer import attack_transfer  # noqa: E402
+from assay.attacks.transfer import UnlearntError, attack_transfer  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
 from assay.core.subject import Contract, Feature  # noqa: E402
 
@@ -31,8 +33,8 @@ def test_copies_come_near_what_gradients_find(norm: Any) -> None:
     space, passing = space_of(model, 3, {n: Feature(min=-3.0, max=3.0) for n in names(6)}, rows=6)
     asked = model.queries
     found = attack_transfer(model, space, passing, norm, limit=LIMIT, seed=1)
-    assert model.queries - asked <= LIMIT * space.size
-    assert model.queries - asked <= found.queries.sum()
+    assert (found.queries <= LIMIT).all()
+    assert model.queries - asked == found.queries.sum()
     found = confirmed(model, space, found, norm)
     near = attack_gradient(model, space, passing, norm, np.inf).distance
     there = np.isfinite(found.distance)
@@ -90,6 +92,57 @@ class Told:
 
     def flagged(self, rows: Any) -> Any:
         return self.model.flagged(rows)
+
+
+def test_no_row_asks_more_than_its_own_limit_and_every_answer_is_counted() -> None:
+    model = served(weights(3, (6, 12, 1)))
+    space, passing = space_of(model, 3, {n: Feature(min=-3.0, max=3.0) for n in names(6)}, rows=6)
+    limit, asked = np.array([0, 7, 33, 60, 90, 151]), model.queries
+    found = attack_transfer(model, space, passing, "cost", limit=limit, seed=1)
+    assert (found.queries <= limit).all()
+    assert model.queries - asked == found.queries.sum()
+    assert np.isinf(found.distance[0]), "it may ask nothing"
+    with pytest.raises(UnlearntError, match="too few") as few:
+        attack_transfer(model, space, passing, "cost", limit=np.array([0, 0, 0, 0, 0, 40]))
+    assert few.value.queries.tolist() == [0] * 6
+
+
+@pytest.mark.parametrize("access", ["label", pytest.param("score", marks=pytest.mark.heavy)])
+def test_a_search_by_price_asks_no_row_more_than_its_limit_copies_included(access: Any) -> None:
+    model = served(weights(5, (6, 12, 1)))
+    space, passing = space_of(model, 5, {n: Feature(min=-3.0, max=3.0) for n in names(6)}, rows=12)
+    against = (Contract(features={n: Feature(min=-3.0, max=3.0) for n in names(6)}), space.rows,
+               dict.fromkeys(names(6), "number"), model.features)  # fmt: skip
+    _, found = struck(model, space.rows, passing, against, Asked("cost", access, np.inf, 120, 1))
+    assert (found.queries <= 120).all()
+    assert (found.queries > 90).any(), "copies were asked"
+
+
+@pytest.mark.parametrize("fails", [0, 120, 121], ids=["never", "short", "always"])
+def test_where_the_search_cannot_spare_queries_it_has_them_all(monkeypatch: pytest.MonkeyPatch, fails: int) -> None:
+    """With a quarter less its sanity test failed on wide tables, so that the default attack said nothing of them."""
+    model = served(weights(5, (6, 12, 1)))
+    features = {n: Feature(min=-3.0, max=3.0) for n in names(6)}
+    space, passing = space_of(model, 5, features, rows=6)
+    limits = []
+
+    def blind(*_: Any, limit: int, **__: Any) -> None:
+        limits.append(limit)
+        if limit < fails:
+            raise CouldNotLook("the sanity test failed; raise `queries:`")
+
+    monkeypatch.setattr(sanity, "refuse_blind", blind)
+    against = (Contract(features=features), space.rows, dict.fromkeys(names(6), "number"), model.features)
+    asked = Asked("cost", "label", np.inf, 120, 1)
+    if fails > 120:
+        with pytest.raises(CouldNotLook, match="raise `queries:`"):
+            struck(model, space.rows, passing, against, asked)
+    else:
+        _, found = struck(model, space.rows, passing, against, asked)
+        assert (found.queries <= 120).all()
+        alone = attack(model, space, passing, access="label", limit=120, seed=1).cost
+        assert not fails or (found.distance <= alone).all()
+    assert limits == ([90, 120] if fails else [90])
 
 
 def test_of_two_attacks_each_row_keeps_the_nearer_find() -> None:

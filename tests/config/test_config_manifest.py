@@ -108,6 +108,7 @@ WRONG = [
     (changed("order: [rural, urban]", "one_hot: [a, b]").replace("- Age == 0 or Age >= 16", "- a == 1"), 12,
      "reads a, a column of the one-hot group", "== 'a'`"),
     (changed("order: [rural, urban]", "direction: increase"), 10, "invalid enum value 'increase'", "both, down, up"),
+    (changed("order: [rural, urban]", "type: lable"), 10, "invalid enum value 'lable'", "say one of: category, "),
     (changed("order: [rural, urban]", "mim: 3"), 10, "unknown key 'mim'", "did you mean min?"),
     (changed("- Age == 0 or Age >= 16", "- Age > 1\n- Age >"), 13, "constraints[1]: is not an expression", ""),
     (changed("cost: 3", "cost: 1e999"), 14, "too large", ""),

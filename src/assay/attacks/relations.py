@@ -75,24 +75,26 @@ def relations(contract: Contract) -> tuple[Relation, ...]:
     return tuple(found)
 
 
-def require_read(contract: Contract, inputs: Iterable[str]) -> None:
+def require_read(contract: Contract, inputs: Iterable[str], label: str | None = None) -> None:
     """Raises CouldNotLook where a relation binds an input that may be moved to a column that the model does not read,
-    and that nobody says is fixed: an attacker moves both, but an attack moves inputs alone, and would hold them for
-    bound."""
+    and that neither is the label nor said to be fixed: an attacker moves both, but an attack moves inputs alone, and
+    would hold them for bound."""
     read, columns = set(inputs), contract.columns
     moving = {name for name in read if columns.get(name, _NO).mutable}
     for text in contract.constraints:
         names = Constraint(text).columns
         bound = [name for name in names if name in moving or moving & set(contract.features.get(name, _NO).one_hot)]
-        loose = [
-            name
-            for name in names
-            if not read & {name, *contract.features.get(name, _NO).one_hot} and contract.features.get(name, _NO).mutable
-        ]
+        loose = [n for n in names if n != label and _moves_unread(n, contract.features.get(n, _NO), read)]
         if bound and loose:
             what = f"constraint {visible(text)!r} binds {visible(bound[0], 40)} to {visible(loose[0], 40)}"
             fix = f"say `mutable: false` of {visible(loose[0], 40)} in `features:`, or leave the relation out"
-            raise CouldNotLook(f"{what}, which the model does not read and an attacker may change too; {fix}")
+            raise CouldNotLook(f"{what}, which the model does not read and may be changed too; {fix}")
+
+
+def _moves_unread(name: str, told: Feature, read: set[str]) -> bool:
+    """Whether a column that the model does not read, nor any of its group, has another value to take."""
+    fixed = not told.mutable or (told.min is not None and told.min == told.max)
+    return not fixed and not read & {name, *told.one_hot}
 
 
 def satisfied(constraints: Iterable[Relation], table: ArrowTable) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ FINER = 0.05 * 0.25 ** np.arange(1, 9)  # down to under a millionth of a standar
 COPIED = 3  # of the row's other numbers, the nearest
 PLACE = 1e-6  # of a step: how far from a place of its grid a value may lie
 DIGITS = 12
+_PARTS = 1000
+_WIDEST, _NOISE = 1e50, 1e-12
 SHORT = 2.0**-23
 KEEP = -1
 UNLISTED = -1.0
@@ -47,8 +50,9 @@ class Axis:
     ) -> None:
         self.name, self.feature = name, feature
         scale = 1.0 if feature.scale is None else feature.scale
-        if not (0 < feature.cost < math.inf and 0 < scale < math.inf):
-            raise CouldNotLook(f"{name}: its cost or scale is no positive number; mend it in `features:`")
+        if not all(1 / _WIDEST <= told <= _WIDEST for told in (feature.cost, scale)):
+            what = f"its cost or scale is no positive number from {1 / _WIDEST:g} to {_WIDEST:g}"
+            raise CouldNotLook(f"{name}: {what}; mend it in `features:`")
         if kind == "time":
             raise CouldNotLook(
                 f"{name} is a time, which cannot be moved here; say `mutable: false`, or make it a number"
@@ -57,6 +61,7 @@ class Axis:
         self.levels: tuple[Any, ...] = ()
         self.low, self.high, self.start, self.unit, self.scale = -math.inf, math.inf, 0.0, 1.0, 1.0
         self.respelled = np.zeros(0)
+        self._digits: int | None = None
         listed = feature.order or feature.categories
         if listed or kind in ("category", "text", "boolean"):
             self.levels = self._levels(listed, reference.column(name).unique().to_pylist(), column.type)
@@ -93,7 +98,9 @@ class Axis:
         f = self.feature
         known = known[np.isfinite(known)]
         known = known if len(known) else np.zeros(1)
-        self.unit = float(known.std()) or 1.0
+        self.unit = float(known.std())
+        if self.unit <= _NOISE * float(np.abs(known).max()):  # constant, but for how it is written
+            self.unit = 1.0
         self.scale = f.scale or self.unit
         self.low = f.min if f.min is not None else float(known.min())
         self.high = f.max if f.max is not None else float(known.max())
@@ -123,12 +130,33 @@ class Axis:
         return np.take_along_axis(codes, order, axis=1), np.take_along_axis(fine, order, axis=1)
 
     def spelled(self, places: Array) -> Array:
-        """Places of the grid of `step:` as their decimals are written: 19 of 0.1 are 1.9, not 1.9000000000000001."""
-        if not self.feature.step:
+        """Places of the grid of `step:` as their decimals are written: 19 of 0.1 are 1.9, not 1.9000000000000001; one
+        that lies beyond the range by rounding is its end."""
+        step = self.feature.step
+        if not step:
             return places
-        told = (Decimal(repr(float(n))).as_tuple().exponent for n in (self.feature.step, self._meant(self.start)))
-        digits = max(0, *(-int(n) for n in told))
-        return np.round(places, digits) if digits <= DIGITS else places
+        if self._digits is None:
+            told = (Decimal(repr(float(n))).as_tuple().exponent for n in (step, self._meant(self.start)))
+            self._digits = max(0, *(-int(n) for n in told))
+        out: Array = np.round(places, self._digits) if self._digits <= DIGITS else places
+        return np.where(np.abs(out - self.high) <= PLACE * step, np.minimum(out, self.high), out)
+
+    @property
+    def grid(self) -> tuple[float, float]:
+        """(start, step) of the places that a number may take: step 0 where it may take any, start NaN where none. Of a
+        `step:` on whole numbers they are those that are whole: 0, 2, 4 of 0.4."""
+        step = self.feature.step
+        if not step:
+            return 0.0, float(self.integer)
+        if not self.integer:
+            return self.start, step
+        first, by = (Fraction(float(n)).limit_denominator(_PARTS) for n in (self._meant(self.start), step))
+        if abs(float(by) - step) > PLACE**2 * step or abs(float(first) - self.start) > PLACE * step:
+            what = f"{self.name} holds whole numbers, of which its `step:` has too few"
+            raise CouldNotLook(f"{what}; give one that is a whole number, or `range: …` without")
+        whole = (first + k * by for k in range(by.denominator))
+        start = next((place for place in whole if place.denominator == 1), math.nan)
+        return float(start), float(by * by.denominator)
 
     def _meant(self, start: float) -> float:
         """A start as it is written, where it is 3 * .1 for .3: its places are decimals all the same."""

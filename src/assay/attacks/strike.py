@@ -18,7 +18,7 @@ from assay.attacks.gradient.attack import attack_gradient
 from assay.attacks.one_hot import Fold
 from assay.attacks.priced.search import attack
 from assay.attacks.space import Array, NothingMovesError, Space
-from assay.attacks.transfer import attack_transfer
+from assay.attacks.transfer import UnlearntError, attack_transfer
 from assay.attacks.trees.attack import attack_trees
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
@@ -26,7 +26,7 @@ from assay.core.subject import Access, Norm
 
 Method = Literal["search", "transfer"]
 COPIED = 4
-"""One in how many queries of a search by price goes to copies of the model, of rows that spend all others."""
+"""One in how many queries of a search by price is kept back for copies of the model, where it can spare them."""
 PROVED = 16
 """Rows whose proofs are held against single changes."""
 
@@ -105,10 +105,23 @@ def _whitebox(model: BasePredictor, rows: ArrowTable) -> Callable[..., Attacked]
 def _priced(
     model: Predictor, space: Space, of: Callable[[Array], Space], passing: ArrowTable, asked: Asked
 ) -> Attacked:
-    """The search by queries inside the contract, for the cheapest change; rows that spend all of theirs are asked by
-    copies of the model too, with the rest. `of` is the space of some of the rows."""
-    shared = asked.queries // COPIED
-    limit, seed = asked.queries - shared, asked.seed
+    """The search by queries inside the contract, for the cheapest change; rows in which it leaves something cheaper
+    unasked are asked by copies of the model too. `of` is the space of some of the rows.
+
+    The search keeps queries back for copies where it passes its sanity test without them, else it has them all.
+    """
+    kept = asked.queries // COPIED
+    try:
+        return _searched(model, space, of, passing, asked, kept)
+    except CouldNotLook:
+        return _searched(model, space, of, passing, asked, 0)
+
+
+def _searched(
+    model: Predictor, space: Space, of: Callable[[Array], Space], passing: ArrowTable, asked: Asked, kept: int
+) -> Attacked:
+    """As `_priced`, with so many queries of each row kept back for copies."""
+    limit, seed = asked.queries - kept, asked.seed
     few = of(np.arange(min(space.size, sanity.ROWS)))
     sanity.refuse_blind(model, few, passing, access=asked.access, limit=limit, seed=seed)
     if asked.access == "score":
@@ -118,16 +131,21 @@ def _priced(
     sanity.refuse_missed(model, space, found, passing, seed)
     table = space.build(np.arange(space.size), found.choice)
     searched = Attacked(distance=found.cost, bound=np.zeros(space.size), queries=found.queries, table=table)
-    hard = np.flatnonzero(searched.queries >= limit)
-    if not len(hard):
+    assert found.settled is not None
+    rows = np.flatnonzero(~found.settled & (asked.queries - found.queries >= asked.queries // COPIED))
+    if not len(rows):
         return searched
     try:
         copied = attack_transfer(
-            model, of(hard), passing, asked.norm, limit=shared, seed=seed, access=asked.access, progress=asked.progress
-        )
-    except CouldNotLook:  # too few answers to learn from, or nothing of these rows moves
+            model, of(rows), passing, asked.norm, limit=asked.queries - found.queries[rows], seed=seed,
+            access=asked.access, progress=asked.progress,
+        )  # fmt: skip
+    except UnlearntError as error:
+        searched.queries[rows] += error.queries
         return searched
-    return _nearer(searched, hard, copied)
+    except NothingMovesError:  # of these rows
+        return searched
+    return _nearer(searched, rows, copied)
 
 
 def _nearer(one: Attacked, ids: Array, other: Attacked) -> Attacked:
@@ -136,8 +154,8 @@ def _nearer(one: Attacked, ids: Array, other: Attacked) -> Attacked:
 
     better = other.distance < one.distance[ids]
     distance, queries, take = one.distance.copy(), one.queries.copy(), np.arange(len(one.distance))
-    distance[ids] = np.where(better, other.distance, distance[ids])
     queries[ids] += other.queries
+    distance[ids] = np.where(better, other.distance, distance[ids])
     take[ids] = np.where(better, len(take) + np.arange(len(ids)), ids)
     table = pa.concat_tables([one.table, other.table]).take(pa.array(take))
     return structs.replace(one, distance=distance, queries=queries, table=table)

@@ -46,23 +46,30 @@ class Lesson(NamedTuple):
     above: Array
 
 
+class UnlearntError(CouldNotLook):
+    """There are too few answers, or of one kind only, to learn a copy from; `queries` (n,) were asked for them."""
+
+    def __init__(self, why: str, queries: Array) -> None:
+        super().__init__(why)
+        self.queries = queries
+
+
 class Best:
-    """The nearest change of every row that the real model let pass, and what was asked.
+    """The nearest change of every row that the real model let pass, and what was asked: of no row more than `limit`
+    (n,).
 
     With `access: label` nothing of a score is learnt, even where the model gives one.
     """
 
-    def __init__(self, model: Predictor, space: Space, norm: Norm, limit: int, access: Access) -> None:
+    def __init__(self, model: Predictor, space: Space, norm: Norm, limit: Array, access: Access) -> None:
         self.model, self.space, self.norm, self.access = model, space, norm, access
-        self.left = limit * space.size
-        self.queries = np.zeros(space.size, dtype=int)
+        self.limit, self.queries = limit, np.zeros(space.size, dtype=int)
         self.distance = np.full(space.size, np.inf)
         self.codes = np.full((space.size, len(space.axes)), np.nan)
         self.heard: list[Lesson] = []
 
     def ask(self, rows: ArrowTable) -> Array:
         """How far above the threshold rows score, (n,); ±1 where labels are all that is seen."""
-        self.left -= rows.num_rows
         if self.access == "label":
             above = np.where(self.model.flagged(rows), 1.0, -1.0)
         else:
@@ -71,10 +78,11 @@ class Best:
         return above
 
     def offer(self, ids: Array, codes: Array) -> None:
-        """Ask about changed rows, each nearer than the known, and keep those that pass."""
+        """Ask about changed rows, each once and nearer than the known, and keep those that pass."""
         table = self.space.moved(ids, codes)
         price = self.space.price(ids, table, self.norm)
-        use = np.flatnonzero((price < self.distance[ids]) & (price > 0) & self.space.valid(table))[: max(0, self.left)]
+        open_ = (self.queries < self.limit)[ids]
+        use = np.flatnonzero(open_ & (price < self.distance[ids]) & (price > 0) & self.space.valid(table))
         if not len(use):
             return
         above = self.ask(table.take(use))
@@ -85,28 +93,32 @@ class Best:
 
 
 def attack_transfer(
-    predictor: Predictor, space: Space, passing: ArrowTable, norm: Norm, *, limit: int, seed: int = 0,
+    predictor: Predictor, space: Space, passing: ArrowTable, norm: Norm, *, limit: int | Array, seed: int = 0,
     access: Access | None = None, progress: Progress = silent,
 ) -> Attacked:  # fmt: skip
-    """The nearest evasions of the rows of `space` that attacks on copies lead to; `limit` queries a row in all.
+    """The nearest evasions of the rows of `space` that attacks on copies lead to; `limit` queries a row, or (n,).
 
     `access` is what an attacker sees of an answer, by default all that the model gives. The copies' lessons count too,
-    spread over the rows. There is no bound: it is 0. Raises CouldNotLook where there are too few answers of either kind
-    to learn from.
+    spread over the rows. There is no bound: it is 0. Raises UnlearntError where there are too few answers of either
+    kind to learn from.
     """
     rng = np.random.default_rng(seed)
-    best = Best(predictor, space, norm, limit, access or predictor.access)
-    lesson = _lesson(space, passing, predictor.features, int(min(MOST, limit * LEARNT * space.size)), rng)
-    few = f"{lesson.num_rows} answers, all alike or too few: no copy can be trained on them"
-    if lesson.num_rows < LEAST:  # nothing is asked that would be for nothing
-        raise CouldNotLook(few)
-    above = best.ask(lesson)
+    best = Best(predictor, space, norm, np.broadcast_to(limit, space.size), access or predictor.access)
+    shares = np.floor(best.limit * LEARNT).astype(int)
+    if (much := int(shares.sum())) > MOST:
+        shares = shares * MOST // much
+    count = int(shares.sum())
+    few = f"{count} answers, all alike or too few: no copy can be trained on them"
+    if count < LEAST:  # nothing is asked that would be for nothing
+        raise UnlearntError(few, best.queries)
+    above = best.ask(_lesson(space, passing, predictor.features, count, rng))
+    best.queries += shares
     if not 0 < (above < 0).sum() < len(above):
-        raise CouldNotLook(few)
+        raise UnlearntError(few, best.queries)
     rows = np.arange(space.size)
     for turn in range(ROUNDS):
         progress(turn, ROUNDS, "transfer")
-        if best.left <= 0:
+        if (best.queries >= best.limit).all():
             break
         copies = _copies(_joined(best.heard), space, predictor.features, seed + turn)
         for further in FURTHER:
@@ -114,9 +126,8 @@ def attack_transfer(
                 near = rows[np.isfinite(found) & (found < best.distance)]
                 best.offer(near, codes[near])
         _drawn(best)
-    shared = lesson.num_rows // max(1, space.size) + 1
     return Attacked(
-        distance=best.distance, bound=np.zeros(space.size), queries=best.queries + shared,
+        distance=best.distance, bound=np.zeros(space.size), queries=best.queries,
         table=space.moved(rows, best.codes), unplanted="copies of the model do not know them",
     )  # fmt: skip
 
@@ -265,15 +276,14 @@ def _drawn(best: Best, halvings: int = 5) -> None:
     low, high = np.zeros(len(rows)), np.ones(len(rows))
     far = best.codes[rows].copy()
     for _ in range(halvings):
-        if best.left <= 0 or not len(rows):
+        if not len(rows):
             return
         middle = (low + high) / 2
         codes = np.where(number, origin[rows] + middle[:, None] * (far - origin[rows]), far)
         for j, axis in enumerate(space.axes):
-            step = axis.feature.step or (1.0 if axis.integer else 0.0)
+            start, step = axis.grid
             if number[j] and step:
-                start = axis.start if axis.feature.step else 0.0
-                codes[:, j] = start + step * np.round((codes[:, j] - start) / step)
+                codes[:, j] = axis.spelled(start + step * np.round((codes[:, j] - start) / step))
         codes = np.where(codes == origin[rows], np.nan, codes)
         best.offer(rows, codes)
         took = np.array([np.array_equal(best.codes[r], c, equal_nan=True) for r, c in zip(rows, codes, strict=True)])

@@ -238,4 +238,4 @@ def _words_of(type_: Any, key: str) -> list[str]:
             words.update(str(member.value) for member in current)
         else:
             stack.extend(getattr(current, "__args__", ()))
-    return sorted(words)
+    return sorted(words - {""})

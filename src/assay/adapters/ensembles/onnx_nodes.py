@@ -44,7 +44,7 @@ def scores(kind: str, said: Said, made: Forest, where: str) -> list[Score]:
     """The columns of the operator's scores, as onnxruntime gives them. Raises CouldNotLook."""
     post = said.get("post_transform", 0 if kind == "TreeEnsemble" else "NONE")
     post = _POSTS[int(post)] if isinstance(post, int) and 0 <= post < len(_POSTS) else str(post)
-    base = [float(v) for v in np.asarray(said.get("base_values_as_tensor", said.get("base_values", ()))).reshape(-1)]
+    base = begins(said)
     if not np.isfinite(base).all():
         raise CouldNotLook(f"{where}: its trees start from a value that is no number")
     if post not in ("NONE", "LOGISTIC", "SOFTMAX"):
@@ -59,10 +59,15 @@ def scores(kind: str, said: Said, made: Forest, where: str) -> list[Score]:
     if aggregate not in ("SUM", "AVERAGE"):
         raise _beyond(where, f"`aggregate_function: {aggregate}`")
     share = 1.0 / len(made.nodes["roots"]) if aggregate == "AVERAGE" else 1.0
-    begins = base or [0.0] * len(columns)
+    starts = base or [0.0] * len(columns)
     # onnxruntime has no transform but PROBIT for one target.
     linked = "logistic" if post == "LOGISTIC" and len(columns) > 1 else "identity"
-    return [Score(c * share, b, linked) for c, b in zip(columns, begins, strict=True)]  # type: ignore[arg-type]
+    return [Score(c * share, b, linked) for c, b in zip(columns, starts, strict=True)]  # type: ignore[arg-type]
+
+
+def begins(said: Said) -> list[float]:
+    """The numbers that the sums of the operator start from, if it names any."""
+    return [float(v) for v in np.asarray(said.get("base_values_as_tensor", said.get("base_values", ()))).reshape(-1)]
 
 
 def _beyond(where: str, what: str) -> CouldNotLook:
@@ -84,16 +89,16 @@ def _classes(said: Said, columns: list[FloatArray], base: list[float], post: str
         return [score.times(-1.0), score]
     if count == 2 and len(base) == 2:
         raise _beyond(where, "`base_values` of two classes")
-    begins = [*base, *([0.0] * (count - len(base)))]
-    if len(begins) != count:
+    starts = [*base, *([0.0] * (count - len(base)))]
+    if len(starts) != count:
         raise _beyond(where, "its `base_values`")
     if post == "SOFTMAX":
         if count != 2:
             raise _beyond(where, "`post_transform: SOFTMAX` of several classes")
-        apart = Score(columns[1] - columns[0], begins[1] - begins[0], "logistic")
+        apart = Score(columns[1] - columns[0], starts[1] - starts[0], "logistic")
         return [apart.times(-1.0), apart]
     link = "logistic" if post == "LOGISTIC" else "identity"
-    return [Score(c, b, link) for c, b in zip(columns, begins, strict=True)]  # type: ignore[arg-type]
+    return [Score(c, b, link) for c, b in zip(columns, starts, strict=True)]  # type: ignore[arg-type]
 
 
 def _older(kind: str, said: Said, single: bool) -> Forest:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from assay.adapters.ensembles.onnx_columns import Column, Facts, attributes, behind, entry
-from assay.adapters.ensembles.onnx_nodes import OPERATORS, Forest, forest, scores
+from assay.adapters.ensembles.onnx_nodes import OPERATORS, Forest, begins, forest, scores
 from assay.adapters.ensembles.onnx_scores import Score, answer
 from assay.adapters.ensembles.pulled import Derived, Reach, Reader, pulled
 from assay.adapters.ensembles.sound import require_sound
@@ -61,9 +61,11 @@ def onnx_trees(
     if positive >= len(found) > 1:
         raise CouldNotLook(f"{where}: gives {len(found)} scores, which does not fit its classes")
     score = found[positive] if len(found) > 1 else found[0]
+    exact = _exact(made.weights[made.nodes["feature"] < 0], begins(said), len(made.nodes["roots"]))
     if tensor in inputs and not len(made.sets) and known <= {"float32", "float64"}:
-        return _trees(made, score, columns, Reader(columns, {}, where), kind != "float64")
-    inner = _trees(made, score, tuple(str(j) for j in range(len(read))), Reader((), {}, where), kind != "float64")
+        return _trees(made, score, columns, Reader(columns, {}, where), kind != "float64", exact)
+    numbers = tuple(str(j) for j in range(len(read)))
+    inner = _trees(made, score, numbers, Reader((), {}, where), kind != "float64", exact)
 
     truths = [n for n, k in zip(columns, kinds, strict=True) if k == "bool"]
 
@@ -88,24 +90,25 @@ def _ensemble(facts: Facts, where: str) -> Any:
     return found[0]
 
 
-def _trees(made: Forest, score: Score, columns: tuple[str, ...], read: Reader, single: bool) -> Trees:
+def _trees(made: Forest, score: Score, columns: tuple[str, ...], read: Reader, single: bool, exact: bool) -> Trees:
     nodes = {**made.nodes, "value": np.where(made.nodes["feature"] < 0, score.values, 0.0)}
     if not np.isfinite(nodes["value"]).all():
         raise CouldNotLook(f"{read.where}: its trees are torn or damaged: a leaf has a value that is no number")
     return Trees(
         columns, read, nodes, base=score.base, link=score.link, single=single, short=True,
-        unordered=len(nodes["roots"]) > _IN_ORDER and not _exact(nodes["value"], score.base, len(nodes["roots"])),
+        unordered=len(nodes["roots"]) > _IN_ORDER and not exact,
         sets=made.sets,
     )  # fmt: skip
 
 
-def _exact(values: FloatArray, base: float, trees: int) -> bool:
-    """Whether float32 adds leaves without rounding, in any order: all are multiples of one power of two, and few."""
-    told = np.abs(np.append(values, base))
+def _exact(leaves: FloatArray, base: list[float], trees: int) -> bool:
+    """Whether float32 adds leaves (m, k), of k sums, and their bases without rounding, in any order: all are multiples
+    of one power of two, and few. They are as the operator adds them; what becomes of sums after it has one order."""
+    told = np.abs(np.append(leaves, base))
     whole, exponent = np.frexp(told[told > 0])
     number = (whole * 2.0**53).astype(np.int64)
     least = exponent - 53 + np.log2((number & -number).astype(float)).astype(int)
-    most = trees * float(told[:-1].max(initial=0.0)) + float(told[-1])
+    most = (trees + 1) * float(told.max(initial=0.0))
     return not len(least) or most < 2.0 ** (int(least.min()) + _BITS)
 
 

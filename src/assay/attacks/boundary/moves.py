@@ -24,8 +24,9 @@ class Moves:
         self.unit = np.array([1.0 if a.levels else a.feature.scale or 1.0 for a in axes])
         self.listed = np.array([not a.ordered for a in axes])
         self.levels = np.array([len(a.levels) for a in axes])
-        self.step = np.array([1.0 if a.levels else a.feature.step or float(a.integer) for a in axes])
-        self.start = np.array([a.start if a.feature.step and not a.levels else 0.0 for a in axes])
+        grids = [(0.0, 1.0) if a.levels else a.grid for a in axes]
+        self.start, self.step = np.array(grids).T
+        self._decimal = [(j, a) for j, a in enumerate(axes) if a.feature.step and not a.levels]
         types = [str(space.rows.schema.field(a.name).type) for a in axes]
         self._narrow = [(j, _NARROW[t]) for j, t in enumerate(types) if t in _NARROW]
         low = np.array([0.0 if a.levels else a.low for a in axes])
@@ -56,6 +57,8 @@ class Moves:
             inward = np.where(codes[:, gridded] > origin[:, gridded], np.floor(places + 1e-9), np.ceil(places - 1e-9))
             inward = np.where(self.listed[gridded], np.round(places), inward)
             codes[:, gridded] = start + step * inward
+        for j, axis in self._decimal:
+            codes[:, j] = axis.spelled(codes[:, j])
         way = np.sign(wished - origin)
         between = ((codes - origin) * way > 0) & ((codes - wished) * way <= PLACE * self.step)
         between &= (codes >= self.low[ids]) & (codes <= self.high[ids])

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from assay.attacks.gradient.gaps import bridged
 from assay.attacks.gradient.integer import programmed
 from assay.attacks.gradient.linear import careful, nearest, offers
 from assay.attacks.gradient.moves import KEEP, Moves, Point
@@ -73,7 +74,6 @@ class Search:
         """From each point to the nearest one where its tangent plane passes, again and again; `last` takes more care
         with grids."""
         moves = moves or self.moves
-        solved = careful if last else nearest
         over = np.ones(len(ids))
         for turn in range(rounds):
             x = moves.read(ids, point)
@@ -83,7 +83,7 @@ class Search:
             plane = margins + (gradient * (moves.lifted[ids] - x)).sum(axis=1) - self.target
             need = np.maximum(plane * over, 0.02 * self.height[ids])
             of = offers(moves, ids, gradient)
-            near = solved(moves, of, need)[0]
+            near = (bridged(moves, of, need, careful) if last else nearest(moves, of, need))[0]
             if last and turn < PROGRAMMED and moves.knapsack:
                 point = programmed(moves, of, need)[0]
                 point = Point(moves.snapped(ids, point.value, -gradient[:, moves.places]), point.pick)

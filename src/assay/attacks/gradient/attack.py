@@ -11,8 +11,9 @@ from assay.attacks.gradient.apgd import Search
 from assay.attacks.gradient.bounds import ROUNDING, bounds
 from assay.attacks.gradient.ensemble import searched
 from assay.attacks.gradient.exact import settled
-from assay.attacks.gradient.integer import programmed
-from assay.attacks.gradient.linear import nearest, offers
+from assay.attacks.gradient.gaps import bridged
+from assay.attacks.gradient.integer import bounded
+from assay.attacks.gradient.linear import offers
 from assay.attacks.gradient.moves import Moves
 from assay.attacks.gradient.planted import refuse_blind
 from assay.attacks.gradient.rounding import straight
@@ -124,9 +125,9 @@ def _bound(network: Network, moves: Moves, target: float, found: Array, budget: 
     lost, share = straight(network, moves)
     room = margins - target - ROUNDING * (np.abs(gradient) * np.abs(moves.lifted)).sum(axis=1) - lost
     need = np.maximum(room, 0.0) / (1 + share)
-    low = nearest(moves, offers(moves, ids, gradient), need)[2]
+    low = bridged(moves, offers(moves, ids, gradient), need)[2]
     if moves.knapsack:
-        low = np.maximum(low, programmed(moves, offers(moves, ids, gradient), need)[1])
+        low = np.maximum(low, bounded(moves, offers(moves, ids, gradient), need))
     return np.where(room > 0, low, 0.0) * (1 - 1e-6)
 
 

@@ -58,7 +58,7 @@ def settled(network: Network, moves: Moves, ids: Array, target: float, radius: f
         units = sum(int(((low[i] < 0) & (high[i] > 0)).sum()) for low, high in held)
         if units > UNITS or not np.isfinite(lost[i]):
             continue
-        nodes = int(min(MOST, max(20, WORK / (units + len(moves.places)))))
+        nodes = int(min(MOST, max(20, WORK / max(1, units + len(moves.places)))))
         box = [(low[i], high[i]) for low, high in held]
         proved[i], x = _answered(network, moves, int(ids[i]), target + float(lost[i]), radius, box, nodes)
         if x is not None:
@@ -86,11 +86,15 @@ def _answered(
 
 
 def _solved(program: Program, nodes: int) -> tuple[bool, Array | None]:
-    """(whether there is no answer, the answer if one was found)."""
-    status, x, _ = solve(
-        np.zeros(len(program.least)), *program, node_limit=nodes, time_limit=SECONDS,
-    )  # fmt: skip
-    return status == 2, x
+    """(whether there is no answer, the answer if one was found). That there is none HiGHS must say twice, with and
+    without its presolve: either alone was seen to say so of a program that has one."""
+    for presolve in (False, True):
+        status, x, _ = solve(
+            np.zeros(len(program.least)), *program, node_limit=nodes, time_limit=SECONDS, presolve=presolve,
+        )  # fmt: skip
+        if status != 2:
+            return False, x
+    return True, None
 
 
 def _grid(moves: Moves, row: int) -> tuple[Array, Array]:

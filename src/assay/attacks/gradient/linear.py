@@ -57,7 +57,7 @@ def at_price(moves: Moves, of: Offers, price: Array) -> Chosen:
     if moves.square:
         move = np.clip(price[:, None] * gain / (2 * moves.price**2), down, up)
     else:
-        move = np.where(price[:, None] * np.abs(gain) > moves.price, end, 0.0)
+        move = np.where(price[:, None] * np.abs(gain) > moves.price, end, np.clip(0.0, down, up))
     value = moves.origin[ids] + move
     if moves.square:
         value = _over(moves, of, price, value)
@@ -132,7 +132,7 @@ def careful(moves: Moves, of: Offers, need: Array) -> tuple[Point, Array, Array]
     best, can, bound = nearest(moves, of, need)
     if not moves.additive or not (moves.step > 0).any():
         return best, can, bound
-    here = _taken(moves, of.ids)
+    here = taken(moves, of.ids)
     again = of._replace(ids=np.arange(len(need)))
     cost, low, high = told(here, again, best).cost, here.low, here.high
     for _ in range(_TAKEN_BACK):
@@ -165,7 +165,7 @@ def careful(moves: Moves, of: Offers, need: Array) -> tuple[Point, Array, Array]
     return best, can, bound
 
 
-def _taken(moves: Moves, ids: Array) -> Moves:
+def taken(moves: Moves, ids: Array) -> Moves:
     """The moves of rows `ids` (q,), one after the other."""
     out = copy(moves)
     for name in ("origin", "low", "high", "down", "up"):
@@ -197,7 +197,9 @@ def nearest(moves: Moves, of: Offers, need: Array) -> tuple[Point, Array, Array]
     low, high = _between(moves, of, low, high, asked, halvings, done=~can)
     more = _at(moves, of, high)
     if moves.additive:
-        point = _filled(moves, of, _at(moves, of, low), more, need)
+        less = _at(moves, of, low)
+        asked(low, less)
+        point = _filled(moves, of, less, more, need)
         bound = np.sqrt(np.maximum(bound, 0)) if moves.square else bound
     else:
         point, bound = more.point, low
@@ -323,7 +325,8 @@ def _filled(moves: Moves, of: Offers, less: Chosen, more: Chosen, need: Array) -
     rows = np.arange(len(need))
     grows = of.gain * (more.point.value - less.point.value)
     x = moves.origin[of.ids]
-    outside = (x < moves.low[of.ids]) | (x > moves.high[of.ids])  # over a gap only where nothing else is left
+    outside = (value == x) & ((x < moves.low[of.ids]) | (x > moves.high[of.ids]))
+    # Over a gap only where nothing else is left.
     order = np.lexsort((-grows, outside), axis=1)
     for k in range(order.shape[1]):
         j = order[:, k]

@@ -88,8 +88,7 @@ class Moves:
         for c, axis in enumerate(axes):
             f = axis.feature
             self.price[c] = f.cost / axis.scale if self.norm == "cost" else 1.0 / (f.scale or 1.0)
-            self.step[c] = f.step or (1.0 if axis.integer else 0.0)
-            self.start[c] = axis.start if f.step else 0.0
+            self.start[c], self.step[c] = axis.grid
             x = axis.origin
             least, most = np.maximum(axis.low, x - FAR * axis.unit), np.minimum(axis.high, x + FAR * axis.unit)
             low = np.maximum(x, least) if f.direction == "up" else least
@@ -97,7 +96,7 @@ class Moves:
             if self.step[c]:
                 low = self.start[c] + self.step[c] * np.ceil((low - self.start[c]) / self.step[c] - 1e-9)
                 high = self.start[c] + self.step[c] * np.floor((high - self.start[c]) / self.step[c] + 1e-9)
-            fixed = np.isnan(x) | (low > high)
+            fixed = np.isnan(x) | ~(low <= high)  # NaN where no place is permitted
             self.origin[:, c] = np.where(np.isnan(x), 0.0, x)
             self.low[:, c] = np.where(fixed, self.origin[:, c], low)
             self.high[:, c] = np.where(fixed, self.origin[:, c], high)
@@ -164,6 +163,8 @@ class Moves:
         """The codes (q, m) of the space's axes, NaN where kept."""
         out = np.full((len(ids), len(self.space.axes)), np.nan)
         out[:, self.axes] = np.where(point.value != self.origin[ids], point.value, np.nan)
+        for a in self.axes[self.step > 0]:
+            out[:, a] = self.space.axes[a].spelled(out[:, a])
         for at, listed in enumerate(self.listed):
             pick = point.pick[:, at]
             out[:, listed.axis] = np.where(pick == KEEP, np.nan, listed.codes[ids, np.maximum(pick, 0)])
@@ -174,6 +175,21 @@ class Moves:
         x = self.origin[ids]
         edge = np.clip(x, self.low[ids], self.high[ids])
         return (value != x) & (np.abs(value - x) < np.abs(edge - x)), edge
+
+    def edges(self, ids: Array, way: Array) -> Array:
+        """How far it is (q, c), with its sign, to the first permitted value in the direction of `way` (q, c), of rows
+        that lie outside a range or between two places; 0 of any other number, or where nothing lies that way."""
+        x, low, high = self.origin[ids], self.low[ids], self.high[ids]
+        first = np.where(way > 0, np.maximum(x, low), np.minimum(x, high))
+        grid = self.step > 0
+        if grid.any():
+            places = (first[:, grid] - self.start[grid]) / self.step[grid]
+            ahead = np.where(way[:, grid] > 0, np.ceil(places - 1e-9), np.floor(places + 1e-9))
+            first[:, grid] = self.start[grid] + self.step[grid] * ahead
+        edge = first - x
+        none = (np.abs(edge) <= 1e-9 * np.maximum(1.0, np.abs(x))) | (way == 0)
+        room = np.where(way > 0, self.up[ids], -self.down[ids])
+        return np.where(none | (room < np.abs(edge) * (1 - 1e-12)), 0.0, edge)
 
     def snapped(self, ids: Array, value: Array, toward: Array | None = None) -> Array:
         """The permitted values (q, c) nearest to `value`; with `toward` (q, c) the next ones in that direction."""

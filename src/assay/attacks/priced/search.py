@@ -41,13 +41,15 @@ def assured(limit: int) -> int:
 class Evaded(msgspec.Struct, frozen=True):
     """Per row (n,): the cost of the cheapest success, inf if none was found; `choice` (n, m); `queries` asked (n,).
 
-    `heard` is a sample of what was asked, as (row, choice (m,), whether it evades).
+    `heard` is a sample of what was asked, as (row, choice (m,), whether it evades). Of `settled` rows (n,) nothing
+    cheaper is left among the candidates.
     """
 
     cost: Array
     choice: Array
     queries: Array
     heard: tuple[tuple[int, Array, bool], ...] = ()
+    settled: Array | None = None
 
 
 class Search:
@@ -370,7 +372,7 @@ class Search:
 
     def found(self) -> Evaded:
         """What stands now."""
-        return Evaded(self.best, self.choice, self.queries, tuple(self.heard))
+        return Evaded(self.best, self.choice, self.queries, tuple(self.heard), self.settled)
 
 
 def attack(

@@ -41,7 +41,7 @@ Method = Literal["search", "transfer"]
     severity=Severity.INFO,
     needs="ml",
     cost="minutes",
-    version=12,
+    version=13,
     tags=("owasp-ml-2023:ML01", "atlas:AML.T0043", "eu-ai-act:Art.15"),
     reads=("data", "holdout"),
     libraries=("numpy", "pyarrow", "onnxruntime", "lightgbm", "scikit-learn"),
@@ -98,8 +98,9 @@ def evasion(
     with CROWN's bounds below and, where few ReLUs can switch within the budget, a mixed-integer program a row; where
     borrowed values succeed and gradients fail, the model masks them and the check says so.
 
-    With labels or scores it asks only for those: for the cheapest change by a search over candidates, told below,
-    and of rows that spend three in four of their queries on it by copies too; in the other norms by mutants of the
+    With labels or scores it asks only for those: for the cheapest change by a search over candidates, told
+    below, and, where it passes its sanity test with three in four of the queries, in rows in which it leaves cheaper
+    ones unasked by copies with the rest; in the other norms by mutants of the
     nearest success inside a shrinking ball, chosen by a copy that is learned from all answers so far. With `method:
     transfer` copies of the model (a boosted ensemble, a small network) are trained on its answers within the same
     limit, attacked white-box, and what passes the real model is kept: what an attacker does who may ask little, or
@@ -155,6 +156,7 @@ def evasion(
     data, known = _data(case)
     fold = Fold(case.contract, known)
     model = fold.model(case.predictor)
+    require_read(case.contract, case.predictor.features, data.label)
     target, possible = data.target(), _possible(case, data)
     yield from _excluded(int((target & ~possible).sum()), int(target.sum()))
     places, flags, weight, passing = _drawn(case, data.table(), target & possible, rows, seed)
@@ -168,7 +170,6 @@ def evasion(
         yield adversaries(ID, asked.norm, asked.budget, places, flags, sample, None)
         raise CouldNotLook("the contract lets an attacker change no input of the model, so nothing was attacked")
     _enough(caught.num_rows, sample.num_rows, passing.num_rows, case.threshold)
-    require_read(case.contract, case.predictor.features)
     parts = shares(rows, caught.num_rows)
     if share.part is not None:
         for part in parts[share.part : share.part + 1]:

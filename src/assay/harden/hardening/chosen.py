@@ -10,6 +10,7 @@ import numpy as np
 from assay.adapters.predictor_base import BasePredictor
 from assay.adapters.tables import Dataset
 from assay.attacks.accepted import accepted
+from assay.attacks.relations import require_read
 from assay.attacks.strike import Asked
 from assay.core.errors import CouldNotLook
 from assay.core.subject import Access, Norm
@@ -109,6 +110,7 @@ def hardened(shop: Workshop, holdout: Dataset, terms: Terms) -> Found:
     from assay.detectors.rows import draws
 
     asked = ways(shop, terms.only)
+    require_read(shop.contract, shop.model.features, holdout.label)
     target = np.asarray(holdout.target(), dtype=bool)
     group, table = draws(holdout, shop.model.features), holdout.table()
     parts = split(target, group, terms.seed, terms.alarms)
