@@ -6,8 +6,9 @@ python benchmarks/bench_priced.py --data DIR [--sets NAME ...] [--seeds N] [--ro
 DIR holds the CSV files of bench_data.py. Of a table's numeric columns (those with a value for every row) half trains
 XGBoost of 100 trees, drawn by the seed; the threat is what `assay attack init` drafts from that half, and caught rows
 of the other half are attacked under it, at 3 cost units and 600 queries. "search alone" asks the search by price for
-all of them; "label" and "score" are what `assay attack --norm cost` does, copies of the model included; white-box is
-what is left where the model itself is known. The share of caught rows that stays caught has Wilson's interval. In
+all of them; "label" and "score" are what `assay attack --norm cost` does, copies of the model included, "copies alone"
+is `--method transfer`; white-box is what is left where the model itself is known. The share of caught rows that stays
+caught has Wilson's interval. In
 L-infinity, L2 and L1 the table gives mean distance over white-box, of the same rows, apart for rows that lie within
 all drafted ranges and those that do not.
 """
@@ -83,10 +84,10 @@ class Case:
                 out |= (x < low) | (x > high)
         return out
 
-    def struck(self, rows: pa.Table, norm: Any, access: Any, seed: int) -> Attacked:
+    def struck(self, rows: pa.Table, norm: Any, access: Any, seed: int, method: Any = "search") -> Attacked:
         """What `assay attack` does of these rows."""
         budget = COST if norm == "cost" else np.inf
-        asked = Asked(norm, access, budget, QUERIES, seed)
+        asked = Asked(norm, access, budget, QUERIES, seed, method=method)
         return struck(self.model, rows, self.passing, self.against, asked)[1]
 
     def searched(self, seed: int) -> tuple[Any, Any]:
@@ -101,15 +102,15 @@ def copies(case: Case, seed: int) -> Iterator[tuple[str, int, int, float, float]
     start = time.process_time()
     cost, queries = case.searched(seed)
     yield "label, search alone", int((cost > COST).sum()), len(cost), queries.mean(), time.process_time() - start
-    for access in ("label", "score", "whitebox"):
-        start = time.process_time()
+    for what in ("label", "label, copies alone", "score", "whitebox"):
+        start, access = time.process_time(), what.partition(",")[0]
         try:
-            found = case.struck(case.caught, "cost", access, seed)
+            found = case.struck(case.caught, "cost", access, seed, "transfer" if "copies" in what else "search")
         except CouldNotLook as why:
-            print(f"{access}, seed {seed}: {why}", flush=True)
+            print(f"{what}, seed {seed}: {why}", flush=True)
             continue
         stays = int((~found.within(COST)).sum())
-        yield access, stays, len(found.distance), found.queries.mean(), time.process_time() - start
+        yield what, stays, len(found.distance), found.queries.mean(), time.process_time() - start
 
 
 def apart(case: Case, norm: str, rows: int, seed: int) -> Iterator[str]:

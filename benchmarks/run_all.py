@@ -34,6 +34,7 @@ TABLES = (
     "bench_copies.py",
     "bench_sanitise.py",
     "bench_evasion.py",
+    "bench_priced.py",
     "bench_extraction.py",
     "bench_membership.py",
 )

@@ -15,6 +15,7 @@ from networks_tools import names, served, space_of, weights  # noqa: E402
 
 from assay.attacks.attacked import confirmed  # noqa: E402
 from assay.attacks.boundary.attack import attack_boundary  # noqa: E402
+from assay.attacks.boundary.search import Search  # noqa: E402
 from assay.attacks.gradient.attack import attack_gradient  # noqa: E402
 from assay.attacks.space import Space  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
@@ -111,6 +112,32 @@ def test_the_last_place_of_a_grid_is_permitted_however_it_is_counted(sizes: tupl
         found = confirmed(model, space, found, "linf")
         assert found.distance == pytest.approx([0.3, 0.2, 0.1] * 5)
         assert found.table.column("x0").to_pylist() == [0.3] * 15
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_the_first_place_of_a_grid_is_permitted_though_no_decimal_spells_it(norm: Any) -> None:
+    """Three times .1 is the least value of the data; rows pass there alone."""
+    model = served([(np.array([[10.0], [0.0]]), np.array([-3.5]))])
+    rows = pa.table({"x0": [k * 0.1 for k in range(3, 9)] * 3, "x1": [0.0] * 18})
+    flags = pa.array(np.asarray(model.flagged(rows)))
+    features = {"x0": Feature(step=0.1), "x1": Feature(mutable=False)}
+    space = Space(rows.filter(flags), Contract(features=features), rows, dict.fromkeys(names(2), "number"), names(2))
+    passing = rows.filter(pa.compute.invert(flags))
+    attacks = [attack_gradient(model, space, passing, norm, np.inf)]
+    attacks += [attack_boundary(model, space, passing, norm, access=a, limit=100, seed=0) for a in ("label", "score")]
+    for found in attacks:
+        found = confirmed(model, space, found, norm)
+        assert found.distance == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5] * 3)
+        assert (found.bound <= found.distance).all()
+
+
+def test_a_search_by_scores_that_may_ask_nothing_ends_without_a_find() -> None:
+    model = served([(np.array([[1.0], [1.0]]), np.array([0.5]))])
+    rows = pa.table({"x0": [1.0, 2.0], "x1": [1.0, 2.0]})
+    contract = Contract(features=dict.fromkeys(names(2), Feature(min=0, max=3)), constraints=("x0 + x1 > 99",))
+    search = Search(model, Space(rows, contract, rows, dict.fromkeys(names(2), "number"), names(2)), rows, "l2",
+                    "score", 20, 0)  # fmt: skip
+    assert np.isinf(search.run().best).all()
 
 
 def test_whole_numbers_on_a_grid_of_parts_move_to_its_whole_places() -> None:

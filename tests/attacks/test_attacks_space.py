@@ -137,12 +137,18 @@ def test_a_column_that_is_constant_but_for_its_spelling_has_no_spread() -> None:
     assert axis.unit == 1.0
 
 
-@pytest.mark.parametrize(("step", "low", "most"), [(0.1, 0.0, 0.3), (0.1, -0.7, 0.1), (0.25, -0.7, -0.45)])
-def test_the_last_place_of_a_grid_is_spelled_inside_its_range(step: float, low: float, most: float) -> None:
+@pytest.mark.parametrize(
+    ("step", "low", "most"),
+    [(0.1, 0.0, 0.3), (0.1, -0.7, 0.1), (0.25, -0.7, -0.45), (0.1, 3 * 0.1, 0.9), (0.1, 6 * 0.1, 7 * 0.1),
+     (0.01, 1e9 + 0.1, 1e9 + 0.5)],
+)  # fmt: skip
+def test_the_places_of_a_grid_are_spelled_inside_its_range(step: float, low: float, most: float) -> None:
+    """From data made as k * .1 the lowest place was refused, and rows certified that it lets pass."""
     axis = one([low, most], Feature(min=low, max=most, step=step)).axes[0]
-    last = low + step * np.arange(1, round((most - low) / step) + 1)
-    assert np.isfinite(axis.costs(low, axis.spelled(last))).all()
-    assert axis.spelled(last)[-1] == most
+    places = axis.spelled(low + step * np.arange(round((most - low) / step) + 1))
+    assert low <= places[0] <= places[-1] <= most
+    assert np.isfinite(axis.costs(low, places[1:])).all()
+    assert np.isfinite(axis.costs(most, places[:-1])).all()
 
 
 def test_a_time_cannot_be_moved() -> None:

@@ -131,7 +131,7 @@ class Axis:
 
     def spelled(self, places: Array) -> Array:
         """Places of the grid of `step:` as their decimals are written: 19 of 0.1 are 1.9, not 1.9000000000000001; one
-        that lies beyond the range by rounding is its end."""
+        that lies beyond either end of the range by rounding is that end."""
         step = self.feature.step
         if not step:
             return places
@@ -139,7 +139,9 @@ class Axis:
             told = (Decimal(repr(float(n))).as_tuple().exponent for n in (step, self._meant(self.start)))
             self._digits = max(0, *(-int(n) for n in told))
         out: Array = np.round(places, self._digits) if self._digits <= DIGITS else places
-        return np.where(np.abs(out - self.high) <= PLACE * step, np.minimum(out, self.high), out)
+        for end, inside in ((self.low, np.maximum), (self.high, np.minimum)):
+            out = np.where(np.abs(out - end) <= PLACE * step, inside(out, end), out)
+        return out
 
     @property
     def grid(self) -> tuple[float, float]:
@@ -212,7 +214,8 @@ class Axis:
         bad |= self.integer & (codes != np.round(codes))
         if self.feature.step:
             places = (codes - self.start) / self.feature.step
-            bad |= np.abs(places - np.round(places)) > PLACE
+            # A large number tells the places of a fine grid less exactly than that.
+            bad |= np.abs(places - np.round(places)) > PLACE + 4 * np.spacing(np.abs(codes)) / self.feature.step
         return np.where(bad, np.inf, np.abs(move) / self.scale * self.feature.cost)
 
     def parts(self, origin: Array, codes: Array, norm: Norm) -> Array:

@@ -103,22 +103,37 @@ def _whitebox(model: BasePredictor, rows: ArrowTable) -> Callable[..., Attacked]
 
 
 def _priced(
-    model: Predictor, space: Space, of: Callable[[Array], Space], passing: ArrowTable, asked: Asked
+    model: BasePredictor, space: Space, of: Callable[[Array], Space], passing: ArrowTable, asked: Asked
 ) -> Attacked:
     """The search by queries inside the contract, for the cheapest change; rows in which it leaves something cheaper
     unasked are asked by copies of the model too. `of` is the space of some of the rows.
 
-    The search keeps queries back for copies where it passes its sanity test without them, else it has them all.
+    The search keeps queries back for copies where it passes its sanity test without them. Else there are two attackers,
+    who search or ask by copies alone, with all queries each; the stronger is told. A model behind an address is asked
+    by the first alone, as its answers may be counted and paid for.
     """
-    kept = asked.queries // COPIED
     try:
-        return _searched(model, space, of, passing, asked, kept)
+        return _searched(model, space, of, passing, asked, asked.queries // COPIED)
     except CouldNotLook:
-        return _searched(model, space, of, passing, asked, 0)
+        searched = _searched(model, space, of, passing, asked, 0)
+    if model.kind == "endpoint":
+        return searched
+    try:
+        return _stronger(searched, _transferred(model, space, passing, asked), asked.budget)
+    except UnlearntError:
+        return searched
+
+
+def _stronger(one: Attacked, other: Attacked, budget: float) -> Attacked:
+    """The attack that leaves fewer rows caught at the budget; of equals the nearer, in the sum of what both reached."""
+    stays = [int((~found.within(budget)).sum()) for found in (one, other)]
+    both = np.isfinite(one.distance) & np.isfinite(other.distance)
+    far = [float(found.distance[both].sum()) for found in (one, other)]
+    return other if (stays[1], far[1]) < (stays[0], far[0]) else one
 
 
 def _searched(
-    model: Predictor, space: Space, of: Callable[[Array], Space], passing: ArrowTable, asked: Asked, kept: int
+    model: BasePredictor, space: Space, of: Callable[[Array], Space], passing: ArrowTable, asked: Asked, kept: int
 ) -> Attacked:
     """As `_priced`, with so many queries of each row kept back for copies."""
     limit, seed = asked.queries - kept, asked.seed

@@ -48,11 +48,13 @@ class Learned:
         ids, points, answers = self.asked.log()
         most = min(max(EACH * self.asked.space.size, FEWEST), MOST)
         ids, points, answers = ids[-most:], points[-most:], answers[-most:]
+        score = self.asked.access == "score"
+        if score and not len(ids):  # nothing that is permitted could be asked yet
+            return
         told = self._told(answers)
         if len(ids):
             self._fit_plane(ids, points, told)
         points = np.hstack([points, self.fixed[ids]])
-        score = self.asked.access == "score"
         if not score:
             own = np.hstack([self.moves.origin, self.fixed])
             others = np.hstack([self.donors, np.full((len(self.donors), self.fixed.shape[1]), np.nan)])
@@ -63,6 +65,8 @@ class Learned:
 
     def by_trees(self, ids: Array, codes: Array) -> Array:
         """How likely points (q, m) stay flagged, as a number (q,) that only compares."""
+        if self.trees is None:
+            return np.zeros(len(ids))
         points = np.hstack([self.moves.filled(ids, codes), self.fixed[ids]])
         return np.asarray(self.trees.predict(points, raw_score=True, num_threads=1))
 
