@@ -41,7 +41,7 @@ def model(bench: Bench) -> Bench:
 
 def test_what_anyone_can_change_falls(model: Bench) -> None:
     model.features(**FREE)
-    outcome = model.ask(CHECK, "model", cost=100.0, rows=60)
+    outcome = model.ask(CHECK, "model", cost=100.0, rows=40)
     under, before = measure(outcome, UNDER), measure(outcome, BEFORE)
     assert str(outcome.status) == "pass", outcome.reason
     assert before.value > 0.7
@@ -69,7 +69,7 @@ def test_one_direction_that_only_makes_it_worse_stands(model: Bench) -> None:
 
 def test_more_budget_never_leaves_more(model: Bench) -> None:
     model.features(**FREE)
-    left = [measure(model.ask(CHECK, "model", cost=c, rows=40, queries=200), UNDER).value for c in (0.5, 4.0)]
+    left = [measure(model.ask(CHECK, "model", cost=c, rows=24, queries=200), UNDER).value for c in (0.5, 4.0)]
     assert left == sorted(left, reverse=True)
     assert left[0] > left[-1]
 
@@ -334,7 +334,7 @@ def test_scores_are_not_asked_of_a_model_that_gives_labels_only(bench: Bench) ->
 
 def test_access_to_scores_is_looked_at_too(model: Bench) -> None:
     model.features(**FREE)
-    label, score = (model.ask(CHECK, "model", cost=3.0, rows=40, queries=300, access=a) for a in ("label", "score"))
+    label, score = (model.ask(CHECK, "model", cost=3.0, rows=24, queries=300, access=a) for a in ("label", "score"))
     assert (str(label.status), str(score.status)) == ("pass", "pass"), (label.reason, score.reason)
     assert abs(measure(label, UNDER).value - measure(score, UNDER).value) <= 0.1
 

@@ -12,7 +12,7 @@ from msgspec import structs
 from assay.adapters.ensembles.trees import Trees
 from assay.adapters.predictor_base import BasePredictor
 from assay.attacks import sanity
-from assay.attacks.attacked import Attacked, confirmed
+from assay.attacks.attacked import Attacked, confirmed, within
 from assay.attacks.boundary.attack import attack_boundary
 from assay.attacks.gradient.attack import attack_gradient
 from assay.attacks.one_hot import Fold
@@ -105,8 +105,9 @@ def _whitebox(model: BasePredictor, rows: ArrowTable) -> Callable[..., Attacked]
 def _priced(
     model: BasePredictor, space: Space, of: Callable[[Array], Space], passing: ArrowTable, asked: Asked
 ) -> Attacked:
-    """The search by queries inside the contract, for the cheapest change; rows in which it leaves something cheaper
-    unasked are asked by copies of the model too. `of` is the space of some of the rows.
+    """The search by queries inside the contract, for the cheapest change; rows that spend all its queries, or in which
+    it finds nothing within the budget, are asked by copies of the model too, unless nothing cheaper is left among the
+    candidates. `of` is the space of some of the rows.
 
     The search keeps queries back for copies where it passes its sanity test without them. Else there are two attackers,
     who search or ask by copies alone, with all queries each; the stronger is told. A model behind an address is asked
@@ -147,7 +148,8 @@ def _searched(
     table = space.build(np.arange(space.size), found.choice)
     searched = Attacked(distance=found.cost, bound=np.zeros(space.size), queries=found.queries, table=table)
     assert found.settled is not None
-    rows = np.flatnonzero(~found.settled & (asked.queries - found.queries >= asked.queries // COPIED))
+    hard = (found.queries >= limit) | ~within(found.cost, asked.budget)
+    rows = np.flatnonzero(hard & ~found.settled & (asked.queries - found.queries >= asked.queries // COPIED))
     if not len(rows):
         return searched
     try:

@@ -99,10 +99,10 @@ def evasion(
     borrowed values succeed and gradients fail, the model masks them and the check says so.
 
     With labels or scores it asks only for those: for the cheapest change by a search over candidates, told below, and,
-    where it passes its sanity test with three in four of the queries, in rows in which it leaves cheaper ones unasked
-    by copies with the rest (where not, a search and copies alone are two attackers with all queries each, and the
-    stronger is told; an endpoint is asked by the search alone); in the other norms by mutants of the nearest success
-    inside a shrinking ball, chosen by a copy that is learned from all answers so far. With `method:
+    where it passes its sanity test with three in four of the queries, in rows that spend those or slip past nowhere
+    within the budget by copies with the rest (where not, a search and copies alone are two attackers with all queries
+    each, and the stronger is told; an endpoint is asked by the search alone); in the other norms by mutants of the
+    nearest success inside a shrinking ball, chosen by a copy that is learned from all answers so far. With `method:
     transfer` copies of the model (a boosted ensemble, a small network) are trained on its answers within the same
     limit, attacked white-box, and what passes the real model is kept: what an attacker does who may ask little, or
     only rows of his own; its sanity test is the same but for the planted holes, which copies do not know, so that
