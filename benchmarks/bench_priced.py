@@ -8,9 +8,8 @@ XGBoost of 100 trees, drawn by the seed; the threat is what `assay attack init` 
 of the other half are attacked under it, at 3 cost units and 600 queries. "search alone" asks the search by price for
 all of them; "label" and "score" are what `assay attack --norm cost` does, copies of the model included, "copies alone"
 is `--method transfer`; white-box is what is left where the model itself is known. The share of caught rows that stays
-caught has Wilson's interval. In
-L-infinity, L2 and L1 the table gives mean distance over white-box, of the same rows, apart for rows that lie within
-all drafted ranges and those that do not.
+caught has Wilson's interval. In L-infinity, L2 and L1 the table gives mean distance over white-box, of the same rows,
+apart for rows that lie within all drafted ranges and those that do not.
 """
 
 from __future__ import annotations

@@ -218,6 +218,7 @@ def test_torn_and_foreign_patches_are_one_line(patch: Patch, tmp_path: Path) -> 
 
 @settings(max_examples=40, deadline=None)
 @example(at=2229, value=1)  # a decimal of more places than digits
+@example(at=486, value=255)  # and of so many that a cast of Arrow crashes
 @given(at=st.integers(0, 4000), value=st.integers(0, 255))
 def test_a_damaged_blob_is_never_a_crash(at: int, value: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("blob")

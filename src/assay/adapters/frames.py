@@ -9,6 +9,7 @@ from typing import Any
 
 from assay.adapters.extras import library
 from assay.adapters.layout import check_names
+from assay.adapters.validated import validate
 from assay.core.errors import InputError, StorageError, os_words
 from assay.core.text import visible
 
@@ -39,7 +40,7 @@ def arrow_of(frame: Any, name: str) -> Any:
     check_names(tuple(table.column_names), name)
     for label, column in zip(table.column_names, table.columns, strict=True):
         try:
-            column.validate(full=True)  # offsets can point anywhere, and text need not be UTF-8
+            validate(column)
         except pa.ArrowException:
             what = f"column {visible(label, 60)!r} holds what its type does not allow (text that is not UTF-8?)"
             raise InputError(what, where=name, fix="make that column again") from None

@@ -23,9 +23,10 @@ STEPS = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0])
 FINER = 0.05 * 0.25 ** np.arange(1, 9)  # down to under a millionth of a standard deviation
 COPIED = 3  # of the row's other numbers, the nearest
 PLACE = 1e-6  # of a step: how far from a place of its grid a value may lie
-DIGITS = 12
-_PARTS = 1000
-_WIDEST, _NOISE = 1e50, 1e-12
+DIGITS = 12  # decimals that a place is rounded to where its step is written with no more
+_PARTS = 1000  # the largest denominator of a step on whole numbers
+_WIDEST = 1e50  # the largest cost or scale, and the least is 1 over it: their squares and quotients stay numbers
+_NOISE = 1e-12  # of the largest value: a column that spreads less is constant, but for how it is written
 SHORT = 2.0**-23
 KEEP = -1
 UNLISTED = -1.0
@@ -154,8 +155,8 @@ class Axis:
             return self.start, step
         first, by = (Fraction(float(n)).limit_denominator(_PARTS) for n in (self._meant(self.start), step))
         if abs(float(by) - step) > PLACE**2 * step or abs(float(first) - self.start) > PLACE * step:
-            what = f"{self.name} holds whole numbers, of which its `step:` has too few"
-            raise CouldNotLook(f"{what}; give one that is a whole number, or `range: …` without")
+            what = f"{self.name} holds whole numbers, and its `step:` meets them at no regular places"
+            raise CouldNotLook(f"{what}; give one that is a whole number, or leave it out")
         whole = (first + k * by for k in range(by.denominator))
         start = next((place for place in whole if place.denominator == 1), math.nan)
         return float(start), float(by * by.denominator)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.adapters.extras import library
+from assay.adapters.validated import validate
 from assay.core.errors import InputError
 from assay.core.text import visible
 
@@ -30,7 +31,7 @@ def read_columns(path: Path, format_: str, where: str) -> tuple[Any, str]:
             raise InputError("is Feather of its first version, which is not written", where=where, fix="use Parquet")
         whole = data[:6] == b"ARROW1"
         table = (ipc.open_file if whole else ipc.open_stream)(pa.BufferReader(data)).read_all()
-        table.validate(full=True)
+        validate(table)
         return _movable(table, where), "file" if whole else "stream"
     except (pa.ArrowException, OSError, EOFError, ValueError):
         raise InputError(f"is a torn or damaged {format_.capitalize()} file", where=where) from None
@@ -133,7 +134,7 @@ def unpacked_stream(data: bytes, where: str) -> Any:
     pa, ipc = library("pyarrow"), library("pyarrow.ipc")
     try:
         table = ipc.open_stream(pa.BufferReader(data)).read_all()
-        table.validate(full=True)  # before anything reads its offsets, which can point anywhere: `nbytes` follows them
+        validate(table)  # before anything reads its offsets: `nbytes` follows them
         if table.nbytes > 8 * len(data) + 4096:
             raise ValueError("more in it than its bytes")
     except (pa.ArrowException, OSError, EOFError, ValueError):
