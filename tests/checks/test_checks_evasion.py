@@ -41,7 +41,7 @@ def model(bench: Bench) -> Bench:
 
 def test_what_anyone_can_change_falls(model: Bench) -> None:
     model.features(**FREE)
-    outcome = model.ask(CHECK, "model", cost=100.0, rows=40)
+    outcome = model.ask(CHECK, "model", cost=100.0, rows=24)
     under, before = measure(outcome, UNDER), measure(outcome, BEFORE)
     assert str(outcome.status) == "pass", outcome.reason
     assert before.value > 0.7
@@ -69,14 +69,14 @@ def test_one_direction_that_only_makes_it_worse_stands(model: Bench) -> None:
 
 def test_more_budget_never_leaves_more(model: Bench) -> None:
     model.features(**FREE)
-    left = [measure(model.ask(CHECK, "model", cost=c, rows=24, queries=200), UNDER).value for c in (0.5, 4.0)]
+    left = [measure(model.ask(CHECK, "model", cost=c, rows=16, queries=200), UNDER).value for c in (0.5, 4.0)]
     assert left == sorted(left, reverse=True)
     assert left[0] > left[-1]
 
 
 def test_one_seed_one_answer_and_no_cell_is_shown(model: Bench) -> None:
     model.features(**FREE)
-    first, second = (model.ask(CHECK, "model", cost=3.0, rows=24, queries=200, seed=5) for _ in range(2))
+    first, second = (model.ask(CHECK, "model", cost=3.0, rows=14, queries=200, seed=5) for _ in range(2))
     assert first == second
     assert {type(e).__name__ for e in first.exhibits} <= {"Curve", "Waterfall", "Table"}
 
@@ -126,7 +126,7 @@ def test_a_relation_with_what_the_model_does_not_read_holds_nothing_unseen(model
     """Who is judged could tie an input to a copy of it that is no input, and so freeze it."""
     features = FREE | ({"amount": declared} if declared else {})
     model.features("payments_24h <= amount + 1000", **features)
-    outcome = model.ask(CHECK, "model", cost=100.0, rows=60)
+    outcome = model.ask(CHECK, "model", cost=100.0, rows=60, access="whitebox")
     if declared is None:
         assert (str(outcome.status), "which the model does not read" in outcome.reason) == ("open", True)
         assert "say `mutable: false` of amount" in outcome.reason
@@ -153,7 +153,7 @@ def test_a_few_rows_that_break_a_constraint_are_told_and_not_counted_as_robust(m
     ages = sorted(a for a, y in zip(holdout["payee_age_days"], holdout["is_fraud"], strict=True) if y)
     most = ages[int(len(ages) * 0.97)]
     model.features(f"payee_age_days <= {most}", **FREE)
-    outcome = model.ask(CHECK, "model", cost=100.0, rows=1000)
+    outcome = model.ask(CHECK, "model", cost=100.0, rows=1000, access="whitebox")
     out = sum(a > most for a in ages)
     under = measure(outcome, UNDER)
     assert measure(outcome, EXCLUDED).value == pytest.approx(out / len(ages))
@@ -170,7 +170,7 @@ def test_a_missing_value_in_a_relation_shields_no_row(bench: Bench) -> None:
     lightgbm_model(bench.folder / "m.txt", train)
     bench.model("m.txt", reads=READS, threshold=0.3)
     bench.features("distance_km >= 0", **FREE)
-    outcome = bench.ask(CHECK, "model", cost=100.0, rows=30, queries=200)
+    outcome = bench.ask(CHECK, "model", cost=100.0, rows=30, access="whitebox")
     assert measure(outcome, UNDER).value < 0.2 < measure(outcome, BEFORE).value
 
 
@@ -189,7 +189,7 @@ def test_an_input_that_nobody_could_afford_to_move_is_seen(
 ) -> None:
     free = {n: {"min": 0, "integer": True} for n in INPUTS}
     model.features(**{**free, "payments_24h": {**free["payments_24h"], **change}})
-    outcome = model.ask(CHECK, "model", cost=3.0, rows=24, queries=200)
+    outcome = model.ask(CHECK, "model", cost=3.0, rows=24, access="whitebox")
     assert str(outcome.status) == "pass", outcome.reason
     share = measure(outcome, AFFORDABLE)
     rows = {row[0]: row for row in table(outcome).rows}
@@ -214,7 +214,7 @@ def test_cheap_decoys_that_the_model_ignores_buy_nothing(bench: Bench) -> None:
     lightgbm_model(bench.folder / "m.txt", write, (*INPUTS, *decoys), rises=(-1, 1, 1, -1, *[0] * 20))
     bench.model("m.txt", reads=READS, threshold=0.3)
     bench.features(**FIXED, **{d: {"min": 0, "max": 8} for d in decoys})
-    outcome = bench.ask(CHECK, "model", cost=100.0, rows=40, queries=100)
+    outcome = bench.ask(CHECK, "model", cost=100.0, rows=40, access="whitebox")
     share = measure(outcome, AFFORDABLE)
     assert (share.value, share.low) == (0, 0)
     assert 0 < share.high < 0.15
@@ -239,7 +239,7 @@ def test_a_contract_that_shrinks_what_a_norm_measures_is_seen_in_every_norm(
 
 def test_the_attack_says_how_sure_its_figures_are(model: Bench) -> None:
     model.features(**FREE)
-    outcome = model.ask(CHECK, "model", cost=3.0, rows=60, queries=200)
+    outcome = model.ask(CHECK, "model", cost=3.0, rows=30, queries=200)
     asked, under = measure(outcome, "robustness.evasion.queries"), measure(outcome, UNDER)
     assert 0 < asked.low < asked.value < asked.high <= 200
     figures = [f for m in outcome.measures for f in (m.value, m.low, m.high)]
@@ -252,7 +252,7 @@ def test_the_attack_says_how_sure_its_figures_are(model: Bench) -> None:
 def test_the_table_tells_prices_in_the_datas_own_measure_and_shows_no_value(model: Bench) -> None:
     features = {**FREE, "device_age_days": {"min": 0, "integer": True, "direction": "up", "cost": 2}}
     model.features(**features, merchant={"mutable": False})
-    outcome = model.ask(CHECK, "model", cost=3.0, rows=24, queries=200)
+    outcome = model.ask(CHECK, "model", cost=3.0, rows=24, access="whitebox")
     shown = table(outcome)
     train, _ = two_tables()
     rows = {row[0]: row for row in shown.rows}
@@ -302,7 +302,7 @@ def test_copied_rows_narrow_no_interval(bench: Bench) -> None:
         again = np.concatenate([np.repeat(few[:40], times), few[40:]])
         bench.table({name: np.asarray(v)[again] for name, v in holdout.items()}, "hold", **FACTS)
         bench.model("m.txt", reads=READS, threshold=0.3)
-        outcome = bench.ask(CHECK, "model", cost=1.0, queries=100)
+        outcome = bench.ask(CHECK, "model", cost=1.0, access="whitebox")
         found.append([measure(outcome, name) for name in (UNDER, BEFORE)])
     (under, before), (copied, copied_before) = found
     assert {m.n for m in (under, before, copied, copied_before)} == {40}
@@ -334,7 +334,7 @@ def test_scores_are_not_asked_of_a_model_that_gives_labels_only(bench: Bench) ->
 
 def test_access_to_scores_is_looked_at_too(model: Bench) -> None:
     model.features(**FREE)
-    label, score = (model.ask(CHECK, "model", cost=3.0, rows=24, queries=300, access=a) for a in ("label", "score"))
+    label, score = (model.ask(CHECK, "model", cost=3.0, rows=16, queries=300, access=a) for a in ("label", "score"))
     assert (str(label.status), str(score.status)) == ("pass", "pass"), (label.reason, score.reason)
     assert abs(measure(label, UNDER).value - measure(score, UNDER).value) <= 0.1
 

@@ -316,6 +316,8 @@ def test_an_option_that_does_not_fit_is_named_with_those_that_do(
 def test_one_bar_goes_on_from_training_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[float, str]] = []
     monkeypatch.setattr(chosen, "ATTACKS", ("whitebox",))
+    monkeypatch.setattr(adversarial, "LEAST_STEPS", 60)
+    monkeypatch.setattr(adversarial, "MOST_STEPS", 60)
     put(tmp_path, rows(400, 0), rows(1200, 1))
     asked = Asked(
         train=tmp_path / "train.parquet", holdout=tmp_path / "hold.parquet", label="y", norm="linf", budget=0.5,
