@@ -111,6 +111,21 @@ def test_an_order_of_numbers_and_words_is_written_as_the_words_of_the_table() ->
     assert schema.written(schema.known).equals(rows)
 
 
+@pytest.mark.parametrize("how", ["order", "categories"])
+def test_numbers_that_are_declared_as_categories_are_learnt_as_numbers(how: str) -> None:
+    """Who is judged writes `features:`, and could make copies learn hundreds of levels one by one."""
+    rows = table(300, 4)
+    every = rows.column("y").unique().to_pylist()
+    declared = Contract(features={"y": Feature(**{how: tuple(every)})})
+    schema = Schema(rows, Model.features, {**KINDS, "y": "category"}, declared)
+    plain = Schema(rows, Model.features, KINDS)
+    assert (schema.codes, schema.unordered) == (plain.codes, plain.unordered)
+    assert np.array_equal(schema.known, plain.known, equal_nan=True)
+    few = pa.table({"k": [1, 2, 3] * 20})
+    listed = Contract(features={"k": Feature(categories=(1, 2, 3))})
+    assert Schema(few, ("k",), {"k": "category"}, listed).unordered == (0,)
+
+
 def test_declared_ranges_bound_what_is_asked() -> None:
     schema = Schema(table(300, 4), Model.features, KINDS, Contract(features={"k": Feature(min=-5, max=60)}))
     rows = uniform(schema, 4000, np.random.default_rng(0))

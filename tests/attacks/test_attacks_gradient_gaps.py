@@ -17,6 +17,7 @@ from assay.attacks.attacked import confirmed  # noqa: E402
 from assay.attacks.boundary.attack import attack_boundary  # noqa: E402
 from assay.attacks.boundary.search import Search  # noqa: E402
 from assay.attacks.gradient.attack import attack_gradient  # noqa: E402
+from assay.attacks.gradient.moves import Moves  # noqa: E402
 from assay.attacks.space import Space  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
 from assay.core.subject import Contract, Feature  # noqa: E402
@@ -160,5 +161,38 @@ def test_a_step_of_which_no_place_is_a_whole_number_permits_none() -> None:
 
     assert [axis.name for axis in space_on(1, 0.5).axes] == ["x1"]
     assert space_on(1.5, 0).axes[0].grid == (0.0, 3.0)
-    with pytest.raises(CouldNotLook, match="too few"):
+    with pytest.raises(CouldNotLook, match="no regular places"):
         _ = space_on(0.123456789, 0).axes[0].grid
+
+
+@pytest.mark.parametrize("seed", [1, 3, 4])
+def test_a_row_between_two_places_stays_there_where_another_number_moves(seed: int) -> None:
+    """Each step in a ball moved such numbers to a place, out of the ball, and ordinary linear models were refused."""
+    model = served(weights(seed, (5, 1)))
+    grid = {n: Feature(min=-5, max=5, step=0.5 if j < 2 else None) for j, n in enumerate(names(5))}
+    space, passing = space_of(model, seed, grid, rows=12)
+    found = confirmed(model, space, attack_gradient(model, space, passing, "l2", np.inf), "l2")
+    assert np.isfinite(found.distance).all()
+    moves = Moves(model.network(space.rows), space, "l2")
+    ids = np.arange(space.size)
+    beside = moves.origin + np.where(moves.step > 0, 1e-3, 0.2)
+    snapped = moves.snapped(ids, beside)
+    between = (moves.step > 0) & (np.abs(moves.origin / 0.5 - np.round(moves.origin / 0.5)) > 0.01)
+    assert between.any()
+    assert (snapped[between] == moves.origin[between]).all()
+    assert (snapped[:, moves.step == 0] == beside[:, moves.step == 0]).all()
+
+
+def test_a_single_number_at_its_end_is_asked_wherever_slopes_lead() -> None:
+    """A dent in one corner, to which nothing slopes from the rows, and which no row that passes has."""
+    layers = [
+        (np.array([[1.0, -1.0], [0.0, 0.0]]), np.array([-4.0, 0.0])),
+        (np.array([[-4.0], [0.0]]), np.array([2.0])),
+    ]
+    model = served(layers)
+    rows = pa.table({"x0": np.linspace(-0.5, 0.5, 6), "x1": np.linspace(0.0, 1.0, 6)})
+    features = {"x0": Feature(min=-1, max=5), "x1": Feature(min=-1, max=1)}
+    space = Space(rows, Contract(features=features), rows, dict.fromkeys(names(2), "number"), names(2))
+    found = attack_gradient(model, space, rows.slice(0, 0), "l1", np.inf)
+    assert np.isfinite(found.distance).all()
+    assert found.distance == pytest.approx(4.5 - np.linspace(-0.5, 0.5, 6), abs=1e-3)

@@ -14,7 +14,7 @@ pytest.importorskip("onnxruntime")
 from attacks_tools import Flags, spaces  # noqa: E402
 from networks_tools import names, served, space_of, weights  # noqa: E402
 
-from assay.attacks import sanity  # noqa: E402
+from assay.attacks import sanity, transfer  # noqa: E402
 from assay.attacks.attacked import Attacked, confirmed  # noqa: E402
 from assay.attacks.gradient.attack import attack_gradient  # noqa: E402
 from assay.attacks.priced.search import attack  # noqa: E402
@@ -143,6 +143,26 @@ def test_where_the_search_cannot_spare_queries_it_has_them_all(monkeypatch: pyte
         alone = attack(model, Space(space.rows, *against), passing, access="label", limit=120, seed=1).cost
         assert not fails or np.isfinite(found.distance).sum() >= np.isfinite(alone).sum()
     assert limits == ([90, 120] if fails else [90])
+
+
+def test_where_copies_cannot_be_attacked_the_search_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An order that trees do not read as numbers was told as a model that no access can attack."""
+    model = served(weights(5, (6, 12, 1)))
+    features = {n: Feature(min=-3.0, max=3.0) for n in names(6)}
+    space, passing = space_of(model, 5, features, rows=6)
+
+    def none(*_: Any) -> None:
+        raise CouldNotLook("its order is not that of the numbers")
+
+    monkeypatch.setattr(transfer, "_candidates", none)
+    against = (Contract(features=features), space.rows, dict.fromkeys(names(6), "number"), model.features)
+    _, found = struck(model, space.rows, passing, against, Asked("cost", "label", 0.1, 120, 1))
+    alone = attack(model, Space(space.rows, *against), passing, access="label", limit=90, seed=1)
+    assert found.distance.tolist() == alone.cost.tolist()
+    assert (alone.queries < found.queries).any(), "what the lesson asked is counted all the same"
+    assert (found.queries <= 120).all()
+    with pytest.raises(UnlearntError, match="copies of the model cannot be attacked: its order"):
+        attack_transfer(model, Space(space.rows, *against), passing, "cost", limit=120)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,13 @@ from hypothesis import strategies as st
 from trees_tools import Model, brute, grown, matrix, space, table
 
 from assay.adapters.ensembles.trees import Trees
-from assay.attacks.space import Norm
+from assay.attacks.space import Norm, Space
 from assay.attacks.trees.attack import attack_trees
 from assay.attacks.trees.leaves import last_left
 from assay.attacks.trees.planted import refuse_blind
 from assay.attacks.trees.whitebox import Nearest, Whitebox
 from assay.core.errors import CouldNotLook
-from assay.core.subject import Feature
+from assay.core.subject import Contract, Feature
 
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1", "cost")
 
@@ -312,6 +313,29 @@ def test_a_relation_is_never_broken_and_bounds_hold_under_it(seed: int) -> None:
         assert found.bound[row] <= exact * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("norm", ["l1", "l2", "cost"])
+def test_no_single_change_that_passes_is_cheaper_than_what_is_found(norm: Norm) -> None:
+    """However little work is left: descents take what gains most for its price, and went by the one that is enough."""
+    singles = 0
+    for seed in range(12):
+        trees = grown(seed, features=5, count=40, depth=4, levels=6)
+        model = Model(trees)
+        rows, _ = caught(model, 12, seed)
+        if not rows.num_rows:
+            continue
+        where = space(trees, rows)
+        found = Whitebox(trees, where, norm, 0.5).run(search=1.0, proof=0.0)
+        for row in range(where.size):
+            least = np.inf
+            for a in range(len(where.axes)):
+                alone = copy(where)
+                alone.axes = [where.axes[a]]
+                least = min(least, brute(model, alone, row, norm))
+            singles += np.isfinite(least)
+            assert found.distance[row] <= least * (1 + 1e-4)  # borders are told to the width of a float32
+    assert singles > 20
+
+
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_budget_is_certified_or_evaded(norm: Norm) -> None:
     trees = grown(3, features=4, count=20, depth=4)
@@ -505,3 +529,32 @@ def test_a_border_that_no_number_crosses_costs_no_certificate(norm: Norm, border
     units = np.array([a.scale if norm == "cost" else 1.0 for a in where.axes])[1]
     assert found.distance * units == pytest.approx([0.3, 0.1], rel=1e-5)
     assert found.bound * units == pytest.approx([0.3, 0.1], rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("listed", [(), tuple("abcdef")], ids=["in the data", "not listed"])
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_level_that_the_model_takes_for_missing_is_never_proved_about(norm: Norm, listed: tuple[str, ...]) -> None:
+    """A word that no training row held, in a row or in a table: trees send it where they send a gap."""
+    better = nearer = 0
+    for seed in range(8):
+        trees = grown(seed, levels=6, count=8)
+        model = Model(trees)
+        rows, _ = caught(model, 10, seed)
+        if not rows.num_rows:
+            continue
+        words = ["zz" if i % 2 else w for i, w in enumerate(rows.column("x2").to_pylist())]
+        rows = rows.set_column(2, "x2", pa.array(words))
+        rows = rows.filter(pa.array(model.flagged(rows)))
+        known = pa.concat_tables([rows, table(trees, 200, 99)])
+        facts = {n: Feature(categories=listed if n == "x2" else ()) for n in trees.columns}
+        kinds = {"x0": "number", "x1": "number", "x2": "category"}
+        where = Space(rows, Contract(features=facts), known, kinds, trees.columns)
+        found = Whitebox(trees, where, norm, 0.5).run(search=1e7)
+        for row in range(where.size):
+            exact = brute(model, where, row, norm)
+            assert found.bound[row] <= exact * (1 + 1e-9)
+            assert found.distance[row] >= exact * (1 - 1e-9)
+            better += found.bound[row] > 0
+            nearer += exact < found.distance[row] * (1 - 1e-6)
+    assert better > 10, "proofs are kept as far as they hold"
+    assert nearer > 0, "and what cells do not know would break them"

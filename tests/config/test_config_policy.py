@@ -104,6 +104,12 @@ WRONG = [
     (changed("mode: enforce", "mode: maybe"), 3, "mode"),
     (changed("version: 2", "version: 0"), 2, "version"),
     (POLICY[: POLICY.index("require:")] + "require: []\n", 9, "asks for nothing"),
+    (
+        POLICY[: POLICY.index("require:")]
+        + f"require:\n  - contract: {{digest: 'sha256:{'0' * 64}', materials: {{holdout: []}}}}\n",
+        10,
+        "a list of no files",
+    ),
     (POLICY[: POLICY.index("require:")], 1, "needs the key 'require'"),
     (POLICY[: POLICY.index("require:")] + "require:\n- {}\n", 10, "needs exactly one of"),
     ("schema: assay/9\n" + POLICY, 1, "'assay/9' is not known"),

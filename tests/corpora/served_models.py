@@ -158,6 +158,8 @@ class Handler(BaseHTTPRequestHandler):
             output["data"] = pair.tolist()
         if "single" in site.switches:
             output = {**output, "shape": [n, 1], "data": scores.tolist()}
+        if "quoted" in site.switches:
+            output["data"] = [str(value) for value in output["data"]]
         if "labels" in site.switches:
             output = {"name": "label", "datatype": "INT64", "shape": [n], "data": (scores >= 0.5).astype(int).tolist()}
         return {"model_name": "fraud", "model_version": site.version, "outputs": [output]}
@@ -177,6 +179,8 @@ class Handler(BaseHTTPRequestHandler):
             answers = ["fraud" if h else "fine" for h in hits]
         elif shown == "ints":
             answers = [int(h) for h in hits]
+        if "quoted" in self.site.switches:
+            answers = [str(value) for value in answers]
         return {"predictions": answers[:-1] if "short" in self.site.switches else answers}
 
 

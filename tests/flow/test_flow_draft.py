@@ -36,3 +36,27 @@ def test_a_project_says_how_its_columns_are_drafted(tmp_path: Path) -> None:
     text = draft_manifest(tmp_path, look_around(tmp_path), "y")
     assert "# `assay attack init 'claims 1.csv' --label y` drafts it from the rows" in text
     assert "attack init" not in draft_manifest(tmp_path, look_around(tmp_path), None), "what it needs is not known"
+
+
+@pytest.mark.parametrize(
+    ("names", "train", "holdout"),
+    [
+        (("hold", "train"), "train", "hold"),
+        (("phish_hold", "phish_train"), "phish_train", "phish_hold"),
+        (("a_dev", "b"), "b", "a_dev"),
+        (("household", "x_test"), "household", "x_test"),
+        (("archive", "train2", "unseen"), "train2", "unseen"),
+        (("Xtest", "Xtrain"), "Xtrain", "Xtest"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "+".join(value),
+)
+def test_rows_that_were_kept_back_are_not_drafted_as_training_rows(
+    tmp_path: Path, names: tuple[str, ...], train: str, holdout: str
+) -> None:
+    for name in names:
+        (tmp_path / f"{name}.csv").write_text("a,y\n1,0\n2,1\n", "utf-8")
+    text = draft_manifest(tmp_path, look_around(tmp_path), "y")
+    assert f"train: {{dataset: {train}.csv" in text.replace('"', "")
+    assert f"holdout: {{dataset: {holdout}.csv" in text.replace('"', "")
+    for name in set(names) - {train, holdout}:
+        assert f"# also found: {name}.csv" in text, "no table is left out without a word"

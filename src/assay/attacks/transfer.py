@@ -47,7 +47,8 @@ class Lesson(NamedTuple):
 
 
 class UnlearntError(CouldNotLook):
-    """There are too few answers, or of one kind only, to learn a copy from; `queries` (n,) were asked for them."""
+    """There are too few answers, or of one kind only, to learn a copy from, or no copy can be attacked; `queries` (n,)
+    were asked for them."""
 
     def __init__(self, why: str, queries: Array) -> None:
         super().__init__(why)
@@ -100,7 +101,7 @@ def attack_transfer(
 
     `access` is what an attacker sees of an answer, by default all that the model gives. The copies' lessons count too,
     spread over the rows. There is no bound: it is 0. Raises UnlearntError where there are too few answers of either
-    kind to learn from.
+    kind to learn from, and where copies of these inputs cannot be attacked.
     """
     rng = np.random.default_rng(seed)
     best = Best(predictor, space, norm, np.broadcast_to(limit, space.size), access or predictor.access)
@@ -122,7 +123,11 @@ def attack_transfer(
             break
         copies = _copies(_joined(best.heard), space, predictor.features, seed + turn)
         for further in FURTHER:
-            for codes, found in _candidates(copies, space, norm, further, passing, seed + turn):
+            try:
+                offers = _candidates(copies, space, norm, further, passing, seed + turn)
+            except CouldNotLook as error:
+                raise UnlearntError(f"copies of the model cannot be attacked: {error}", best.queries) from None
+            for codes, found in offers:
                 near = rows[np.isfinite(found) & (found < best.distance)]
                 best.offer(near, codes[near])
         _drawn(best)

@@ -200,6 +200,9 @@ def _check_rule(document: Document, at: str, rule: Rule) -> None:
     if rule.contract is not None and rule.contract.materials and rule.contract.digest is None:
         what = "pins files but not the facts by which they judge (threshold, label, dropped columns)"
         raise document.error(f"{at}.contract.materials", what, "pin `digest:` beside it; `assay approve` prints it")
+    if rule.contract is not None and (none := [role for role, pinned in rule.contract.materials.items() if not pinned]):
+        what = "is a list of no files: no Release has such terms"
+        raise document.error(f"{at}.contract.materials.{none[0]}", what, "list the digests, or take it out")
     measure = rule.measure
     if measure is not None:
         absolute = measure.min is not None or measure.max is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shlex
 from pathlib import Path
 
@@ -22,7 +23,8 @@ UNSURE = (".txt", ".json")
 """Suffixes of models, and of much else."""
 TABLES = (".csv", ".parquet", ".arrow", ".feather")
 SKIPPED = {".git", ".venv", "venv", "node_modules", "__pycache__", ".assay", "site-packages"}
-HOLDOUT = ("holdout", "test", "valid", "eval")
+HOLDOUT, SHORT = ("holdout", "heldout", "unseen", "test", "valid", "eval"), ("hold", "val", "dev")
+"""How a word of a holdout's name begins, and what it is: `hold` in phish_hold.csv, not in household.csv."""
 CHAMPION = ("champion", "baseline", "previous", "incumbent")
 MOST_FILES = 20_000
 
@@ -116,7 +118,8 @@ def draft_manifest(root: Path, found: Found, label: str | None) -> str:
         "",
         "subjects:" if found.models or found.tables else "subjects: {}",
     ]
-    train = next((t for t in found.tables if not _is_holdout(t)), None)
+    known = [t for t in found.tables if not _is_holdout(t)]
+    train = next((t for t in known if _is_train(t)), known[0] if known else None)
     holdout = next((t for t in found.tables if _is_holdout(t)), None)
     facts = f", label: {_quoted(label)}, positive: 1" if label else ""
     if train:
@@ -124,6 +127,7 @@ def draft_manifest(root: Path, found: Found, label: str | None) -> str:
     if holdout:
         of = ", holdout_of: train" if train else ""
         lines.append(f"  holdout: {{dataset: {_quoted(holdout)}{facts}{of}}}")
+    lines += [f"  # also found: {_shown(t)}" for t in found.tables if t not in (train, holdout)][:MOST_OTHERS]
     if found.models:
         reads = (", data: train" if train else "") + (", holdout: holdout" if holdout else "")
         lines.append(
@@ -172,7 +176,12 @@ def draft_policy(profile: str) -> str:
 
 
 def _is_holdout(uri: str) -> bool:
-    return any(word in Path(uri).stem.lower() for word in HOLDOUT)
+    words = [word.removeprefix("x") for word in re.split(r"[^a-z]+", Path(uri).stem.lower())]
+    return any(word.startswith(HOLDOUT) or word in SHORT for word in words)
+
+
+def _is_train(uri: str) -> bool:
+    return "train" in Path(uri).stem.lower()
 
 
 def _columns(path: Path) -> list[str]:

@@ -251,6 +251,16 @@ def test_wrong_counts_and_empty_answers(serve: Serve, data: Any, protocol: str, 
             model.scores(rows())
 
 
+@pytest.mark.parametrize("single", [True, False])
+@pytest.mark.parametrize("protocol", ["oip", "mlflow"])
+def test_numbers_in_quotes_are_no_labels(serve: Serve, data: Any, protocol: str, single: bool) -> None:
+    """Taken for class words they would say that nothing is ever flagged."""
+    site = serve(NAMES, rule)
+    site.switches = {"quoted", "single"} if single else {"quoted"}
+    with pytest.raises(CouldNotLook, match="quotes"), opened(getattr(site, protocol), data) as model:
+        model.scores(rows())
+
+
 def test_noise_is_caught_and_rounding_is_told(serve: Serve, data: Any) -> None:
     site = serve(NAMES, rule)
     site.switches = {"noise"}

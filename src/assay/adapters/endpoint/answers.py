@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from assay.core.errors import CouldNotLook
 from assay.core.strict_json import decode
 
 PROBED, SURE = 32, 8
+_DECIMAL = re.compile(r"\s*[-+]?\d*\.\d+([eE][-+]?\d+)?\s*")
 WHOLE = 1 << 53  # whole numbers beyond it are no labels that a float can hold
 
 
@@ -62,6 +64,8 @@ def as_hits(values: list[Any], positive: Any, where: str) -> list[float]:
     odd = sum(not isinstance(v, str | int | float) or (isinstance(v, float) and not math.isfinite(v)) for v in values)
     if odd:
         raise CouldNotLook(f"{where}: answers {odd} of {len(values)} rows with no label (null, NaN or a list)")
+    if any(isinstance(v, str) and _DECIMAL.fullmatch(v) and not float(v).is_integer() for v in values):
+        raise CouldNotLook(f"{where}: answers numbers as words, in quotes; let it answer numbers")
     if any(isinstance(v, float) and not v.is_integer() for v in values):
         what = "answered whole numbers at first, as labels are, and now others; name an output that is one of both"
         raise CouldNotLook(f"{where}: {what} by `output:`")

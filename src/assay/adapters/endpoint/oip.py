@@ -116,6 +116,9 @@ class Oip:
             what = f"answers {len(flat)} values of shape {shape[:4]} for {count} rows"
             raise CouldNotLook(f"{self.where}: {what}")
         width = shape[1] if len(shape) == 2 and shape[1] != 1 else 0
+        if tensor.datatype in _FLOATS and (odd := sum(isinstance(v, str) for v in flat)):
+            what = f"answers {odd} words where it declares {tensor.datatype}"
+            raise CouldNotLook(f"{self.where}: {what}; numbers are written without quotes")
         version = found.get("model_version")
         return Answer(flat, width, tensor.datatype not in _FLOATS, _version(version))
 

@@ -16,6 +16,9 @@ from assay.core.text import visible
 
 Array = Any
 MOST_LEVELS = 5_000
+FEW = 16
+"""Numbers of a column that are taken for the categories they are declared as; of more a thief learns what numbers say,
+whatever is declared: listing every value would else buy a model that looks hard to copy."""
 
 
 class Schema:
@@ -33,9 +36,10 @@ class Schema:
         if not rows.num_rows or not inputs:
             raise CouldNotLook("the attacker knows no rows or no inputs: nothing can be asked")
         features = (contract or Contract()).columns
-        listed = {n for n in inputs if n in features and (features[n].order or features[n].categories)}
-        words = {n for n in inputs if kinds.get(n) in ("category", "text")}
         table = rows.select(list(inputs))
+        numbers = {n for n in inputs if _many_numbers(table.column(n))}
+        listed = {n for n in inputs if n in features and (features[n].order or features[n].categories)} - numbers
+        words = {n for n in inputs if kinds.get(n) in ("category", "text")} - numbers
         orders = {n: tuple(features[n].order) for n in listed if features[n].order}
         self.inputs = tuple(inputs)
         self._like = encode(table, listed | words, orders)
@@ -98,6 +102,14 @@ class Schema:
 def _words(levels: tuple[Any, ...]) -> tuple[Any, ...]:
     """Levels as the words that a table holds: `order:` may say 1 where that is "1"."""
     return tuple(v if isinstance(v, str) else canonical_text(v) for v in levels)
+
+
+def _many_numbers(column: Any) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    plain = pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)
+    return bool(plain) and pc.count_distinct(column).as_py() > FEW
 
 
 def _whole(type_: Any) -> bool:

@@ -169,6 +169,18 @@ class Search:
                 point.pick[:, at] = k
                 self.ask(ids, point)
 
+    def ends(self) -> None:
+        """Every number alone at either end of what it may be, and drawn back: no slope need lead there."""
+        moves = self.moves
+        for c in range(len(moves.places)):
+            for far in (moves.down[:, c], moves.up[:, c]):
+                ids = np.flatnonzero((far != 0) & np.isfinite(far))
+                point = moves.start_at(ids)
+                point.value[:, c] += far[ids]
+                point = Point(moves.snapped(ids, point.value), point.pick)
+                evades = self.ask(ids, point)
+                self.drawn(ids[evades], point.take(evades))
+
     def lent(self, donors: Array, count: int = DONORS) -> None:
         """Values of rows that pass, as far as they are permitted, drawn back toward the row; codes (d, m)."""
         if not len(donors):

@@ -48,6 +48,7 @@ def searched(
     worse = by_slope < search.distance
     search.distance = np.where(worse, by_slope, search.distance)
     search.best = Point(*(np.where(worse[:, None], a, b) for a, b in zip(held, search.best, strict=True)))
+    search.ends()
     few(search, search.rng)
     for ball in range(BALLS):
         rows = search.rows[np.isfinite(search.distance)]

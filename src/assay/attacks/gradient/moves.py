@@ -205,8 +205,9 @@ class Moves:
                 near = np.where(way == 0, near, ahead)
             out[:, grid] = np.clip(self.start[grid] + self.step[grid] * near, low[:, grid], high[:, grid])
         out = np.where(value == x, x, out)
-        # From outside its range a number moves over the gap or stays; a move too small to be written is none.
-        inside = (x >= low) & (x <= high)
+        # A row's own value is permitted too, off its grid as well. From outside its range a number moves over the gap
+        # or stays; a move too small to be written is none.
+        inside = (x >= low) & (x <= high) & (~grid | (toward is not None))
         nearer = np.abs(value - x) < np.abs(value - out)
         small = np.abs(out - x) <= 1e-9 * np.maximum(1.0, np.abs(x)) * (~grid)
         return np.where((~inside & nearer) | small, x, out)

@@ -16,6 +16,8 @@ _AHEAD, _LARGE = 8.0, 20_000
 """How far beyond the radius that is tried the whole is cut down, for the next ones; and from how many conditions on."""
 _SMALL = 300
 """Conditions that are left within what was found, below which boxes come to the end faster than descents."""
+FIRST = 64
+"""First changes of which `together` looks for the second."""
 _START = 0.05
 """The share of a row's candidates that lie inside the first radius."""
 
@@ -193,6 +195,36 @@ def _exchanged(best: Point, target: float, holds: Callable[[Array], bool] | None
         if margin < target and best.take(problem, trimmed(problem, found, target), holds):
             return True
     return False
+
+
+def together(best: Point, target: float, holds: Callable[[Array], bool] | None) -> bool:
+    """Whether one change of the row as it is, or two at once, pass for less than what is known, where parts add up.
+
+    A descent takes what gains most for its price first, and may go by the one change that is enough. Of two, the first
+    is among the FIRST that gain most for their price.
+    """
+    problem = best.within(best.cost)
+    if not problem.additive or not len(problem.tree):
+        return False
+    flat, axis_of, origin = problem.flat, problem.axis_of, problem.origin
+    margin, after = problem.sweep(origin)
+    place = np.arange(len(flat)) - problem.offset[axis_of]
+    moves = (flat > 0) & (flat < best.cost)
+    worth = np.where(moves, (margin - after) / np.maximum(flat, _EPS), 0.0)
+    firsts = np.argsort(-worth, kind="stable")[:FIRST]
+    found = False
+    for first in [-1, *firsts[worth[firsts] > 0].tolist()]:
+        point, spent = origin.copy(), 0.0
+        if first >= 0:
+            point[axis_of[first]], spent = place[first], float(flat[first])
+            after = problem.sweep(point)[1]
+        more = moves & (after < target) & (spent + flat < best.cost)
+        more &= True if first < 0 else axis_of != axis_of[first]
+        if more.any():
+            last = int(np.where(more, flat, np.inf).argmin())
+            point[axis_of[last]] = place[last]
+            found |= best.take(problem, point, holds)
+    return found
 
 
 def trimmed(problem: Problem, point: Array, target: float) -> Array:

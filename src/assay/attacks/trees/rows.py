@@ -14,7 +14,6 @@ from assay.attacks.trees.problem import Problem
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import FloatArray as Array
 from assay.core.subject import Norm
-from assay.core.text import visible
 
 _ONE = np.uint64(1)
 _RELATIVE = 1e-9
@@ -52,6 +51,9 @@ class Rows:
         self.read = trees.read
         self.codes = trees.read(space.rows)
         self.axes = {axis.name: axis for axis in space.axes}
+        self.unread = np.full(
+            space.size, np.inf
+        )  # the nearest move into, or out of, a level that the model takes for missing
 
     @cached_property
     def slack(self) -> float:
@@ -67,8 +69,12 @@ class Rows:
     def told(self, block: list[Column], row: int, id_: int, bound: float) -> float:
         """A distance within which nothing passes, for `bound` in parts: by the borders themselves, not their edges.
 
-        What passes has, in L-infinity, a part of at least the bound; otherwise every part may be off by its gap.
+        What passes has, in L-infinity, a part of at least the bound; otherwise every part may be off by its gap. Of
+        moves into a level that the model takes for missing, or out of one, nothing is known but what they cost.
         """
+        return min(self._told(block, row, id_, bound), float(self.unread[id_]) * (1 - _RELATIVE))
+
+    def _told(self, block: list[Column], row: int, id_: int, bound: float) -> float:
         if self.norm != "linf" or not np.isfinite(bound):
             return max(0.0, self.distance(bound) * (1 - _RELATIVE) - self.slack)
         least = bound
@@ -169,6 +175,10 @@ class Rows:
         origin = axis.origin[ids]
         places = np.arange(len(axis.levels), dtype=float)
         parts = axis.parts(origin[:, None], np.broadcast_to(places, (len(ids), len(places))), self.norm)
+        # Cells know no way into a level that is read as missing, and none out of one.
+        lost = np.isnan(codes) | (cells < 0)[:, None]
+        least = np.where(lost, parts, np.inf).min(axis=1)
+        self.unread[ids] = np.minimum(self.unread[ids], np.sqrt(least) if self.norm == "l2" else least)
         count = int(self.leaves.size[j])
         best, values = np.full((len(ids), count), np.inf), np.full((len(ids), count), np.nan)
         for level in np.flatnonzero(at >= 0).tolist():
@@ -182,19 +192,12 @@ class Rows:
         return Column(cells, values, best)
 
     def _codes(self, j: int, axis: Axis) -> Array:
-        """The levels of an axis as the model's codes. Raises CouldNotLook for one that it reads as missing: a proof
-        would not speak of it."""
+        """The levels of an axis as the model's codes, NaN for one that it takes for a missing value."""
         one = self.space.rows.take(np.zeros(len(axis.levels), dtype=np.int64))
         place = one.schema.get_field_index(axis.name)
         field = one.schema.field(place)
         written = axis.written(np.arange(len(axis.levels), dtype=float), field.type)
-        codes: Array = self.read(one.set_column(place, field, written))[:, j]
-        lost = np.isnan(codes) & np.isfinite(axis.entry)
-        if lost.any():
-            level = visible(str(axis.levels[int(lost.argmax())]), 40)
-            what = f"{axis.name}: the model takes {level!r}, which is listed, for a missing value"
-            raise CouldNotLook(f"{what}; take it out, or attack it with `access: label`")
-        return codes
+        return np.asarray(self.read(one.set_column(place, field, written))[:, j])
 
     def values(self, block: list[Column], row: int, point: Array, places: list[Array]) -> Array:
         """The codes (m,) of the space's axes for a point of the whole row; NaN where a value is kept."""

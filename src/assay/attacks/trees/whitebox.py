@@ -14,7 +14,7 @@ import numpy as np
 
 from assay.adapters.ensembles.trees import Trees
 from assay.attacks.space import Space
-from assay.attacks.trees.descent import Point, approach, trimmed
+from assay.attacks.trees.descent import Point, approach, together, trimmed
 from assay.attacks.trees.leaves import Leaves
 from assay.attacks.trees.problem import Problem
 from assay.attacks.trees.proof import Answer, decide
@@ -87,6 +87,8 @@ class _Row:
         proved = self._improve(search)
         if not near and not proved:
             approach(best, self.target, self.holds, hasty=False)
+            proved = self._improve(search)
+        if not proved and search and together(best, self.target, self.holds):
             proved = self._improve(search)
         bound = best.cost if proved else 0.0
         if not proved and best.cost > radius:

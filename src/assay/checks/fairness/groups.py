@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta
 
 from assay.adapters.cases import ModelCase, scores_alone
+from assay.adapters.predictor_base import listing
 from assay.checks.fairness.thresholds import pictures, tables
 from assay.checks.fairness.told import WORDS, fewest, finding, measures
 from assay.core.check import check
 from assay.core.errors import CouldNotLook, NotApplicable
 from assay.core.exhibit import Curve, Intervals, Table
-from assay.core.finding import Finding, Measure, Severity
+from assay.core.finding import Finding, Location, Measure, Severity
 from assay.core.subject import Kind, Stage
 from assay.detectors.members import MOST_CROSSED, Crossed, People, groupings
 from assay.detectors.parity import RATIOS, TOLD, Answers, Bounds, Judged, judge
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     stage=Stage.MODEL,
     severity=Severity.HIGH,
     needs="ml",
-    version=3,
+    version=4,
     tags=("nist-ai-rmf:MEASURE 2.11", "eu-ai-act:Art.10", "eu-ai-act:Art.15", "owasp-aitg:AITG-APP-10"),
     reads=("data", "holdout"),
     wants=("holdout",),
@@ -92,6 +93,9 @@ def groups(
     whole interval is twice as far off as the bound. Combinations are found only where no column of theirs was. The
     threshold curves show what another operating point would do.
 
+    Columns whose headers name sex, age, race and the like, and that are not declared, are told as info: who is judged
+    declares, and could leave out whom the model treats worse. A policy pins the declaration by `contract: {digest}`.
+
     Whether unequal rates are unjust it cannot say, nor whether labels are; it sees no group that no column tells.
 
     Fix: look at the threshold curves, at `data.representation` and at the labels of the group; collect rows of it,
@@ -118,9 +122,28 @@ def groups(
         said = metric == TOLD and (columns, "selection_ratio") in failed
         if (columns, metric) in failed and not inner and not said:
             yield finding(data, one, bounds)
+    yield from _unasked(data, columns)
     yield from tables(judged, crossed)
     yield from pictures(judged, found, people, bounds)
     _settle(alone, crossed, found)
+
+
+def _unasked(data: Dataset, columns: tuple[str, ...]) -> Iterator[Finding]:
+    """What is told of columns that are protected by their headers and that nobody declared: who is judged declares."""
+    from assay.detectors.headers import PROTECTED, said
+
+    names = [c.name for c in data.columns if c.name not in (*columns, data.label) and said(c.name, PROTECTED)]
+    if names:
+        them = listing(names)
+        yield Finding(
+            message=f"{them}: protected by {'its header' if len(names) == 1 else 'their headers'}, and not declared as "
+            "such: nothing is said of these groups",
+            location=Location(uri=data.subject.uri, column=names[0]),
+            key="undeclared",
+            severity=Severity.INFO,
+            evidence={"columns": names},
+            fix=f"add them to `protected:` of {data.name}, or say in the papers why they are none",
+        )
 
 
 def _people(case: ModelCase, data: Dataset, columns: tuple[str, ...], least: int) -> People:
