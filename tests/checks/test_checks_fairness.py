@@ -120,7 +120,7 @@ def test_the_severity_is_told_by_how_far_the_whole_interval_is(asked: Any, flag:
 def test_few_rows_decide_nothing_and_do_not_pass(asked: Any) -> None:
     outcome = asked(people(200, flag=(0.4, 0.4)), favourable="flagged")
     assert (str(outcome.status), [f.key for f in outcome.findings]) == ("open", ["undeclared"])
-    assert "both sides of what is asked: sex (fewest: 89 independent rows, of F): ratio of fav" in outcome.reason
+    assert "both sides of what is asked: sex (fewest: 89 independent rows, of group F): ratio of fav" in outcome.reason
     assert measure(outcome, "fairness.undecided").value >= 1
     assert measure(outcome, "fairness.selection_ratio").low < 0.8
 

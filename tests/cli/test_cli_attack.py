@@ -326,6 +326,14 @@ def test_a_draft_without_a_label_says_that_it_takes_the_label_for_an_input(shop:
 
 
 @here
+def test_options_may_come_before_the_model(shop: Path) -> None:
+    words = ("--norm", "linf", "--access", "whitebox", "--rows", "30", "--data", shop / "rows.parquet")
+    first = assay("attack", *words, "--label", "fraud", shop / "model.txt", "-f", "json")
+    assert report(first)["body"] == report(attack(shop, *words, "-f", "json"))["body"]
+    assert assay("attack", "--help").out.startswith("Usage: assay attack [OPTIONS] MODEL")
+
+
+@here
 def test_a_report_that_could_not_be_written_is_said_before_the_attack(shop: Path) -> None:
     done = attack(shop, "--norm", "linf", "-f", "html", "-o", shop / "nowhere" / "p.html")
     assert one_line(done, "its folder is not there", code=2)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st  # noqa: E402
 
 from assay.config.manifest import Threat  # noqa: E402
 from assay.config.strict_yaml import convert, parse  # noqa: E402
+from assay.core.errors import InputError  # noqa: E402
 from assay.core.subject import Attacker  # noqa: E402
 from assay.engine.registry import load, resolve_parameters  # noqa: E402
 from assay.flow.threat_draft import draft_threat  # noqa: E402
@@ -68,6 +69,13 @@ def test_the_rows_at_hand_keep_their_draft(
     if told.get("step"):
         places = (np.array([*x, told["max"]]) - told["min"]) / told["step"]
         assert places == pytest.approx(np.round(places), abs=1e-6)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_numbers_that_no_attack_can_measure_are_refused_by_name(tmp_path: Path) -> None:
+    """Their spread is no number: the draft was refused as text where it should name a number, after four warnings."""
+    with pytest.raises(InputError, match="column 'x' holds numbers beyond 1e\\+50"):
+        drafted(tmp_path, {"x": np.array([1.0, 2.0, -1e308, 1e308] * 30), "z": np.arange(120.0)})
 
 
 def test_a_column_with_a_role_is_named_for_a_model_that_reads_it(tmp_path: Path) -> None:

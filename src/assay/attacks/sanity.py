@@ -28,6 +28,10 @@ SINGLE = 4_000  # single changes that what was proved is held against
 _ROW = "\0row"  # a column of the test's own, so that each row can have its own hole
 
 
+class BlindError(CouldNotLook):
+    """The attack missed a planted hole."""
+
+
 class Holes(msgspec.Struct, frozen=True):
     """Per row (n, c): a row passes where all its c conditions hold, each on axis `j` and against `code`.
 
@@ -125,15 +129,16 @@ def refuse_blind(
     times its cost, and rows to borrow from lie inside. Of combinations behind no more of them than an attack may ask:
     two or three features must take one value each, inside their range as a rule, and no row to borrow from is
     given; they must be found at the least cost. Likewise fine moves, one value each, of those that the row may ask;
-    and where a relation ties inputs together, two of them at one value each, of those joint moves. Raises CouldNotLook
-    when the attack misses one, or none can be planted.
+    and where a relation ties inputs together, two of them at one value each, of those joint moves. Raises BlindError
+    when the attack misses one, CouldNotLook when none can be planted.
     """
     rng = np.random.default_rng(seed)
     possible = space.possible()
     can = possible & ~space.fine
     holes, least = _singles(space, can, int(limit * SINGLES[access]), rng)
     if not np.isfinite(least).any():
-        raise CouldNotLook("the sanity test could not plant a hole: no single change of a row keeps `constraints:`")
+        what = "keeps `constraints:`" if space.constraints else "is permitted"
+        raise CouldNotLook(f"the sanity test could not plant a hole: no single change of a row {what}")
     planted = [("one change", holes, least, 1.0, passing)]
     planted += [("two changes", *pair, DEARER, _inside(space, passing, pair[0])) for pair in _pairs(space, can, rng)]
     none = passing.slice(0, 0)
@@ -151,7 +156,7 @@ def refuse_blind(
         missed = there & ~(found.cost <= np.where(there, least, 0) * dearer + 1e-9)
         if missed.any():
             where = sorted({space.axes[j].name for j in holes.j[missed].ravel().tolist()})
-            raise CouldNotLook(
+            raise BlindError(
                 f"the sanity test failed: {missed.sum()} of {there.sum()} holes planted in the model, {what} away, "
                 f"were not found at their cost (in {', '.join(where[:4])}); raise `queries:`"
             )

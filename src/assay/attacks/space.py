@@ -25,7 +25,7 @@ COPIED = 3  # of the row's other numbers, the nearest
 PLACE = 1e-6  # of a step: how far from a place of its grid a value may lie
 DIGITS = 12  # decimals that a place is rounded to where its step is written with no more
 _PARTS = 1000  # the largest denominator of a step on whole numbers
-_WIDEST = 1e50  # the largest cost or scale, and the least is 1 over it: their squares and quotients stay numbers
+WIDEST = 1e50  # the largest cost or scale, and the least is 1 over it: their squares and quotients stay numbers
 _NOISE = 1e-12  # of the largest value: a column that spreads less is constant, but for how it is written
 SHORT = 2.0**-23
 KEEP = -1
@@ -51,8 +51,8 @@ class Axis:
     ) -> None:
         self.name, self.feature = name, feature
         scale = 1.0 if feature.scale is None else feature.scale
-        if not all(1 / _WIDEST <= told <= _WIDEST for told in (feature.cost, scale)):
-            what = f"its cost or scale is no positive number from {1 / _WIDEST:g} to {_WIDEST:g}"
+        if not all(1 / WIDEST <= told <= WIDEST for told in (feature.cost, scale)):
+            what = f"its cost or scale is no positive number from {1 / WIDEST:g} to {WIDEST:g}"
             raise CouldNotLook(f"{name}: {what}; mend it in `features:`")
         if kind == "time":
             raise CouldNotLook(

@@ -116,13 +116,37 @@ def _priced(
     try:
         return _searched(model, space, of, passing, asked, asked.queries // COPIED)
     except CouldNotLook:
-        searched = _searched(model, space, of, passing, asked, 0)
+        try:
+            searched = _searched(model, space, of, passing, asked, 0)
+        except sanity.BlindError as why:
+            raise CouldNotLook(f"{why}{_enough(model, space, of, passing, asked)}") from None
     if model.kind == "endpoint":
         return searched
     try:
         return _stronger(searched, _transferred(model, space, passing, asked), asked.budget)
     except UnlearntError:
         return searched
+
+
+def _enough(model: BasePredictor, space: Space, of: Callable[[Array], Space], passing: ArrowTable, asked: Asked) -> str:
+    """How many queries pass the sanity test that failed, in words; "" where that is not known."""
+    if model.kind == "endpoint":  # whose answers may be counted and paid for
+        return ""
+    for times in (2, 4):
+        with suppress(CouldNotLook):
+            _refuse_blind(model, space, of, passing, asked, asked.queries * times)
+            return f" (`--queries`): it passes with {asked.queries * times:,}"
+    return f" (`--queries`) above {asked.queries * 4:,}, or let fewer columns be moved"
+
+
+def _refuse_blind(
+    model: BasePredictor, space: Space, of: Callable[[Array], Space], passing: ArrowTable, asked: Asked, limit: int
+) -> None:
+    """The sanity test of the search by price with so many queries a row. Raises CouldNotLook."""
+    few = of(np.arange(min(space.size, sanity.ROWS)))
+    sanity.refuse_blind(model, few, passing, access=asked.access, limit=limit, seed=asked.seed)
+    if asked.access == "score":
+        sanity.refuse_masked_scores(model, few, passing, limit=limit, seed=asked.seed)
 
 
 def _stronger(one: Attacked, other: Attacked, budget: float) -> Attacked:
@@ -138,10 +162,7 @@ def _searched(
 ) -> Attacked:
     """As `_priced`, with so many queries of each row kept back for copies."""
     limit, seed = asked.queries - kept, asked.seed
-    few = of(np.arange(min(space.size, sanity.ROWS)))
-    sanity.refuse_blind(model, few, passing, access=asked.access, limit=limit, seed=seed)
-    if asked.access == "score":
-        sanity.refuse_masked_scores(model, few, passing, limit=limit, seed=seed)
+    _refuse_blind(model, space, of, passing, asked, limit)
     found = attack(model, space, passing, access=asked.access, limit=limit, seed=seed, progress=asked.progress)
     sanity.refuse_neighbours(model, space, found)
     sanity.refuse_missed(model, space, found, passing, seed)

@@ -41,6 +41,12 @@ class _Model(click.Path):
 class Attack(click.Group):
     """`assay attack MODEL …`; what is no command of its own is a model."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Options before the model are the model's; the group has none but help."""
+        if args and args[0].startswith("-") and args[0] not in ctx.help_option_names:
+            args = ["model", *args]
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

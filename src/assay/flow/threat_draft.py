@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from assay.config.constraints import Constraint
 from assay.config.manifest import Threat
 from assay.config.strict_yaml import convert, parse
+from assay.core.errors import InputError
 from assay.core.finding import Json
 from assay.core.protocols import Progress, silent
 from assay.core.subject import Kind, Subject
@@ -36,12 +37,26 @@ def draft_threat(file: Path, facts: dict[str, Json], *, seed: int = 0, progress:
     try:
         if data.label:
             data.column(data.label)
+        _refuse_huge(data)
         found = draft(data, seed, progress)
         text = _text(found, data, file)
     finally:
         data.close()
     convert(parse(text.encode(), "the draft"), Threat)
     return text
+
+
+def _refuse_huge(data: Dataset) -> None:
+    import numpy as np
+
+    from assay.adapters.encode import numbers
+    from assay.attacks.space import WIDEST
+
+    for name, values in data.each(c.name for c in data.columns if c.kind in ("number", "integer")):
+        held = numbers(values)
+        if (np.abs(held[np.isfinite(held)]) > WIDEST).any():
+            what = f"column {visible(name, 60)!r} holds numbers beyond {WIDEST:g}, which no attack can measure"
+            raise InputError(what, where=data.subject.uri, fix="mend them, or leave the column out: --drop")
 
 
 def _text(found: Draft, data: Dataset, file: Path) -> str:

@@ -131,7 +131,8 @@ class Caller:
 
     def _pause(self, seconds: float, why: str) -> None:
         if self.waited + seconds > self._options.wait:
-            what = f"{why}: {seconds:.0f} s more, above the {self._options.wait:g} s that are waited in all"
+            so_far = f" after {self.waited:.0f} s" if self.waited >= 1 else ""
+            what = f"{why}: {seconds:.0f} s more{so_far}, above the {self._options.wait:g} s that are waited in all"
             raise self._stopped(f"{what} (`wait:`)")
         self._sleep(seconds, bounded=True)
 

@@ -81,13 +81,13 @@ def _whose(worst: str, over: Sequence[str]) -> str:
 
 
 def fewest(grouping: Grouping, judged: Sequence[Judged]) -> str:
-    """` (fewest: 41 independent rows, of Other)`: how large the smallest of a column's groups is."""
+    """` (fewest: 41 independent rows, of group Other)`: how large the smallest of a column's groups is."""
     from assay.stats.effective import whole
 
     draws = _draws(grouping, judged)
     if draws is None:
         return " (no two groups that are large enough)"
-    return f" (fewest: {whole(draws.min()):,} independent rows, of {grouping.names[int(draws.argmin())]})"
+    return f" (fewest: {whole(draws.min()):,} independent rows, of group {grouping.names[int(draws.argmin())]})"
 
 
 def _draws(grouping: Grouping, judged: Sequence[Judged]) -> Any:
