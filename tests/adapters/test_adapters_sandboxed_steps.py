@@ -25,8 +25,8 @@ from sklearn.ensemble import (  # noqa: E402
     RandomForestClassifier,
 )
 from sklearn.neural_network import MLPClassifier  # noqa: E402
-from sklearn.pipeline import FeatureUnion, make_pipeline  # noqa: E402
-from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler  # noqa: E402
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline  # noqa: E402
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler  # noqa: E402
 
 from assay.adapters.ensembles.trees import require_parity  # noqa: E402
 from assay.adapters.networks.network import DOUBLE, SINGLE  # noqa: E402
@@ -257,5 +257,25 @@ def test_native_categories_of_a_file_are_read_as_it_answers(tmp_path: Path, pred
         "a": pa.array([a for a, _ in pairs], pa.float64()),
         "c": pa.array([c for _, c in pairs], pa.float64() if coded else pa.string()),
     })  # fmt: skip
+    assert require_parity(trees, model, table) < 1e-9
+    assert len(np.unique(model.scores(table))) > 10
+
+
+def test_categories_that_are_coded_before_native_ones_are_read_as_it_answers(tmp_path: Path, predictor: Any) -> None:
+    """The pipeline that people write: an ordinal encoder, and trees that are told which of its columns are codes."""
+    frame = rows()
+    frame["a"] = frame.x + frame.w / 100.0
+    frame["c"] = frame.c.str[1:].astype(str)
+    coder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    steps = ColumnTransformer([("c", coder, ["c"]), ("n", "passthrough", ["a"])])
+    forest = HistGradientBoostingClassifier(max_iter=12, categorical_features=[0], early_stopping=False)
+    told = frame.c.isin(["3", "5", "8"]) * 1.0 + (frame.x > 10)
+    frame["y"] = (told + np.random.default_rng(1).normal(0, 0.3, ROWS) > 1).astype(int)
+    model = predictor(kept(tmp_path, Pipeline([("pre", steps), ("m", forest)]), frame, ["a", "c"]))
+    trees = model.trees()
+    borders = trees.threshold[trees.set_of < 0]
+    numbers = np.unique([*borders[np.isfinite(borders)], -1e9, 1e9]).tolist()
+    pairs = [(a, c) for a in numbers for c in [*sorted(set(frame.c)), "never seen", ""]]
+    table = pa.table({"a": [a for a, _ in pairs], "c": [c for _, c in pairs]})
     assert require_parity(trees, model, table) < 1e-9
     assert len(np.unique(model.scores(table))) > 10

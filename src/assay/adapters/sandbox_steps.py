@@ -112,6 +112,9 @@ def _told_apart(step: Any, columns: list[Source], name: str) -> list[Source]:
     counts = step._n_features_outs if type(step).__name__ == "OneHotEncoder" else [1] * len(columns)
     out: list[Source] = []
     for column, known, count in zip(columns, step.categories_, counts, strict=True):
+        if column.levels is not None:  # what an encoder makes of a level, the next one still tells by that level
+            out += [column] * int(count)
+            continue
         if not column.raw:
             raise refuse(f"its step {name!r} encodes a column that was changed before")
         levels = [v.item() if hasattr(v, "item") else v for v in known]

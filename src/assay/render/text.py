@@ -118,8 +118,8 @@ def _measure(subject: str, measure: Measure) -> str:
     name = visible(measure.name + (f" versus {measure.versus}" if measure.versus else ""))
     digits = 0 if measure.unit in COUNTS else 3
     value = _value(measure.value, digits)
-    bounds = (measure.low, measure.high)
-    interval = f"[{measure.low:.{digits}f}, {measure.high:.{digits}f}]" if None not in bounds else ""
+    low, high = measure.low, measure.high
+    interval = "" if low is None or high is None else f"[{_figure(low, digits)}, {_figure(high, digits)}]"
     n = f"n={measure.n}" if measure.n is not None else ""
     return f"  {name:<48} {value:>8} {interval:<18} {n:<10} {visible(subject)}".rstrip()
 
@@ -127,7 +127,12 @@ def _measure(subject: str, measure: Measure) -> str:
 def _value(value: float | None, digits: int) -> str:
     if value is None or not math.isfinite(value):
         return NOT_MEASURED if value is None else NO_NUMBER
-    return f"{value:.{digits}f}"
+    return _figure(value, digits)
+
+
+def _figure(value: float, digits: int) -> str:
+    """With so many digits, but never a 0 that is none: a distance of 0.00002 is a change."""
+    return f"{value:.{digits}f}" if not 0 < abs(value) < 0.5 * 10.0**-digits else f"{value:.1g}"
 
 
 def render_trace(decision: Decision, *, colour: bool = False) -> str:
