@@ -54,7 +54,7 @@ def open_predictor(
     path = Path(os.path.realpath(root / subject.uri))
     check_file(path, subject.uri, MAX_MODEL_BYTES)
     kind = model_kind(path)
-    if kind == "pickle":
+    if kind in ("pickle", "skops"):
         from assay.adapters.sandboxed import open_sandboxed
 
         return open_sandboxed(subject, root, path, data=data, weak_sandbox=weak_sandbox)
@@ -62,18 +62,15 @@ def open_predictor(
     if subject.digest and subject.digest != "sha256:" + hashlib.sha256(content).hexdigest():
         raise InputError("changed since it was planned", where=subject.uri, fix="run again")
     if kind not in _KINDS:
-        kinds = "ONNX, LightGBM text, XGBoost, CatBoost, torch program (.pt2), scikit-learn pickle or joblib"
-        fix = "convert it to ONNX"
-        if subject.uri.lower().endswith(".skops"):
-            fix = "make ONNX of the pickle that it came from: `assay harden MODEL.pkl --to onnx --rows FILE`"
-        raise CouldNotLook(f"{subject.uri}: is not a model that can be run here ({kinds}); {fix}")
+        kinds = "ONNX, LightGBM text, XGBoost, CatBoost, torch program (.pt2), scikit-learn pickle, joblib or skops"
+        raise CouldNotLook(f"{subject.uri}: is not a model that can be run here ({kinds}); convert it to ONNX")
     module, _, name = _KINDS[kind].partition(":")
     predictor: BasePredictor = getattr(importlib.import_module(module), name)(content, subject, data)
     return predictor
 
 
 def model_kind(path: Path) -> str:
-    """A kind of `_KINDS`, pickle (compressed or not) or "" by the file's first bytes, helped by its name.
+    """A kind of `_KINDS`, pickle (compressed or not), skops or "" by the file's first bytes, helped by its name.
 
     Only a guess at who should look: each loader judges the file itself, and the sandbox scans it first.
     """
@@ -91,6 +88,8 @@ def model_kind(path: Path) -> str:
     torch_file = suffix in (".pt", ".pth", ".ckpt") and (head.startswith(b"PK") or head[2:12] == _TORCH_STREAM)
     if suffix == ".pt2" or torch_file:  # all of torch's, of which programs are run: the others are told how to be one
         return "torch"
+    if suffix == ".skops":
+        return "skops"
     if suffix in (".pkl", ".pickle", ".joblib", ".sav") or head.startswith(_PICKLED):
         return "pickle"
     # ModelProto begins with field 1 (ir_version) as a varint.

@@ -1,4 +1,4 @@
-"""Pickled scikit-learn models as predictors: scanned first, then loaded and asked only inside the sandbox."""
+"""scikit-learn models (pickle, joblib, skops) as predictors: scanned first, loaded and asked only in the sandbox."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
@@ -30,16 +30,19 @@ from assay.adapters.sandbox import Isolation, Limits, ModelFacts, Sandbox
 from assay.adapters.sandboxed_widths import widths_of
 from assay.adapters.tables import Dataset
 from assay.core.errors import CouldNotLook, InputError
+from assay.core.finding import Severity
 from assay.core.protocols import ArrowTable, FloatArray
 from assay.core.subject import Subject
 from assay.core.text import visible
 from assay.formats.allowed import allowed
 from assay.formats.artifact import examine, safe_to_load
+from assay.formats.pickle.tiers import SAFE, classify
 
 if TYPE_CHECKING:
     from assay.adapters.ensembles.trees import Trees
     from assay.adapters.networks.network import Network
 
+SKOPS = ".skops"
 _MOST_GRAPH = 1 << 28
 # What joblib opens as one pickle: plain, or compressed as a whole.
 _LOADABLE = frozenset({"pickle", "zlib", "gzip", "bz2", "xz", "lzma", "lz4"})
@@ -50,12 +53,15 @@ class SandboxedPredictor(BasePredictor):
 
     kind = "sandboxed"
 
-    def __init__(self, sandbox: Sandbox, subject: Subject, data: Dataset | None = None) -> None:
+    def __init__(
+        self, sandbox: Sandbox, subject: Subject, data: Dataset | None = None, trusted: tuple[str, ...] | None = None
+    ) -> None:
+        """With `trusted` types the file is read as skops, else as a pickle."""
         super().__init__(subject.uri)
         self._sandbox, self._number = sandbox, 0  # the estimator from the file; others were trained again from it
         self.isolation: Isolation = sandbox.isolation
         self.tables = lambda: () if data is None else (data,)
-        facts = sandbox.load()
+        facts = sandbox.load(trusted)
         if not facts.methods:
             raise CouldNotLook(f"{self.where}: holds a {visible(facts.type, 60)}, which cannot predict")
         self._method = facts.methods[0]
@@ -187,9 +193,13 @@ def open_sandboxed(
         digest = "sha256:" + hashlib.file_digest(model, "sha256").hexdigest()
         if subject.digest and subject.digest != digest:
             raise InputError("changed since it was planned", where=subject.uri, fix="run again")
-        _refuse_unsafe(model, path.name, allow, subject.uri, notes)
+        is_skops = path.suffix.lower() == SKOPS
+        (_refuse_skops if is_skops else _refuse_unsafe)(model, path.name, allow, subject.uri, notes)
         with open(f"/proc/self/fd/{model.fileno()}", "rb") as readable:
-            return start(readable, subject, root, data=data, weak=weak_sandbox, limits=limits, notes=notes)
+            return start(
+                readable, subject, root, data=data, weak=weak_sandbox, limits=limits, notes=notes,
+                skops=allow if is_skops else None,
+            )  # fmt: skip
 
 
 def start(
@@ -202,15 +212,17 @@ def start(
     limits: Limits | None = None,
     notes: tuple[str, ...] = (),
     without: frozenset[str] = frozenset(),
+    skops: frozenset[str] | None = None,
 ) -> SandboxedPredictor:
-    """Load an open, already scanned model file in the sandbox. Raises CouldNotLook."""
+    """Load an open, already scanned model file in the sandbox: a pickle, or with the types that are allowed beside
+    those known as safe, `skops`. Raises CouldNotLook."""
     modules = subject.options.get("modules")
     folder = (root / modules).resolve() if isinstance(modules, str) and modules else None
     if folder is not None and not folder.is_dir():
         raise CouldNotLook(f"{subject.uri}: `modules: {visible(str(modules), 60)}` is not a folder")
     sandbox = Sandbox(model, subject.uri, limits=limits, modules=folder, weak=weak, without=without)
     try:
-        predictor = SandboxedPredictor(sandbox, subject, data)
+        predictor = SandboxedPredictor(sandbox, subject, data, _trusted(sandbox, subject.uri, skops))
     except BaseException:
         sandbox.close()
         raise
@@ -231,6 +243,33 @@ def _refuse_unsafe(model: IO[bytes], name: str, allow: frozenset[str], where: st
         more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
         said = f" ({notes[0]})" if notes else ""
         raise CouldNotLook(f"{where}: refused to load: {shown}{more}{said}")
+
+
+def _refuse_skops(model: IO[bytes], name: str, allow: frozenset[str], where: str, _: tuple[str, ...]) -> None:
+    """Which types it names is judged inside the walls, where skops says them; here what our own reader sees."""
+    facts = examine(model, name=name)
+    reasons = [*safe_to_load(facts, allow), *(gap.reason for gap in facts.gaps)]
+    reasons += [note.message for note in facts.notes if note.severity is not Severity.INFO]
+    if "schema.json" not in facts.members:
+        reasons.append("it is no skops file")
+    if reasons:
+        raise CouldNotLook(f"{where}: refused to load: {'; '.join(visible(r, 160) for r in dict.fromkeys(reasons))}")
+
+
+def _trusted(sandbox: Sandbox, where: str, allow: frozenset[str] | None) -> tuple[str, ...] | None:
+    """The types that skops asks about, all known as safe or allowed; None for a pickle. Raises CouldNotLook."""
+    if allow is None:
+        return None
+    types = tuple(sandbox.ask(b"U", b"", b"U", list[str], "reading its types"))
+    if unknown := unknown_types(types, allow):
+        what = f"refused to load: it needs {listing(unknown)}, not known to be safe"
+        raise CouldNotLook(f"{where}: {what}; `allow:` in the manifest names what you know")
+    return types
+
+
+def unknown_types(types: Iterable[str], allow: frozenset[str]) -> list[str]:
+    """Those of some types ("module.Name") that are neither known to be safe nor allowed."""
+    return [name for name in types if name not in allow and classify(*name.rpartition(".")[::2])[0] != SAFE]
 
 
 def columns_of(facts: ModelFacts, subject: Subject, data: Dataset | None) -> tuple[str, ...]:

@@ -9,12 +9,12 @@ from typing import BinaryIO
 import msgspec
 
 from assay.adapters.sandbox import Limits, ModelFacts, Sandbox
+from assay.adapters.sandboxed import unknown_types
 from assay.core.errors import CouldNotLook, VerificationError
 from assay.core.finding import Severity
 from assay.core.protocols import ArrowTable
 from assay.core.text import visible
 from assay.formats.artifact import examine
-from assay.formats.pickle.tiers import SAFE, classify
 from assay.harden.result import Made, Proof
 from assay.harden.rows import compare, generated, require_answer
 from assay.harden.source import Source, no_room, temporary
@@ -127,9 +127,7 @@ def _scanned(source: Source, out: BinaryIO) -> None:
 
 def _trusted(source: Source, types: tuple[str, ...]) -> tuple[str, ...]:
     """The types that skops asks about, all of which must be known-safe or allowed. Raises VerificationError."""
-    for name in types:
-        module, _, last = name.rpartition(".")
-        if name not in source.allow and classify(module, last)[0] != SAFE:
-            what = f"refused: the result needs {visible(name, 120)}, which is not known to be safe"
-            raise VerificationError(what, where=source.where, fix=f"--allow {visible(name, 120)}, if you know it")
+    for name in unknown_types(types, source.allow):
+        what = f"refused: the result needs {visible(name, 120)}, which is not known to be safe"
+        raise VerificationError(what, where=source.where, fix=f"--allow {visible(name, 120)}, if you know it")
     return types
