@@ -55,7 +55,7 @@ class Here:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def load(self) -> ModelFacts:
+    def load(self, _: Any = None) -> ModelFacts:
         number = os.open(self.path, os.O_RDONLY)
         try:
             self.model, meta = sandbox_estimator.load(number, [])
