@@ -121,6 +121,8 @@ def test_numbers_that_are_declared_as_categories_are_learnt_as_numbers(how: str)
     plain = Schema(rows, Model.features, KINDS)
     assert (schema.codes, schema.unordered) == (plain.codes, plain.unordered)
     assert np.array_equal(schema.known, plain.known, equal_nan=True)
+    own = Schema(rows, Model.features, {**KINDS, "y": "category"}, declared, ["y"])
+    assert 1 in own.levels, "what the model itself splits by sets is no number"
     few = pa.table({"k": [1, 2, 3] * 20})
     listed = Contract(features={"k": Feature(categories=(1, 2, 3))})
     assert Schema(few, ("k",), {"k": "category"}, listed).unordered == (0,)

@@ -166,6 +166,19 @@ def test_where_copies_cannot_be_attacked_the_search_stands_alone(monkeypatch: py
         attack_transfer(model, Space(space.rows, *against), passing, "cost", limit=120)
 
 
+@pytest.mark.parametrize("copy", ["_past_network", "_past_trees"])
+def test_what_one_copy_leads_to_counts_without_the_other(monkeypatch: pytest.MonkeyPatch, copy: str) -> None:
+    model = served(weights(5, (6, 12, 1)))
+    space, passing = space_of(model, 5, {n: Feature(min=-3.0, max=3.0) for n in names(6)}, rows=6)
+
+    def none(*_: Any) -> None:
+        raise CouldNotLook("300 words are more than 64 groups")
+
+    monkeypatch.setattr(transfer, copy, none)
+    found = attack_transfer(model, space, passing, "l2", limit=LIMIT, seed=1)
+    assert np.isfinite(found.distance).mean() > 0.5
+
+
 @pytest.mark.parametrize(
     ("one", "other", "stronger"),
     [

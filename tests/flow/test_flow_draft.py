@@ -47,6 +47,11 @@ def test_a_project_says_how_its_columns_are_drafted(tmp_path: Path) -> None:
         (("household", "x_test"), "household", "x_test"),
         (("archive", "train2", "unseen"), "train2", "unseen"),
         (("Xtest", "Xtrain"), "Xtrain", "Xtest"),
+        (("KDDTest+", "KDDTrain+"), "KDDTrain+", "KDDTest+"),
+        (("dataTest", "scores"), "scores", "dataTest"),
+        (("accounts", "constraints", "mytest"), "accounts", "mytest"),
+        (("latest", "testimonials", "x_valid"), "latest", "x_valid"),
+        (("test/a", "train/a"), "train/a", "test/a"),
     ],
     ids=lambda value: value if isinstance(value, str) else "+".join(value),
 )
@@ -54,6 +59,7 @@ def test_rows_that_were_kept_back_are_not_drafted_as_training_rows(
     tmp_path: Path, names: tuple[str, ...], train: str, holdout: str
 ) -> None:
     for name in names:
+        (tmp_path / f"{name}.csv").parent.mkdir(exist_ok=True)
         (tmp_path / f"{name}.csv").write_text("a,y\n1,0\n2,1\n", "utf-8")
     text = draft_manifest(tmp_path, look_around(tmp_path), "y")
     assert f"train: {{dataset: {train}.csv" in text.replace('"', "")

@@ -134,19 +134,10 @@ def _enough(model: BasePredictor, space: Space, of: Callable[[Array], Space], pa
         return ""
     for times in (2, 4):
         with suppress(CouldNotLook):
-            _refuse_blind(model, space, of, passing, asked, asked.queries * times)
+            few, limit = of(np.arange(min(space.size, sanity.ROWS))), asked.queries * times
+            sanity.refuse_blind(model, few, passing, access=asked.access, limit=limit, seed=asked.seed)
             return f" (`--queries`): it passes with {asked.queries * times:,}"
     return f" (`--queries`) above {asked.queries * 4:,}, or let fewer columns be moved"
-
-
-def _refuse_blind(
-    model: BasePredictor, space: Space, of: Callable[[Array], Space], passing: ArrowTable, asked: Asked, limit: int
-) -> None:
-    """The sanity test of the search by price with so many queries a row. Raises CouldNotLook."""
-    few = of(np.arange(min(space.size, sanity.ROWS)))
-    sanity.refuse_blind(model, few, passing, access=asked.access, limit=limit, seed=asked.seed)
-    if asked.access == "score":
-        sanity.refuse_masked_scores(model, few, passing, limit=limit, seed=asked.seed)
 
 
 def _stronger(one: Attacked, other: Attacked, budget: float) -> Attacked:
@@ -162,7 +153,10 @@ def _searched(
 ) -> Attacked:
     """As `_priced`, with so many queries of each row kept back for copies."""
     limit, seed = asked.queries - kept, asked.seed
-    _refuse_blind(model, space, of, passing, asked, limit)
+    few = of(np.arange(min(space.size, sanity.ROWS)))
+    sanity.refuse_blind(model, few, passing, access=asked.access, limit=limit, seed=seed)
+    if asked.access == "score":
+        sanity.refuse_masked_scores(model, few, passing, limit=limit, seed=seed)
     found = attack(model, space, passing, access=asked.access, limit=limit, seed=seed, progress=asked.progress)
     sanity.refuse_neighbours(model, space, found)
     sanity.refuse_missed(model, space, found, passing, seed)

@@ -200,20 +200,35 @@ def _words(known: Lesson, space: Space) -> Levels:
 def _candidates(
     copies: Copies, space: Space, norm: Norm, further: float, passing: ArrowTable, seed: int
 ) -> list[tuple[Array, Array]]:
-    """(codes (n, m), distances (n,)) that evade each copy by so much."""
-    out = []
-    deeper = further * copies.spread
+    """(codes (n, m), distances (n,)) that evade each copy by so much. Raises CouldNotLook where neither can be
+    attacked; what one of them leads to counts without the other."""
+    out, why = [], CouldNotLook("")
+    for attacked in (_past_network, _past_trees):
+        try:
+            out.append(attacked(copies, space, norm, -further * copies.spread, passing, seed))
+        except CouldNotLook as error:
+            why = error
+    if not out:
+        raise why
+    return out
+
+
+def _past_network(
+    copies: Copies, space: Space, norm: Norm, target: float, passing: ArrowTable, seed: int
+) -> tuple[Array, Array]:
     moves = Moves(copies.network, space, norm)
-    search = Search(copies.network, moves, -deeper, seed)
+    search = Search(copies.network, moves, target, seed)
     search.single()
     search.follow(search.rows, moves.start_at(search.rows), rounds=12)
     search.lent(np.column_stack([a.place(passing.column(a.name).to_pylist()) for a in space.axes]), 1)
     there = np.flatnonzero(np.isfinite(search.distance))
     search.follow(there, search.best.take(there), rounds=4)
-    out.append((moves.codes(search.rows, search.best), search.distance))
-    nearest = Whitebox(copies.trees, space, norm, -deeper).run(search=WORK, proof=0.0)
-    out.append((nearest.codes, nearest.distance))
-    return out
+    return moves.codes(search.rows, search.best), search.distance
+
+
+def _past_trees(copies: Copies, space: Space, norm: Norm, target: float, _: ArrowTable, __: int) -> tuple[Array, Array]:
+    nearest = Whitebox(copies.trees, space, norm, target).run(search=WORK, proof=0.0)
+    return nearest.codes, nearest.distance
 
 
 def surrogate_trees(known: Lesson, names: tuple[str, ...], levels: Levels, seed: int) -> Trees:

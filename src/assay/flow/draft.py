@@ -23,8 +23,12 @@ UNSURE = (".txt", ".json")
 """Suffixes of models, and of much else."""
 TABLES = (".csv", ".parquet", ".arrow", ".feather")
 SKIPPED = {".git", ".venv", "venv", "node_modules", "__pycache__", ".assay", "site-packages"}
-HOLDOUT, SHORT = ("holdout", "heldout", "unseen", "test", "valid", "eval"), ("hold", "val", "dev")
-"""How a word of a holdout's name begins, and what it is: `hold` in phish_hold.csv, not in household.csv."""
+HOLDOUT = re.compile(
+    r"(?:x|y|my)?(?:holdout|heldout|hold|unseen|tests?|testing|testset|testdata|valid|validation|val|dev|eval|evaluation)"
+)
+TRAIN = re.compile(r"(?:x|y|my)?(?:train|training|trainset|traindata)")
+"""Words of a table's path: `hold` in phish_hold.csv and `Test` in KDDTest+.csv, not in household.csv."""
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 CHAMPION = ("champion", "baseline", "previous", "incumbent")
 MOST_FILES = 20_000
 
@@ -176,12 +180,15 @@ def draft_policy(profile: str) -> str:
 
 
 def _is_holdout(uri: str) -> bool:
-    words = [word.removeprefix("x") for word in re.split(r"[^a-z]+", Path(uri).stem.lower())]
-    return any(word.startswith(HOLDOUT) or word in SHORT for word in words)
+    return _says(HOLDOUT, uri)
 
 
 def _is_train(uri: str) -> bool:
-    return "train" in Path(uri).stem.lower()
+    return _says(TRAIN, uri)
+
+
+def _says(words: re.Pattern[str], uri: str) -> bool:
+    return any(words.fullmatch(word.lower()) for word in _WORD.findall(str(Path(uri).with_suffix(""))))
 
 
 def _columns(path: Path) -> list[str]:

@@ -17,6 +17,7 @@ pytest.importorskip("duckdb")
 
 from served_models import body, reset, silence, status  # noqa: E402
 
+from assay.adapters.endpoint.answers import as_hits  # noqa: E402
 from assay.adapters.endpoint.predictor import EndpointPredictor  # noqa: E402
 from assay.adapters.predictors import open_predictor  # noqa: E402
 from assay.adapters.remote.wire import Timing  # noqa: E402
@@ -259,6 +260,15 @@ def test_numbers_in_quotes_are_no_labels(serve: Serve, data: Any, protocol: str,
     site.switches = {"quoted", "single"} if single else {"quoted"}
     with pytest.raises(CouldNotLook, match="quotes"), opened(getattr(site, protocol), data) as model:
         model.scores(rows())
+
+
+def test_what_a_number_in_quotes_is() -> None:
+    for words in (["0.93", "0.1"], ["1e-05", "9e-1"], ["0,1", "0,9"], ["93%", "4%"]):
+        with pytest.raises(CouldNotLook, match="in quotes"):
+            as_hits(words, 1, "m")
+    assert as_hits(["3.11", "3.12"], "3.12", "m") == [0.0, 1.0], "where the positive class is called so"
+    assert as_hits(["1.0", "0"], "1.0", "m")[0] == 1.0
+    assert as_hits(["nan", "good", "1/2"], "good", "m") == [0.0, 1.0, 0.0]
 
 
 def test_noise_is_caught_and_rounding_is_told(serve: Serve, data: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
 import msgspec
@@ -13,7 +12,6 @@ from assay.core.errors import CouldNotLook
 from assay.core.strict_json import decode
 
 PROBED, SURE = 32, 8
-_DECIMAL = re.compile(r"\s*[-+]?\d*\.\d+([eE][-+]?\d+)?\s*")
 WHOLE = 1 << 53  # whole numbers beyond it are no labels that a float can hold
 
 
@@ -64,9 +62,21 @@ def as_hits(values: list[Any], positive: Any, where: str) -> list[float]:
     odd = sum(not isinstance(v, str | int | float) or (isinstance(v, float) and not math.isfinite(v)) for v in values)
     if odd:
         raise CouldNotLook(f"{where}: answers {odd} of {len(values)} rows with no label (null, NaN or a list)")
-    if any(isinstance(v, str) and _DECIMAL.fullmatch(v) and not float(v).is_integer() for v in values):
+    if not _quoted(positive) and any(_quoted(v) for v in values):
         raise CouldNotLook(f"{where}: answers numbers as words, in quotes; let it answer numbers")
     if any(isinstance(v, float) and not v.is_integer() for v in values):
         what = "answered whole numbers at first, as labels are, and now others; name an output that is one of both"
         raise CouldNotLook(f"{where}: {what} by `output:`")
     return [float(same_value(v, positive)) for v in values]
+
+
+def _quoted(value: Any) -> bool:
+    """Whether a word is a number that is not whole (0.93, 0,93 or 93%), as no class is called but where one is."""
+    if not isinstance(value, str):
+        return False
+    text = value.strip()
+    try:
+        number = float(text.removesuffix("%").replace(",", "."))
+    except ValueError:
+        return False
+    return math.isfinite(number) and (text.endswith("%") or not number.is_integer())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from assay.adapters.encode import encode
+from assay.adapters.predictor_base import BasePredictor
 from assay.adapters.values import canonical_text
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable
@@ -21,23 +22,33 @@ FEW = 16
 whatever is declared: listing every value would else buy a model that looks hard to copy."""
 
 
+def native(model: BasePredictor) -> frozenset[str]:
+    """The columns that a model's trees split by sets of values: categories to it, whatever is declared."""
+    try:
+        return model.trees().categorical
+    except CouldNotLook:
+        return frozenset()
+
+
 class Schema:
     """The d inputs of a model as numbers, and back. `known` (m, d) float64 are the attacker's own rows, never judged.
 
     Numbers are themselves (times in seconds), categories are places in `levels[j]`, what is missing is NaN. `low` and
     `high` (d,) are the declared range, else that of `known`; `integer` (d,) bool; `codes` are the places of categories,
-    `unordered` those of them that have no order. Raises CouldNotLook where there are no rows, no inputs or too many
-    levels.
+    `unordered` those of them that have no order. Numbers that are declared as categories are taken for those where they
+    are few, or where the model splits them so itself (`native`, the names of such columns). Raises CouldNotLook where
+    there are no rows, no inputs or too many levels.
     """
 
     def __init__(
-        self, rows: ArrowTable, inputs: tuple[str, ...], kinds: Mapping[str, str], contract: Contract | None = None
-    ) -> None:
+        self, rows: ArrowTable, inputs: tuple[str, ...], kinds: Mapping[str, str], contract: Contract | None = None,
+        native: Iterable[str] = (),
+    ) -> None:  # fmt: skip
         if not rows.num_rows or not inputs:
             raise CouldNotLook("the attacker knows no rows or no inputs: nothing can be asked")
         features = (contract or Contract()).columns
         table = rows.select(list(inputs))
-        numbers = {n for n in inputs if _many_numbers(table.column(n))}
+        numbers = {n for n in inputs if _many_numbers(table.column(n))}.difference(native)
         listed = {n for n in inputs if n in features and (features[n].order or features[n].categories)} - numbers
         words = {n for n in inputs if kinds.get(n) in ("category", "text")} - numbers
         orders = {n: tuple(features[n].order) for n in listed if features[n].order}

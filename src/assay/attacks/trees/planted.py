@@ -68,7 +68,7 @@ def _plant(
     near: dict[int, Array] = {}
     for j, column in enumerate(block):
         inside = np.flatnonzero((column.parts[row] > 0) & (column.parts[row] < part))
-        if len(inside):
+        if len(inside) and column.origin[row] >= 0:  # what is missing to the model stays as it is
             near[j] = inside
     columns = rng.permutation(list(near))[: int(rng.integers(1, TOGETHER + 1))].tolist()
     if not columns:

@@ -206,8 +206,8 @@ class Rows:
             if axis.name not in self.leaves.columns:
                 continue
             j = self.leaves.columns.index(axis.name)
-            cell = int(places[j][point[j]])
-            if cell != int(block[j].origin[row]):
+            cell, origin = int(places[j][point[j]]), int(block[j].origin[row])
+            if 0 <= origin != cell:  # what is missing to the model stays as it is
                 out[a] = block[j].values[row, cell]
         return out
 

@@ -18,7 +18,7 @@ def halves(case: ModelCase, most: int, seed: int) -> tuple[Schema, Judged]:
     import numpy as np
 
     from assay.attacks.extraction.curves import LEAST, Judged
-    from assay.attacks.extraction.schema import Schema
+    from assay.attacks.extraction.schema import Schema, native
     from assay.attacks.extraction.victim import finite
     from assay.attacks.sanity import refuse_unstable
     from assay.detectors.rows import draws
@@ -31,7 +31,7 @@ def halves(case: ModelCase, most: int, seed: int) -> tuple[Schema, Judged]:
     theirs = rng.permutation(np.flatnonzero(number % 2 == 1))[:most]
     table = data.table()
     kinds = {c.name: c.kind for c in data.columns}
-    schema = Schema(table.take(mine), model.features, kinds, case.contract)
+    schema = Schema(table.take(mine), model.features, kinds, case.contract, native(model))
     rows = table.take(theirs)
     refuse_unstable(model, rows.slice(0, 200))
     scores = finite(scores_alone(model, rows, seed))

@@ -13,7 +13,7 @@ import numpy as np
 from assay.adapters.tables import Dataset
 from assay.attacks.extraction.agreement import Cells, agreement, mcc, mcc_of
 from assay.attacks.extraction.curves import Judged, curves
-from assay.attacks.extraction.schema import Schema
+from assay.attacks.extraction.schema import Schema, native
 from assay.attacks.extraction.victim import FULL, View
 from assay.attacks.extraction.victim import LABEL as DECISION
 from assay.core.errors import CouldNotLook
@@ -65,7 +65,7 @@ def less_copied(shop: Workshop, holdout: Dataset, contract: Contract, terms: Ter
     """Ask, copy, choose and confirm; how far it is `shop.progress` is told. Raises CouldNotLook for too few rows and
     where no option could be measured."""
     parts = pieces(shop, holdout, terms)
-    schema = Schema(parts[0].table, shop.model.features, shop.kinds, contract)
+    schema = Schema(parts[0].table, shop.model.features, shop.kinds, contract, native(shop.model))
     everyone, failed = _made(shop, parts[0], terms)
     thief = _Thief(schema, terms)
     picked, attack = [], {}
