@@ -165,12 +165,15 @@ def test_a_step_of_which_no_place_is_a_whole_number_permits_none() -> None:
         _ = space_on(0.123456789, 0).axes[0].grid
 
 
-@pytest.mark.parametrize("seed", [1, 3, 4])
+HEAVY = pytest.mark.heavy
+
+
+@pytest.mark.parametrize("seed", [pytest.param(1, marks=HEAVY), 3, pytest.param(4, marks=HEAVY)])
 def test_a_row_between_two_places_stays_there_where_another_number_moves(seed: int) -> None:
     """Each step in a ball moved such numbers to a place, out of the ball, and ordinary linear models were refused."""
     model = served(weights(seed, (5, 1)))
     grid = {n: Feature(min=-5, max=5, step=0.5 if j < 2 else None) for j, n in enumerate(names(5))}
-    space, passing = space_of(model, seed, grid, rows=12)
+    space, passing = space_of(model, seed, grid, rows=8)
     found = confirmed(model, space, attack_gradient(model, space, passing, "l2", np.inf), "l2")
     assert np.isfinite(found.distance).all()
     moves = Moves(model.network(space.rows), space, "l2")

@@ -171,6 +171,7 @@ def test_trees_are_measured_beside_their_controls(tmp_path: Path) -> None:
     assert (tmp_path / "m.hardened.txt").exists() == (said["verdict"] == "helps")
 
 
+@pytest.mark.heavy
 def test_trees_whose_splits_hold_are_measured_beside_trees_of_the_same_kind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
