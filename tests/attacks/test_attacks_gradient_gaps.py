@@ -173,7 +173,7 @@ def test_a_row_between_two_places_stays_there_where_another_number_moves(seed: i
     """Each step in a ball moved such numbers to a place, out of the ball, and ordinary linear models were refused."""
     model = served(weights(seed, (5, 1)))
     grid = {n: Feature(min=-5, max=5, step=0.5 if j < 2 else None) for j, n in enumerate(names(5))}
-    space, passing = space_of(model, seed, grid, rows=8)
+    space, passing = space_of(model, seed, grid, rows=4)
     found = confirmed(model, space, attack_gradient(model, space, passing, "l2", np.inf), "l2")
     assert np.isfinite(found.distance).all()
     moves = Moves(model.network(space.rows), space, "l2")

@@ -334,7 +334,7 @@ def test_scores_are_not_asked_of_a_model_that_gives_labels_only(bench: Bench) ->
 
 def test_access_to_scores_is_looked_at_too(model: Bench) -> None:
     model.features(**FREE)
-    label, score = (model.ask(CHECK, "model", cost=3.0, rows=16, queries=300, access=a) for a in ("label", "score"))
+    label, score = (model.ask(CHECK, "model", cost=3.0, rows=14, queries=200, access=a) for a in ("label", "score"))
     assert (str(label.status), str(score.status)) == ("pass", "pass"), (label.reason, score.reason)
     assert abs(measure(label, UNDER).value - measure(score, UNDER).value) <= 0.1
 
