@@ -51,9 +51,8 @@ class Rows:
         self.read = trees.read
         self.codes = trees.read(space.rows)
         self.axes = {axis.name: axis for axis in space.axes}
-        self.unread = np.full(
-            space.size, np.inf
-        )  # the nearest move into, or out of, a level that the model takes for missing
+        # The distance of the nearest move into, or out of, a level that the model takes for missing.
+        self.unread = np.full(space.size, np.inf)
 
     @cached_property
     def slack(self) -> float:
