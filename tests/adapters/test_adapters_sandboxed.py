@@ -86,8 +86,14 @@ PANDAS = ["words", "numbers", "codes", "numbers as words"]
 
 
 @isolated
-@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
-@pytest.mark.parametrize("kind", PANDAS)
+@pytest.mark.parametrize(
+    ("library", "kind"),
+    [
+        pytest.param(a, k, marks=pytest.mark.heavy if a == "xgboost" and k.startswith("numbers") else ())
+        for a in ("lightgbm", "xgboost")
+        for k in PANDAS
+    ],
+)
 def test_boosters_that_know_categories_of_pandas_score_as_natively_or_say_so(
     tmp_path: Path, dataset: Any, predictor: Any, library: str, kind: str
 ) -> None:

@@ -216,8 +216,8 @@ def test_rows_outside_their_range_move_over_the_gap_or_stay(norm: Any, sizes: tu
     model = served(weights(3, sizes))
     narrow = {n: Feature(min=-0.4, max=0.4) if i < 3 else Feature(**RANGE) for i, n in enumerate(names(5))}
     still = {n: Feature(mutable=False) if i < 3 else Feature(**RANGE) for i, n in enumerate(names(5))}
-    space, passing = space_of(model, 3, narrow, rows=10)
-    other, _ = space_of(model, 3, still, rows=10)
+    space, passing = space_of(model, 3, narrow, rows=6)
+    other, _ = space_of(model, 3, still, rows=6)
     found = confirmed(model, space, attack_gradient(model, space, passing, norm, np.inf), norm)
     least = attack_gradient(model, other, passing, norm, np.inf)
     assert (found.distance <= least.distance * 1.02 + 1e-9).all()

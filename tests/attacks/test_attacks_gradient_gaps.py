@@ -59,7 +59,7 @@ def least_by_program(model: Any, space: Space, row: int, norm: str) -> float:
 
 @pytest.mark.parametrize("norm", ["l1", "cost"])
 @pytest.mark.parametrize("steps", [(), (0.25, 0.4)], ids=["ranges", "grids"])
-@pytest.mark.parametrize("seed", [3, 8, *(pytest.param(s, marks=pytest.mark.heavy) for s in range(9, 20))])
+@pytest.mark.parametrize("seed", [3, *(pytest.param(s, marks=pytest.mark.heavy) for s in range(8, 20))])
 def test_a_linear_model_is_exact_over_gaps_too(norm: Any, steps: tuple[float, ...], seed: int) -> None:
     """Rows outside their range, or between two places, cross the gaps that a program crosses."""
     model, rng = served(weights(seed, (5, 1))), np.random.default_rng(seed)
@@ -171,9 +171,9 @@ HEAVY = pytest.mark.heavy
 @pytest.mark.parametrize("seed", [pytest.param(1, marks=HEAVY), 3, pytest.param(4, marks=HEAVY)])
 def test_a_row_between_two_places_stays_there_where_another_number_moves(seed: int) -> None:
     """Each step in a ball moved such numbers to a place, out of the ball, and ordinary linear models were refused."""
-    model = served(weights(seed, (5, 1)))
-    grid = {n: Feature(min=-5, max=5, step=0.5 if j < 2 else None) for j, n in enumerate(names(5))}
-    space, passing = space_of(model, seed, grid, rows=4)
+    model = served(weights(seed, (3, 1)))
+    grid = {n: Feature(min=-5, max=5, step=0.5 if j < 1 else None) for j, n in enumerate(names(3))}
+    space, passing = space_of(model, seed, grid, rows=2)
     found = confirmed(model, space, attack_gradient(model, space, passing, "l2", np.inf), "l2")
     assert np.isfinite(found.distance).all()
     moves = Moves(model.network(space.rows), space, "l2")

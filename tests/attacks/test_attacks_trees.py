@@ -536,7 +536,7 @@ def test_a_border_that_no_number_crosses_costs_no_certificate(norm: Norm, border
 def test_a_level_that_the_model_takes_for_missing_is_never_proved_about(norm: Norm, listed: tuple[str, ...]) -> None:
     """A word that no training row held, in a row or in a table: trees send it where they send a gap."""
     better = nearer = 0
-    for seed in range(8):
+    for seed in range(4):
         trees = grown(seed, levels=6, count=8 if seed % 2 else 2)  # of few trees some words are in no split's set
         model = Model(trees)
         rows, _ = caught(model, 6, seed)
@@ -561,5 +561,5 @@ def test_a_level_that_the_model_takes_for_missing_is_never_proved_about(norm: No
         assert not model.flagged(changed).any()
         assert where.price(there, changed, norm) == pytest.approx(found.distance[there], rel=1e-6, abs=1e-9)
         attack_trees(model, where, caught(model, 1, seed)[1], norm, np.inf)  # its sanity test too
-    assert better > 10, "proofs are kept as far as they hold"
+    assert better > 5, "proofs are kept as far as they hold"
     assert nearer > 0, "and what cells do not know would break them"

@@ -239,7 +239,7 @@ def test_a_contract_that_shrinks_what_a_norm_measures_is_seen_in_every_norm(
 
 def test_the_attack_says_how_sure_its_figures_are(model: Bench) -> None:
     model.features(**FREE)
-    outcome = model.ask(CHECK, "model", cost=3.0, rows=30, queries=200)
+    outcome = model.ask(CHECK, "model", cost=3.0, rows=20, queries=200)
     asked, under = measure(outcome, "robustness.evasion.queries"), measure(outcome, UNDER)
     assert 0 < asked.low < asked.value < asked.high <= 200
     figures = [f for m in outcome.measures for f in (m.value, m.low, m.high)]

@@ -112,7 +112,7 @@ def test_without_a_holdout_it_does_not_apply(model: Bench) -> None:
 
 def test_labels_are_not_needed(model: Bench) -> None:
     model.table(two_tables()[1], "hold", drop=FACTS["drop"])
-    outcome = model.ask(CHECK, "model", queries=100, runs=1, rows=400)
+    outcome = model.ask(CHECK, "model", queries=40, runs=1, rows=400)
     assert measure(outcome, f"{CHECK}.auc_ratio").value is None
     assert measure(outcome, f"{CHECK}.f1").value > 0
 
