@@ -287,6 +287,38 @@ def test_the_newer_operator(tmp_path: Path, predictor: Any, mode: int, kind: str
     assert trees.single == (kind == "float32")
 
 
+TWO = {
+    # Their nodes lie mixed, and the second root comes first.
+    "nodes_featureids": [1, 0, 1], "nodes_truenodeids": [0, 2, 2], "nodes_trueleafs": [1, 0, 1],
+    "nodes_falsenodeids": [1, 2, 3], "nodes_falseleafs": [1, 1, 1], "leaf_targetids": [0] * 4, "tree_roots": [1, 0],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("aggregate", [0, 1], ids=["average", "sum"])
+def test_leaves_of_several_newer_trees_belong_to_their_trees(tmp_path: Path, predictor: Any, aggregate: int) -> None:
+    """All were taken for the last tree's, and rows were certified that pass."""
+    from assay.attacks.trees.leaves import Leaves
+
+    held = {
+        name: onnx.helper.make_tensor(name, kind, [len(values)], values)
+        for name, kind, values in (
+            ("nodes_modes", onnx.TensorProto.UINT8, [0, 0, 0]),
+            ("nodes_splits", onnx.TensorProto.FLOAT, [0.5, 1.0, 2.0]),
+            ("leaf_weights", onnx.TensorProto.FLOAT, [0.25, 4.0, 0.5, 2.0]),
+        )
+    }
+    proto = newer(np.float32, [], **TWO, **held, aggregate_function=aggregate)
+    model = opened(proto, tmp_path, predictor, ("a", "b"))
+    values = [0.0, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5]
+    trees = agrees(model, pa.table({"a": [x for x in values for _ in values], "b": values * len(values)}))
+    found = Leaves(trees)
+    assert trees.roots.tolist() == [0, 5]
+    assert found.tree.tolist() == [0, 0, 0, 1, 1]
+    share = 1 if aggregate else 0.5
+    assert sorted(found.value[:3]) == [0.5 * share, 0.5 * share, 2 * share]
+    assert sorted(found.value[3:]) == [0.25 * share, 4 * share]
+
+
 def test_the_newer_operator_with_membership(tmp_path: Path, predictor: Any) -> None:
     model = opened(newer(np.float32, [6, 0], [1.0, 4.0, float("nan")]), tmp_path, predictor, ("a", "b"))
     values = [0.0, 1.0, 1.5, 2.0, 4.0, 5.0, -1.0, float("nan")]

@@ -15,6 +15,7 @@ pytest.importorskip("duckdb", reason="the ml extra is not installed")
 lgb = pytest.importorskip("lightgbm", reason="the ml extra is not installed")
 pd = pytest.importorskip("pandas", reason="the ml extra is not installed")
 pa = pytest.importorskip("pyarrow", reason="the ml extra is not installed")
+pytest.importorskip("pyarrow.parquet", reason="the ml extra is not installed")
 np = pytest.importorskip("numpy", reason="the ml extra is not installed")
 
 
@@ -100,6 +101,27 @@ def test_columns_that_do_not_fit_are_named(tmp_path: Path, data: Any, dataset: A
     booster.save_model(tmp_path / "plain.txt")
     with pytest.raises(CouldNotLook, match=r"wants numbers, but c holds? text"):
         predictor("plain.txt", data)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (pa.array([5, 6, 2**64 - 1, 2**64 - 2], pa.uint64()), "x holds numbers of more digits than a double keeps"),
+        ([[1], [2], [3, 4], [5]], "x holds no plain numbers"),
+        ([{"a": 1}] * 4, "x holds no plain numbers"),
+        (["12", "9007199254740993", "word", "[]"], "x holds text"),
+        (["1", "2", "3", "4"], "x holds text"),
+    ],
+    ids=["beyond", "lists", "structs", "words", "digits"],
+)
+def test_what_a_column_holds_that_is_no_number_is_told(
+    tmp_path: Path, dataset: Any, predictor: Any, values: Any, says: str
+) -> None:
+    matrix = lgb.Dataset(np.random.default_rng(0).random((50, 2)), np.arange(50) % 2, feature_name=["x", "z"])
+    lgb.train({"verbose": -1, "objective": "binary"}, matrix, 2).save_model(tmp_path / "m.txt")
+    pa.parquet.write_table(pa.table({"x": values, "z": [0.5, 1.5, 2.5, 3.5]}), tmp_path / "t.parquet")
+    with pytest.raises(CouldNotLook, match=f"m.txt: the model wants numbers, but {says}$"):
+        predictor("m.txt", dataset(None, name="t.parquet"))
 
 
 def test_what_lightgbm_says_is_not_passed_on(

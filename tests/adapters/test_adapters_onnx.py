@@ -156,6 +156,20 @@ def test_nan_scores_are_never_an_answer(tmp_path: Path, data: Any, predictor: An
         model.scores(pa.table({"a": [1.0], "b": [1]}))
 
 
+def test_the_column_that_makes_nan_of_a_row_is_named() -> None:
+    from assay.adapters.predictor_base import BasePredictor
+
+    class Gap(BasePredictor):
+        features = ("a", "b")
+
+        def _score(self, rows: Any) -> Any:
+            return np.where(np.isinf(rows.column("a")), np.nan, 0.5)
+
+    rows = pa.table({"a": [1.0, float("inf"), 2.0], "b": [float("inf"), 0.0, 0.0]})
+    with pytest.raises(CouldNotLook, match="m: scored 1 of 3 rows as NaN: a holds infinite numbers in 1 row; mend it"):
+        Gap("m").scores(rows)
+
+
 def test_custom_operators_torn_files_and_strangers_are_refused(tmp_path: Path, data: Any, predictor: Any) -> None:
     from onnx import TensorProto, helper
 

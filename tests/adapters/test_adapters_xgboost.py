@@ -92,6 +92,21 @@ def test_unseen_and_missing_categories_are_missing(tmp_path: Path, predictor: An
     agree(model, rows)
 
 
+def test_columns_of_infinite_numbers_are_named_where_it_fails(tmp_path: Path, predictor: Any) -> None:
+    train(tmp_path / "m.json", words=False)
+    model = predictor("m.json")
+    x, w = [0.1, float("inf"), 0.2, None], [0.3, float("-inf"), float("inf"), 0.4]
+    rows = pa.table({"x": x, "w": [0.3, 0.3, 0.3, 0.4], "other": w})
+    with pytest.raises(
+        CouldNotLook, match=r"XGBoostError: x holds infinite numbers in 1 row; mend it, or take it out$"
+    ):
+        model.scores(rows)
+    with pytest.raises(CouldNotLook, match=r"XGBoostError: x, w hold infinite numbers in 2 rows; mend them, or"):
+        model.scores(pa.table({"x": x, "w": w}))
+    with pytest.raises(CouldNotLook, match=r"XGBoostError: w holds numbers beyond float32's range in 1 row; mend"):
+        model.scores(pa.table({"x": [0.1, 0.2], "w": [1e39, 0.5]}))
+
+
 def test_categories_that_xgboost_cuts_off_are_refused(tmp_path: Path, predictor: Any) -> None:
     df = pd.DataFrame({"c": pd.Categorical(["é", "ab"] * 20), "x": np.arange(40.0)})
     xgb.train({}, xgb.DMatrix(df, np.arange(40) % 2, enable_categorical=True), 2).save_model(tmp_path / "m.json")

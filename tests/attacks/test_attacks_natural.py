@@ -187,16 +187,30 @@ def test_copied_rows_narrow_nothing_and_no_row_is_in_both_halves() -> None:
     target = column(table, "x") >= 6
     ids = table.append_column("id", pa.array(np.arange(300)))
     model.features = ("x", "id")  # type: ignore[assignment]
-    first, second, refused, _ = halves(model, ids, target, np.arange(300), (60, 200), 0)  # type: ignore[arg-type]
+    first, second, refused, _ = halves(model, ids, target, np.arange(300), (60, 600), 0)  # type: ignore[arg-type]
     a, b = (set(h.rows.column("id").to_pylist()) for h in (first, second))
     assert not a & b
     assert refused == 0
     copied = pa.concat_tables([ids] * 5)
-    again = halves(model, copied, np.tile(target, 5), np.tile(np.arange(300), 5), (60, 200), 0)  # type: ignore[arg-type]
+    again = halves(model, copied, np.tile(target, 5), np.tile(np.arange(300), 5), (60, 600), 0)  # type: ignore[arg-type]
     assert again[1].rows.num_rows == second.rows.num_rows
     everyone = np.ones(second.rows.num_rows, dtype=bool)
     plain, five = (share(everyone, everyone, h.weight) for h in (second, again[1]))
     assert (plain.n, plain.low) == (five.n, pytest.approx(five.low))
+
+
+@pytest.mark.parametrize("most", [80, 4000], ids=["some", "all"])
+def test_rows_of_many_copies_count_once_and_lie_in_both_halves(most: int) -> None:
+    """Half of the rows are 100 patterns of ten; whoever takes the first of a shuffled table gets those first, and gave
+    each the weight of ten on top."""
+    x = np.concatenate([np.repeat(np.linspace(0, 1, 100), 10), np.linspace(2, 3, 1000)])
+    table, draw = pa.table({"x": x}), np.concatenate([np.repeat(np.arange(100), 10), np.arange(100, 1100)])
+    model = Model(lambda rows: column(rows, "x") >= 0)
+    shares = []
+    for seed in range(12):
+        parts = halves(model, table, np.ones(2000, dtype=bool), draw, (most, most), seed)[:2]  # type: ignore[arg-type]
+        shares.append([float(p.weight[column(p.rows, "x") <= 1].sum() / p.weight.sum()) for p in parts])
+    assert np.mean(shares, axis=0) == pytest.approx([0.5, 0.5], abs=0.08)
 
 
 def test_the_weights_give_back_the_whole_table() -> None:

@@ -92,7 +92,8 @@ def test_too_few_caught_rows_are_open(model: Bench) -> None:
     model.model("m.txt", reads=READS, threshold=0.9999)
     outcome = model.ask(CHECK, "model")
     assert str(outcome.status) == "open"
-    assert "at its threshold 0.9999: at least 10 are needed" in outcome.reason
+    assert "at its threshold 0.9999: at least 10 are needed; attack more rows (`--rows`, or `rows:`" in outcome.reason
+    assert outcome.reason.endswith("or lower the threshold")
 
 
 def test_no_holdout_is_open(model: Bench) -> None:

@@ -95,6 +95,17 @@ def test_transfer_is_not_asked_without_a_contract_and_one_seed_gives_one_answer(
     assert "Transfer was not asked" in table(outcome, "points").note
 
 
+def test_where_the_rows_are_too_few_to_tell_it_is_open_and_the_measures_stay(model: Bench) -> None:
+    asked: dict[str, Any] = {"queries": 40, "runs": 1, "seed": 5}
+    mcc = measure(model.ask(CHECK, "model", **asked), f"{CHECK}.mcc")
+    outcome = model.ask(CHECK, "model", **asked, good=mcc.value)
+    assert (str(outcome.status), outcome.findings) == ("open", ())
+    assert f"an MCC of {mcc.value:.2f} [{mcc.low:.2f}, {mcc.high:.2f}], good is" in outcome.reason
+    assert measure(outcome, f"{CHECK}.mcc") == mcc
+    assert measure(outcome, f"{CHECK}.queries_needed").value is None
+    assert str(model.ask(CHECK, "model", **asked, good=0.999).status) == "pass"
+
+
 @pytest.mark.parametrize("threshold", [-1.0, 0.9999], ids=["flags all", "flags none"])
 def test_a_constant_decision_is_open(model: Bench, threshold: float) -> None:
     model.model("m.txt", reads=READS, threshold=threshold)

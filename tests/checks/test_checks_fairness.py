@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from checks_tools import Bench, finding, measure
 
+from assay.stats.intervals import wilson_rate
+
 pytest.importorskip("duckdb")
 CHECK = "fairness.groups"
 Table = dict[str, Any]
@@ -141,6 +143,11 @@ def test_a_small_group_is_neither_named_nor_judged(asked: Any) -> None:
     assert "Xenon" not in text
     assert "(other values)" not in text
     assert measure(outcome, "fairness.judged_share").value == pytest.approx(1 - 30 / 4000)
+    share = measure(outcome, "fairness.judged_share")
+    assert 3970 < share.n <= 4000, "of all rows, but for a few that are equal"
+    assert (share.low, share.high) == pytest.approx(wilson_rate(1 - 30 / 4000, share.n), abs=1e-6)
+    both = measure(asked(table, ("sex", "age")), "fairness.judged_share")
+    assert (both.value, both.low < share.low, both.high > share.high) == (share.value, True, True), "they hold together"
     (members,) = [e for e in outcome.exhibits if e.name == "fairness.members"]
     assert "too small to be judged" in members.note
 
@@ -346,7 +353,7 @@ def test_the_worst_of_several_columns_is_said_to_be_of_several(asked: Any) -> No
     ratio = measure(outcome, "fairness.selection_ratio")
     assert ratio.method.startswith("worst over sex, race, each end too; value: ")
     assert "n: smaller group" in ratio.method
-    assert measure(outcome, "fairness.judged_share").n > 2000, "all rows that are judged"
+    assert measure(outcome, "fairness.judged_share").n > 2000, "all rows"
     assert measure(asked(table), "fairness.selection_ratio").method.startswith("sex; ")
 
 

@@ -43,8 +43,10 @@ def test_a_sound_model_is_explained(bench: Bench, onnx: bool) -> None:
     assert abs(error.value) < (0.2 if onnx else 1e-9)
     random, again = (measure(outcome, f"explanation.{n}_agreement") for n in ("randomised", "retrained"))
     assert random.high < min(0.3, again.low)
-    repeat = measure(outcome, "explanation.repeat_agreement").value
-    assert (0.5 < repeat < 1) if onnx else (repeat == 1)
+    repeat = measure(outcome, "explanation.repeat_agreement")
+    assert (0.5 < repeat.value < 1) if onnx else (repeat.value == 1)
+    assert (repeat.low < repeat.value < repeat.high < 1) if onnx else (repeat.low == repeat.high == 1)
+    assert ("bootstrap of the rows" in repeat.method) is onnx
     assert measure(outcome, "explanation.deletion_gain").low > 0
     (shown,) = [e for e in outcome.exhibits if e.name == "explanation.importance"]
     assert {r.label for r in shown.rows} == set(INPUTS)
@@ -260,6 +262,28 @@ def test_association_is_one_for_the_same_groups_and_none_for_others(noise: float
     b = np.where(rng.random(3000) < noise, rng.integers(0, 4, 3000), a)
     assert least <= association(a, b) <= most
     assert association(a, np.zeros(3000, int)) == 0.0
+
+
+def test_the_interval_of_the_repeated_agreement_holds_that_of_many_rows() -> None:
+    from assay.checks.explanation.believed import _agreement
+    from assay.stats.shapley import rank_agreement
+
+    def drawn(rows: int, seed: int) -> Any:
+        rng = np.random.default_rng(seed)
+        size = rng.normal(size=(rows, 6)) * rng.uniform(0.5, 3, size=(rows, 1))
+        return size + rng.normal(size=size.shape), size + rng.normal(size=size.shape)
+
+    true, covered = rank_agreement(*drawn(40_000, 1)), 0
+    for seed in range(2, 102):
+        value, low, high, rows = _agreement(*drawn(60, seed), seed)
+        assert (rows, low <= value <= high) == (60, True)
+        covered += low <= true <= high
+    assert covered >= 88, covered  # of 100; nominal 95
+    flat = np.zeros((5, 6))
+    assert _agreement(flat, drawn(5, 0)[0], 0) == (0.0, 0.0, 1.0, 0)
+    mixed = [np.concatenate([m, flat]) for m in drawn(30, 0)]
+    assert _agreement(*mixed, 0)[0] == pytest.approx(rank_agreement(*mixed))
+    assert _agreement(*mixed, 0)[3] == 30, "rows without any order are no rows"
 
 
 def test_values_that_are_mostly_noise_are_open(bench: Bench) -> None:

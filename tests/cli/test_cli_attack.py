@@ -224,11 +224,13 @@ def test_what_slips_past_is_not_counted_as_passed(shop: Path) -> None:
     [
         (("--norm", "cost"), ("what a change costs", "--threat")),
         (("--norm", "linf", "--cost", "2"), ("--cost is the budget of --norm cost",)),
+        (("--threat", "t.yaml", "--budget", "2"), ("not for --norm cost", "use --cost", "`budget:` of `attacker:`")),
         (("--norm", "max"), ("max",)),
     ],
-    ids=["no threat", "another budget", "no norm"],
+    ids=["no threat", "another budget", "a budget where prices count", "no norm"],
 )
 def test_what_does_not_go_together_is_one_line(shop: Path, words: tuple[str, ...], texts: tuple[str, ...]) -> None:
+    threat(Path.cwd(), "t.yaml", "features: {amount: {}, hour: {}, claims: {}, shop: {}}\n")
     done = attack(shop, *words)
     assert done.code == 2
     assert all(text in done.err for text in texts), done.err
@@ -331,6 +333,27 @@ def test_options_may_come_before_the_model(shop: Path) -> None:
     first = assay("attack", *words, "--label", "fraud", shop / "model.txt", "-f", "json")
     assert report(first)["body"] == report(attack(shop, *words, "-f", "json"))["body"]
     assert assay("attack", "--help").out.startswith("Usage: assay attack [OPTIONS] MODEL")
+
+
+def test_usage_is_told_as_it_is_typed() -> None:
+    for words in (("model.txt", "--dta"), ("--dta", "model.txt"), ("model", "model.txt", "--dta")):
+        done = assay("attack", *words)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith("Usage: assay attack [OPTIONS] MODEL\nTry 'assay attack --help' for help.\n"), done
+    assert assay("attack", "init").err.startswith("Usage: assay attack init [OPTIONS] TABLE\n")
+
+
+@here
+def test_a_label_of_numbers_and_words_is_told_without_a_threat_too(shop: Path, tmp_path: Path) -> None:
+    table = pq.read_table(shop / "rows.parquet")
+    labels = [str(value) for value in table.column("fraud").to_pylist()]
+    words = ("--norm", "linf", "--access", "whitebox", "-f", "json", "--data", tmp_path / "rows.csv")
+    for last, told in (("0", []), ("secret", ["fraud holds 1 word among 599 numbers"])):
+        csv.write_csv(table.set_column(4, "fraud", pa.array([*labels[:-1], last])), tmp_path / "rows.csv")
+        found = report(attack(shop, *words))["body"]["outcomes"]
+        schema = [f["message"] for o in found for f in o["findings"] if o["check"] == "data.schema"]
+        assert schema == told
+        assert ["data.schema"] * len(told) == [o["check"] for o in found if o["check"] != "robustness.evasion"]
 
 
 @here

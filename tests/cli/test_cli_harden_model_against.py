@@ -117,6 +117,9 @@ def test_a_linear_model_is_solved_from_scores_and_not_from_decisions(
     assert last["original"]["value"] == pytest.approx(1, abs=0.01), "equations are solved"
     assert last["label-only"]["high"] < 1
     assert set(last) == {"original", "copied-again", "label-only"}
+    one = "copied-again (the model as it is, copied with other questions)"
+    assert f"harder to copy than the original and the one control there is, {one}" in said["reasons"][0]
+    assert any("trained again: the one there is, `copied-again`, is the model" in note for note in said["notes"])
     hold = parquet.read_table(tmp_path / "hold.parquet")
     subject = Subject(name="r", kind=Kind.MODEL, uri="r")
     with (

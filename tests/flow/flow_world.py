@@ -123,7 +123,7 @@ class World:
                     status=Status.PASS,
                     measures=(measure(),) if check == "performance.holdout" else (),
                     parameters=resolve_parameters(load(check), {}),
-                    seed=seed_for(0, check, digests[subject]),
+                    seed=seed_for(0, check),
                 )
                 outcomes.append(replace(said, **(change or {}).get(check, {})))
         named = tuple(

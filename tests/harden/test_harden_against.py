@@ -12,6 +12,7 @@ pa = pytest.importorskip("pyarrow", reason="the ml extra is not installed")
 pytest.importorskip("onnx", reason="the ml extra is not installed")
 pytest.importorskip("lightgbm", reason="the ml extra is not installed")
 
+import msgspec  # noqa: E402
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
@@ -25,8 +26,10 @@ from assay.attacks.membership.roc import area  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
 from assay.core.subject import Kind, Subject  # noqa: E402
 from assay.harden.hardening import adversarial, copying, leaking, outputs, regular  # noqa: E402
-from assay.harden.hardening.chosen import referred  # noqa: E402
+from assay.harden.hardening.chosen import judged, referred  # noqa: E402
+from assay.harden.hardening.compared import Candidate, Part, Terms  # noqa: E402
 from assay.harden.hardening.graph import DECIDED, network_to_onnx, with_facts  # noqa: E402
+from assay.harden.hardening.result import Gain, Measured, Rate  # noqa: E402
 from assay.harden.hardening.workshop import Made  # noqa: E402
 
 NAMES = ("a", "b", "c")
@@ -227,6 +230,97 @@ def test_equal_candidates_seldom_seem_to_leak_less() -> None:
         told = leaking.less(*((leaking.Leak({"x": s}, member), "x") for s in scores))
         ahead, behind = ahead + (told.low > 0), behind + (told.high < 0)
     assert max(ahead, behind) <= 15, (ahead, behind)
+
+
+def _looked(name: str, attacked: tuple[float, float], tail: tuple[float, float], limit: float = 0.4) -> Any:
+    """A row of the original (or another at `limit`), what the option `o` gains over it, and what is found of it."""
+    shown = Rate(0.8, 0.7, 0.9, 99)
+    role: Any = {"original": "original", "o": "option"}.get(name, "control")
+    told = Measured(
+        name=name, role=role, said=f"{name} said", threshold=limit, clean=shown, alarms=Rate(0.01, 0, 0.02, 99),
+        leak=shown, tail=Rate(sum(tail) / 2, *tail, 99),
+    )  # fmt: skip
+    clean = Rate(0.0, -0.001, 0.001 if limit == 0.4 else 0.002, 99)
+    return told, Gain(over=name, attacked=Rate(sum(attacked) / 2, *attacked, 99), clean=clean)
+
+
+def _said(*others: Any, tail: tuple[float, float] = (0.02, 0.04)) -> Any:
+    option, _ = _looked("o", (0, 0), tail, 0.7)
+    last, gains = [option, *(m for m, _ in others)], tuple(g for _, g in others)
+    verdict, reasons = judged("o", last, gains, Terms(), leaking.WORDS)
+    verdict, reasons = leaking._tails(verdict, reasons, "o", last, gains)
+    return verdict, " | ".join(reasons)
+
+
+SAME = (0.01, 0.05)
+
+
+def test_one_model_is_not_both_surely_better_and_not() -> None:
+    """The original attacked again is the original: where the looks at it disagree, neither side is called sure."""
+    first, trained = _looked("original", (0.01, 0.05), SAME), _looked("retrained", (-0.09, -0.01), SAME, 0.5)
+    verdict, said = _said(first, _looked("attacked-again", (-0.08, -0.02), SAME), trained)
+    assert verdict == "nothing helps"
+    assert "attacked-again does surely better" not in said
+    assert "of one model, the original, it gains original (+0.010 to +0.050), attacked-again (-0.080 to -0.020)" in said
+    assert "no interval holds, decides, so that neither is sure" in said
+    assert "retrained does surely better than o with these references, and is no more than a control" in said
+    _, said = _said(_looked("original", (-0.05, -0.01), SAME), _looked("attacked-again", (-0.08, -0.02), SAME))
+    assert (
+        "the original does surely better than o with these references, at every look: original, attacked-again" in said
+    )
+    assert "neither is sure" not in said
+
+
+def test_what_helps_beats_every_look_at_the_original_and_says_no_more() -> None:
+    first, again = _looked("original", (0.1, 0.2), SAME), _looked("attacked-again", (0.05, 0.2), SAME)
+    verdict, said = _said(first, again)
+    assert verdict == "helps"
+    assert "leaks less than the original and the one control there is, attacked-again (attacked-again said)" in said
+    assert "measured by the area of the attack with these references" in said
+    assert "1% false positives" not in said
+    other = _looked("noise", (0.05, 0.2), SAME, 0.5)
+    assert "than the original and every control, measured" in _said(first, again, other)[1]
+    blind = msgspec.structs.replace(other[0], why="it failed"), other[1]
+    assert (
+        "the original and every control that could be measured"
+        in _said(first, again, _looked("x", (0.1, 0.2), SAME), blind)[1]
+    )
+    # However much clean recall the option keeps more, the original over again is no control that one may lose to.
+    dear = [(m, msgspec.structs.replace(g, clean=Rate(0.1, 0.05, 0.2, 99))) for m, g in (first, again)]
+    dear[1] = dear[1][0], msgspec.structs.replace(dear[1][1], attacked=Rate(0.02, -0.01, 0.2, 99))
+    assert _said(*dear)[0] == "nothing helps"
+
+
+def test_what_becomes_of_the_share_found_at_few_false_positives_is_told() -> None:
+    ways = ((0.1, 0.2), (0.15, 0.25))
+    both = [_looked(n, w, SAME) for n, w in zip(("original", "attacked-again"), ways, strict=True)]
+    verdict, said = _said(*both, tail=(0.06, 0.1))
+    assert verdict == "nothing helps"
+    assert "o lowers the area, but at 1% false positives 8.0% (6.0% to 10.0%) of its members are found" in said
+    assert "3.0% (1.0% to 5.0%) of original's" in said
+    assert "surely more than of original and attacked-again with these references" in said
+    verdict, said = _said(*both, tail=(0.0, 0.005))
+    assert verdict == "helps"
+    assert "surely fewer than of original and attacked-again" in said
+    lost = [_looked(n, (-0.1, 0.1), SAME) for n in ("original", "attacked-again")]
+    verdict, said = _said(*lost, tail=(0.06, 0.1))
+    assert (verdict, "surely more than of original" in said) == ("nothing helps", True)
+    apart = [_looked("original", ways[0], SAME), _looked("attacked-again", ways[1], (0.05, 0.09))]
+    verdict, said = _said(*apart, tail=(0.06, 0.1))
+    assert verdict == "nothing helps", "at one look more members are found"
+    assert said.endswith("'s: more than of original with these references only, so that it is not sure")
+
+
+def test_the_share_of_members_found_rests_on_members_alone() -> None:
+    rng, member = np.random.default_rng(0), np.arange(1500) < 300
+    rows = pa.table({"a": rng.random(80)})
+    part = Part(rows, np.arange(80), np.arange(80) < 30, np.arange(80))
+    one = Candidate("original", "original", "as it is", Made(Fixed(), None, "fixed"), np.full(9, 0.5))
+    duel: Any = leaking.Duel(None, None, part, None, None, 0)  # type: ignore[arg-type]
+    told = leaking._measured(one, leaking.Leak({"x": rng.normal(size=1500) + member}, member), duel, "x")
+    assert told.tail is not None
+    assert told.leak is not None
+    assert (told.tail.n, told.leak.n) == (300, 1500)
 
 
 def test_who_tells_decisions_only_is_attacked_by_decisions_only() -> None:

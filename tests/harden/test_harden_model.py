@@ -281,6 +281,9 @@ def test_the_same_scores_at_the_same_thresholds_keep_all_of_the_clean_recall() -
     one, drawn = (scores, scores >= 0.5), (rng.random(9), rng.random(9))
     same = measured.kept(target, group, one, one, (drawn[0], drawn[0]))
     assert (same.value, same.low, same.high) == (0, 0, 0)
+    assert same.n == target.sum(), "recall rests on the positive rows"
+    pairs = measured.kept(target, group // 2 * 2, one, one, (drawn[0], drawn[0]))
+    assert pairs.n < same.n, "rows of one group are one draw"
     near = measured.kept(target, group, one, (scores + 1e-9, one[1]), (drawn[0], drawn[0]))
     assert near.low < 0 < near.high
 
@@ -345,6 +348,41 @@ def test_an_option_must_beat_every_control_and_keep_recall_and_alarms() -> None:
     assert _judged((0.1, 0.3), (-0.05, 0.02)) == "cannot tell"
     assert _judged((0.1, 0.3), (-0.005, 0.02), (0.02, 0.05)) == "cannot tell"
     assert _judged((0.1, 0.3), (-0.005, 0.02), (0.02, 0.05), before=(0.02, 0.05)) == "helps"
+
+
+def _idle(left: float, gains: tuple[tuple[float, float], tuple[float, float]], caught: float = 0.9) -> Any:
+    """What is judged where the attacks leave `left` of the `caught` rows of the original."""
+    shown = Rate(0.9, 0.8, 0.95, 99)
+    roles: tuple[tuple[str, Role], ...] = (("original", "original"), ("c", "control"), ("o", "option"))
+    last = [
+        Measured(name=n, role=r, said="", clean=shown, before=Rate(caught, 0.0, 1.0, 99),
+                 attacked=Rate(left, 0.0, 1.0, 99), alarms=Rate(0.01, 0, 0.02, 99), threshold=0.1 * i)
+        for i, (n, r) in enumerate(roles)
+    ]  # fmt: skip
+    told = tuple(
+        Gain(over=n, attacked=Rate(sum(g) / 2, *g, 99), clean=Rate(0.0, -0.005, 0.005, 99))
+        for n, g in zip(("original", "c"), gains, strict=True)
+    )
+    return judged("o", last, told, Terms("linf", 0.05, "whitebox"))
+
+
+def test_where_the_attack_takes_nothing_there_is_nothing_to_harden_against() -> None:
+    near = ((-0.02, 0.02), (-0.02, 0.02))
+    verdict, (first, second) = _idle(0.9, near)
+    assert verdict == "nothing helps"
+    assert first.startswith("nothing to harden against: the attack took nothing from the original within the budget")
+    assert "recall 0.900 under attack as before, n=99" in first
+    assert second == (
+        "o, the best, does not surely leave more recall under attack than original (-0.020 to +0.020), "
+        "c (-0.020 to +0.020)"
+    )
+    for told in (_idle(0.8, near), _idle(0.0, near, caught=0.0)):  # a model that catches nothing has nothing to lose
+        assert (told[0], "a larger holdout" in told[1][0]) == ("nothing helps", True)
+        assert "nothing to harden" not in " ".join(told[1])
+    verdict, reasons = _idle(0.9, ((-0.1, 0.4), (-0.1, 0.4)))
+    assert (verdict, "nothing to harden against" in reasons[2]) == ("cannot tell", True)
+    verdict, reasons = _idle(0.9, ((0.01, 0.1), (0.01, 0.1)))
+    assert (verdict, "what is gained is recall without an attack" in reasons[-1]) == ("helps", True)
 
 
 def test_what_the_strongest_attack_could_not_look_at_is_not_called_better() -> None:

@@ -349,6 +349,8 @@ TERMS = Terms(
     contract=Contract(features={"age": Feature(mutable=False), "amount": Feature(), "area": Feature()}),
     model={"positive": 1},
 )
+LOOSE = Contract(features={"age": Feature(one_hot=("paid_late", "paid_ok"))})
+GROUP = Contract(features={"age": Feature(one_hot=("paid_late", "paid_ok"), mutable=False)})
 CONTRACT = [
     ("{mutable: [amount]}", TERMS, A, "an attacker can change it"),
     ("{mutable: [amount, area]}", TERMS, A, "both of them"),
@@ -359,6 +361,11 @@ CONTRACT = [
     ("{immutable: []}", TERMS, D, "one is out of reach that may not be"),
     ("{immutable: [amount]}", TERMS, D, "another one is"),
     ("{immutable: []}", replace(TERMS, contract=Contract(features={"decoy": Feature()})), A, "nothing is out of reach"),
+    ("{immutable: [age]}", replace(TERMS, contract=GROUP), D, "a group that is called like a column that may be free"),
+    ("{immutable: [paid_late, paid_ok]}", replace(TERMS, contract=GROUP), A, "all columns of the group may be free"),
+    ("{immutable: [paid_late]}", replace(TERMS, contract=GROUP), D, "one column of the group may not be free"),
+    ("{mutable: [age]}", replace(TERMS, contract=LOOSE), D, "a group that is called like a column that must move"),
+    ("{mutable: [paid_ok]}", replace(TERMS, contract=LOOSE), A, "a column of a group that moves"),
     (f"{{digest: {TERMS.digest}}}", TERMS, A, "the very terms that were agreed"),
     (f"{{digest: {TERMS.digest}}}", replace(TERMS, model={"positive": 0}), D, "another fact about the model"),
     (f"{{digest: {TERMS.digest}, mutable: [age]}}", TERMS, D, "pinned, but one is out of reach"),
@@ -371,6 +378,18 @@ def test_contract(rule: str, terms: Terms | None, wanted: Verdict, why: str) -> 
     line = judge(facts(PASS, terms=terms), policy(f"contract: {rule}")).trace[1]
     assert (line.asks, line.verdict) == ("contract", wanted), why
     assert bool(line.reason) is (wanted is not A)
+
+
+def test_a_price_is_named_only_where_it_is_the_reason() -> None:
+    frozen, dear = (
+        judge(facts(PASS, terms=replace(TERMS, contract=Contract(features={"a": f}))), policy(rule)).trace[1].reason
+        for f, rule in (
+            (Feature(mutable=False), "contract: {immutable: [], max_cost: 3}"),
+            (Feature(cost=9), "contract: {max_cost: 3}"),
+        )
+    )
+    assert frozen == "the contract does not let an attacker change a"
+    assert dear == "the contract does not let an attacker change a for 3 or less"
 
 
 @pytest.mark.parametrize(

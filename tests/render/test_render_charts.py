@@ -70,6 +70,32 @@ def test_no_text_overlaps_or_leaves_its_picture(name: str) -> None:
     assert drawn >= 12
 
 
+def test_names_of_lines_of_one_colour_stand_below_the_narrow_picture_and_inside_it() -> None:
+    kinds = ("random: ranges only", "marginal: each column", "active: where unsure", "a name " * 20)
+    x = (50.0, 400.0, 3000.0, 20_000.0)
+    lines = tuple(
+        Series(name=name, x=x, y=tuple(0.5 + 0.1 * i + 0.01 * j for i in range(4)), kind="at-least")
+        for j, name in enumerate(kinds)
+    )
+    curve = Curve(
+        name="c", title="t", subtitle="", x_label="queries", y_label="F1", series=lines, measure="m", x_scale="log"
+    )
+    svg = draw_curve(curve, None, 350, "")
+    assert overlapping(svg) == []
+    (axis,) = (box for box, words in texts(svg) if words == "queries")
+    names = [(box, words) for box, words in texts(svg) if "(at least)" in words]
+    assert [words.partition("name")[0] for _, words in names] == [f"{k} (at least)" for k in kinds[:3]] + ["a "]
+    for box, words in names:
+        assert box.top > axis.bottom, words
+        assert box.left + (box.right - box.left) / 0.88 <= 350, words
+    assert float(svg.partition('viewBox="0 0 350 ')[2].partition('"')[0]) >= names[-1][0].bottom
+    assert svg.count("M2 ") == 4, "a sample of each stroke"
+
+
+def test_a_text_is_not_wider_than_it_is_reckoned() -> None:
+    assert text_width("random: ranges only (at least)", bold=True) >= 206.6, "measured of DejaVu Sans Bold"
+
+
 def test_every_text_is_at_least_12_pixels_at_its_own_width() -> None:
     from importlib.resources import files
 

@@ -81,10 +81,11 @@ def test_lines_of_unlike_places_keep_a_step_s_later_end_each() -> None:
 def test_lines_of_one_colour_have_strokes_of_their_own(role: Any) -> None:
     lines = tuple(Series(name=n, x=(0.0, 1.0), y=(0.2, 0.3), role=role) for n in ("sex", "race", "age"))
     curve = one_curve((), series=lines)
-    assert len({dash for dash, _ in strokes(curve)}) == 3
-    wide, narrow = (draw_curve(curve, None, w, "") for w in (640, 350))
-    assert wide.count("stroke-dasharray") == 4, "two lines, and a sample of each beside its name"
-    assert ">– – race<" in narrow
+    assert len(set(strokes(curve))) == 3
+    for width in (640, 350):
+        drawn = draw_curve(curve, None, width, "")
+        assert drawn.count("stroke-dasharray") == 4, "two lines, and a sample of each beside its name"
+        assert ">race<" in drawn
 
 
 def test_one_line_needs_no_sample_of_its_stroke() -> None:

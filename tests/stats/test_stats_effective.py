@@ -10,7 +10,7 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from assay.stats import classifier as c  # noqa: E402
-from assay.stats.effective import effective_n, whole  # noqa: E402
+from assay.stats.effective import drawn, effective_n, whole  # noqa: E402
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=40), st.integers(1, 12))
@@ -53,3 +53,26 @@ def test_the_calibration_error_of_copies_is_that_of_the_rows() -> None:
     for ask in (c.calibration_error, c.calibration_bound):
         assert ask(*many, groups=np.repeat(groups, 5)) == pytest.approx(ask(scores, target))
     assert c.calibration_bound(*many) < c.calibration_bound(scores, target) - 0.01
+
+
+def test_all_rows_of_every_group_are_told_where_all_are_drawn() -> None:
+    places, count = drawn(np.array([3, 1, 3, 0, 1, 3]), 9)
+    assert (places.tolist(), count.tolist()) == ([0, 1, 3], [3, 2, 1])
+
+
+def test_of_few_groups_each_counts_by_its_rows_until_one_more_would_begin() -> None:
+    places, count = drawn(np.array([3, 1, 3, 0, 1, 3]), 2)
+    assert (places.tolist(), count.tolist()) == ([0, 1], [2, 1])
+    assert [len(part) for part in drawn(np.zeros(0, dtype=int), 2)] == [0, 0]
+
+
+@pytest.mark.parametrize("most", [20, 60, 200])
+def test_half_of_the_rows_are_half_however_often_they_were_copied(most: int) -> None:
+    """50 groups of ten beside 500 rows of their own: groups that are met sooner counted .87 of all."""
+    groups, rng = np.concatenate([np.repeat(np.arange(50), 10), np.arange(50, 550)]), np.random.default_rng(0)
+    shares = []
+    for _ in range(300):
+        order = rng.permutation(groups)
+        places, count = drawn(order, most)
+        shares.append(count[order[places] < 50].sum() / count.sum())
+    assert np.mean(shares) == pytest.approx(0.5, abs=0.015)

@@ -17,7 +17,9 @@ from assay.adapters.predictor_base import (
     positive_index,
     require_columns,
     require_count,
+    require_numeric,
     threshold_of,
+    too_large,
 )
 from assay.adapters.tables import Dataset
 from assay.core.errors import CouldNotLook
@@ -44,7 +46,9 @@ class LightgbmPredictor(BasePredictor):
         self.threshold = threshold_of(subject, 0.5 if self._probability else 0.0)
         self.access = "whitebox"
         if data is not None:
-            self._matrix(data.table(self.features).slice(0, 1))
+            table = data.table(self.features)
+            require_numeric(self.where, table, tuple(n for n in self.features if n not in self._levels))
+            self._matrix(table.slice(0, 1))
 
     @property
     def booster(self) -> Any:
@@ -104,7 +108,8 @@ class LightgbmPredictor(BasePredictor):
                 part = self._booster.predict(self._matrix(batch), num_threads=1)
             except library("lightgbm").basic.LightGBMError as error:
                 # Its words may hold values of the rows.
-                raise CouldNotLook(f"{self.where}: failed to predict: {type(error).__name__}") from None
+                why = f"{type(error).__name__}{too_large(rows)}"
+                raise CouldNotLook(f"{self.where}: failed to predict: {why}") from None
             parts.append(np.asarray(part))
         return of_class(np.concatenate(parts), place, probability=self._probability)
 

@@ -21,6 +21,7 @@ from assay.adapters.predictor_base import (
     require_count,
     require_numeric,
     threshold_of,
+    too_large,
 )
 from assay.adapters.tables import Dataset
 from assay.adapters.values import canonical_text, listed, same_value
@@ -76,7 +77,9 @@ class OnnxPredictor(BasePredictor):
         self.threshold = threshold_of(subject, float(default))
         self.access = "label" if self._form == "label" else "score"
         if data is not None:
-            self._feeds(data.table(self.features).slice(0, 1))
+            table = data.table(self.features)
+            require_numeric(self.where, table, self._numeric())
+            self._feeds(table.slice(0, 1))
 
     def close(self) -> None:
         """Let go of the session."""
@@ -183,7 +186,7 @@ class OnnxPredictor(BasePredictor):
         except CouldNotLook:
             raise
         except Exception as error:  # onnxruntime's errors share no base class but Exception
-            raise CouldNotLook(f"{self.where}: failed to predict: {_failure(error)}") from None
+            raise CouldNotLook(f"{self.where}: failed to predict: {_failure(error)}{too_large(rows)}") from None
         if self._form == "maps":
             return self._from_maps(answer)
         values = np.asarray(answer)
@@ -215,13 +218,19 @@ class OnnxPredictor(BasePredictor):
         hit = np.array([same_value(v, self._positive_value) for v in values.tolist()], dtype=np.float64)
         return hit[inverse.reshape(-1)]
 
+    def _numeric(self) -> tuple[str, ...]:
+        """The columns that are fed as numbers."""
+        if len(self._inputs) == 1:
+            return () if self._inputs[0].type == "tensor(string)" else self.features
+        return tuple(item.name for item in self._inputs if item.type != "tensor(string)")
+
     def _feeds(self, rows: ArrowTable) -> dict[str, Any]:
         np = library("numpy")
+        require_numeric(self.where, rows, self._numeric())
         if len(self._inputs) == 1 and tuple(i.name for i in self._inputs) != self.features:
             only = self._inputs[0]
             if only.type == "tensor(string)":
                 return {only.name: np.column_stack([_words(rows.column(n)) for n in self.features])}
-            require_numeric(self.where, rows, self.features)
             matrix = np.column_stack([numbers(rows.column(n)) for n in self.features])
             return {only.name: self._cast(matrix, only.type, only.name)}
         feeds = {}
@@ -230,7 +239,6 @@ class OnnxPredictor(BasePredictor):
             if item.type == "tensor(string)":
                 values: Any = _words(column)
             else:
-                require_numeric(self.where, rows, (item.name,))
                 values = self._cast(numbers(column), item.type, item.name)
             feeds[item.name] = values.reshape(-1, 1) if len(item.shape) == 2 else values
         return feeds

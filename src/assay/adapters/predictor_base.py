@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _BATCH = 65_536
+_EXACT = 2**53  # up to here every whole number is a double of its own
 
 
 class BasePredictor:
@@ -54,7 +55,8 @@ class BasePredictor:
             raise CouldNotLook(f"{self.where}: gave {out.shape} scores for {rows.num_rows} rows")
         if np.isnan(out).any():
             bad = int(np.isnan(out).sum())
-            raise CouldNotLook(f"{self.where}: scored {bad} of {rows.num_rows} rows as NaN")
+            why = too_large(rows.select(list(self.features)).filter(library("pyarrow").array(np.isnan(out))))
+            raise CouldNotLook(f"{self.where}: scored {bad} of {rows.num_rows} rows as NaN{why}")
         self.queries += rows.num_rows
         return out
 
@@ -216,14 +218,45 @@ def coded_matrix(
 
 def require_numeric(where: str, rows: ArrowTable, names: tuple[str, ...]) -> None:
     """Refuse text columns where the model wants numbers; a column without any value is none. Raises CouldNotLook naming
-    them."""
+    them and what they hold."""
     types = library("pyarrow").types
-    words = [
-        n
-        for n in names
-        if (types.is_string(rows.schema.field(n).type) or types.is_large_string(rows.schema.field(n).type))
-        and rows.column(n).null_count < rows.num_rows
-    ]
-    if words:
-        hold = "holds" if len(words) == 1 else "hold"
-        raise CouldNotLook(f"{where}: the model wants numbers, but {listing(words)} {hold} text")
+    held: dict[str, list[str]] = {}
+    for name in names:
+        kind = rows.schema.field(name).type
+        if (types.is_string(kind) or types.is_large_string(kind)) and rows.column(name).null_count < rows.num_rows:
+            held.setdefault(_held(rows.column(name)), []).append(name)
+    if held:
+        told = [f"{listing(own)} {'holds' if len(own) == 1 else 'hold'} {what}" for what, own in held.items()]
+        raise CouldNotLook(f"{where}: the model wants numbers, but {', '.join(told)}")
+
+
+def _held(column: Any) -> str:
+    """What a column that is stored as text holds: lists, and numbers that doubles would merge, are stored so too."""
+    compute = library("pyarrow.compute")
+    values = column.drop_null()
+
+    def all_match(pattern: str) -> bool:
+        return bool(compute.all(compute.match_substring_regex(values, pattern)).as_py())
+
+    if all_match(r"^[\[{]"):
+        return "no plain numbers"
+    if all_match(r"^[+-]?\d{1,300}(\.\d*)?$"):
+        far = compute.max(compute.abs(compute.cast(compute.utf8_ltrim(values, "+"), "float64"))).as_py()
+        return "numbers of more digits than a double keeps" if far > _EXACT else "text"
+    return "text"
+
+
+def too_large(rows: ArrowTable) -> str:
+    """ ": a holds infinite numbers in 1 row; …", to say where rows could not be scored; "" where none holds them."""
+    pa, np = library("pyarrow"), library("numpy")
+    columns = {n: numbers(rows.column(n)) for n in rows.column_names if pa.types.is_floating(rows.schema.field(n).type)}
+    for kind, what in ((np.float64, "infinite numbers"), (np.float32, "numbers beyond float32's range")):
+        with np.errstate(over="ignore"):
+            hit = {name: np.isinf(values.astype(kind)) for name, values in columns.items()}
+        named = [name for name, bad in hit.items() if bad.any()]
+        if named:
+            count = int(np.logical_or.reduce([hit[name] for name in named]).sum())
+            told = f"{listing(named)} {'holds' if len(named) == 1 else 'hold'} {what}"
+            which, them = ("1 row", "it") if count == 1 else (f"{count} rows", "them")
+            return f": {told} in {which}; mend {them}, or take {them} out"
+    return ""

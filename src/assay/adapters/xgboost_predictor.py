@@ -16,7 +16,9 @@ from assay.adapters.predictor_base import (
     positive_index,
     require_columns,
     require_count,
+    require_numeric,
     threshold_of,
+    too_large,
 )
 from assay.adapters.tables import Dataset
 from assay.adapters.xgboost_model import Learner, sound
@@ -48,7 +50,9 @@ class XgboostPredictor(BasePredictor):
         self.threshold = threshold_of(subject, 0.5 if self._probability else 0.0)
         self.access = "whitebox"
         if data is not None:
-            self._matrix(data.table(self.features).slice(0, 1))
+            table = data.table(self.features)
+            require_numeric(self.where, table, tuple(n for n in self.features if n not in self._levels))
+            self._matrix(table.slice(0, 1))
 
     @property
     def booster(self) -> Any:
@@ -116,7 +120,8 @@ class XgboostPredictor(BasePredictor):
                 )
             except (xgboost.core.XGBoostError, ValueError) as error:
                 # Its words may hold values of the rows.
-                raise CouldNotLook(f"{self.where}: failed to predict: {type(error).__name__}") from None
+                why = f"{type(error).__name__}{too_large(rows)}"
+                raise CouldNotLook(f"{self.where}: failed to predict: {why}") from None
             parts.append(np.asarray(answer, dtype=np.float64))
         return of_class(np.concatenate(parts), self._positive, probability=self._probability)
 

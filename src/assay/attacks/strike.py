@@ -29,6 +29,8 @@ COPIED = 4
 """One in how many queries of a search by price is kept back for copies of the model, where it can spare them."""
 PROVED = 16
 """Rows whose proofs are held against single changes."""
+RELATED, _PROOF = 600, 1e-6
+"""Queries a row of the search beside white-box under relations; how much farther than its bound a find is proved."""
 
 
 class Asked(NamedTuple):
@@ -71,6 +73,8 @@ def struck(
     elif asked.access == "whitebox":
         strike = _whitebox(model, caught)
         found = strike(model, space, passing, asked.norm, asked.budget, seed=asked.seed, progress=asked.progress)
+        if strike is attack_trees and space.constraints:
+            found = _related(model, lambda rows: Space(caught.take(rows), *against), passing, asked, found)
     elif asked.norm == "cost":
         found = _priced(model, space, lambda rows: Space(caught.take(rows), *against), passing, asked)
     else:
@@ -100,6 +104,31 @@ def _transferred(model: Predictor, space: Space, passing: ArrowTable, asked: Ask
 def _whitebox(model: BasePredictor, rows: ArrowTable) -> Callable[..., Attacked]:
     """The attack on what the model is: trees, or a small network. Raises CouldNotLook where it is neither."""
     return attack_trees if isinstance(model.read(rows), Trees) else attack_gradient
+
+
+def _related(
+    model: BasePredictor, of: Callable[[Array], Space], passing: ArrowTable, asked: Asked, found: Attacked
+) -> Attacked:
+    """What white-box found on trees under relations, and the rows without a proof searched by queries too.
+
+    A cell has one value in the search by cells, its nearest, and of those that the trees do not tell apart a relation
+    may permit another one alone.
+    """
+    rows = np.flatnonzero((found.bound < found.distance * (1 - _PROOF)) & (found.bound < asked.budget))
+    if not len(rows):
+        return found
+    access: Literal["label", "score"] = "label" if model.access == "label" else "score"
+    try:
+        space = of(rows)
+        if asked.norm == "cost":
+            near = attack(model, space, passing, access=access, limit=RELATED, seed=asked.seed)
+            table = space.build(np.arange(space.size), near.choice)
+            searched = Attacked(distance=near.cost, bound=np.zeros(len(rows)), queries=near.queries, table=table)
+        else:
+            searched = attack_boundary(model, space, passing, asked.norm, access=access, limit=RELATED, seed=asked.seed)
+    except CouldNotLook:  # what was read out of the model stands
+        return found
+    return _nearer(found, rows, searched)
 
 
 def _priced(

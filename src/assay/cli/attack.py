@@ -38,6 +38,18 @@ class _Model(click.Path):
         return value if isinstance(value, str) and is_address(value) else FILE.convert(value, param, ctx)
 
 
+class _OfGroup(click.Command):
+    """The command that the group asks where none is named: its errors say `assay attack`, as it was typed."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """The context of the command, in the group's place."""
+        if parent is not None:
+            info_name, parent = parent.info_name, parent.parent
+        return super().make_context(info_name, args, parent, **extra)
+
+
 class Attack(click.Group):
     """`assay attack MODEL …`; what is no command of its own is a model."""
 
@@ -69,7 +81,7 @@ def command() -> None:
     """Attack a model."""
 
 
-@command.command("model")
+@command.command("model", cls=_OfGroup)
 @click.argument("model", type=_Model())
 @click.option("--data", type=FILE, help="Rows the model has not seen (CSV, Parquet or Arrow).")
 @click.option("--label", help="The label column of the data.")

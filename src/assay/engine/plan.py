@@ -98,7 +98,7 @@ def _task(
         subjects=needed,
         contract=contract,
         parameters=resolve_parameters(check, given, where=f"checks.{check_id}"),
-        seed=seed_for(settings.seed, check_id, subjects[name].digest),
+        seed=seed_for(settings.seed, check_id),
         weak_sandbox=settings.weak_sandbox,
         limits=settings.limits,
         remote=settings.remote.get(name),

@@ -76,7 +76,7 @@ def attack_model(
     facts: dict[str, Json] = {"label": what.label, "positive": what.positive}
     facts |= {k: list(v) for k, v in (("protected", what.protected), ("drop", what.drop)) if v}
     served, name = _served(what), what.name
-    contract = load_threat(what.threat) if what.threat is not None else _anything(what, facts, root)
+    contract, torn = _anything(what, facts, root) if what.threat is None else (load_threat(what.threat), False)
     require_label(what.data, facts, root or Path.cwd())
     if EVASION in select(settings):
         _refuse_other_budget(contract, settings.parameters.get(EVASION, {}))
@@ -101,7 +101,8 @@ def attack_model(
     with tempfile.TemporaryDirectory(prefix="assay-examples-") as folder:
         settings = replace(settings, aside=folder if examples is not None else "")
         asked = [(Kind.MODEL, name)]
-        if not contract.free and "data.schema" in select(settings):  # the rows must keep the rules that they are under
+        # The rows must keep the rules that they are under; where there are none, the label must still be one of a kind.
+        if (torn or not contract.free) and "data.schema" in select(settings):
             asked = [*((Kind.DATASET, n) for n in ("train", "data") if n in subjects), *asked]
         report = examine_loose(subjects, asked, contract, settings, root=root, progress=progress)
         written = sorted(Path(folder).iterdir())
@@ -162,7 +163,8 @@ def _refuse_other_budget(contract: Contract, asked: Mapping[str, Json]) -> None:
         fix = "give --threat (`assay attack init` drafts it), or choose --norm linf, l2 or l1"
         raise UsageError("nobody has said what a change costs", where="assay attack", fix=fix)
     if priced and asked.get("budget") is not None:
-        raise UsageError("--budget is for the other norms", where="assay attack", fix="use --cost")
+        fix = "use --cost, which goes before `budget:` of `attacker:`; or choose --norm linf, l2 or l1"
+        raise UsageError("--budget is for the other norms, not for --norm cost", where="assay attack", fix=fix)
     if not priced and asked.get("cost") is not None:
         raise UsageError("--cost is the budget of --norm cost", where="assay attack", fix="use --budget")
 
@@ -178,10 +180,12 @@ def _write(written: list[Path], report: Report, examples: Path) -> None:
     write_examples(msgspec.msgpack.decode(written[0].read_bytes(), type=Adversaries), examples)
 
 
-def _anything(what: Attack, facts: Mapping[str, Any], root: Path | None) -> Contract:
-    """Every column may change to anything: what an attack without a threat model takes."""
+def _anything(what: Attack, facts: Mapping[str, Any], root: Path | None) -> tuple[Contract, bool]:
+    """(every column may change to anything: what an attack without a threat model takes; whether the label holds both
+    numbers and words)."""
     from assay.adapters.tables import open_dataset
 
     subject = Subject(name="data", kind=Kind.DATASET, uri=str(what.data), options=dict(facts))
     with closing(open_dataset(subject, root or Path.cwd(), Contract())) as data:
-        return Contract(features={name: Feature() for name in data.features}, free=True)
+        torn = any(column.mixed for column in data.columns if column.name == data.label)
+        return Contract(features={name: Feature() for name in data.features}, free=True), torn

@@ -253,7 +253,9 @@ def _without_recipe(against: Against, shop: Workshop) -> str:
     if against == "evasion":
         return "the controls are trained by us, on the same rows"
     if against == "theft":
-        return "no control was trained again"
+        from assay.harden.hardening.copying import AGAIN, AGAIN_SAID
+
+        return f"no control was trained again: the one there is, `{AGAIN}`, is {AGAIN_SAID}"
     from assay.harden.hardening.regular import base
 
     return f"references are trained by {base(shop).said}"

@@ -87,7 +87,8 @@ def judge_contract(rule: ContractRule, trace: RuleTrace, facts: Facts) -> RuleTr
     terms = facts.terms
     if terms is None:
         return replace(trace, saw="no terms", reason="the evidence does not say on what terms the model was judged")
-    features = terms.contract.features
+    # By column: whoever is judged invents the name of a one-hot group, and could call any after one that is free.
+    features = {column: f for name, f in terms.contract.features.items() for column in f.one_hot or (name,)}
     held = [n for n in rule.mutable if n not in features or not _moves(features[n], rule.max_cost)]
     if rule.immutable is not None:
         free = {*rule.immutable, *held}
@@ -108,7 +109,8 @@ def judge_contract(rule: ContractRule, trace: RuleTrace, facts: Facts) -> RuleTr
         fix = "judge it by what the policy pins, or have the policy's owner agree to another"
         return replace(base, verdict=Verdict.DENY, reason=f"not judged by what the policy pins: {found}", fix=fix)
     if held:
-        dear = f" for {rule.max_cost:g} or less" if rule.max_cost is not None else ""
+        priced = rule.max_cost is not None and any(n in features and _moves(features[n], None) for n in held)
+        dear = f" for {rule.max_cost:g} or less" if priced else ""
         reason = f"the contract does not let an attacker change {', '.join(held[:5])}{dear}"
         more = f" and {len(held) - 5} more" if len(held) > 5 else ""
         fix = "declare them mutable under `features:` in assay.yaml (or take out what is no input), then measure again"

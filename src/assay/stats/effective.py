@@ -1,4 +1,4 @@
-"""How many independent rows a figure rests on, where rows were copied or come in clusters."""
+"""Rows that were copied or come in clusters: how many independent ones a figure rests on, and how to draw of them."""
 
 from __future__ import annotations
 
@@ -32,3 +32,19 @@ def effective_n(groups: Array, hit: Array | None = None) -> float:
 def whole(rows: float) -> int:
     """An effective number of rows, rounded down to what is reported; sums of squares may fall short by a rounding."""
     return int(rows + 1e-6)
+
+
+def drawn(groups: Array, most: int) -> tuple[Array, Array]:
+    """(places of the first rows of up to `most` groups, how many rows each stands for), of rows in a drawn order by
+    the numbers of their groups (n,).
+
+    Drawing ends where one group more would begin, and each stands for its rows that were drawn until then: a plain
+    sample of rows, of which equal ones are asked about once. All rows of a group would count it twice over, since one
+    of many rows is also met sooner.
+    """
+    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+    met = np.sort(first)
+    end = int(met[most]) if len(met) > most else len(groups)
+    group = inverse.ravel()
+    places = met[:most]
+    return places, np.bincount(group[:end], minlength=len(first))[group[places]]

@@ -35,6 +35,7 @@ from assay.adapters.predictor_base import (
     require_count,
     require_numeric,
     threshold_of,
+    too_large,
 )
 from assay.adapters.tables import Dataset
 from assay.adapters.values import listed
@@ -128,6 +129,7 @@ class CatboostPredictor(BasePredictor):
             )  # fmt: skip
         if rows is not None:
             self._note(rows)
+            require_numeric(self.where, rows, tuple(n for n in self.features if n not in self._words))
             self._told(rows.slice(0, 1))
 
     @property
@@ -289,7 +291,8 @@ class CatboostPredictor(BasePredictor):
                 parts.append(np.asarray(booster.predict(pool, prediction_type=kind, thread_count=1)))
             except (catboost.CatBoostError, ValueError, TypeError) as error:
                 # Its words may hold values of the rows.
-                raise CouldNotLook(f"{self.where}: failed to predict: {type(error).__name__}") from None
+                why = f"{type(error).__name__}{too_large(rows)}"
+                raise CouldNotLook(f"{self.where}: failed to predict: {why}") from None
         return of_class(np.concatenate(parts), self._positive, probability=False)  # that is told of every class
 
 

@@ -177,10 +177,36 @@ def _newer(said: Said, single: bool) -> Forest:
 
     members = _members(said.get("membership_values"), int((modes == _MEMBER).sum()))
     true, false = (wider(s, -1) for s in sides)
-    return _assembled(
+    roots = _ints(said["tree_roots"])
+    if ((roots < 0) | (roots >= total)).any():
+        raise _TornError("a tree has no root")
+    made = _assembled(
         wider(modes, _LEAF), wider(features, 0), wider(splits, 0.0), true, false, wider(tracks, 0), members,
-        np.concatenate(weights), _ints(said["tree_roots"]), single,
+        np.concatenate(weights), roots, single,
     )  # fmt: skip
+    return _in_order(made)
+
+
+def _in_order(made: Forest) -> Forest:
+    """The nodes tree by tree, in the order of the roots, each root first: `Trees` wants them so."""
+    nodes, count = made.nodes, len(made.nodes["feature"])
+    at, tree = nodes["roots"], np.arange(len(nodes["roots"]))
+    found, whose, seen = [at], [tree], len(at)
+    while len(at) and seen <= count:
+        more = nodes["feature"][at] >= 0
+        at = np.concatenate([nodes["left"][at[more]], nodes["right"][at[more]]])
+        tree = np.concatenate([tree[more], tree[more]])
+        found, whose, seen = [*found, at], [*whose, tree], seen + len(at)
+    reached = np.concatenate(found)
+    if seen != count or len(np.unique(reached)) != count:
+        raise _TornError("a node is the child of several, or of none")
+    order = reached[np.argsort(np.concatenate(whose), kind="stable")]
+    place = np.empty(count, dtype=np.int64)
+    place[order] = np.arange(count)
+    ordered = {name: values[order] for name, values in nodes.items() if name != "roots"}
+    for side in ("left", "right"):
+        ordered[side] = np.where(ordered["feature"] >= 0, place[ordered[side]], -1)
+    return Forest({**ordered, "roots": place[nodes["roots"]]}, made.sets, made.weights[order])
 
 
 def _members(values: Any, wanted: int) -> list[list[float]]:

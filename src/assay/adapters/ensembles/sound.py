@@ -38,14 +38,23 @@ def _unsound(nodes: Table, width: int, sets: int) -> str:
     reached = np.bincount(np.concatenate([children, roots]), minlength=count)
     if (reached != 1).any():
         return "a node is the child of several, or of none"
-    return "" if _walked(left, right, inner, roots) == count else "its nodes go round in a circle"
+    tree = _walked(left, right, inner, roots)
+    if (tree < 0).any():
+        return "its nodes go round in a circle"
+    first = np.zeros(count, dtype=bool)
+    first[roots] = True
+    return "" if (tree == np.cumsum(first) - 1).all() else "the nodes of a tree do not stand together, its root first"
 
 
-def _walked(left: FloatArray, right: FloatArray, inner: FloatArray, roots: FloatArray) -> int:
-    """How many nodes are reached from the roots, each by one way at most."""
-    at, seen = roots.astype(np.int64), 0
+def _walked(left: FloatArray, right: FloatArray, inner: FloatArray, roots: FloatArray) -> FloatArray:
+    """The tree of every node (m,), counted by the roots' order, of nodes that are each reached by one way at most; -1
+    where none leads."""
+    tree = np.full(len(inner), -1)
+    at = roots.astype(np.int64)
+    tree[at] = np.arange(len(roots))
     while len(at):
-        seen += len(at)
         more = at[inner[at]]
-        at = np.concatenate([left[more], right[more]]).astype(np.int64)
-    return seen
+        below = np.concatenate([left[more], right[more]]).astype(np.int64)
+        tree[below] = np.tile(tree[more], 2)
+        at = below
+    return tree

@@ -16,7 +16,7 @@ from assay.attacks.natural.asked import Answers, ask, ask_many
 from assay.attacks.natural.damage import FAMILIES, Damage
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
-from assay.stats.effective import whole
+from assay.stats.effective import drawn, whole
 from assay.stats.intervals import wilson_rate
 
 Array = Any
@@ -83,28 +83,31 @@ def halves(
 ) -> tuple[Half, Half, int, int]:
     """(rows to choose on, rows to report on, undamaged rows refused, of how many).
 
-    One row of each draw, as many of both classes as there are, up to half of `sizes` each; a row weighs as many rows as
-    its draw has, times those of its class that were not drawn. Raises CouldNotLook where the model answers too few.
+    One row of each draw, as many of both classes as there are, up to half of `sizes` each. Draws of one row and of many
+    choose alike; a row weighs as many rows as of its draw came up (see `drawn`), times those of its class that did not.
+    Raises CouldNotLook where the model answers too few.
     """
-    order = np.random.default_rng([seed, 7]).permutation(len(target))
-    _, first, count = np.unique(draw[order], return_index=True, return_counts=True)
-    picked = order[first]
+    rng = np.random.default_rng([seed, 7])
+    order = rng.permutation(len(target))
+    _, first, which, count = np.unique(draw[order], return_index=True, return_inverse=True, return_counts=True)
+    picked, which = order[first], which.ravel()
     parts: list[list[Array]] = [[], []]
     weights: list[list[Array]] = [[], []]
     for wanted in (True, False):
-        mine = np.flatnonzero(target[picked] == wanted)
-        mine = mine[np.argsort(first[mine])]
+        mine = rng.permutation(np.flatnonzero(target[picked] == wanted))
         small = min(sizes[0] // 2, len(mine) // 3)
-        for which, chosen in enumerate((mine[:small], mine[small : small + sizes[1] // 2])):
-            if len(chosen):
-                parts[which].append(picked[chosen])
-                weights[which].append(count[chosen] * (count[mine].sum() / count[chosen].sum()))
+        for part, (some, most) in enumerate(((mine[:small], small), (mine[small:], sizes[1] // 2))):
+            if len(some):
+                there = np.isin(which, some)
+                places, each = drawn(which[there], most)
+                parts[part].append(order[there][places])
+                weights[part].append(each * (count[mine].sum() / each.sum()))
     made, refused, asked = [], 0, 0
-    for which in range(2):
-        if not parts[which]:
+    for part in range(2):
+        if not parts[part]:
             raise CouldNotLook("too few rows of different inputs to damage")
-        rows, weight = np.concatenate(parts[which]), np.concatenate(weights[which])
-        mixed = np.random.default_rng([seed, 8, which]).permutation(len(rows))
+        rows, weight = np.concatenate(parts[part]), np.concatenate(weights[part])
+        mixed = np.random.default_rng([seed, 8, part]).permutation(len(rows))
         rows, weight = rows[mixed], weight[mixed]
         sample = table.take(rows)
         answers = ask(model, sample, calls=400)

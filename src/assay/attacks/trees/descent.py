@@ -72,10 +72,12 @@ def descend(
         allowed &= ~but
     axis_of = problem.axis_of
     spent = problem.cost(point) if problem.additive else 0.0
+    least = np.inf
     while True:
         margin, after = problem.sweep(point)
-        if margin < target:
+        if margin < target or not margin < least:  # what a change promised can be rounding alone, for ever
             return margin, point
+        least = margin
         if problem.additive:
             added = problem.flat - problem.flat[problem.offset[:-1] + point][axis_of]
             gain = np.where(allowed & (spent + added < radius), margin - np.maximum(after, target - _EPS), 0.0)

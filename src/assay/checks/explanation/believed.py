@@ -88,17 +88,35 @@ def _repeated(
 ) -> Any:  # fmt: skip
     """How well the values agree with themselves, drawn again; gives that, 1 for exact ones."""
     from assay.detectors.importance import explain
-    from assay.stats.shapley import rank_agreement
 
-    few, value = sample.slice(0, ASIDE), 1.0
+    few, value, low, high = sample.slice(0, ASIDE), 1.0, 1.0, 1.0
+    rows = few.num_rows
     if not found.exact:
         again = explain(case.predictor, few, background, pairs=pairs, seed=seed + 7919, trees=False)
-        value = max(0.0, rank_agreement(found.values[: few.num_rows], again.values))
+        value, low, high, rows = _agreement(found.values[:rows], again.values, seed)
     yield Measure(
-        name="explanation.repeat_agreement", value=value, n=few.num_rows, seed=seed, unit="rank correlation",
-        direction=Direction.HIGHER, method="exact" if found.exact else "drawn again with another seed",
+        name="explanation.repeat_agreement", value=value, low=low, high=high, n=rows, seed=seed,
+        unit="rank correlation", direction=Direction.HIGHER,
+        method="exact" if found.exact else "drawn again with another seed, bootstrap of the rows",
     )  # fmt: skip
     return value
+
+
+def _agreement(first: Any, second: Any, seed: int) -> tuple[float, float, float, int]:
+    """(mean of the rows' rank correlations, 0 at least; its ends; the rows that have an order in both). Each row's
+    values are drawn on their own, so that other rows and other draws are both in a bootstrap of the rows."""
+    import numpy as np
+
+    from assay.stats.classifier import ratio_interval
+    from assay.stats.shapley import rank_agreement
+
+    known = (np.ptp(first, axis=1) > 0) & (np.ptp(second, axis=1) > 0)
+    if known.sum() < 2:  # one row tells nothing of others
+        return max(0.0, rank_agreement(first, second)), 0.0, 1.0, int(known.sum())
+    each = np.array([rank_agreement(a[None], b[None]) for a, b in zip(first[known], second[known], strict=True)])
+    ends = (float(each.mean()), *ratio_interval(each, np.ones(len(each)), seed))
+    value, low, high = (max(0.0, end) for end in ends)
+    return value, low, high, len(each)
 
 
 def _told(case: ModelCase, ends: dict[str, tuple[float, float, float]], alike: float) -> Any:

@@ -33,7 +33,7 @@ NAME = "explanation.counterfactual"
     severity=Severity.INFO,
     needs="ml",
     cost="minutes",
-    version=5,
+    version=6,
     tags=("nist-ai-rmf:MEASURE 2.9", "nist-ai-rmf:MEASURE 2.8", "eu-ai-act:Art.13", "eu-ai-act:Art.86"),
     reads=("data", "holdout"),
     wants=("holdout",),
@@ -114,7 +114,8 @@ def _drawn(case: ModelCase, data: Dataset, rows: int, seed: int) -> tuple[Any, A
     from assay.detectors.rows import same_rows
 
     table, model = data.table(), case.predictor
-    order = np.random.default_rng(seed).permutation(table.num_rows)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(table.num_rows)
     flagged = model.flagged(table.take(order))
     passing = table.take(order[~flagged][:PASSING])
     mine = order[flagged]
@@ -123,7 +124,7 @@ def _drawn(case: ModelCase, data: Dataset, rows: int, seed: int) -> tuple[Any, A
         _, first = np.unique(
             same_rows(table.take(mine).select(telling(case.contract, model.features))), return_index=True
         )
-        mine = mine[np.sort(first)][:rows]
+        mine = mine[rng.permutation(first)][:rows]  # not the first ones met: of many equal rows one is met sooner
     if len(mine) < LEAST:
         raise CouldNotLook(f"the model flags {len(mine)} rows of different inputs: at least {LEAST} are needed")
     if passing.num_rows < LEAST:
@@ -212,11 +213,12 @@ def _groups(case: ModelCase, data: Dataset, places: Any, found: Actions, seed: i
     if not case.protected:
         return
     widest = max(gaps, key=lambda gap: gap[1].value, default=None)
+    few = "" if widest else f"; no column has two groups of {LEAST_GROUP} sampled people whose difference can be told"
     yield Measure(
         name=f"{NAME}.recourse_gap", n=widest[2] if widest else 0, seed=seed,
         value=widest[1].value if widest else None, low=widest[1].low if widest else None,
         high=widest[1].high if widest else None, unit="difference of shares", direction=Direction.LOWER,
-        method="largest difference between groups of protected columns, all pairs and columns together",
+        method=f"largest difference between groups of protected columns, all pairs and columns together{few}",
     )  # fmt: skip
     for name, apart, least in gaps:
         if apart.low > 0:

@@ -35,6 +35,7 @@ OFF = 1e-3  # of the spread of the scores
     stage=Stage.MODEL,
     severity=Severity.MEDIUM,
     needs="ml",
+    version=2,
     cost="minutes",
     tags=("nist-ai-rmf:MEASURE 2.9", "nist-ai-rmf:MEASURE 2.8", "eu-ai-act:Art.13", "owasp-aisvs:C7.4"),
     reads=("data", "holdout"),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     stage=Stage.MODEL,
     severity=Severity.HIGH,
     needs="ml",
-    version=4,
+    version=5,
     tags=("nist-ai-rmf:MEASURE 2.11", "eu-ai-act:Art.10", "eu-ai-act:Art.15", "owasp-aitg:AITG-APP-10"),
     reads=("data", "holdout"),
     wants=("holdout",),
@@ -114,7 +114,7 @@ def groups(
     bounds = Bounds(favourable, ratio, difference, least_positives)
     judged = judge(single, crossed.asked, found, people, bounds)
     alone = [j for j in judged if len(j.grouping.columns) == 1]
-    yield from measures(alone, [j for j in judged if len(j.grouping.columns) > 1], crossed)
+    yield from measures(alone, [j for j in judged if len(j.grouping.columns) > 1], crossed, people)
     failed = {(j.grouping.columns, j.metric) for j in judged if j.apart is not None and j.apart.verdict == "fail"}
     for one in judged:
         columns, metric = one.grouping.columns, one.metric

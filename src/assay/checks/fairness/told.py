@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assay.core.finding import Direction, Finding, Location, Measure, Severity
-from assay.detectors.members import MOST_CROSSED, Crossed, Grouping
+from assay.detectors.members import MOST_CROSSED, Crossed, Grouping, People
 from assay.detectors.parity import METRICS, RATIOS, TOLD, Bounds, Judged
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ WORDS = {
 }
 
 
-def measures(alone: Sequence[Judged], together: Sequence[Judged], crossed: Crossed) -> Iterator[Measure]:
+def measures(
+    alone: Sequence[Judged], together: Sequence[Judged], crossed: Crossed, people: People
+) -> Iterator[Measure]:
     """The worst column of each metric, and the worst combination: all intervals hold together, so theirs do."""
-    from assay.stats.effective import whole
-
     for metric in METRICS:
         yield _worst(f"fairness.{metric}", [j for j in alone if j.metric == metric])
     yield _worst("fairness.equalised_odds_difference", [j for j in alone if j.metric in ODDS])
@@ -41,12 +41,28 @@ def measures(alone: Sequence[Judged], together: Sequence[Judged], crossed: Cross
         name="fairness.unasked", value=float(crossed.unasked), direction=Direction.LOWER, unit="combinations",
         method=f"beyond the {MOST_CROSSED} that are asked: {crossed.pairs} pairs of columns, {crossed.triples} threes",
     )  # fmt: skip
-    least = min((j.grouping for j in alone), key=lambda g: g.share)
-    draws = _draws(least, alone)
-    yield Measure(
-        name="fairness.judged_share", value=least.share, unit="share", direction=Direction.HIGHER,
-        n=None if draws is None else whole(draws.sum()),
-        method="rows in a group that is large enough, of the worst column; n: its independent rows",
+    yield _judged_share({j.grouping.columns: j.grouping for j in alone}, people)
+
+
+def _judged_share(by_column: Mapping[tuple[str, ...], Grouping], people: People) -> Measure:
+    """The share of the rows that are judged, of the worst column: the groups are taken as they came out large enough,
+    and the ends are the worst of all columns, whose intervals hold together."""
+    import numpy as np
+
+    from assay.stats.effective import whole
+    from assay.stats.fairness import Cells
+    from assay.stats.intervals import LEVEL, wilson_rate
+
+    told = []
+    for one in by_column.values():
+        everyone = Cells(np.zeros(len(one.code), dtype=np.int64), 1, people.weight, people.draw)
+        draws = float(everyone.rates((one.code >= 0).astype(float))[1][0])
+        told.append((one.share, draws, *wilson_rate(one.share, draws, 1 - (1 - LEVEL) / len(by_column))))
+    value, draws, _, _ = min(told)
+    return Measure(
+        name="fairness.judged_share", value=value, low=min(t[2] for t in told), high=min(t[3] for t in told),
+        n=whole(draws), unit="share", direction=Direction.HIGHER,
+        method="rows in a group that is large enough, of the worst column; Wilson; n: independent rows of the holdout",
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ NAME = "robustness.corruption"
 
 @check(
     NAME,
+    version=2,
     on=Kind.MODEL,
     stage=Stage.MODEL,
     severity=Severity.MEDIUM,

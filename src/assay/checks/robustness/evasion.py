@@ -41,7 +41,7 @@ Method = Literal["search", "transfer"]
     severity=Severity.INFO,
     needs="ml",
     cost="minutes",
-    version=14,
+    version=15,
     tags=("owasp-ml-2023:ML01", "atlas:AML.T0043", "eu-ai-act:Art.15"),
     reads=("data", "holdout"),
     libraries=("numpy", "pyarrow", "onnxruntime", "lightgbm", "scikit-learn"),
@@ -281,19 +281,20 @@ def _drawn(case: ModelCase, table: ArrowTable, usable: Any, rows: int, seed: int
 
     from assay.attacks.relations import telling
     from assay.detectors.rows import same_rows
+    from assay.stats.effective import drawn
 
     rng = np.random.default_rng(seed)
     order = np.random.default_rng([seed, 1]).permutation(table.num_rows)  # its place must not tell what a row is
     flagged = np.empty(table.num_rows, dtype=bool)
     flagged[order] = case.predictor.flagged(table.take(order))
-    drawn = rng.permutation(np.flatnonzero(usable))
-    same = same_rows(table.take(drawn).select(telling(case.contract, case.predictor.features)))
-    _, first, count = np.unique(same, return_index=True, return_counts=True)
-    chosen = np.argsort(first)[:rows]
-    chosen = chosen[np.argsort(drawn[first[chosen]])]
-    sample = drawn[first[chosen]]
+    mine = rng.permutation(table.num_rows)
+    mine = mine[np.asarray(usable)[mine]]  # who is left out changes nobody else's place
+    same = same_rows(table.take(mine).select(telling(case.contract, case.predictor.features)))
+    places, count = drawn(same, rows)
+    ordered = np.argsort(mine[places])
+    sample = mine[places][ordered]
     passing = rng.permutation(np.flatnonzero(~flagged))[:500]
-    return sample, flagged[sample], count[chosen], table.take(passing)
+    return sample, flagged[sample], count[ordered], table.take(passing)
 
 
 def _enough(caught: int, sample: int, passing: int, threshold: float) -> None:
@@ -301,7 +302,8 @@ def _enough(caught: int, sample: int, passing: int, threshold: float) -> None:
         what = (
             f"the model flags {caught} of {sample} positive rows of different inputs at its threshold {threshold:.9g}"
         )
-        raise CouldNotLook(f"{what}: at least {LEAST} are needed")
+        more = "attack more rows (`--rows`, or `rows:` of the policy or assay.yaml; a larger holdout if these are all)"
+        raise CouldNotLook(f"{what}: at least {LEAST} are needed; {more}, or lower the threshold")
     if passing < LEAST:
         raise CouldNotLook(f"the model lets {passing} rows pass: at least {LEAST} are needed to attack toward")
 

@@ -11,6 +11,7 @@ from assay.adapters.cases import ModelCase
 from assay.checks.theft import told
 from assay.checks.theft.judged import halves, transfers
 from assay.core.check import check
+from assay.core.errors import CouldNotLook
 from assay.core.exhibit import Curve, Table
 from assay.core.finding import Confidence, Direction, Finding, Location, Measure, Severity
 from assay.core.protocols import Progress, silent
@@ -33,7 +34,7 @@ NAME = told.NAME
     severity=Severity.HIGH,
     needs="ml",
     cost="minutes",
-    version=6,
+    version=7,
     tags=("owasp-ml-2023:ML05", "atlas:AML.T0024.002", "nist-aml:NISTAML.031", "eu-ai-act:Art.15"),
     reads=("holdout",),
     wants=("holdout",),
@@ -94,7 +95,8 @@ def extraction(
     was asked, which is too few; where the rows are too few to tell, no number. `price` is what those cost.
 
     There is a finding where a copy has an MCC whose lower bound is at least `good` (0.8: "almost perfect" agreement
-    by the convention of Landis and Koch 1977 for chance-corrected agreement; not tuned on any model). Severity is by
+    by the convention of Landis and Koch 1977 for chance-corrected agreement; not tuned on any model); where intervals
+    reach to both sides of it and none lies above, the check is open. Severity is by
     cost: medium up to 1,000 queries, low above; with `price` (for a query) and `worth` (what the model cost to make,
     same unit) high below 1% of its worth, medium below 10%, low below 100%, else info. A copy below the bar is no proof
     that there is none: a better attacker, or one with real rows, does better. A model that answers at random, a
@@ -189,6 +191,12 @@ def _findings(
     case: ModelCase, found: Curves, good: float, price: float | None, worth: float | None
 ) -> Iterator[Finding]:
     first = found.first_good(good)
+    if first is None and found.resisted(good) is None:
+        near = max(found.points, key=lambda point: point.mcc.high or 0.0).mcc
+        ends = f" [{near.low:.2f}, {near.high:.2f}]" if near.low is not None and near.high is not None else ""
+        sure = "no MCC" if near.value is None else f"an MCC of {near.value:.2f}{ends}"
+        what = f"whether a copy is good cannot be told: one has {sure}, good is {good:g}"
+        raise CouldNotLook(f"{what}; judge on more rows")
     if first is None or not found.stolen():
         return
     money = None if price is None else price * first.queries

@@ -70,11 +70,15 @@ class Compared(Protocol):
 
 
 class Words(NamedTuple):
-    """How a verdict says that an option is `short` of another, is `better` than all, or that a control is `as_good`."""
+    """How a verdict says that an option is `short` of another, is `better` than all, `by` what, or that a control is
+    `as_good`; what such words are `given`, and `another` of what tells two looks at one model apart."""
 
     short: str = "does not surely leave more recall under attack than"
-    better: str = "leaves more recall under attack than the original and every control"
+    better: str = "leaves more recall under attack than"
+    by: str = ""
     as_good: str = "as good under attack"
+    given: str = ""
+    another: str = "which attacks are run"
 
 
 EVASION = Words()
@@ -304,7 +308,8 @@ def judged(
     chosen: str, last: list[Measured], gains: tuple[Gain, ...], terms: Compared, words: Words = EVASION
 ) -> tuple[Verdict, tuple[str, ...]]:
     """The verdict and why. It helps only where it surely beats the original and every control that was measured, its
-    clean recall is surely no worse, and its threshold keeps the false alarms.
+    clean recall is surely no worse, and its threshold keeps the false alarms. What is the original over again counts
+    as the original: an option is better than it only where it is so at every look.
 
     False alarms count against it where the original, whose threshold was set on the same rows, has no such excess.
     A control that surely keeps less clean recall, by more than the margin, is beaten too where it does no better under
@@ -314,19 +319,10 @@ def judged(
     if why := _unmeasured(mine, original, last):
         return "cannot tell", (why,)
     assert mine.alarms is not None
-    short = [g for g in gains if not _beaten(g, terms.margin)]
+    own = looks(last, gains)
+    short = [g for g in gains if not _beaten(g, terms.margin, own)]
     if short:
-        said = ", ".join(f"{g.over} ({g.attacked.low:+.3f} to {g.attacked.high:+.3f})" for g in short)
-        first = f"{chosen}, the best, {words.short} {said}"
-        if all(g.attacked.high > MATTERS for g in short):
-            more = "a larger holdout tells more closely"
-            return "cannot tell", (f"{first}: what is left open is more than {MATTERS:g}", more)
-        if all(g.attacked.high > 0 for g in short):
-            first += "; the intervals reach above 0: a larger holdout would tell more closely"
-        better = [
-            f"{g.over} does surely better than {chosen}, and is no more than a control" for g in short if _worse(g)
-        ]
-        return "nothing helps", (first, *better)
+        return _short(chosen, short, [g for g in gains if g.over in own], original, words)
     clean = next(g.clean for g in gains if g.over == ORIGINAL)
     between = f"{clean.value:+.3f} ({clean.low:+.3f} to {clean.high:+.3f}), at most {terms.margin:g} may be lost"
     if clean.high < -terms.margin:
@@ -342,15 +338,82 @@ def judged(
     dear = [g for g in gains if g.attacked.low <= 0]
     least = min((g for g in gains if g not in dear), key=lambda g: g.attacked.low)
     said = f"{least.attacked.value:+.3f} ({least.attacked.low:+.3f} to {least.attacked.high:+.3f})"
-    first = f"{chosen} {words.better}, the nearest of which is"
+    first = f"{chosen} {words.better} {_everyone(last)}{words.by}, the nearest of which is"
     reasons = [f"{first} {least.over}: {said}; clean recall {between}"]
     for g in dear:
         lost = f"{g.clean.value:.3f} ({g.clean.low:.3f} to {g.clean.high:.3f}) less clean recall"
         reasons.append(f"save {g.over}, which is {words.as_good} at the price of {lost}")
     reasons += [f"not attacked by {name}: {why}" for name, why in mine.unanswered.items() if name in original.attacks]
+    reasons += [f"{said}: what is gained is recall without an attack" for said in _idle(original)]
     if over:  # thresholds of all were set on the same rows, so that the comparison stands
         reasons.append(f"{more}, and so does the original: set the threshold on more rows before it is used")
     return "helps", tuple(reasons)
+
+
+def looks(last: list[Measured], gains: tuple[Gain, ...]) -> tuple[str, ...]:
+    """The names of all that is the original itself: attacked or copied a second time, or trained again by a recipe that
+    draws nothing. It has the original's threshold, and the option keeps exactly as much of its clean recall."""
+    limit = {m.name: m.threshold for m in last}
+    first = next((g.clean for g in gains if g.over == ORIGINAL), None)
+    return tuple(g.over for g in gains if g.clean == first and limit[g.over] == limit[ORIGINAL])
+
+
+def _short(
+    chosen: str, short: list[Gain], own: list[Gain], original: Measured, words: Words
+) -> tuple[Verdict, tuple[str, ...]]:
+    """The verdict where the option does not surely beat what is in `short`; `own` is what it gains over the original,
+    for each look at that."""
+    first = f"{chosen}, the best, {words.short} {', '.join(_between(g) for g in short)}"
+    idle = [f"nothing to harden against: {said}" for said in _idle(original)]
+    one = [_one_model(own, words)] if len({_side(g) for g in own}) > 1 else []
+    if all(g.attacked.high > MATTERS for g in short):
+        more = "a larger holdout tells more closely"
+        return "cannot tell", (f"{first}: what is left open is more than {MATTERS:g}", more, *idle, *one)
+    if not idle and all(g.attacked.high > 0 for g in short):
+        first += "; the intervals reach above 0: a larger holdout would tell more closely"
+    names = [g.over for g in own]
+    better = [
+        f"{g.over} does surely better than {chosen}{words.given}, and is no more than a control"
+        for g in short
+        if _side(g) < 0 and g.over not in names
+    ]
+    if len(own) > 1 and all(_side(g) < 0 for g in own):
+        better.append(f"the original does surely better than {chosen}{words.given}, at every look: {', '.join(names)}")
+    return "nothing helps", (*idle, first, *better, *one)
+
+
+def _idle(original: Measured) -> tuple[str, ...]:
+    """That the attacks took nothing of the original's recall, if so: there is nothing then that hardening saves."""
+    before, after = original.before, original.attacked
+    if before is None or after is None or before.value == 0 or after.value < before.value:
+        return ()
+    said = f"recall {after.value:.3f} under attack as before, n={before.n:,}"
+    return (f"the attack took nothing from the original within the budget ({said})",)
+
+
+def _one_model(own: list[Gain], words: Words) -> str:
+    """That looks at one model come out on different sides of the option, so that neither side is sure."""
+    said = ", ".join(_between(g) for g in own)
+    return f"of one model, the original, it gains {said}: {words.another} decides, so that neither is sure"
+
+
+def _everyone(last: list[Measured]) -> str:
+    """What an option that helps is better than: no more than what was measured."""
+    controls = [m for m in last if m.role == "control"]
+    measured = [m for m in controls if not m.why]
+    if len(measured) == 1:
+        return f"the original and the one control there is, {measured[0].name} ({measured[0].said})"
+    every = "every control" if len(measured) == len(controls) else "every control that could be measured"
+    return f"the original and {every}"
+
+
+def _between(g: Gain) -> str:
+    return f"{g.over} ({g.attacked.low:+.3f} to {g.attacked.high:+.3f})"
+
+
+def _side(g: Gain) -> int:
+    """1 where the option surely does better than the other, -1 where surely worse, else 0."""
+    return int(g.attacked.low > 0) - int(g.attacked.high < 0)
 
 
 def _unmeasured(mine: Measured, original: Measured, last: list[Measured]) -> str:
@@ -366,10 +429,6 @@ def _unmeasured(mine: Measured, original: Measured, last: list[Measured]) -> str
     return f"{mine.name} could not be attacked as the original was, by {strongest}: {why}" if why else ""
 
 
-def _beaten(g: Gain, margin: float) -> bool:
-    dear = g.over != ORIGINAL and g.clean.low > margin and g.attacked.value >= 0
+def _beaten(g: Gain, margin: float, own: tuple[str, ...]) -> bool:
+    dear = g.over not in own and g.clean.low > margin and g.attacked.value >= 0
     return g.attacked.low > 0 or dear
-
-
-def _worse(g: Gain) -> bool:
-    return g.attacked.high < 0 and g.over != ORIGINAL

@@ -49,8 +49,10 @@ CHOSEN = 0.3
 """The share of the whole at which one is chosen."""
 WORDS = Words(
     short="is not surely harder to copy than",
-    better="is harder to copy than the original and every control, measured by the MCC of the copies",
+    better="is harder to copy than",
+    by=", measured by the MCC of the copies",
     as_good="as hard to copy",
+    another="which questions are asked",
 )
 
 

@@ -23,7 +23,7 @@ from assay.attacks.membership.verdict import found
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable
 from assay.core.protocols import FloatArray as Array
-from assay.harden.hardening.chosen import ORIGINAL, Found, Words, choice, judged
+from assay.harden.hardening.chosen import ORIGINAL, Found, Words, choice, judged, looks
 from assay.harden.hardening.compared import (
     Candidate,
     Part,
@@ -39,7 +39,7 @@ from assay.harden.hardening.compared import (
 from assay.harden.hardening.measured import SHARES, threshold_at
 from assay.harden.hardening.outputs import WHOLE, Output, Shown, limit_of, rounded
 from assay.harden.hardening.regular import LEAK_WAYS, Course, LeakWay, base, course, leak_ways, moved
-from assay.harden.hardening.result import Gain, Measured, Rate
+from assay.harden.hardening.result import Gain, Measured, Rate, Verdict
 from assay.harden.hardening.workshop import Made, Workshop
 
 MOST = 4000
@@ -50,9 +50,12 @@ KNOWN, TRAINED, CHOSEN = 0.1, 0.4, 0.7
 STEPS = ((0.1, 0.1),) * 4 + ((0.5, 0.3),) * 4
 """How far the copies of a row lie that are asked too: of the spread of numbers, and the share of levels drawn anew."""
 WORDS = Words(
-    short="does not surely leak less than",
-    better="leaks less than the original and every control, measured by the area of the attack",
+    short="does not surely leak less, with these references, than",
+    better="leaks less than",
+    by=", measured by the area of the attack with these references",
     as_good="no leakier",
+    given=" with these references",
+    another="which references are drawn, which no interval holds,",
 )
 FIRST = LeakWay(ORIGINAL, "original", "any", "the model as it is")
 
@@ -156,8 +159,7 @@ def _settled(
         if c.name in leaks and c.name != chosen and chosen in leaks
     )
     verdict, reasons = judged(chosen, last, gains, terms, WORDS)
-    mine = {m.name: m.tail for m in last}
-    verdict, reasons = _tails(verdict, reasons, chosen, mine.get(chosen), mine.get(ORIGINAL))
+    verdict, reasons = _tails(verdict, reasons, chosen, last, gains)
     closed(everyone, chosen)
     return Found(verdict, reasons, chosen, option.made, (*picked, *failed), tuple(last), gains, sizes)
 
@@ -173,12 +175,31 @@ def less(other: tuple[Leak, str], option: tuple[Leak, str]) -> Rate:
     return Rate(value, low, high, len(member))
 
 
-def _tails(verdict: Any, reasons: Any, chosen: str, mine: Rate | None, before: Rate | None) -> Any:
-    """An area that falls while more members are found at few false positives is no help."""
-    if verdict != "helps" or mine is None or before is None or mine.low <= before.high:
+def _tails(
+    verdict: Verdict, reasons: tuple[str, ...], chosen: str, last: list[Measured], gains: tuple[Gain, ...]
+) -> tuple[Verdict, tuple[str, ...]]:
+    """What is found at few false positives is told where its interval lies apart from the original's, at any look at
+    that; an area that falls while more members are found is no help."""
+    tail = {m.name: m.tail for m in last if m.tail is not None}
+    mine = tail.get(chosen)
+    own = [(name, tail[name]) for name in looks(last, gains) if name in tail]
+    if mine is None or not own:
         return verdict, reasons
-    said = f"{mine.value:.1%} of members are found at {TAIL:.0%} false positives, {before.value:.1%} of the original's"
-    return "nothing helps", (f"{chosen} lowers the area, but {said}",)
+    more, fewer = [n for n, t in own if mine.low > t.high], [n for n, t in own if mine.high < t.low]
+    if not more and not fewer:
+        return verdict, reasons
+    them = ", ".join(f"{_share(t)} of {name}'s" for name, t in own)
+    said = f"at {TAIL:.0%} false positives {_share(mine)} of its members are found, {them}: "
+    told = [f"{word} than of {' and '.join(n)}" for word, n in (("more", more), ("fewer", fewer)) if n]
+    sure = len(own) in (len(more), len(fewer))
+    said += f"{'surely ' * sure}{', '.join(told)}{WORDS.given}{'' if sure else ' only, so that it is not sure'}"
+    if verdict == "helps" and more:
+        return "nothing helps", (f"{chosen} lowers the area, but {said}",)
+    return verdict, (*reasons, f"{chosen}: {said}")
+
+
+def _share(rate: Rate) -> str:
+    return f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%})"
 
 
 def _silent(m: Measured) -> float:
@@ -196,7 +217,8 @@ def _measured(one: Candidate, leak: Leak, duel: Duel, attack: str) -> Measured:
     each = {name: Rate(*area(score, leak.member), n) for name, score in leak.scores.items()}
     tail = tpr_at(leak.scores[attack], leak.member, TAIL)
     told = clean_figures(one, duel.part)
-    return Measured(**told, leak=each[attack], tail=None if tail is None else Rate(*tail, n), attacks=each)
+    members = int(leak.member.sum())  # the share found rests on them alone
+    return Measured(**told, leak=each[attack], tail=None if tail is None else Rate(*tail, members), attacks=each)
 
 
 def _made(

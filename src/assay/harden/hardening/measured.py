@@ -19,7 +19,7 @@ from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Progress, silent
 from assay.core.subject import Contract
 from assay.harden.hardening.result import Gain, Rate
-from assay.stats.effective import effective_n, whole
+from assay.stats.effective import drawn, effective_n, whole
 from assay.stats.intervals import paired_difference, wilson_rate
 
 Array = Any
@@ -113,14 +113,12 @@ def held(
 
     rng = np.random.default_rng([seed, 22])
     usable = target & attackable(contract, table)
-    drawn = rng.permutation(np.flatnonzero(usable))
-    same = same_rows(table.select(telling(contract, inputs)).take(drawn))
-    _, first, count = np.unique(same, return_index=True, return_counts=True)
-    chosen = np.argsort(first)[:rows]
-    if len(chosen) < LEAST:
-        what = f"{len(chosen)} positive rows with different inputs keep `constraints:`, {LEAST} are needed to attack"
+    mine = rng.permutation(np.flatnonzero(usable))
+    places, count = drawn(same_rows(table.select(telling(contract, inputs)).take(mine)), rows)
+    if len(places) < LEAST:
+        what = f"{len(places)} positive rows with different inputs keep `constraints:`, {LEAST} are needed to attack"
         raise CouldNotLook(f"the holdout is too small: {what}")
-    return Held(table, target, group, drawn[first[chosen]], count[chosen])
+    return Held(table, target, group, mine[places], count)
 
 
 def seen(
@@ -250,7 +248,8 @@ def kept(
     """Clean recall of an option less another candidate's, each told by its scores and flags (n,); `thresholds` as for
     `gain`."""
     if np.array_equal(option[0], other[0]) and np.array_equal(option[1], other[1]):
-        return Rate(0.0, 0.0, 0.0, len(target))  # the same scores decide, whatever other rows there were
+        # The same scores decide, whatever other rows there were; recall rests on the positive ones alone.
+        return Rate(0.0, 0.0, 0.0, whole(effective_n(group[target])))
     shifts = _caught(option[0][target], thresholds[0]) - _caught(other[0][target], thresholds[1])
     return _widened(difference(option[1][target], other[1][target], group[target]), shifts)
 

@@ -17,10 +17,13 @@ from assay.render.charts.svg import Canvas, Point, path, thin
 from assay.render.page.words import is_rate, percent, tick_number
 
 _SURE = {"at-most": "at most this", "at-least": "at least this", "estimate": ""}
-# Lines of one colour differ by their strokes, which every eye and every printer keeps apart; and the sign for each.
-_STROKES = (("", "—"), ("9 4", "– –"), ("9 3 2 3", "– ·"), ("5 3", "- -"))
-_PROOFS = (("2 3", "···"), ("6 3", "- -"), ("10 3 2 3", "– ·"), ("1 5", "· ·"))
+_ALONG = {"at-most": " (at most)", "at-least": " (at least)", "estimate": ""}
+# Lines of one colour differ by their strokes, which every eye and every printer keeps apart.
+_STROKES = ("", "9 4", "9 3 2 3", "5 3")
+_PROOFS = ("2 3", "6 3", "10 3 2 3", "1 5")
 _SAMPLE = 22.0
+_LEGEND_LINE = 17.0
+_WIDEST_NARROW = 500
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,8 +71,8 @@ def unit_of(label: str, unit: str, values: list[float]) -> str:
     return "%" if (share or "share of" in label) and values and min(values) >= 0 and max(values) <= 1 else ""
 
 
-def strokes(curve: Curve) -> list[tuple[str, str]]:
-    """Each line's dashes and the sign for them: lines of one colour never have the same, while there are enough."""
+def strokes(curve: Curve) -> list[str]:
+    """Each line's dashes: lines of one colour never have the same, while there are enough."""
     seen: dict[tuple[str, bool], int] = {}
     found = []
     for series in curve.series:
@@ -97,7 +100,7 @@ def draw_curve(curve: Curve, bound: Bound | None, width: int, label: str) -> str
         x = frame.x(curve.mark)
         frame.canvas.line((x, frame.top - 4), (x, frame.bottom), "ci", 1.5)
     ink: list[Point] = []
-    for series, (dash, _) in zip(curve.series, strokes(curve), strict=True):
+    for series, dash in zip(curve.series, strokes(curve), strict=True):
         ink += _line(frame, series, dash)
     if curve.mark is not None:
         ink += _sampled([(frame.x(curve.mark), frame.top), (frame.x(curve.mark), frame.bottom)])
@@ -108,11 +111,13 @@ def draw_curve(curve: Curve, bound: Bound | None, width: int, label: str) -> str
     frame.canvas.labels(_labels(frame, curve, bound if axis else None, axis, ink))
     if frame.wide:
         _end_labels(frame, curve)
+    elif _has_legend(curve, width):
+        _legend(frame, curve)
     return frame.canvas.svg("w" if frame.wide else "n", label)
 
 
 def _frame(curve: Curve, bound: Bound | None, width: int) -> Frame:
-    wide = width > 500
+    wide = width > _WIDEST_NARROW
     xs = finite(v for s in curve.series for v in s.x)
     ys = finite(v for s in curve.series for v in (*s.y, *s.low, *s.high))
     unit_x, unit_y = unit_of(curve.x_label, "", xs), unit_of(curve.y_label, curve.y_unit, ys)
@@ -120,6 +125,7 @@ def _frame(curve: Curve, bound: Bound | None, width: int) -> Frame:
     height = 372.0 if wide else 330.0
     top, bottom = 34.0, height - 46
     height += LINE * (len(_x_lines(curve, width)) - 1)
+    height += 8 + _LEGEND_LINE * len(curve.series) if _has_legend(curve, width) else 0
     shown = [*ys, bound.at] if bound is not None and axis == "y" else ys
     y = logarithmic(shown, bottom, top) if curve.y_scale == "log" else linear(shown, bottom, top, 5)
     left = 10 + max(text_width(y.tick(t, unit_y)) for t in y.ticks)
@@ -142,6 +148,24 @@ def _x_lines(curve: Curve, width: float) -> list[str]:
 
 def _named(curve: Curve) -> bool:
     return len(curve.series) > 1 or any(s.kind != "estimate" for s in curve.series)
+
+
+def _has_legend(curve: Curve, width: float) -> bool:
+    """Whether names stand below the narrow picture: lines of one colour lie too close for names among them."""
+    return width <= _WIDEST_NARROW and _named(curve) and _sampled_strokes(curve)
+
+
+def _legend(frame: Frame, curve: Curve) -> None:
+    """A sample of each line with its name, below the axis."""
+    top = frame.canvas.height - _LEGEND_LINE * len(curve.series) - 2
+    left = _SAMPLE + 10
+    for i, (series, dash) in enumerate(zip(curve.series, strokes(curve), strict=True)):
+        y = top + _LEGEND_LINE * (i + 1) - 5
+        pattern = f' stroke-dasharray="{dash}"' if dash else ""
+        frame.canvas.line((2, y - 4), (2 + _SAMPLE, y - 4), _colour(series), 1.75, pattern)
+        sure = _ALONG[series.kind]
+        room = frame.canvas.width - left - text_width(sure, bold=True)
+        frame.canvas.text(left, y, clip_text(series.name, room, bold=True) + sure, _label_css(series))
 
 
 def _label_css(series: Series) -> str:
@@ -286,7 +310,7 @@ def _reading_across(frame: Frame, curve: Curve, bound: Bound) -> None:
 
 def _labels(frame: Frame, curve: Curve, bound: Bound | None, axis: str, ink: list[Point]) -> list[tuple[Label, Spot]]:
     labels: list[Label] = []
-    area = Box(frame.left, frame.top - 12, frame.canvas.width, frame.bottom - 2)
+    area = Box(frame.left, frame.top - 12, frame.canvas.width if frame.wide else frame.right, frame.bottom - 2)
     if curve.mark is not None and curve.mark_label:
         x = frame.x(curve.mark)
         words = clip_text(curve.mark_label, max(60.0, (frame.right - frame.left) * 0.7), bold=True)
@@ -298,10 +322,8 @@ def _labels(frame: Frame, curve: Curve, bound: Bound | None, axis: str, ink: lis
         labels.append(_reading_label(frame, curve, bound))
     if bound is not None:
         labels.append(_bound_label(frame, bound, axis))
-    if not frame.wide and _named(curve):
-        signs = [f"{sign} " if _sampled_strokes(curve) else "" for _, sign in strokes(curve)]
-        along = (_along(frame, curve, s, sign) for s, sign in zip(curve.series, signs, strict=True))
-        labels += [label for label in along if label is not None]
+    if not frame.wide and _named(curve) and not _has_legend(curve, frame.canvas.width):
+        labels += [label for s in curve.series if (label := _along(frame, curve, s)) is not None]
     line = (
         [] if curve.mark is None else [Box(frame.x(curve.mark) - 3, frame.top, frame.x(curve.mark) + 3, frame.bottom)]
     )
@@ -355,8 +377,8 @@ def _bound_label(frame: Frame, bound: Bound, axis: str) -> Label:
     return Label(((bound.word, "b"),), tuple(spots), needed=True)
 
 
-def _along(frame: Frame, curve: Curve, series: Series, sign: str) -> Label | None:
-    """A label beside its own line, anywhere along it: for the narrow picture. `sign` is of its stroke."""
+def _along(frame: Frame, curve: Curve, series: Series) -> Label | None:
+    """A label beside its own line, anywhere along it: for the narrow picture."""
     points = [
         (frame.x(a), frame.y(b))
         for a, b in zip(series.x, series.y, strict=True)
@@ -365,12 +387,12 @@ def _along(frame: Frame, curve: Curve, series: Series, sign: str) -> Label | Non
     if not points:
         return None
     css = _label_css(series)
-    words = clip_text(sign + series.name, (frame.right - frame.left) * 0.6, bold=True)
-    sure = {"at-most": " (at most)", "at-least": " (at least)"}.get(series.kind, "")
+    words = clip_text(series.name, (frame.right - frame.left) * 0.6, bold=True)
     at = [points[round((len(points) - 1) * share)] for share in (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)]
     anchors: tuple[Anchor, ...] = ("end", "start", "middle")
-    spots = [Spot(min(x, frame.right), y + dy, a) for dy in (-9.0, 18.0, -22.0, 32.0) for x, y in at for a in anchors]
-    label = Label(((words + sure, css),), tuple(spots), needed=True)
+    away = (-9.0, 18.0, -22.0, 32.0, -36.0, 46.0, -50.0, -64.0)
+    spots = [Spot(min(x, frame.right), y + dy, a) for dy in away for x, y in at for a in anchors]
+    label = Label(((words + _ALONG[series.kind], css),), tuple(spots), needed=True)
     near = tuple(s for s in spots if _is_nearest(frame, curve, series, label.box(s)))
     return Label(label.lines, near or label.spots, needed=True)
 
@@ -387,7 +409,7 @@ def _end_labels(frame: Frame, curve: Curve) -> None:
     if not _named(curve):
         return
     ends, blocks, lines = [], [], []
-    for series, (dash, _) in zip(curve.series, strokes(curve), strict=True):
+    for series, dash in zip(curve.series, strokes(curve), strict=True):
         known = [v for v in series.y if drawable(v)]
         if known:
             ends.append(frame.y(known[-1]))

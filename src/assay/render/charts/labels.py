@@ -9,6 +9,7 @@ import msgspec
 
 LINE = 15.0
 Anchor = Literal["start", "middle", "end"]
+_BOLD = 1.18  # of DejaVu Sans, the widest of the fonts that a page may get
 _NARROW, _WIDE = frozenset("iljtfrI.,;:'|!()[] -·"), frozenset("mwMW@%—→←")
 
 
@@ -22,12 +23,12 @@ def _advance(char: str) -> float:
 
 def text_width(text: str, *, bold: bool = False) -> float:
     """About how many pixels `text` takes at 12 px in a system sans, rather too many than too few."""
-    return sum(map(_advance, text)) * (1.07 if bold else 1.0)
+    return sum(map(_advance, text)) * (_BOLD if bold else 1.0)
 
 
 def clip_text(text: str, width: float, *, bold: bool = False) -> str:
     """`text`, or as much of it as fits into `width` with an ellipsis. Linear in what fits, not in the text."""
-    room, used = width / (1.07 if bold else 1.0), 0.0
+    room, used = width / (_BOLD if bold else 1.0), 0.0
     fits = 0
     for index, char in enumerate(text):
         used += _advance(char)
