@@ -112,3 +112,5 @@ def test_what_is_not_known_as_safe_is_not_loaded(tmp_path: Path, data: Any, pred
             predictor(f"{name}.skops", data)
         assert isinstance(told.value, CouldNotLook) or name == "empty", (name, told.value)
         assert "\n" not in str(told.value)
+    with pytest.raises(CouldNotLook, match="allow_until 2020-01-01 has passed"):
+        predictor("stranger.skops", data, allow=["made.up.Estimator"], allow_until="2020-01-01")

@@ -181,6 +181,15 @@ def test_a_model_that_is_dead_after_a_row_is_not_called_robust() -> None:
         Harmed(model, 0).harms([the("missing", "x", table)], [0], told)  # type: ignore[arg-type]
 
 
+def test_a_model_that_looks_at_neighbours_is_told() -> None:
+    """Damaged rows that are asked together get the answer of before."""
+    table = rows_of()
+    model = Model(lambda rows: np.full(rows.num_rows, rows.num_rows > 1))
+    told = Half(table, np.ones(200, dtype=bool), np.ones(200), np.ones(200, dtype=bool))
+    with pytest.raises(CouldNotLook, match="a row alone gets another answer than among others"):
+        Harmed(model, 0).harms([the("missing", "x", table)], [0], told)  # type: ignore[arg-type]
+
+
 def test_copied_rows_narrow_nothing_and_no_row_is_in_both_halves() -> None:
     table = rows_of(300)
     model = Model(lambda rows: column(rows, "x") >= 5)

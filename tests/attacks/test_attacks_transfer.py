@@ -20,7 +20,7 @@ from assay.attacks.gradient.attack import attack_gradient  # noqa: E402
 from assay.attacks.priced.search import attack  # noqa: E402
 from assay.attacks.space import Space  # noqa: E402
 from assay.attacks.strike import Asked, _nearer, _stronger, struck  # noqa: E402
-from assay.attacks.transfer import UnlearntError, attack_transfer  # noqa: E402
+from assay.attacks.transfer import HEARD, UnlearntError, attack_transfer  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
 from assay.core.subject import Contract, Feature  # noqa: E402
 
@@ -34,7 +34,7 @@ def test_copies_come_near_what_gradients_find(norm: Any) -> None:
     asked = model.queries
     found = attack_transfer(model, space, passing, norm, limit=LIMIT, seed=1)
     assert (found.queries <= LIMIT).all()
-    assert model.queries - asked == found.queries.sum()
+    assert model.queries - asked == found.queries.sum() + HEARD, "and rows that are asked again alone"
     found = confirmed(model, space, found, norm)
     near = attack_gradient(model, space, passing, norm, np.inf).distance
     there = np.isfinite(found.distance)
@@ -94,13 +94,32 @@ class Told:
         return self.model.flagged(rows)
 
 
+class Liar(Told):
+    """Flags every second row that is asked among others."""
+
+    def scores(self, rows: Any) -> Any:
+        told = np.array(super().scores(rows))
+        told[1::2] = 0.99
+        return told
+
+    def flagged(self, rows: Any) -> Any:
+        return self.scores(rows) >= self.threshold
+
+
+def test_a_model_that_looks_at_neighbours_is_told() -> None:
+    model = Liar(served(weights(3, (6, 12, 1))))
+    space, passing = space_of(model.model, 3, {n: Feature(min=-3.0, max=3.0) for n in names(6)}, rows=6)
+    with pytest.raises(CouldNotLook, match="a row alone gets another answer than among others"):
+        attack_transfer(model, space, passing, "cost", limit=120, seed=1)
+
+
 def test_no_row_asks_more_than_its_own_limit_and_every_answer_is_counted() -> None:
     model = served(weights(3, (6, 12, 1)))
     space, passing = space_of(model, 3, {n: Feature(min=-3.0, max=3.0) for n in names(6)}, rows=6)
     limit, asked = np.array([0, 7, 33, 60, 90, 151]), model.queries
     found = attack_transfer(model, space, passing, "cost", limit=limit, seed=1)
     assert (found.queries <= limit).all()
-    assert model.queries - asked == found.queries.sum()
+    assert model.queries - asked == found.queries.sum() + HEARD, "and rows that are asked again alone"
     assert np.isinf(found.distance[0]), "it may ask nothing"
     with pytest.raises(UnlearntError, match="too few") as few:
         attack_transfer(model, space, passing, "cost", limit=np.array([0, 0, 0, 0, 0, 40]))

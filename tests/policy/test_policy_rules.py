@@ -349,8 +349,16 @@ TERMS = Terms(
     contract=Contract(features={"age": Feature(mutable=False), "amount": Feature(), "area": Feature()}),
     model={"positive": 1},
 )
+SAID = replace(TERMS, contract=Contract(features={"amount": Feature(min=0, max=9, scale=1.0)}))
 LOOSE = Contract(features={"age": Feature(one_hot=("paid_late", "paid_ok"))})
 GROUP = Contract(features={"age": Feature(one_hot=("paid_late", "paid_ok"), mutable=False)})
+
+
+def group(**said: Any) -> Terms:
+    """Terms with one group of three columns."""
+    return replace(TERMS, contract=Contract(features={"job": Feature(one_hot=("a", "b", "c"), **said)}))
+
+
 CONTRACT = [
     ("{mutable: [amount]}", TERMS, A, "an attacker can change it"),
     ("{mutable: [amount, area]}", TERMS, A, "both of them"),
@@ -366,6 +374,13 @@ CONTRACT = [
     ("{immutable: [paid_late]}", replace(TERMS, contract=GROUP), D, "one column of the group may not be free"),
     ("{mutable: [age]}", replace(TERMS, contract=LOOSE), D, "a group that is called like a column that must move"),
     ("{mutable: [paid_ok]}", replace(TERMS, contract=LOOSE), A, "a column of a group that moves"),
+    ("{mutable: [c]}", group(categories=("a", "b")), D, "a column that the group may not become"),
+    ("{immutable: []}", group(categories=("a", "b")), D, "a column that is out of reach"),
+    ("{immutable: [c]}", group(categories=("a", "b")), A, "the one that is out of reach may be"),
+    ("{mutable: [c]}", group(order=("a", "b")), D, "a column that is no place in the order"),
+    ("{mutable: [c]}", group(costs={"c": None}), D, "a column that has no price"),
+    ("{mutable: [c], max_cost: 3}", group(costs={"c": 9}), D, "a column that is too dear"),
+    ("{mutable: [a, b]}", group(costs={"c": 9}), A, "two that are not"),
     (f"{{digest: {TERMS.digest}}}", TERMS, A, "the very terms that were agreed"),
     (f"{{digest: {TERMS.digest}}}", replace(TERMS, model={"positive": 0}), D, "another fact about the model"),
     (f"{{digest: {TERMS.digest}, mutable: [age]}}", TERMS, D, "pinned, but one is out of reach"),
@@ -403,10 +418,32 @@ def test_a_price_is_named_only_where_it_is_the_reason() -> None:
     ],
 )
 def test_what_judges_it_can_be_pinned(materials: dict[str, tuple[str, ...]], wanted: Verdict) -> None:
-    given = facts(PASS, terms=TERMS, materials=materials)
-    line = judge(given, policy(f"contract: {{digest: {TERMS.digest}, materials: {{holdout: '{OTHER}'}}}}")).trace[1]
+    given = facts(PASS, terms=SAID, materials=materials)
+    line = judge(given, policy(f"contract: {{digest: {SAID.digest}, materials: {{holdout: '{OTHER}'}}}}")).trace[1]
     assert line.verdict is wanted
     assert ("holdout" in line.reason) is (wanted is D)
+
+
+@pytest.mark.parametrize(
+    ("unsaid", "wanted"),
+    [
+        ({}, I),
+        ({"min": 0, "max": 9}, I),
+        ({"scale": 2.0}, I),
+        ({"min": 0, "max": 9, "scale": 2.0}, A),
+        ({"categories": ("a", "b")}, A),
+        ({"mutable": False}, A),
+    ],
+)
+def test_a_table_that_is_not_pinned_says_no_range_and_no_unit(unsaid: dict[str, Any], wanted: Verdict) -> None:
+    """Rows that were chosen for their spread made every step dear, under the same terms and the same holdout."""
+    terms = replace(TERMS, contract=Contract(features={"amount": Feature(**unsaid)}))
+    given = facts(PASS, terms=terms, materials={"holdout": (OTHER,), "training-data": (RELEASE,)})
+    pinned = f"contract: {{digest: {terms.digest}, materials: {{holdout: '{OTHER}'"
+    line = judge(given, policy(f"{pinned}}}}}")).trace[1]
+    assert line.verdict is wanted
+    assert ("range or unit of amount" in line.reason) is (wanted is I)
+    assert judge(given, policy(f"{pinned}, training-data: '{RELEASE}'}}}}")).trace[1].verdict is A
 
 
 def test_a_champion_is_pinned_with_its_preprocessing() -> None:

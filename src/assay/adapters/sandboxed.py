@@ -222,7 +222,7 @@ def start(
         raise CouldNotLook(f"{subject.uri}: `modules: {visible(str(modules), 60)}` is not a folder")
     sandbox = Sandbox(model, subject.uri, limits=limits, modules=folder, weak=weak, without=without)
     try:
-        predictor = SandboxedPredictor(sandbox, subject, data, _trusted(sandbox, subject.uri, skops))
+        predictor = SandboxedPredictor(sandbox, subject, data, _trusted(sandbox, subject.uri, skops, notes))
     except BaseException:
         sandbox.close()
         raise
@@ -256,14 +256,17 @@ def _refuse_skops(model: IO[bytes], name: str, allow: frozenset[str], where: str
         raise CouldNotLook(f"{where}: refused to load: {'; '.join(visible(r, 160) for r in dict.fromkeys(reasons))}")
 
 
-def _trusted(sandbox: Sandbox, where: str, allow: frozenset[str] | None) -> tuple[str, ...] | None:
+def _trusted(
+    sandbox: Sandbox, where: str, allow: frozenset[str] | None, notes: tuple[str, ...]
+) -> tuple[str, ...] | None:
     """The types that skops asks about, all known as safe or allowed; None for a pickle. Raises CouldNotLook."""
     if allow is None:
         return None
     types = tuple(sandbox.ask(b"U", b"", b"U", list[str], "reading its types"))
     if unknown := unknown_types(types, allow):
         what = f"refused to load: it needs {listing(unknown)}, not known to be safe"
-        raise CouldNotLook(f"{where}: {what}; `allow:` in the manifest names what you know")
+        said = f" ({notes[0]})" if notes else ""
+        raise CouldNotLook(f"{where}: {what}; `allow:` in the manifest names what you know{said}")
     return types
 
 

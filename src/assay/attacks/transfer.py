@@ -32,6 +32,8 @@ LEARNT, MOST = 0.5, 6000
 """Share of the queries that goes into the first lesson, and rows of it at most."""
 LEAST = 40
 WORK = 2e4
+HEARD = 64
+"""Rows that are asked again alone."""
 TREES: dict[str, Any] = {
     "objective": "regression", "learning_rate": 0.15, "num_leaves": 15, "min_data_in_leaf": 5, "max_bin": 63,
     "verbose": -1, "deterministic": True, "force_row_wise": True, "num_threads": 1, "max_cat_to_onehot": 8,
@@ -131,10 +133,21 @@ def attack_transfer(
                 near = rows[np.isfinite(found) & (found < best.distance)]
                 best.offer(near, codes[near])
         _drawn(best)
+    _refuse_neighbours(best, rng)
     return Attacked(
         distance=best.distance, bound=np.zeros(space.size), queries=best.queries,
         table=space.moved(rows, best.codes), unplanted="copies of the model do not know them",
     )  # fmt: skip
+
+
+def _refuse_neighbours(best: Best, rng: Any) -> None:
+    """What was asked among others must get the same answer alone. Raises CouldNotLook when one differs."""
+    heard = _joined(best.heard)
+    for at in rng.choice(len(heard.above), min(HEARD, len(heard.above)), replace=False).tolist():
+        if bool(best.model.flagged(heard.rows.slice(at, 1))[0]) is not bool(heard.above[at] >= 0):
+            raise CouldNotLook(
+                "the sanity test failed: a row alone gets another answer than among others, which hides what evades"
+            )
 
 
 def _height(scores: Array, threshold: float) -> Array:

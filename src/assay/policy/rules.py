@@ -89,12 +89,12 @@ def judge_contract(rule: ContractRule, trace: RuleTrace, facts: Facts) -> RuleTr
         return replace(trace, saw="no terms", reason="the evidence does not say on what terms the model was judged")
     # By column: whoever is judged invents the name of a one-hot group, and could call any after one that is free.
     features = {column: f for name, f in terms.contract.features.items() for column in f.one_hot or (name,)}
-    held = [n for n in rule.mutable if n not in features or not _moves(features[n], rule.max_cost)]
+    held = [n for n in rule.mutable if n not in features or not _moves(n, features[n], rule.max_cost)]
     if rule.immutable is not None:
         free = {*rule.immutable, *held}
-        held += [n for n, f in features.items() if n not in free and not _moves(f, rule.max_cost)]
+        held += [n for n, f in features.items() if n not in free and not _moves(n, f, rule.max_cost)]
     elif rule.max_cost is not None:
-        held += [n for n, f in features.items() if n not in held and f.mutable and not _moves(f, rule.max_cost)]
+        held += [n for n, f in features.items() if n not in held and f.mutable and not _moves(n, f, rule.max_cost)]
     mutable = sum(f.mutable for f in features.values())
     saw = f"terms {short(terms.digest)}, {mutable} of {len(features)} declared columns mutable"
     base = replace(trace, saw=saw)
@@ -109,17 +109,31 @@ def judge_contract(rule: ContractRule, trace: RuleTrace, facts: Facts) -> RuleTr
         fix = "judge it by what the policy pins, or have the policy's owner agree to another"
         return replace(base, verdict=Verdict.DENY, reason=f"not judged by what the policy pins: {found}", fix=fix)
     if held:
-        priced = rule.max_cost is not None and any(n in features and _moves(features[n], None) for n in held)
+        priced = rule.max_cost is not None and any(n in features and _moves(n, features[n], None) for n in held)
         dear = f" for {rule.max_cost:g} or less" if priced else ""
         reason = f"the contract does not let an attacker change {', '.join(held[:5])}{dear}"
         more = f" and {len(held) - 5} more" if len(held) > 5 else ""
         fix = "declare them mutable under `features:` in assay.yaml (or take out what is no input), then measure again"
         return replace(base, verdict=Verdict.DENY, reason=reason + more, fix=fix)
+    loose = [n for n, f in features.items() if f.mutable and not _said(f)]
+    if loose and "holdout" in rule.materials and "training-data" not in rule.materials:
+        what = ", ".join(loose[:5]) + (f" and {len(loose) - 5} more" if len(loose) > 5 else "")
+        reason = f"the table under `data:` says the range or unit of {what}, and the policy does not pin it"
+        fix = "say `min:`, `max:` and `scale:`, or `categories:`, of each, or pin `training-data` under `materials:`"
+        return replace(base, verdict=Verdict.INDETERMINATE, reason=reason, fix=fix)
     return replace(base, verdict=Verdict.ALLOW)
 
 
-def _moves(feature: Feature, max_cost: float | None) -> bool:
-    """Whether an attacker can change an input at all: it has another value to take, at no dearer price.
+def _said(feature: Feature) -> bool:
+    """Whether a contract says itself what an input can become and what that costs; else a table of the data does."""
+    if feature.order or feature.categories or feature.one_hot:
+        return True
+    return feature.min is not None and feature.max is not None and feature.scale is not None
+
+
+def _moves(column: str, feature: Feature, max_cost: float | None) -> bool:
+    """Whether an attacker can change an input at all: it has another value to take, at no dearer price. A column of a
+    one-hot group must be such a value itself.
 
     What `scale:` makes a unit of a number is not judged: only the data tell whether it is a small one.
     """
@@ -127,11 +141,13 @@ def _moves(feature: Feature, max_cost: float | None) -> bool:
     if not feature.mutable:
         return False
     if feature.order:
-        return len(feature.order) > 1 and feature.cost <= most
+        there = not feature.one_hot or column in feature.order
+        return there and len(feature.order) > 1 and feature.cost <= most
     levels = feature.categories or feature.levels
     if levels:
-        prices = (feature.costs.get(str(level), feature.cost) for level in levels)
-        return sum(price is not None and price <= most for price in prices) > 1
+        prices = {str(level): feature.costs.get(str(level), feature.cost) for level in levels}
+        within = [level for level, price in prices.items() if price is not None and price <= most]
+        return len(within) > 1 and (not feature.one_hot or column in within)
     return _places(feature) > 1 and feature.cost <= most
 
 

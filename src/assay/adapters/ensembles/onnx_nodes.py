@@ -196,7 +196,9 @@ def _in_order(made: Forest) -> Forest:
         more = nodes["feature"][at] >= 0
         at = np.concatenate([nodes["left"][at[more]], nodes["right"][at[more]]])
         tree = np.concatenate([tree[more], tree[more]])
-        found, whose, seen = [*found, at], [*whose, tree], seen + len(at)
+        found.append(at)
+        whose.append(tree)
+        seen += len(at)
     reached = np.concatenate(found)
     if seen != count or len(np.unique(reached)) != count:
         raise _TornError("a node is the child of several, or of none")

@@ -21,6 +21,8 @@ from assay.stats.intervals import wilson_rate
 
 Array = Any
 LEAST, BLOCK = 10, 64
+HEARD, HEARD_A_CALL = 48, 4
+"""Damaged rows that are asked again alone: of all, and of one call."""
 
 
 class Half(msgspec.Struct, frozen=True):
@@ -127,7 +129,7 @@ class Harmed:
     """Asks the model of damaged rows, and sees that it still answers undamaged ones after a refusal."""
 
     def __init__(self, model: Predictor, seed: int) -> None:
-        self.model, self.seed = model, seed
+        self.model, self.seed, self.alone = model, seed, 0
 
     def ask(self, wanted: Sequence[tuple[Damage, ArrowTable, int]], well: ArrowTable) -> list[Answers]:
         """Answers of tables, each with its damage and that one's place (for what it draws).
@@ -135,10 +137,24 @@ class Harmed:
         Raises CouldNotLook where the model refuses `well`, an undamaged row, after a damaged one.
         """
         damaged = [d.apply(rows, np.random.default_rng([self.seed, 9, place])) for d, rows, place in wanted]
-        return [
+        found = [
             self._alone(damage, table, well) if answers is None else answers
             for (damage, _, _), table, answers in zip(wanted, damaged, ask_many(self.model, damaged), strict=True)
         ]
+        self._refuse_neighbours(damaged, found)
+        return found
+
+    def _refuse_neighbours(self, tables: Sequence[ArrowTable], found: Sequence[Answers]) -> None:
+        """Rows that were answered among others are asked alone, a few of each call and HEARD at most. Raises
+        CouldNotLook where one gets another answer."""
+        rng = np.random.default_rng([self.seed, 11, self.alone])
+        places = [(t, row) for t, one in enumerate(found) for row in np.flatnonzero(one.answered).tolist()]
+        some = min(HEARD_A_CALL, HEARD - self.alone, len(places))
+        for at in rng.choice(len(places), some, replace=False).tolist() if some else ():
+            table, row = places[at]
+            self.alone += 1
+            if bool(self.model.flagged(tables[table].slice(row, 1))[0]) is not bool(found[table].flagged[row]):
+                raise CouldNotLook("a row alone gets another answer than among others: the answer is not the row's own")
 
     def _alone(self, damage: Damage, table: ArrowTable, well: ArrowTable) -> Answers:
         answers = ask(self.model, table)

@@ -26,7 +26,7 @@ NAME = "robustness.corruption"
 
 @check(
     NAME,
-    version=2,
+    version=3,
     on=Kind.MODEL,
     stage=Stage.MODEL,
     severity=Severity.MEDIUM,

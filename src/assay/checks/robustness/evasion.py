@@ -316,7 +316,8 @@ def _note(case: ModelCase, left: Left, asked: Asked) -> Iterator[Finding]:
     if not evaded:
         return
     before, after = left.rate(left.flags, left.all)[0], left.after(asked.budget)[0]
-    what = f"{evaded} of {left.caught} caught rows slip past, budget {told(asked.budget, asked.norm)}"
+    equal = " (equal ones asked once, and counted in shares)" if (left.weight > 1).any() else ""
+    what = f"{evaded} of {left.caught} caught rows{equal} slip past, budget {told(asked.budget, asked.norm)}"
     yield Finding(
         message=f"{what}: of {before:.1%} recall {after:.1%} is left ({asked.access} access)",
         location=Location(uri=case.subject.uri),

@@ -197,9 +197,9 @@ def _beside(outcome: Outcome, first: int) -> int:
 
 
 def _keys(measures: tuple[Measure, ...]) -> str:
-    shown_ = [m for m in measures if m.name][:MOST_KEYS]
+    named = [m for m in measures if m.name]
     items = []
-    for measure in shown_:
+    for measure in named[:MOST_KEYS]:
         against = f" against the {measure.versus}" if measure.versus else ""
         method = f'<span class="s">{esc(measure.method, MOST_METHOD)}</span>' if measure.method else ""
         value, unit = measure_value(measure), ""
@@ -209,6 +209,12 @@ def _keys(measures: tuple[Measure, ...]) -> str:
             f"<div><dt>{esc(capital(name_words(measure.name)) + against)}</dt>"
             f"<dd><b>{esc(value)}</b>{esc(unit)}{esc(measure_interval(measure))}{method}</dd></div>"
         )
-    if len(measures) > MOST_KEYS:
-        items.append(f"<div><dt>And</dt><dd>{plural(len(measures) - MOST_KEYS, 'more measure')}</dd></div>")
+    if rest := named[MOST_KEYS:]:
+        lines = "".join(
+            f"<p>{esc(capital(name_words(m.name)) + (f' against the {m.versus}' if m.versus else ''))}: "
+            f"<b>{esc(measure_value(m))}</b>{esc(measure_interval(m))}</p>"
+            for m in rest
+        )
+        more = f"<summary>{plural(len(rest), 'more measure')}</summary>{lines}"
+        items.append(f'<div><dt>And</dt><dd><details class="fig-nums">{more}</details></dd></div>')
     return "".join(items)
