@@ -57,7 +57,7 @@ def least_by_program(model: Any, space: Space, row: int, norm: str) -> float:
     return float(done.fun) if done.x is not None else np.inf
 
 
-@pytest.mark.parametrize("norm", ["l1", "cost"])
+@pytest.mark.parametrize("norm", [pytest.param("l1", marks=pytest.mark.heavy), "cost"])
 @pytest.mark.parametrize("steps", [(), (0.25, 0.4)], ids=["ranges", "grids"])
 @pytest.mark.parametrize("seed", [3, *(pytest.param(s, marks=pytest.mark.heavy) for s in range(8, 20))])
 def test_a_linear_model_is_exact_over_gaps_too(norm: Any, steps: tuple[float, ...], seed: int) -> None:
@@ -115,7 +115,7 @@ def test_the_last_place_of_a_grid_is_permitted_however_it_is_counted(sizes: tupl
         assert found.table.column("x0").to_pylist() == [0.3] * 15
 
 
-@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+@pytest.mark.parametrize("norm", ["linf", "l2", pytest.param("l1", marks=pytest.mark.heavy)])
 def test_the_first_place_of_a_grid_is_permitted_though_no_decimal_spells_it(norm: Any) -> None:
     """Three times .1 is the least value of the data; rows pass there alone."""
     model = served([(np.array([[10.0], [0.0]]), np.array([-3.5]))])
