@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from copy import copy
 from itertools import islice
 from math import comb
@@ -95,8 +96,13 @@ def refuse_neighbours(predictor: Predictor, space: Space, found: Evaded) -> None
     Raises CouldNotLook when one differs.
     """
     for row, choice, evades in found.heard:
-        alone = space.build(np.array([row]), choice[None, :])
-        if bool(predictor.flagged(alone)[0]) is evades:
+        refuse_other_alone(predictor, space.build(np.array([row]), choice[None, :]), [not evades])
+
+
+def refuse_other_alone(predictor: Predictor, rows: ArrowTable, flagged: Sequence[bool]) -> None:
+    """Each of `rows` alone must be `flagged` (n,) as it was among others. Raises CouldNotLook where one is not."""
+    for at, among in enumerate(flagged):
+        if bool(predictor.flagged(rows.slice(at, 1))[0]) is not bool(among):
             raise CouldNotLook(
                 "the sanity test failed: a row alone gets another answer than among others, which hides what evades"
             )

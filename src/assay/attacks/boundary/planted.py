@@ -10,7 +10,7 @@ import numpy as np
 from assay.attacks.attacked import RELATIONS
 from assay.attacks.boundary.asked import Asked
 from assay.attacks.boundary.search import Search
-from assay.attacks.sanity import SURE, Holes, Planted
+from assay.attacks.sanity import SURE, Holes, Planted, refuse_other_alone
 from assay.attacks.space import Array, Space
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor
@@ -87,11 +87,7 @@ def _half_spaces(space: Space, donors: Array, norm: Norm, rng: np.random.Generat
 def refuse_neighbours(predictor: Predictor, space: Space, found: Asked) -> None:
     """What was asked among others must get the same answer alone. Raises CouldNotLook when one differs."""
     for row, codes, passes in found.heard:
-        alone = space.moved(np.array([row]), codes[None, :])
-        if bool(predictor.flagged(alone)[0]) is passes:
-            raise CouldNotLook(
-                "the sanity test failed: a row alone gets another answer than among others, which hides what evades"
-            )
+        refuse_other_alone(predictor, space.moved(np.array([row]), codes[None, :]), [not passes])
 
 
 def refuse_missed(predictor: Predictor, space: Space, found: Asked, passing: ArrowTable, seed: int) -> None:

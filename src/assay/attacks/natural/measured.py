@@ -14,6 +14,7 @@ import numpy as np
 
 from assay.attacks.natural.asked import Answers, ask, ask_many
 from assay.attacks.natural.damage import FAMILIES, Damage
+from assay.attacks.sanity import refuse_other_alone
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
 from assay.stats.effective import drawn, whole
@@ -153,8 +154,7 @@ class Harmed:
         for at in rng.choice(len(places), some, replace=False).tolist() if some else ():
             table, row = places[at]
             self.alone += 1
-            if bool(self.model.flagged(tables[table].slice(row, 1))[0]) is not bool(found[table].flagged[row]):
-                raise CouldNotLook("a row alone gets another answer than among others: the answer is not the row's own")
+            refuse_other_alone(self.model, tables[table].slice(row, 1), [bool(found[table].flagged[row])])
 
     def _alone(self, damage: Damage, table: ArrowTable, well: ArrowTable) -> Answers:
         answers = ask(self.model, table)
