@@ -150,7 +150,7 @@ def found_start(moves: Moves, row: int, gain: Any) -> Any:
     return np.where(gain < 0, moves.up[row], moves.down[row])
 
 
-@pytest.mark.parametrize("norm", ["linf", "l1", "cost"])
+@pytest.mark.parametrize("norm", ["linf", pytest.param("l1", marks=pytest.mark.heavy), "cost"])
 @pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.heavy) for s in (1, 2))])
 def test_a_tiny_network_is_attacked_within_a_tenth_of_the_optimum(norm: Any, seed: int) -> None:
     net = weights(seed, (6, 8, 1))
@@ -209,7 +209,7 @@ def test_what_is_found_is_permitted_and_lies_above_its_bound(norm: Any, act: str
     assert np.array_equal(again.distance, found.distance)
 
 
-@pytest.mark.parametrize("norm", ["linf", pytest.param("l2", marks=pytest.mark.heavy), "l1"])
+@pytest.mark.parametrize("norm", [*(pytest.param(n, marks=pytest.mark.heavy) for n in ("linf", "l2")), "l1"])
 @pytest.mark.parametrize("sizes", [(5, 8, 1), (5, 1)], ids=["network", "linear"])
 def test_rows_outside_their_range_move_over_the_gap_or_stay(norm: Any, sizes: tuple[int, ...]) -> None:
     """As near as where those that lie outside may not move at all, and no proof lies above what was found."""

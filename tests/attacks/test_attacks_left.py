@@ -7,7 +7,7 @@ import pytest
 np = pytest.importorskip("numpy")
 pa = pytest.importorskip("pyarrow")
 
-from hypothesis import given  # noqa: E402
+from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from assay.attacks.attacked import Attacked  # noqa: E402
@@ -36,6 +36,7 @@ def test_a_row_exactly_at_the_budget_is_within_it() -> None:
     assert attacked.verdicts(0.15) == ("evaded", "certified")
 
 
+@settings(max_examples=40)
 @given(distances, st.floats(0.1, 12.0))
 def test_it_falls_in_steps_and_never_below_what_is_proved(found: list[float], budget: float) -> None:
     far = np.array(found)

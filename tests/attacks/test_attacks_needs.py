@@ -12,6 +12,7 @@ pa = pytest.importorskip("pyarrow")
 from attacks_tools import Flags  # noqa: E402
 
 from assay.attacks.needs import Needs, needs  # noqa: E402
+from assay.core.errors import CouldNotLook  # noqa: E402
 from assay.core.subject import Contract, Feature, Norm  # noqa: E402
 
 
@@ -175,3 +176,16 @@ def test_without_a_budget_what_is_frozen_is_not_permitted() -> None:
     found = asked(model, {"x": free(), "y": Feature(mutable=False)}, budget=np.inf, norm="linf")
     assert found.permitted[:, 0].sum() == found.needed[:, 0].sum() > 0
     assert found.permitted[:, 1].sum() == 0 < found.needed[:, 1].sum()
+
+
+def test_a_model_that_looks_at_neighbours_is_told() -> None:
+    class Company(Flags):
+        """Flags what `rule` says, and every row that stands among fewer than three others."""
+
+        def flagged(self, rows: Any) -> Any:
+            return super().flagged(rows) | (rows.num_rows < 4)
+
+    facts = {"x": free(), "z": free()}
+    assert asked(Flags(("x", "z"), lambda c: c["x"] > 4), facts).changes.all()
+    with pytest.raises(CouldNotLook, match="a row alone gets another answer than among others"):
+        asked(Company(("x", "z"), lambda c: c["x"] > 4), facts)

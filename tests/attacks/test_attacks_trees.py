@@ -186,7 +186,7 @@ def test_a_threshold_where_scores_round_to_an_end_is_refused(threshold: float) -
         Whitebox(trees, where, "linf", threshold)
 
 
-@pytest.mark.parametrize("norm", ["linf", "l1", *(pytest.param(n, marks=pytest.mark.heavy) for n in ("l2", "cost"))])
+@pytest.mark.parametrize("norm", ["linf", *(pytest.param(n, marks=pytest.mark.heavy) for n in ("l1", "l2", "cost"))])
 @settings(max_examples=6)
 @given(seed=st.integers(0, 10_000), strict=st.booleans(), single=st.booleans())
 def test_it_is_as_near_as_the_nearest_of_all_cells(norm: Norm, seed: int, strict: bool, single: bool) -> None:

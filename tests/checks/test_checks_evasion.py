@@ -329,7 +329,7 @@ def test_scores_are_not_asked_of_a_model_that_gives_labels_only(bench: Bench) ->
     refused = bench.ask(CHECK, "model", rows=30, queries=200, access="score")
     assert (str(refused.status), refused.measures) == ("open", ())
     assert "labels only" in refused.reason
-    attacked = bench.ask(CHECK, "model", rows=30, queries=300, cost=100.0)
+    attacked = bench.ask(CHECK, "model", rows=16, queries=300, cost=100.0)
     assert str(attacked.status) == "pass", attacked.reason
     assert measure(attacked, UNDER).value < measure(attacked, BEFORE).value
 

@@ -130,6 +130,7 @@ def test_hard_rows_of_a_small_clean_table_are_no_finding(bench: Bench, n: int, s
     assert str(outcome.status) == "pass", said(outcome)
 
 
+@pytest.mark.heavy
 def test_a_tenth_of_the_positives_missed_is_found_in_ten_thousand_rows_and_not_in_copies(bench: Bench) -> None:
     outcome = bench.ask(CHECK, bench.table(classes(1, 10_000, 2.2, 0.1), label="y", positive=1))
     assert [severity for severity, _ in said(outcome)] == ["low"]

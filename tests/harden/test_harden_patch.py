@@ -63,7 +63,7 @@ def made(whole: Whole, changes: dict[int, Action], *, label: str, weight: str, a
     return msgspec.structs.replace(patch, result=patched(whole, patch).side)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_a_csv_comes_back_byte_for_byte(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     rows = data.draw(st.integers(2, 8))

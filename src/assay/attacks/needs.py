@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from assay.attacks.relations import Relation, relations, satisfied
+from assay.attacks.sanity import refuse_other_alone
 from assay.attacks.space import Axis
 from assay.core.protocols import ArrowTable, Predictor
 from assay.core.subject import Contract, Norm
@@ -16,6 +17,7 @@ from assay.core.subject import Contract, Norm
 Array = Any
 CHANGES = 4  # tried of each row, each toward another row that passes
 HALVINGS = 5
+HEARD = 16  # changed rows that are asked again alone
 
 
 class Needs(msgspec.Struct, frozen=True):
@@ -134,7 +136,8 @@ def needs(
     of `pool`. Of these moves those are permitted that the contract allows (mutable, direction, range, step, levels) and
     the budget pays for, the cheapest first, where the relations that read them then hold. An input that changes no
     decision is never needed, however far it moves the score. A change that does not let the row pass with every input
-    taken over counts as none. Raises CouldNotLook for an input that cannot be priced.
+    taken over counts as none. Raises CouldNotLook for an input that cannot be priced, and for a model that lets a
+    changed row pass among others and not alone.
     """
     rng = np.random.default_rng([seed, 2])
     inputs = predictor.features
@@ -152,8 +155,11 @@ def needs(
     numbers = trials.numbers(kinds)
     for which in _in_random_order(list(np.eye(len(inputs), dtype=bool)), len(own), rng):
         trials.draw_nearer(taken, valid, which.argmax(axis=1), numbers)
+    changed = taken.any(axis=1) & passes
+    some = rng.permutation(np.flatnonzero(changed))[:HEARD]
+    refuse_other_alone(predictor, trials.built(some, taken[some], trials.donor[some]), [False] * len(some))
     permitted = _permitted(trials, taken, groups, contract, reference, kinds, (norm, budget))
-    found = (taken.any(axis=1) & passes).astype(float)
+    found = changed.astype(float)
     needed, bought, changes = (np.zeros((rows.num_rows, *a.shape[1:])) for a in (taken, permitted, found))
     for total, part in ((needed, taken), (bought, permitted), (changes, found)):
         np.add.at(total, own, part)
