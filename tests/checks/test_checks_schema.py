@@ -29,6 +29,8 @@ def test_a_table_that_keeps_its_contract_passes(bench: Bench) -> None:
         ("a", [1, 2, 3.5, 4], {"integer": True}, "a is no whole number in 1 row", 2),
         ("a", [100, 200, 250, 400], {"min": 0, "step": 100}, "a is not on the step 100 in 1 row", 2),
         ("a", [0.1, 0.2, 0.30000000000000004, 0.4], {"step": 0.1}, "", None),
+        ("a", [0.01, 2.0, 954_831_132.56, 9_902_782_047.37], {"step": 0.01}, "", None),
+        ("a", [0.01, 0.02, 123_456_789.015, 0.03], {"step": 0.01}, "a is not on the step 0.01 in 1 row", 2),
         ("a", [1, None, 3, 4], {"nullable": False}, "a is missing in 1 row", 1),
         ("a", [1, None, 3, 4], {"nullable": True}, "", None),
         ("c", ["x", "y", "w", "z"], {"order": XYZ}, "c is none of the listed values in 1 row", 2),

@@ -27,7 +27,7 @@ SHOWN = 5
     severity=Severity.HIGH,
     needs="ml",
     tags=("eu-ai-act:Art.10", "nist-ai-rmf:MEASURE 2.5"),
-    version=5,
+    version=6,
     libraries=("duckdb", "pyarrow", "numpy"),
 )
 def schema(data: Dataset, *, unique: tuple[str, ...] | None = None) -> Iterator[Finding]:
@@ -164,7 +164,8 @@ def _tests(data: Dataset, name: str, feature: Feature) -> list[tuple[str, str, s
     if feature.step is not None:
         origin = feature.min or 0.0
         off = f"abs(({number} - {origin!r}) / {feature.step!r} - round(({number} - {origin!r}) / {feature.step!r}))"
-        tests.append(("step", f"{off} > 1e-6", f"is not on the step {feature.step:g}"))
+        near = f"1e-6 + 8.9e-16 * abs({number}) / {feature.step!r}"  # beside what a double can hold of such a number
+        tests.append(("step", f"{off} > {near}", f"is not on the step {feature.step:g}"))
     known = feature.order or feature.categories
     if known:
         listed = ", ".join(_literal(v) for v in known)
