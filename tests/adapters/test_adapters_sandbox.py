@@ -253,7 +253,6 @@ def test_nothing_outlives_a_parent_that_is_killed(tmp_path: Path, without: tuple
         f"sandbox = Sandbox(open({os.environ['PYTEST_HOSTILE']!r}, 'rb'), 'm.pkl', without=frozenset({without!r}))\n"
         "print(sandbox._child.pid, flush=True)\nsandbox.load()\n"
     )
-    # A killed parent cannot tidy up: its folder goes where pytest clears.
     home = {**os.environ, "TMPDIR": str(tmp_path)}
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=home)
     assert parent.stdout is not None
@@ -263,6 +262,7 @@ def test_nothing_outlives_a_parent_that_is_killed(tmp_path: Path, without: tuple
     parent.wait()
     parent.stdout.close()
     assert ends_within(group, 20)
+    assert not list(tmp_path.glob("assay-sandbox-*")), "its folder is taken away by the child"
 
 
 def ends_within(group: int, seconds: float) -> bool:

@@ -152,7 +152,7 @@ def _wall_in(config: dict[str, Any], pipe_in: int, pipe_out: int) -> dict[str, A
     with open(config["canary"], "rb") as file:
         canary_seen = file.read().decode() == config["secret"]
     namespaces = [] if "namespaces" in without else kernel.enter_namespaces()
-    _leave_a_watcher_outside(pipe_in, pipe_out)
+    _leave_a_watcher_outside(pipe_in, pipe_out, config["canary"])
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     walls: dict[str, Any] = {}
@@ -196,11 +196,13 @@ def _build(name: str, build: Any, without: set[str], missing: list[str]) -> Any:
     return True if result is None else result
 
 
-def _leave_a_watcher_outside(pipe_in: int, pipe_out: int) -> None:
+def _leave_a_watcher_outside(pipe_in: int, pipe_out: int, canary: str) -> None:
     """Go on in a new process (the first of the new PID namespace); the old one ends it when the parent is gone.
 
-    Else a model that loops forever would outlive a parent that was killed.
+    Else a model that loops forever would outlive a parent that was killed. Nor can such a parent take away the folder
+    of the `canary`: the old process does, as far as there is nothing else in it.
     """
+    parent = os.getppid()
     sign_of_life, held_open = os.pipe()
     inner = os.fork()
     if not inner:
@@ -216,6 +218,10 @@ def _leave_a_watcher_outside(pipe_in: int, pipe_out: int) -> None:
     ends.poll()
     os.kill(inner, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1])
+    if os.getppid() != parent:
+        home = os.path.dirname(canary)
+        for remove, path in ((os.unlink, canary), (os.rmdir, os.path.join(home, "cwd")), (os.rmdir, home)):
+            _quietly(remove, path)
     os._exit(code if code >= 0 else 128 - code)
 
 
