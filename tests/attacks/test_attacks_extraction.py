@@ -19,6 +19,7 @@ from assay.attacks.extraction.agreement import (  # noqa: E402
     constant,
     f1_of,
     fidelity_of,
+    mcc,
     mcc_of,
     ranks,
 )  # fmt: skip
@@ -28,7 +29,8 @@ from assay.attacks.extraction.linear import solve  # noqa: E402
 from assay.attacks.extraction.pools import ATTACKERS, marginal, uniform  # noqa: E402
 from assay.attacks.extraction.schema import Schema  # noqa: E402
 from assay.attacks.extraction.steal import asked, sizes_up_to  # noqa: E402
-from assay.attacks.extraction.victim import FULL, LABEL, ONE, TWO, Victim, View  # noqa: E402
+from assay.attacks.extraction.surrogate import fitted  # noqa: E402
+from assay.attacks.extraction.victim import FULL, LABEL, ONE, TWO, Answers, Victim, View  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
 from assay.core.subject import Contract, Feature  # noqa: E402
 
@@ -187,6 +189,23 @@ def test_a_hash_of_the_row_gives_nothing_away() -> None:
     for point in found.points:
         assert point.mcc.low <= 0 <= point.mcc.high + 0.05
         assert abs(point.mcc.value) < 0.1
+
+
+def test_shares_of_a_class_say_more_than_logits_of_rounded_scores() -> None:
+    """A thief who takes .1, .9 and 1.0 for what share of a class they are copies better than one who takes logits."""
+    model, schema = Model(logistic, 0.85), Schema(table(1500, 1), Model.features, KINDS)
+    others = table(4000, 6)
+    true, found = model.flagged(others), {}
+    for learner in ("linear", "logistic"):
+        agreed = []
+        for seed in range(4):
+            rows = table(300, 40 + seed)
+            said = np.round(model.scores(rows), 1)
+            answers = Answers(schema.encoded(rows), said >= 0.85, said, np.ones(300, dtype=bool))
+            copy = fitted(schema, answers, 0.85, ONE, learner, seed)  # type: ignore[arg-type]
+            agreed.append(mcc(true, copy(schema.encoded(others)) >= 0))
+        found[learner] = float(np.mean(agreed))
+    assert found["logistic"] > max(0.95, found["linear"] + 0.02), found
 
 
 def test_a_linear_victim_is_judged_as_solved() -> None:

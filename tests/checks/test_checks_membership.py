@@ -88,8 +88,13 @@ def test_a_model_that_overfits_leaks(leaky: Bench) -> None:
 
 
 def test_a_coarse_model_does_not(coarse: Bench) -> None:
-    outcome = coarse.ask(MEMBERSHIP, "model")
+    outcome = coarse.ask(MEMBERSHIP, "model", factor=4.0)
     assert (str(outcome.status), outcome.findings) == ("pass", ()), outcome.reason
+    rate = measure(outcome, "privacy.membership.rmia_tpr_at_1pct_fpr")
+    assert rate.low < 0.02 < rate.high < 0.04
+    unsure = coarse.ask(MEMBERSHIP, "model")
+    assert (str(unsure.status), unsure.findings) == ("open", ())
+    assert "whether that is above 2.0% these rows cannot tell; name a larger holdout" in unsure.reason
     assert measure(outcome, "privacy.membership.rmia_auc").value < 0.56
     again = coarse.ask(MEMORY, "model")
     assert (str(again.status), again.findings) == ("pass", ()), again.reason

@@ -147,7 +147,7 @@ def test_noise_is_no_pass(shop: Path, site: Site) -> None:
     site.switches = {"noise"}
     done = attack(shop, site.oip)
     assert done.code == 3
-    assert "the same row gets different scores" in evasion(done)["reason"]
+    assert "the sanity test failed: " in evasion(done)["reason"]  # whichever row is asked again first
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -28,11 +29,11 @@ def scores_alone(predictor: Predictor, rows: ArrowTable, seed: int) -> FloatArra
     """
     import numpy as np
 
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(rows.num_rows)
+    order = np.random.default_rng(seed).permutation(rows.num_rows)
     scores = np.empty(rows.num_rows)
     scores[order] = predictor.scores(rows.take(order))
-    for row in rng.choice(rows.num_rows, min(ALONE, rows.num_rows), replace=False).tolist():
+    # Which ones nobody can foresee: who is judged knows the seed.
+    for row in random.SystemRandom().sample(range(rows.num_rows), min(ALONE, rows.num_rows)):
         single = float(predictor.scores(rows.slice(row, 1))[0])
         if np.isnan(single) and np.isnan(scores[row]):
             continue  # who reads the scores says what is wrong with them
@@ -140,6 +141,13 @@ class ModelCase:
             memory=self._memory,
             datasets=self._datasets,
         )
+
+    def settle(self) -> None:
+        """At the end of a check: some of what it asked is asked again. Raises CouldNotLook where an answer changed."""
+        champion = self.__dict__.get("champion")
+        for used in (self._used, champion and champion._used):
+            if used is not None:
+                used.settle()
 
     def take_notes(self) -> tuple[str, ...]:
         """What is to be said of the models that were used since this was last asked: how each was loaded.

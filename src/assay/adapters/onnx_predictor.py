@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from assay.adapters.again import LOCAL
 from assay.adapters.encode import numbers
 from assay.adapters.extras import library
 from assay.adapters.onnx_facts import require_self_contained
@@ -47,6 +48,7 @@ class OnnxPredictor(BasePredictor):
     """A classifier in ONNX. Reads `metadata_props` features, classes, positive and threshold where they are written."""
 
     kind = "onnx"
+    rate = LOCAL  # a graph may count the rows that it is asked
 
     def __init__(self, content: bytes, subject: Subject, data: Dataset | None = None) -> None:
         super().__init__(subject.uri)

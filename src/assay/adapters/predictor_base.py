@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from assay.adapters.again import Again, Rate
 from assay.adapters.encode import codes, numbers
 from assay.adapters.extras import library
 from assay.adapters.tables import Dataset
@@ -35,12 +36,14 @@ class BasePredictor:
     threshold: float = 0.5
     access: Access = "score"
     kind: str = ""
+    rate: Rate | None = None  # None for what answers each row by itself, whatever its file says
 
     def __init__(self, where: str) -> None:
         self.where = where
         self.queries = 0
         self.notes: tuple[str, ...] = ()
         self.tables: Callable[[], tuple[Dataset, ...]] = tuple  # whose rows it is asked of
+        self._again: Again | None = None
 
     def scores(self, rows: ArrowTable) -> FloatArray:
         """Score of the positive class for each row, shape (n,), float64. Raises CouldNotLook."""
@@ -58,11 +61,28 @@ class BasePredictor:
             why = too_large(rows.select(list(self.features)).filter(library("pyarrow").array(np.isnan(out))))
             raise CouldNotLook(f"{self.where}: scored {bad} of {rows.num_rows} rows as NaN{why}")
         self.queries += rows.num_rows
+        self._heard(rows.select(list(self.features)), out)
         return out
 
     def flagged(self, rows: ArrowTable) -> FloatArray:
         """Whether score >= threshold for each row, shape (n,), bool."""
         return self.scores(rows) >= self.threshold
+
+    def settle(self) -> None:
+        """At the end of what was asked: some of it is asked again. Raises CouldNotLook where an answer changed."""
+        if self._again is not None:
+            self._again.settle()
+
+    def _heard(self, rows: ArrowTable, scores: FloatArray) -> None:
+        """A sample of what was answered is asked again alone. Raises CouldNotLook where the answer is another."""
+        if self._again is None and self.rate is not None:
+            self._again = Again(self._alone, self.where, self.rate, labels=self.access == "label")
+        if self._again is not None:
+            self._again.hear(rows, scores)
+
+    def _alone(self, row: ArrowTable) -> FloatArray:
+        """The score (1,) of one row that was asked before."""
+        return self._score(row)
 
     def trees(self) -> Trees:
         """What it computes, as trees. Raises CouldNotLook where it is no ensemble of them that can be read."""

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
+from assay.adapters.again import LOCAL
 from assay.adapters.extras import library
 from assay.adapters.predictor_base import (
     BasePredictor,
@@ -52,6 +53,7 @@ class SandboxedPredictor(BasePredictor):
     """An estimator in a walled-in child process. `isolation` says which walls stood when it was loaded."""
 
     kind = "sandboxed"
+    rate = LOCAL
 
     def __init__(
         self, sandbox: Sandbox, subject: Subject, data: Dataset | None = None, trusted: tuple[str, ...] | None = None
@@ -138,7 +140,7 @@ class SandboxedPredictor(BasePredictor):
         ask = {"label": label, "seed": int(seed), "changes": dict(changes or {})}
         twin = copy.copy(self)
         twin._number = self._sandbox.train(rows.append_column(label, library("pyarrow").array(places)), ask)
-        twin.queries = 0
+        twin.queries, twin._again = 0, None
         return twin
 
     def _classify(self, facts: ModelFacts, subject: Subject, data: Dataset | None) -> None:

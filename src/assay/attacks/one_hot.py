@@ -218,6 +218,10 @@ class FoldedModel(BasePredictor):
         """See `BasePredictor`."""
         return self.inner.flagged(self.fold.unfolded(rows))
 
+    def settle(self) -> None:
+        """See `BasePredictor`."""
+        self.inner.settle()
+
     def trees(self) -> Trees:
         """See `BasePredictor`."""
         return self.fold.trees(self.inner.trees())

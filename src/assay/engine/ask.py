@@ -96,10 +96,14 @@ def _asked(
         for item in check.function(subject, **keywords, **roles):
             if isinstance(item, Measure) and item.key not in check.spec.measures:
                 raise ValueError("a measure that the check does not declare")
+            if isinstance(item, Adversaries):
+                subject.settle()  # what a model let pass that has changed since is nothing to show
             if isinstance(item, Suspects | Adversaries | Piece):
                 _keep(item, task)
             else:
                 emit(complete_finding(item, task, check) if isinstance(item, Finding) else item)
+        if task.target.kind is Kind.MODEL:
+            subject.settle()
     except NotApplicable as why:
         return End(Status.NOT_APPLICABLE, True, str(why))
     except CouldNotLook as why:

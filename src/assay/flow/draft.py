@@ -127,7 +127,8 @@ def draft_manifest(root: Path, found: Found, label: str | None) -> str:
     holdout = next((t for t in found.tables if _is_holdout(t)), None)
     facts = f", label: {_quoted(label)}, positive: 1" if label else ""
     if train:
-        lines.append(f"  train: {{dataset: {_quoted(train)}{facts}}}")
+        told = "    # positive: the value of the label that the model is to find" if label else ""
+        lines.append(f"  train: {{dataset: {_quoted(train)}{facts}}}{told}")
     if holdout:
         of = ", holdout_of: train" if train else ""
         lines.append(f"  holdout: {{dataset: {_quoted(holdout)}{facts}{of}}}")

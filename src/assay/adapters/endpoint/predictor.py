@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from assay.adapters.again import REMOTE
 from assay.adapters.endpoint.answers import PROBED, Answer, as_hits, as_scores, says_labels
 from assay.adapters.endpoint.caller import Caller
 from assay.adapters.endpoint.journal import Journal, place_of, state_folder
@@ -37,6 +38,7 @@ class EndpointPredictor(BasePredictor):
     """
 
     kind = "endpoint"
+    rate = REMOTE
 
     def __init__(
         self,
@@ -155,8 +157,19 @@ class EndpointPredictor(BasePredictor):
             values = self._values(self._answered([asked[i] for i in part]))
             journal.keep([(keys[i], value) for i, value in zip(part, values, strict=True)])
             out[part] = values
+        if todo:
+            super()._heard(rows.take(todo), out[todo])
         self._notice(out)
         return out
+
+    def _heard(self, rows: ArrowTable, scores: FloatArray) -> None:
+        """What was kept from before is looked at on its own."""
+
+    def _alone(self, row: ArrowTable) -> FloatArray:
+        """What it answers now, whatever was kept."""
+        now = self._values(self._answered(self._speech.rows(row)))
+        self.queries += 1
+        return library("numpy").array(now)
 
     def _holds(self, asked: list[Row], recalled: list[float | None], hits: list[int]) -> bool:
         """Whether a sample of kept answers is answered the same today: the first few, and a share of all throughout. A

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from assay.adapters.again import LOCAL
 from assay.adapters.encode import numbers
 from assay.adapters.extras import library
 from assay.adapters.predictor_base import (
@@ -51,6 +52,7 @@ class TorchPredictor(BasePredictor):
     """
 
     kind = "torch"
+    rate = LOCAL
 
     def __init__(self, content: bytes, subject: Subject, data: Dataset | None = None) -> None:
         super().__init__(subject.uri)

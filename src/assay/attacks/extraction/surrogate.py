@@ -14,7 +14,7 @@ from assay.core.protocols import ArrowTable
 from assay.core.subject import Access
 
 Array = Any
-Learner = Literal["trees", "tree decisions", "linear", "network"]
+Learner = Literal["trees", "tree decisions", "linear", "logistic", "network"]
 Margin = Callable[[Array], Array]  # rows (n, d) → how far above the decision (n,), not below 0 where flagged
 FOLDS, TRIED = 2, 1_000  # cross-validation rests on so many answers
 NETWORK_ROWS, EPOCH_ROWS = 10_000, 40_000
@@ -57,7 +57,13 @@ def learners(answers: Answers) -> tuple[Learner, ...]:
     one = answers.flagged.all() or not answers.flagged.any()
     if answers.scores is None:
         return ("tree decisions",) if one else ("tree decisions", "linear", "network")
-    return ("trees", "linear", "network") if one else ("trees", "tree decisions", "linear", "network")
+    trees: tuple[Learner, ...] = ("trees",) if one else ("trees", "tree decisions")
+    soft: tuple[Learner, ...] = ("logistic",) if _probable(answers.scores) else ()
+    return (*trees, "linear", *soft, "network")
+
+
+def _probable(scores: Array) -> bool:
+    return bool(scores.min() >= 0 and scores.max() <= 1)
 
 
 def fitted(
@@ -74,6 +80,8 @@ def fitted(
         if np.ptp(target) == 0:
             level = float(target[0])
             return lambda rows: np.full(len(rows), level)
+        if learner == "logistic":
+            return _logistic(schema, answers, threshold)
     if learner in ("trees", "tree decisions"):
         return _trees(schema, answers.rows, target, flags, seed, rounds)
     return _plain(schema, answers.rows, target, flags, learner, seed)
@@ -146,6 +154,23 @@ def _plain(schema: Schema, rows: Array, target: Array, flags: bool, learner: Lea
         return np.log(p / (1 - p))
 
     return margin
+
+
+def _logistic(schema: Schema, answers: Answers, threshold: float) -> Margin:
+    """A linear model that is as likely as can be where each answer is so much of one class: rounded scores say no
+    logit, and near 0 and 1 hardly any, but what share they are of either class they say."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    columns, p = Columns(schema, answers.rows), np.asarray(answers.scores, dtype=float)
+    seen, sides = columns(answers.rows), np.repeat([1, 0], len(p))
+    model = LogisticRegression(C=100.0, max_iter=100)
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(np.vstack([seen, seen]), sides, np.concatenate([p, 1 - p]))
+    cut = float(Link(p, threshold).threshold)
+    return lambda asked: np.asarray(model.decision_function(columns(asked))) - cut
 
 
 class Columns:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from assay.adapters.again import UnsteadyError
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor
 
@@ -39,6 +40,8 @@ def ask_many(model: Predictor, tables: Sequence[ArrowTable]) -> list[Answers | N
             rows, end = rows + tables[end].num_rows, end + 1
         try:
             flagged = model.flagged(pa.concat_tables(tables[start:end], promote_options="permissive"))
+        except UnsteadyError:
+            raise
         except CouldNotLook:
             found += [None] * (end - start)
         else:
@@ -65,6 +68,8 @@ def ask(model: Predictor, rows: ArrowTable, calls: int = CALLS) -> Answers:
         left[0] -= 1
         try:
             flagged[start : start + size] = model.flagged(rows.slice(start, size))
+        except UnsteadyError:
+            raise
         except CouldNotLook:
             return False
         answered[start : start + size] = True

@@ -71,7 +71,7 @@ def target_leakage(
     yield Intervals(
         name="data.target-leakage.columns",
         title=f"{strongest.column} alone ranks {strongest.area:.1%} of pairs right",
-        subtitle="Area under the ROC curve of one column alone; 0.5 knows nothing, 1 gives the answer away",
+        subtitle="Area under the ROC curve of one column alone, 95% intervals; 0.5 knows nothing, 1 gives it away",
         unit="ROC area",
         verbatim=True,
         rows=tuple(IntervalRow(label=c.column, value=c.area, low=c.low, high=c.high, n=data.rows) for c in top),

@@ -189,11 +189,12 @@ def _groups(case: ModelCase, data: Dataset, places: Any, found: Actions, seed: i
     from assay.stats.fairness import largest_difference
     from assay.stats.intervals import wilson
 
-    rows, gaps = [], []
+    rows, gaps, small = [], [], 0
     for name in case.protected:
         code, names = codes(data, name, data)
         mine = code[places]
         groups = [g for g in range(len(names)) if (mine == g).sum() >= LEAST_GROUP]
+        small += len(set(mine.tolist())) - len(groups)
         hits = np.array([found.found[mine == g].sum() for g in groups], dtype=float)
         sizes = np.array([(mine == g).sum() for g in groups], dtype=float)
         for g, k, n in zip(groups, hits.astype(int).tolist(), sizes.astype(int).tolist(), strict=True):
@@ -205,9 +206,10 @@ def _groups(case: ModelCase, data: Dataset, places: Any, found: Actions, seed: i
             if apart is not None:
                 gaps.append((name, apart, int(sizes.min())))
     if rows:
+        left = f"; {small} smaller than {LEAST_GROUP} sampled people are left out" if small else ""
         yield Intervals(
             name=f"{NAME}.groups", title="Who could do something about it",
-            subtitle="Share of flagged people with a change that passes, by group, with 95% intervals",
+            subtitle=f"Share of flagged people with a change that passes, by group, with 95% intervals{left}",
             unit="share of people", rows=tuple(rows[:SHOWN]),
         )  # fmt: skip
     if not case.protected:

@@ -154,7 +154,8 @@ def tables(judged: Sequence[Judged], crossed: Crossed) -> Iterator[Table]:
     for asked in by_group.values():
         grouping = asked[0].grouping
         if grouping.left_out or grouping.share < 1:
-            out.append(f"{grouping.title} ({grouping.left_out}; {grouping.share:.0%} of the rows are judged)")
+            how = f"{grouping.share:.0%} of the rows are judged" if grouping.share < 1 else "judged as one group"
+            out.append(f"{grouping.title} ({grouping.left_out}; {how})")
         rates = {j.metric: j.rates for j in asked}
         for place, name in enumerate(grouping.names if rates["selection_ratio"] is not None else ()):
             cells: list[float | None] = []
@@ -166,7 +167,7 @@ def tables(judged: Sequence[Judged], crossed: Crossed) -> Iterator[Table]:
     if rows:
         shown = rows[:60]
         more = f"{len(rows) - len(shown)} more groups are not shown. " if len(rows) > len(shown) else ""
-        few = f"Groups too small to be judged, in: {visible('; '.join(out), 600)}. " if out else ""
+        few = f"Groups too small to be judged alone, in: {visible('; '.join(out), 600)}. " if out else ""
         left = f"{crossed.unasked} combinations of columns were not asked: {len(crossed.asked)} are the most that are."
         yield Table(
             name="fairness.members",

@@ -121,8 +121,8 @@ def finding(data: Dataset, one: Judged, bounds: Bounds) -> Finding:
     least, most = names[apart.least], names[apart.most]
     if one.metric in RATIOS:
         good = bounds.favourable if one.metric != TOLD else ("flagged" if bounds.favourable == "passed" else "passed")
-        said = "flagged" if good == "flagged" else "not flagged"
-        what = f"{least} is {said} {apart.value:.2f} times as often as {most}"
+        said = "is flagged" if good == "flagged" else "goes unflagged"
+        what = f"{least} {said} {apart.value:.2f} times as often as {most}"
         asked = f"at least {bounds.ratio:g}"
         grave = apart.high < 1 - 2 * (1 - bounds.ratio)
     else:

@@ -35,7 +35,7 @@ FIX = (
     severity=Severity.MEDIUM,
     needs="ml",
     cost="minutes",
-    version=3,
+    version=4,
     tags=("owasp-ml-2023:ML04", "nist-aml:NISTAML.033", "eu-ai-act:Art.10"),
     reads=("data", "holdout"),
     wants=("holdout",),
@@ -69,9 +69,9 @@ def membership(
 
     How it decides: a finding where the lower bound of an attack's true positive rate at 1% or at 0.1% false positives
     exceeds that rate by `factor`, and what its placebo reaches; the attacks are RMIA, LiRA and the loss, and the one
-    that surely tells most is named. Members are rows of `data`, others rows of `holdout`,
-    up to `rows` of each. Rows that share all inputs with any other row of both tables are left out on both sides (a
-    twin answers for them), as are rows of an entity that is in both.
+    that surely tells most is named. Open where there is none and an upper bound still exceeds it. Members are rows of
+    `data`, others rows of `holdout`, up to `rows` of each. Rows that share all inputs with any other row of both tables
+    are left out on both sides (a twin answers for them), as are rows of an entity that is in both.
 
     Reference models are trained by the model's own recipe (a clone of the scikit-learn estimator inside its sandbox,
     the parameters that a LightGBM file lists; else LightGBM's defaults stand in, and the measures say so) on halves of
@@ -111,10 +111,28 @@ def membership(
     placebo = first if first.null is not None else attacks[-1]
     if placebo.off:
         raise CouldNotLook(_apart(case, placebo))
-    yield from _finding(case, attacks, play, factor)
+    found = tuple(_finding(case, attacks, play, factor))
+    yield from found
     if first.rates[0] is None:
         others = int((~play.game.member).sum())
         raise CouldNotLook(f"{others} holdout rows carry no rate at 1% false positives: {needed(FPRS[0])} are needed")
+    if not found and (why := _unsure(attacks, factor)):
+        raise CouldNotLook(why)
+
+
+def _unsure(attacks: tuple[Found, ...], factor: float) -> str:
+    """What keeps a model without a finding from passing: a rate that may lie above the limit all the same."""
+    from assay.attacks.membership.verdict import FPRS
+
+    for at, fpr in enumerate(FPRS):
+        rates = [(rate, attack.name) for attack in attacks if (rate := attack.rates[at]) is not None]
+        rate, name = max(rates, key=lambda pair: pair[0].high, default=(None, ""))
+        if rate is not None and rate.high > factor * fpr:
+            told = (
+                f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%}) at {fpr:.1%} false positives, by {WORDS[name]}"
+            )
+            return f"{told}: whether that is above {factor * fpr:.1%} these rows cannot tell; name a larger holdout"
+    return ""
 
 
 def _apart(case: ModelCase, attack: Found) -> str:
