@@ -18,6 +18,7 @@ pytest.importorskip("skl2onnx")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from sklearn.compose import make_column_transformer  # noqa: E402
+from sklearn.ensemble import VotingClassifier  # noqa: E402
 from sklearn.impute import SimpleImputer  # noqa: E402
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier  # noqa: E402
 from sklearn.neural_network import MLPClassifier  # noqa: E402
@@ -226,18 +227,33 @@ def test_a_threshold_is_a_margin(link: Any, threshold: float, least: float) -> N
     assert network.least(threshold) == pytest.approx(least)
 
 
-@pytest.mark.parametrize("name", ["relu", "logistic regression"])
-def test_a_pickled_estimator_is_converted_inside_the_sandbox(tmp_path: Path, name: str) -> None:
-    model = fitted(PLAIN[name], NUMBERS, TARGET)
-    (tmp_path / "m.pkl").write_bytes(pickle.dumps(model))
-    rows = pa.table(dict(zip(NAMES, NUMBERS.T, strict=True)))
-    with (tmp_path / "m.pkl").open("rb") as file:
+def read_in_the_sandbox(folder: Path, model: Any) -> Network:
+    """The network of a pickled estimator of NAMES."""
+    (folder / "m.pkl").write_bytes(pickle.dumps(model))
+    with (folder / "m.pkl").open("rb") as file:
         sandbox = Sandbox(file, "m.pkl", weak=True)
         try:
             sandbox.load()
-            network = estimator_network(sandbox, "m.pkl", tuple(NAMES), frozenset(), 1)
+            return estimator_network(sandbox, "m.pkl", tuple(NAMES), frozenset(), 1)
         finally:
             sandbox.close()
+
+
+@pytest.mark.parametrize("name", ["relu", "logistic regression"])
+def test_a_pickled_estimator_is_converted_inside_the_sandbox(tmp_path: Path, name: str) -> None:
+    model = fitted(PLAIN[name], NUMBERS, TARGET)
+    network = read_in_the_sandbox(tmp_path, model)
+    rows = pa.table(dict(zip(NAMES, NUMBERS.T, strict=True)))
     mine = network.scores(network.margins(network.read(rows)))
     assert np.abs(mine - model.predict_proba(NUMBERS)[:, 1]).max() < 1e-5
     assert not network.single
+
+
+def test_what_the_converters_refuse_is_told_in_our_words(tmp_path: Path) -> None:
+    several = VotingClassifier([("one", LogisticRegression()), ("two", LogisticRegression())], voting="soft")
+    with pytest.raises(CouldNotLook) as refused:
+        read_in_the_sandbox(tmp_path, several.fit(NUMBERS, TARGET))
+    assert str(refused.value) == (
+        "m.pkl: is no small network or linear model that can be converted to ONNX; "
+        "attack it with `access: score` or `access: label`"
+    )

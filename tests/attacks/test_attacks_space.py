@@ -50,6 +50,14 @@ def test_a_change_names_only_levels_that_the_contract_lists(feature: Feature, sa
     assert {axis.change(row, place) for row in (0.0, 1.0) for place in range(len(axis.levels))} == says
 
 
+@pytest.mark.parametrize(
+    ("move", "says"),
+    [(-10777.0, "−10,777"), (7298.5, "+7,298"), (0.125, "+0.125"), (1e6, "+1,000,000"), (1e20, "+1e+20")],
+)
+def test_a_change_of_a_number_is_told_in_figures(move: float, says: str) -> None:
+    assert one([1.0, 2.0], Feature()).axes[0].change(0.0, move) == says
+
+
 def test_a_listed_level_is_told_as_it_is_listed() -> None:
     axis = one(["01", "2"], Feature(categories=(1, 2)), "category").axes[0]
     assert {axis.change(0.0, place) for place in range(2)} == {"→ 1", "→ 2"}

@@ -202,6 +202,8 @@ def test_a_column_written_after_the_fact_is_found(bench: Bench) -> None:
     outcome = bench.ask(TARGET, bench.table(leak_target(payments(1500, 1), 1), **FACTS))
     found = finding(outcome, "chargeback_days alone gives the label away")
     assert (str(found.severity), str(found.confidence), len(outcome.findings)) == ("high", "high", 1)
+    (picture,) = outcome.exhibits
+    assert "95% intervals" in picture.subtitle, "the page's table says no level of its own"
 
 
 def test_a_column_that_is_missing_only_where_the_answer_is_no_is_found(bench: Bench) -> None:

@@ -60,6 +60,16 @@ def test_every_word_is_explained_in_any_case() -> None:
     assert all(check in listed for check in BUILT_IN)
 
 
+def test_both_notices_are_explained() -> None:
+    assert "counterfactual notice" in assay("explain", "notice").out
+    assert "assay attack notice" in assay("explain", "counterfactual notice").out
+
+
+@pytest.mark.parametrize("word", ["threat model", "white-box", "hardening"])
+def test_words_of_the_guides_are_explained(word: str) -> None:
+    assert assay("explain", word).out.lower().startswith(f"{word}\n")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_schema_is_a_json_schema(name: str) -> None:
     jsonschema = pytest.importorskip("jsonschema")

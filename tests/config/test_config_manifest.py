@@ -143,8 +143,13 @@ def test_one_of_several_models_can_be_named() -> None:
 def test_it_is_read_from_a_file_or_its_folder(tmp_path: Path) -> None:
     (tmp_path / "assay.yaml").write_text(GOOD)
     assert load_project(tmp_path).root == load_project(tmp_path / "assay.yaml").root == tmp_path
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match=r"no such file.*`assay init`"):
         load_project(tmp_path / "elsewhere")
+
+
+def test_a_threat_file_that_is_not_there_is_drafted_by_another_command(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no such file.*`assay attack init`"):
+        load_threat(tmp_path / "threat.yaml")
 
 
 def test_a_threat_file_says_the_same_of_features(tmp_path: Path) -> None:

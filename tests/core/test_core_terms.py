@@ -43,6 +43,14 @@ def test_facts_read_alike_from_a_manifest_and_from_json() -> None:
     assert ours["model"] == "positive 1"
 
 
+def test_the_models_positive_class_names_the_labels_that_stand_for_it() -> None:
+    reads = {"data": {"label": "y", "positive": ">50K"}, "holdout": {"label": "y", "positive": ">50K"}}
+    words = said(Terms(model={"latency": 50.0, "positive": 1}, reads=reads))  # type: ignore[arg-type]
+    assert words["model"] == "latency 50.0, positive 1 (>50K in its data)"
+    alike = said(Terms(model={"positive": 1}, reads={"data": {"label": "y", "positive": 1}}))
+    assert alike["model"] == "positive 1"
+
+
 def test_nothing_said_is_said() -> None:
     assert said(Terms()) == {
         "terms": Terms().digest,
@@ -60,5 +68,7 @@ def test_long_lists_are_cut_and_counted() -> None:
 def test_an_attack_that_the_manifest_chose_is_shown_to_who_approves() -> None:
     chosen = Attacker(access="whitebox", norm="linf", budget=0.0001)
     words = said(Terms(contract=Contract(attacker=chosen)))
-    assert words["attack"] == "access whitebox, 600 queries a row, norm linf, budget 0.0001"
+    assert words["attack"] == "access whitebox, norm linf, budget 0.0001", "who has the model asks nothing of it"
+    asking = said(Terms(contract=Contract(attacker=Attacker(access="score"))))
+    assert asking["attack"] == "access score, 600 queries a row, norm cost, budget default"
     assert "attack" not in said(Terms())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,9 +24,9 @@ from assay.adapters.predictor_base import BasePredictor  # noqa: E402
 from assay.attacks.extraction.schema import Schema  # noqa: E402
 from assay.attacks.membership.game import Game  # noqa: E402
 from assay.attacks.membership.roc import area  # noqa: E402
-from assay.core.errors import CouldNotLook  # noqa: E402
+from assay.core.errors import CouldNotLook, UsageError  # noqa: E402
 from assay.core.subject import Kind, Subject  # noqa: E402
-from assay.harden.hardening import adversarial, copying, leaking, outputs, regular  # noqa: E402
+from assay.harden.hardening import adversarial, copying, leaking, options, outputs, regular  # noqa: E402
 from assay.harden.hardening.chosen import judged, referred  # noqa: E402
 from assay.harden.hardening.compared import Candidate, Part, Terms  # noqa: E402
 from assay.harden.hardening.graph import DECIDED, network_to_onnx, with_facts  # noqa: E402
@@ -391,6 +392,17 @@ def test_every_option_has_controls_and_names_do_not_repeat() -> None:
     assert all(w.of == "any" for w in regular.LEAK_WAYS if w.output != outputs.WHOLE), (
         "outputs leave the model as it is"
     )
+
+
+@pytest.mark.parametrize("asked", [options.ways, regular.leak_ways], ids=["evasion", "membership"])
+def test_options_that_do_not_fit_are_refused_alike_by_every_attack(asked: Any) -> None:
+    model = SimpleNamespace(access="label")
+    network = SimpleNamespace(subject=SimpleNamespace(uri="m"), model=model, trees=False, own=None, network=None)
+    with pytest.raises(UsageError, match=r"large-leaves, nothing does not fit m.*these fit it: "):
+        asked(network, ("large-leaves", "nothing"))
+    with pytest.raises(CouldNotLook, match="m: no option fits it"):
+        options.fitted(network, (), (), lambda shop, only: [])
+    assert any(way.role == "control" for way in asked(network, ()))
 
 
 def test_a_recipe_takes_the_first_change_that_its_library_knows(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import render_pictures as pictures_of
 import render_samples as samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from assay.core.decision import Verdict
 from assay.core.exhibit import Bars, Curve, Histogram, IntervalRow, Intervals, Series, Step, Waterfall
@@ -257,6 +258,23 @@ def test_mini_picture_bars_the_end_that_the_gate_reads() -> None:
     assert "url(#hatch)" in svg
     assert "var(--fail)" in svg
     assert draw_mini(trace[0], "pass") == ""
+
+
+def test_bands_that_lie_over_one_another_have_the_edges_of_their_lines() -> None:
+    x, y = (0.0, 0.5, 1.0), (0.2, 0.6, 0.4)
+    lines = tuple(
+        Series(name=name, x=x, y=y, low=tuple(v - 0.1 for v in y), high=tuple(v + 0.1 for v in y)) for name in "ab"
+    )
+    curve = Curve(name="c", title="t", subtitle="", x_label="x", y_label="y", series=lines, measure="m")
+    svg = draw_curve(curve, None, 640, "")
+    edges = re.findall(r'class="cd edge"([^/]*)/>', svg)
+    assert edges == ["", "", ' stroke-dasharray="9 4"', ' stroke-dasharray="9 4"'], "two a band, in its line's stroke"
+    assert svg.count('fill="var(--band)" fill-opacity') == 2
+    below = tuple(replace(s, low=(0.0, 0.0, 0.0)) for s in lines)
+    assert 'd="M"' not in draw_curve(replace(curve, series=below, y_scale="log"), None, 640, "")
+    alone = draw_curve(replace(curve, series=lines[:1]), None, 640, "")
+    assert "edge" not in alone
+    assert 'fill="var(--band)"/>' in alone
 
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)

@@ -77,6 +77,28 @@ def test_lines_of_unlike_places_keep_a_step_s_later_end_each() -> None:
     ]  # fmt: skip
 
 
+def test_an_interval_in_the_numbers_has_no_other_level_than_the_pictures() -> None:
+    band = {"low": (0.1, 0.2), "high": (0.3, 0.4)}
+    rates = Intervals(
+        name="i", title="t", subtitle="Wilson intervals at 99.86%", unit="share",
+        rows=(IntervalRow(label="a", value=0.5, low=0.4, high=0.6),),
+    )  # fmt: skip
+    alike = one_curve((), series=(Series(name="a", x=(1.0, 2.0), y=(0.2, 0.3), **band),))
+    for exhibit in (rates, alike):
+        html = figure(View(dossier(HELD)), "x", exhibit)
+        assert ">interval</th>" in html
+        assert "95%" not in html
+
+
+def test_lines_of_unlike_places_keep_their_intervals() -> None:
+    banded = Series(name="a", x=(1.0, 2.0), y=(0.2, 0.3), low=(0.1, 0.2), high=(0.3, 0.4))
+    plain = Series(name="b", x=(1.0, 9.0), y=(0.5, 0.5), role="other")
+    html = figure(View(dossier(HELD)), "x", one_curve((), series=(banded, plain)))
+    assert ">interval</th>" in html
+    assert "<td class=r>0.300</td><td class=r>0.200 to 0.400</td>" in html
+    assert "<td class=r>0.500</td><td class=r></td>" in html
+
+
 @pytest.mark.parametrize("role", ["data", "other"])
 def test_lines_of_one_colour_have_strokes_of_their_own(role: Any) -> None:
     lines = tuple(Series(name=n, x=(0.0, 1.0), y=(0.2, 0.3), role=role) for n in ("sex", "race", "age"))
@@ -216,6 +238,21 @@ def release(**attacker: Any) -> Release:
 )
 def test_the_terms_say_what_the_attacker_sees_and_may_spend(attacker: dict[str, Any], said: str) -> None:
     assert said in words(render_html(dossier(HELD, release=release(**attacker))))
+
+
+def test_the_attack_is_told_once_and_without_queries_where_none_are_asked() -> None:
+    page = words(render_html(dossier(HELD, release=release(access="whitebox", queries=300, budget=3.0))))
+    assert page.count("The attack") == 1
+    assert "access whitebox); norm cost" in page
+    assert "a row" not in page.partition("The attack")[2].partition("a unit of cost")[0]
+
+
+def test_an_attack_that_ran_otherwise_than_declared_is_told_beside_it() -> None:
+    ran = outcome("robustness.evasion", parameters={"access": "label"})
+    page = words(render_html(dossier(ran, release=release(access="score", queries=50))))
+    assert "(access label); 50 queries a row" in page
+    assert "declared is another: sees scores (access score); 50 queries a row" in page
+    assert "declared is another" not in words(render_html(dossier(ran, release=release(access="label", queries=50))))
 
 
 def test_where_no_attacker_is_spoken_of_the_terms_make_none_up() -> None:

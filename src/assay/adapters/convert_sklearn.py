@@ -11,6 +11,9 @@ from assay.adapters.extras import library
 from assay.core.errors import InputError
 from assay.core.text import visible
 
+REFUSED = "skl2onnx cannot convert it"
+"""How an error begins that is the converters' own."""
+
 
 def sklearn_to_onnx(model: Any, names: Sequence[str], words: set[str], precision: str) -> Any:
     """skl2onnx's ModelProto with one float tensor, or one input per column when some (`words`) are text.
@@ -30,7 +33,7 @@ def sklearn_to_onnx(model: Any, names: Sequence[str], words: set[str], precision
             options = {"zipmap": False} if hasattr(model, "predict_proba") else None
             return skl2onnx.convert_sklearn(model, initial_types=initial, options=options)
     except Exception as error:  # the converters raise whatever their authors met
-        what = f"skl2onnx cannot convert it with {precision} inputs: {visible(str(error), 160)}"
+        what = f"{REFUSED} with {precision} inputs: {visible(str(error), 160)}"
         raise InputError(what, fix="ship the original") from None
 
 

@@ -257,7 +257,9 @@ class Axis:
             level, declared = self.levels[int(code)], self.feature.categories
             told = (f"→ {visible(short(self.name, str(d)), 40)}" for d in declared if same_value(level, d))
             return next(told, "→ another level")
-        return f"{code - origin:+.4g}".replace("-", "−")
+        moved = code - origin
+        plain = 1000 <= round(abs(moved)) < 1e15
+        return (f"{moved:+,.0f}" if plain else f"{moved:+.4g}").replace("-", "−")
 
 
 def spelled(level: Any, type_: Any) -> Any:

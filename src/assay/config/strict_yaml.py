@@ -55,15 +55,13 @@ def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)  # a pipe must not hold us up
 
 
-def read_text(path: Path) -> bytes:
-    """The bytes of a configuration file, bounded. Raises InputError."""
+def read_text(path: Path, by: str = "assay init") -> bytes:
+    """The bytes of a configuration file, bounded; `by` is the command that drafts one. Raises InputError."""
     try:
         with open(path, "rb", opener=_at_once) as file:
             data = file.read(MAX_BYTES + 1) or b""
     except FileNotFoundError:
-        raise InputError(
-            "no such file", where=str(path), fix="check the path, or write one with `assay init`"
-        ) from None
+        raise InputError("no such file", where=str(path), fix=f"check the path, or write one with `{by}`") from None
     except (OSError, ValueError) as error:
         why = os_words(error) if isinstance(error, OSError) else "is not a path"
         raise InputError(f"cannot be read: {why}", where=visible(str(path)), fix="check the path") from None

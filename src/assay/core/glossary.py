@@ -41,6 +41,8 @@ GLOSSARY: dict[str, str] = {
     "Fingerprint": "What makes a finding the same one in the next run, so that it can be waived or tracked.",
     "Threshold": "The score at and above which the model says yes. It is part of the Release.",
     "Feature contract": "What is known of each input: its range, its order, what an attacker can change and its cost.",
+    "Threat model": "What an attacker is taken to be able to do: the feature contract, what is seen of the model "
+    "(access), how often it may be asked, and the budget. `assay attack init` drafts one.",
     "Budget": "How much an attacker may change, in the units of the feature contract.",
     "Sanity test": "What an attack must pass before its result is believed: an unlimited budget must always succeed, "
     "holes planted in the model must be found at their cost, and every example is asked again of the real model.",
@@ -57,7 +59,10 @@ GLOSSARY: dict[str, str] = {
     "Patch": "What `assay harden` changed in a table, row by row with its reason. It can be repeated and reverted.",
     "Suspects": "The rows that checks point at, by number, with a score and a reason (`--suspects FILE`).",
     "Reference": "What later rows are compared with (`assay watch`): a table's counts in fixed bins, no rows.",
-    "Notice": "An alarm of a watch, written down in the ledger.",
+    "Notice": "An alarm of a watch, written down in the ledger. What `assay attack notice` writes is a counterfactual "
+    "notice.",
+    "Counterfactual notice": "What a person can be told of a decision on them: which inputs of their own they could "
+    "change so that it would differ (`assay attack notice`). It holds their values, and stays out of evidence.",
     "Operating point": "The threshold at which the model is used, and the recall and precision there.",
     "Sandbox": "The child process in which a pickled model is loaded: no network, no files but its own, no other "
     "process. It proves that before it loads anything.",
@@ -77,6 +82,8 @@ GLOSSARY: dict[str, str] = {
     "contract prices it (`--norm cost`).",
     "Access": "What an attacker sees of the model: label (its decisions), score (its scores) or whitebox (the file "
     "itself).",
+    "White-box": "An attack by someone who has the model's file (`access: whitebox`) and computes with what it holds, "
+    "trees or layers, instead of asking. Only such an attack can certify rows.",
     "One-hot": "One category spread over several columns, of which exactly one is 1. A feature contract says so with "
     "`one_hot:`, and such columns change together.",
     "Affordable share": "Of the moves that caught rows would need to get past the model if everything were allowed: "
@@ -86,6 +93,8 @@ GLOSSARY: dict[str, str] = {
     "attack proves nothing, and Assay says so.",
     "APGD": "Auto-PGD (Croce and Hein, 2020): projected gradient descent that chooses its own steps. Assay runs an "
     "ensemble of it on networks.",
+    "Hardening": "Training a model again in ways that may stand an attack, beside controls, and keeping the best only "
+    "where it surely helps on rows of its own (`assay harden MODEL --train`).",
     "Original": "The model as it is, beside which `assay harden` measures every option and control.",
     "Control": "What `assay harden` trains beside its options without any defence (oversampling, noise): an option "
     "that does no better than a control has not helped.",

@@ -24,14 +24,15 @@ def told(terms: Terms, most: int = MOST) -> tuple[tuple[str, str], ...]:
         pairs.append(("attacker", "nothing is said of what an attacker can change"))
     if (attacker := terms.contract.attacker) != Attacker():
         far = "default" if attacker.budget is None else f"{attacker.budget:g}"
-        seen = f"access {attacker.access}, {attacker.queries} queries a row, norm {attacker.norm}, budget {far}"
+        asks = "" if attacker.access == "whitebox" else f", {attacker.queries} queries a row"
+        seen = f"access {attacker.access}{asks}, norm {attacker.norm}, budget {far}"
         pairs.append(("attack", seen if attacker.price is None else f"{seen}, {attacker.price:g} a query"))
     if fixed:
         pairs.append(("fixed", _listed(fixed, most)))
     if terms.contract.constraints:
         pairs.append(("constraints", _listed(list(terms.contract.constraints), most)))
     if terms.model:
-        pairs.append(("model", _facts(terms.model)))
+        pairs.append(("model", _facts({**terms.model, **_positive(terms)})))
     pairs += [(role, _facts(facts)) for role, facts in terms.reads.items() if facts]
     return tuple(pairs)
 
@@ -72,6 +73,14 @@ def _feature(name: str, feature: Feature) -> str:
 
 def _facts(facts: dict[str, Json]) -> str:
     return ", ".join(f"{key} {_value(value)}" for key, value in facts.items())
+
+
+def _positive(terms: Terms) -> dict[str, Json]:
+    """The class that the model calls positive, with the labels that stand for it in the data where they are others."""
+    own = terms.model.get("positive")
+    labels = [str(facts["positive"]) for facts in terms.reads.values() if "label" in facts and "positive" in facts]
+    others = [label for label in dict.fromkeys(labels) if label != str(own)]
+    return {} if own is None or not others else {"positive": f"{own} ({' or '.join(others)} in its data)"}
 
 
 def _value(value: Json) -> str:

@@ -11,7 +11,6 @@ from assay.core.canonical import SCHEMA, Schema
 from assay.core.threats import PackRef
 
 Target = Literal["safetensors", "skops", "onnx"]
-TARGETS: tuple[Target, ...] = ("safetensors", "skops", "onnx")
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):

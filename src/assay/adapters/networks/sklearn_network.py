@@ -6,6 +6,7 @@ import io
 import json
 from typing import Any
 
+from assay.adapters.convert_sklearn import REFUSED
 from assay.adapters.networks.network import Network
 from assay.adapters.networks.onnx_network import Asked, onnx_network, parsed
 from assay.adapters.predictor_base import listing
@@ -40,6 +41,9 @@ def estimator_network(
         network.single = False  # the estimator itself computes in double; `unit` stays that of the weights as written
         network.cut = None  # and finds levels by equality: of whole numbers the graph alone cuts others down
         return network
+    if REFUSED in str(failure):  # what the converters say of their own code helps nobody here
+        what = "is no small network or linear model that can be converted to ONNX"
+        raise CouldNotLook(f"{where}: {what}; attack it with `access: score` or `access: label`") from None
     raise CouldNotLook(f"{where}: could not be read as a network, converted to ONNX: {failure}") from None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from assay.harden.hardening.result import Role
 from assay.harden.hardening.workshop import Made, Workshop
 
 Make = Callable[[Workshop, int], Made]
+W = TypeVar("W", bound=Any)  # a way of one attack or another: it has a name and a role
 COPIES, WIDER, SEVERAL = 3, 3, 3
 HALF = 0.5
 OURS = "our own boosted trees in the place of the model's, every split chosen against the worst move over it"
@@ -137,22 +138,27 @@ REPLACEMENT = "a network in the place of the trees: "
 
 
 def ways(shop: Workshop, only: tuple[str, ...]) -> list[Way]:
-    """The controls of this model and the options asked (if none is, all but `ASKED`). Raises UsageError for one that
-    does not fit the model, CouldNotLook where none does."""
-    refuse_unfit(shop, only, lambda name: any(w.name == name for w in _fitting(shop, (name,))), WAYS)
-    found = _fitting(shop, only)
-    if not any(w.role == "option" for w in found):
-        raise CouldNotLook(f"{shop.subject.uri}: no option fits it")
-    return found
+    """The controls of this model and the options asked (if none is, all but `ASKED`). Raises what `fitted` raises."""
+    return fitted(shop, only, WAYS, _fitting)
 
 
-def refuse_unfit(shop: Workshop, only: tuple[str, ...], fits: Callable[[str], bool], all_: Sequence[Any]) -> None:
-    """Raises UsageError where one of the options that were asked does not fit the model; it names those that do."""
-    unfit = [name for name in only if not fits(name)]
-    if unfit:
+def fitted(
+    shop: Workshop, only: tuple[str, ...], all_: Sequence[W], fitting: Callable[[Workshop, tuple[str, ...]], list[W]]
+) -> list[W]:
+    """The controls and options that `fitting` gives. Raises UsageError where one that was asked does not fit the model,
+    naming those that do, CouldNotLook where there is no option."""
+
+    def fits(name: str) -> bool:
+        return any(way.name == name for way in fitting(shop, (name,)))
+
+    if unfit := [name for name in only if not fits(name)]:
         others = [way.name for way in all_ if way.role == "option" and fits(way.name)]
         fix = f"of this attack's options these fit it: {', '.join(others)}" if others else "none of this attack's does"
         raise UsageError(f"{', '.join(unfit)} does not fit {shop.subject.uri}", where="--try", fix=fix)
+    found = fitting(shop, only)
+    if not any(way.role == "option" for way in found):
+        raise CouldNotLook(f"{shop.subject.uri}: no option fits it")
+    return found
 
 
 def _fitting(shop: Workshop, only: tuple[str, ...]) -> list[Way]:

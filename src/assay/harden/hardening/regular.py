@@ -14,7 +14,7 @@ from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable
 from assay.core.protocols import FloatArray as Array
 from assay.harden.hardening.adversarial import Pace
-from assay.harden.hardening.options import COPIES, refuse_unfit
+from assay.harden.hardening.options import COPIES, fitted
 from assay.harden.hardening.outputs import LABEL, TWO, WHOLE, Output
 from assay.harden.hardening.result import Role
 from assay.harden.hardening.workshop import Made, Workshop, as_made
@@ -230,13 +230,8 @@ LEAK_WAYS: tuple[LeakWay, ...] = (
 
 
 def leak_ways(shop: Workshop, only: tuple[str, ...]) -> list[LeakWay]:
-    """The controls of this model and the options asked (all if none is). Raises UsageError for one that does not fit
-    the model, CouldNotLook where none does."""
-    refuse_unfit(shop, only, lambda name: any(w.name == name for w in _fitting(shop, (name,))), LEAK_WAYS)
-    found = _fitting(shop, only)
-    if not any(w.role == "option" for w in found):
-        raise CouldNotLook(f"{shop.subject.uri}: no option fits it")
-    return found
+    """The controls of this model and the options asked (all if none is). Raises what `fitted` raises."""
+    return fitted(shop, only, LEAK_WAYS, _fitting)
 
 
 def _fitting(shop: Workshop, only: tuple[str, ...]) -> list[LeakWay]:

@@ -21,6 +21,8 @@ _ALONG = {"at-most": " (at most)", "at-least": " (at least)", "estimate": ""}
 # Lines of one colour differ by their strokes, which every eye and every printer keeps apart.
 _STROKES = ("", "9 4", "9 3 2 3", "5 3")
 _PROOFS = ("2 3", "6 3", "10 3 2 3", "1 5")
+# Bands that lie over one another are fainter, so that what is dark is no fourth one.
+_FAINT = ' fill-opacity=".5"'
 _SAMPLE = 22.0
 _LEGEND_LINE = 17.0
 _WIDEST_NARROW = 500
@@ -100,6 +102,9 @@ def draw_curve(curve: Curve, bound: Bound | None, width: int, label: str) -> str
         x = frame.x(curve.mark)
         frame.canvas.line((x, frame.top - 4), (x, frame.bottom), "ci", 1.5)
     ink: list[Point] = []
+    edged = sum(bool(s.low) for s in curve.series) > 1
+    for series, dash in zip(curve.series, strokes(curve), strict=True):
+        _band(frame, series, dash, edged=edged)
     for series, dash in zip(curve.series, strokes(curve), strict=True):
         ink += _line(frame, series, dash)
     if curve.mark is not None:
@@ -161,8 +166,7 @@ def _legend(frame: Frame, curve: Curve) -> None:
     left = _SAMPLE + 10
     for i, (series, dash) in enumerate(zip(curve.series, strokes(curve), strict=True)):
         y = top + _LEGEND_LINE * (i + 1) - 5
-        pattern = f' stroke-dasharray="{dash}"' if dash else ""
-        frame.canvas.line((2, y - 4), (2 + _SAMPLE, y - 4), _colour(series), 1.75, pattern)
+        frame.canvas.line((2, y - 4), (2 + _SAMPLE, y - 4), _colour(series), 1.75, _dash(dash))
         sure = _ALONG[series.kind]
         room = frame.canvas.width - left - text_width(sure, bold=True)
         frame.canvas.text(left, y, clip_text(series.name, room, bold=True) + sure, _label_css(series))
@@ -232,22 +236,36 @@ def _colour(series: Series) -> str:
     return "co" if series.role == "other" else "ci" if series.kind == "at-least" else "cd"
 
 
+def _pixels(frame: Frame, series: Series, ys: tuple[float, ...]) -> list[Point]:
+    pairs = zip(series.x, ys, strict=True)
+    return [(frame.x(a), frame.y(b)) for a, b in pairs if frame.x.shows(a) and frame.y.shows(b)]
+
+
+def _dash(pattern: str) -> str:
+    return f' stroke-dasharray="{pattern}"' if pattern else ""
+
+
+def _band(frame: Frame, series: Series, dashes: str, *, edged: bool) -> None:
+    """The interval along the line; where bands overlap each has edges of its line's colour and stroke."""
+    if not series.low:
+        return
+    high, low = (thin(_pixels(frame, series, ys)) for ys in (series.high, series.low))
+    if len(high) + len(low) <= 2:
+        return
+    fill = f'fill="var(--band)"{_FAINT if edged else ""}'
+    frame.canvas.add(f'<path d="{path(high + low[::-1], close=True)}" {fill}/>')
+    for edge in (high, low) if edged else ():
+        if not edge:  # of a log axis all may lie below
+            continue
+        stroke = f'class="{_colour(series)} edge"{_dash(dashes)}'
+        frame.canvas.add(f'<path d="{path(edge)}" fill="none" {stroke}/>')
+
+
 def _line(frame: Frame, series: Series, dashes: str) -> list[Point]:
-    canvas = frame.canvas
-
-    def pixels(ys: tuple[float, ...]) -> list[Point]:
-        pairs = zip(series.x, ys, strict=True)
-        return [(frame.x(a), frame.y(b)) for a, b in pairs if frame.x.shows(a) and frame.y.shows(b)]
-
-    if series.low:
-        edge = thin(pixels(series.high)) + thin(pixels(series.low))[::-1]
-        if len(edge) > 2:
-            canvas.add(f'<path d="{path(edge, close=True)}" fill="var(--band)"/>')
-    points = pixels(series.y)
+    canvas, points = frame.canvas, _pixels(frame, series, series.y)
     if not points:
         return []
-    colour = _colour(series)
-    dash = f' stroke-dasharray="{dashes}"' if dashes else ""
+    colour, dash = _colour(series), _dash(dashes)
     width = "2.25" if colour == "cd" else "1.5"
     canvas.add(f'<path d="{path(thin(points))}" fill="none" class="{colour}" stroke-width="{width}"{dash}/>')
     if len(points) <= 12 and series.kind != "at-least":
@@ -414,7 +432,7 @@ def _end_labels(frame: Frame, curve: Curve) -> None:
         if known:
             ends.append(frame.y(known[-1]))
             blocks.append(_end_lines(series))
-            lines.append((_colour(series), f' stroke-dasharray="{dash}"' if dash else ""))
+            lines.append((_colour(series), _dash(dash)))
     sample = _SAMPLE if _sampled_strokes(curve) else 0.0
     heights = [15.0 * len(b) + 2 for b in blocks]
     tops = spread([e - 9 for e in ends], heights, frame.top - 8, frame.bottom + 12)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from assay.core.decision import Verdict
-from assay.core.exhibit import Curve, Exhibit, Histogram, IntervalRow, Intervals, Table, Waterfall
+from assay.core.exhibit import Curve, Exhibit, Histogram, IntervalRow, Intervals, Series, Table, Waterfall
 from assay.render.charts.bound import Bound, bound_on
 from assay.render.charts.curve import axis_read, draw_curve
 from assay.render.charts.histogram import counts_of, draw_histogram
@@ -161,7 +161,7 @@ def _rows_of(exhibit: Exhibit) -> tuple[Row, list[Row]]:
             (r.label, number(r.value), f"{number(r.low)} to {number(r.high)}", "" if r.n is None else f"{r.n:,}")
             for r in exhibit.rows
         ]
-        return (exhibit.unit or "row", "value", "95% interval", "n"), rows
+        return (exhibit.unit or "row", "value", "interval", "n"), rows
     if isinstance(exhibit, Histogram):
         names = exhibit.labels or tuple(
             f"{number(a)} to {number(b)}" for a, b in zip(exhibit.edges, exhibit.edges[1:], strict=False)
@@ -180,21 +180,30 @@ def _rows_of(exhibit: Exhibit) -> tuple[Row, list[Row]]:
 
 def _curve_rows(exhibit: Curve) -> tuple[Row, list[Row]]:
     """One row for each x where all lines share their x values; else the lines one after another."""
-    same = len({s.x for s in exhibit.series}) == 1
     label = exhibit.x_label.partition(":")[0]
-    if same and exhibit.series:
+    if len({s.x for s in exhibit.series}) == 1:
         columns: list[str] = [label]
         for s in exhibit.series:
-            columns += [s.name, "95% interval"] if s.low else [s.name]
+            columns += [s.name, "interval"] if s.low else [s.name]
         rows = []
         for i, x in enumerate(exhibit.series[0].x):
             cells = [number(x)]
             for s in exhibit.series:
-                cells += [number(s.y[i])] + ([f"{number(s.low[i])} to {number(s.high[i])}"] if s.low else [])
+                cells += [number(s.y[i]), _band(s, i)] if s.low else [number(s.y[i])]
             rows.append(tuple(cells))
         return tuple(columns), _last_of_each(rows, 1)
-    rows = [(s.name, number(x), number(y)) for s in exhibit.series for x, y in zip(s.x, s.y, strict=True)]
-    return ("line", label, exhibit.y_label.partition(":")[0]), _last_of_each(rows, 2)
+    bands = any(s.low for s in exhibit.series)
+    rows = [
+        (s.name, number(x), number(s.y[i]), *([_band(s, i)] if bands else []))
+        for s in exhibit.series for i, x in enumerate(s.x)
+    ]  # fmt: skip
+    columns = ["line", label, exhibit.y_label.partition(":")[0], *(["interval"] if bands else [])]
+    return tuple(columns), _last_of_each(rows, 2)
+
+
+def _band(series: Series, place: int) -> str:
+    """The interval of one point in words, "" for a line without a band. Its level is told by who drew the exhibit."""
+    return f"{number(series.low[place])} to {number(series.high[place])}" if series.low else ""
 
 
 def _last_of_each(rows: list[Row], leading: int) -> list[Row]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from assay.core.canonical import short
 from assay.core.decision import Verdict
-from assay.core.subject import Attacker, Contract, budget_of
+from assay.core.finding import Json
+from assay.core.subject import BUDGETS, Attacker, budget_of
 from assay.core.terms import told
 from assay.render.page.escape import code, esc
 from assay.render.page.parts import facts, section, status
@@ -31,24 +33,29 @@ _UNIT = (
 )
 
 
-def _attack(view: View, contract: Contract) -> str:
-    """What the attacker sees, asks and may spend, as `robustness.evasion` was told where it was, else as declared."""
+def _attack(view: View, attacker: Attacker) -> str:
+    """What the attacker sees, asks and may spend: as `robustness.evasion` was told, beside what is declared where that
+    is another; else as declared."""
     told = next((o.parameters for o in view.body.outcomes if o.check == "robustness.evasion"), {})
-    attacker = contract.attacker
-    asked: dict[str, Any] = attacker.answers({**dict.fromkeys(("access", "queries", "norm", "price")), **told})
+    given = any(told.get(name) is not None for name in BUDGETS)
+    asked, declared = (_spoken(attacker, parameters, given=given) for parameters in (told, {}))
+    said = asked if declared == asked or attacker == Attacker() else f"{asked}; declared is another: {declared}"
+    return f"{said}; {_UNIT}" if "norm cost" in said else said
+
+
+def _spoken(attacker: Attacker, parameters: Mapping[str, Json], *, given: bool) -> str:
+    """An attack in words; a distance that nobody has `given` or declared is the default."""
+    asked: dict[str, Any] = attacker.answers({**dict.fromkeys(("access", "queries", "norm", "price")), **parameters})
     norm, access, price = asked["norm"], asked["access"], asked["price"]
     own = asked[budget_of(norm)]
     budget = own if isinstance(own, int | float) else attacker.spent(norm, None)
-    declared = attacker.budget is not None and attacker.norm == norm
-    default = "" if declared or told.get(budget_of(norm)) is not None else " (the default)"
+    default = "" if given or (attacker.budget is not None and attacker.norm == norm) else " (the default)"
     most = "any distance" if math.isinf(budget) else f"at most {number(budget) if budget % 1 else f'{budget:,.0f}'}"
-    said = [
-        f"{_ACCESS[access]} (access {access})",
-        f"{plural(asked['queries'], 'query', 'queries')} a row",
-        f"norm {norm} ({_NORMS[norm]}), {most}{default}",
-    ]
+    said = [f"{_ACCESS[access]} (access {access})"]
+    said += [f"{plural(asked['queries'], 'query', 'queries')} a row"] if asked["queries"] else []
+    said += [f"norm {norm} ({_NORMS[norm]}), {most}{default}"]
     said += [f"a query costs {number(price)}"] if price is not None else []
-    return "; ".join([*said, _UNIT] if norm == "cost" else said)
+    return "; ".join(said)
 
 
 def terms(view: View) -> str:
@@ -63,11 +70,11 @@ def terms(view: View) -> str:
         state = status("pass", "as the policy asks")
     else:
         state = status("declared", "declared, not pinned")
-    pairs = list(told(release.terms))
+    pairs = [(what, words) for what, words in told(release.terms) if what != "attack"]
     contract = release.terms.contract
     if contract.features or contract.attacker != Attacker():
         place = [what for what, _ in pairs].index("attacker") + 1
-        pairs.insert(place, ("attack", _attack(view, contract)))
+        pairs.insert(place, ("attack", _attack(view, contract.attacker)))
     rows = "".join(
         f"<dt>{esc(_NAMES.get(what, 'Its ' + what))}</dt><dd>{esc(words, 2000)}</dd>"
         for what, words in pairs
