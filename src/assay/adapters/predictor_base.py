@@ -53,15 +53,16 @@ class BasePredictor:
             raise CouldNotLook(f"{self.where}: the rows lack {listing(missing)}, which the model reads")
         if rows.num_rows == 0:
             return np.empty(0, dtype=np.float64)
-        out = np.asarray(self._score(rows.select(list(self.features))), dtype=np.float64)
+        asked = rows.select(list(self.features))
+        out = np.asarray(self._score(asked), dtype=np.float64)
         if out.shape != (rows.num_rows,):
             raise CouldNotLook(f"{self.where}: gave {out.shape} scores for {rows.num_rows} rows")
         if np.isnan(out).any():
             bad = int(np.isnan(out).sum())
-            why = too_large(rows.select(list(self.features)).filter(library("pyarrow").array(np.isnan(out))))
+            why = too_large(asked.filter(library("pyarrow").array(np.isnan(out))))
             raise CouldNotLook(f"{self.where}: scored {bad} of {rows.num_rows} rows as NaN{why}")
         self.queries += rows.num_rows
-        self._heard(rows.select(list(self.features)), out)
+        self._heard(asked, out)
         return out
 
     def flagged(self, rows: ArrowTable) -> FloatArray:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from assay.adapters.sandbox_strides import Refused
 
 _LOOKS = "sklearn.utils.validation"
-_FIX = "attack it with `access: label`"
+_FIX = "attack it with `access: score` or `access: label`"
 
 
 class Source(NamedTuple):
