@@ -25,7 +25,7 @@ from common import peer
 from assay.core.finding import Severity
 from assay.stats.fairness import largest_difference, smallest_ratio
 
-MODELS, RESAMPLES, RATE = 1000, 2000, 0.4
+MODELS, RESAMPLES, RATE = 500, 2000, 0.4
 THEIRS = """
 import sys, time
 import numpy as np

@@ -96,3 +96,18 @@ def test_which_rows_are_asked_nobody_can_foresee_and_few_are_kept() -> None:
         return seen
 
     assert places() != places()
+
+
+def test_each_check_is_judged_on_its_own() -> None:
+    """What was honest before gives no leave: a slip is counted by check."""
+    lying: list[bool] = []
+
+    def score(x: Any) -> Any:
+        return np.where((x < 0.3) & (len(x) > 1) & bool(lying), 2.0, x)
+
+    again = asked(score, 100, size=2_000)
+    again.settle()
+    lying.append(True)
+    values = np.random.default_rng(5).random(3_000)
+    with pytest.raises(CouldNotLook, match=REFUSED):
+        again.hear(pa.table({"x": values}), score(values))

@@ -29,7 +29,7 @@ from assay.attacks.extraction.linear import solve  # noqa: E402
 from assay.attacks.extraction.pools import ATTACKERS, marginal, uniform  # noqa: E402
 from assay.attacks.extraction.schema import Schema  # noqa: E402
 from assay.attacks.extraction.steal import asked, sizes_up_to  # noqa: E402
-from assay.attacks.extraction.surrogate import fitted  # noqa: E402
+from assay.attacks.extraction.surrogate import fitted, learners  # noqa: E402
 from assay.attacks.extraction.victim import FULL, LABEL, ONE, TWO, Answers, Victim, View  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
 from assay.core.subject import Contract, Feature  # noqa: E402
@@ -206,6 +206,15 @@ def test_shares_of_a_class_say_more_than_logits_of_rounded_scores() -> None:
             agreed.append(mcc(true, copy(schema.encoded(others)) >= 0))
         found[learner] = float(np.mean(agreed))
     assert found["logistic"] > max(0.95, found["linear"] + 0.02), found
+
+
+@pytest.mark.parametrize(("decimals", "offered"), [(1, True), (3, True), (None, False)])
+def test_shares_are_learnt_of_rounded_scores_alone(decimals: int | None, offered: bool) -> None:
+    rows = table(200, 5)
+    scores = logistic(*(np.asarray(rows.column(n)) for n in "xyk"), np.zeros(200, dtype=int), np.zeros(200, dtype=bool))
+    said = scores if decimals is None else np.round(scores, decimals)
+    answers = Answers(np.zeros((200, 1)), said >= 0.5, said, np.ones(200, dtype=bool))
+    assert ("logistic" in learners(answers)) is offered
 
 
 def test_a_linear_victim_is_judged_as_solved() -> None:

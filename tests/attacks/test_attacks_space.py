@@ -63,6 +63,28 @@ def test_a_listed_level_is_told_as_it_is_listed() -> None:
     assert {axis.change(0.0, place) for place in range(2)} == {"→ 1", "→ 2"}
 
 
+@pytest.mark.parametrize(
+    ("known", "listed", "levels"),
+    [
+        (["TRUE", "FALSE", "yes", "no"], ("yes", "no"), ("yes", "TRUE", "no", "FALSE")),
+        (["TRUE", "FALSE"], ("yes", "no"), ("yes", "TRUE", "no", "FALSE")),
+        (["TRUE", "FALSE"], (True, False), ("TRUE", "FALSE")),
+        (["yes", "no"], (True, False), ("yes", "no")),
+        (["no"], ("yes", "no"), ("yes", "no")),
+        ([True, False], ("yes", "no"), ("yes", "no")),
+        (["01", "2"], (1, 2), ("01", "2")),
+    ],
+)
+def test_every_spelling_of_a_truth_value_is_a_level_of_its_own(known: list[Any], listed: Any, levels: Any) -> None:
+    """Two rows of a table that nobody pinned took `yes` and `no` away, and the model was certified."""
+    assert one(["no", "yes"], Feature(categories=listed), "category", known).axes[0].levels == levels
+
+
+def test_a_place_in_an_order_is_one_value() -> None:
+    axis = one(["no", "yes"], Feature(order=("no", "yes")), "category", ["FALSE", "TRUE", "no", "yes"]).axes[0]
+    assert axis.levels == ("no", "yes")
+
+
 def test_listed_numbers_that_are_stored_as_float32_are_refused() -> None:
     """0.10000000149 is no other level than the listed 0.1: a move from one to the other changes nothing."""
     listed = Feature(categories=(0.1, 0.3, 0.5))

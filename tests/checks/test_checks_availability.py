@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from checks_tools import Bench, finding, measure, said
 
 from assay.core.errors import CouldNotLook
 
+pa = pytest.importorskip("pyarrow")
 pytest.importorskip("lightgbm")
 CHECK = "robustness.availability"
 READS = {"data": "train", "holdout": "hold"}
@@ -25,6 +28,8 @@ class Model:
 
     def __init__(self, slow: Any = None, refuses: Any = None, kills: Any = None) -> None:
         self._slow, self._refuses, self._kills, self._dead = slow, refuses, kills, False
+
+    undisturbed = staticmethod(nullcontext)
 
     def scores(self, rows: Any) -> Any:
         for row in rows.to_pylist():
@@ -79,6 +84,38 @@ def test_a_planted_slow_row_is_found(asked: Any, slow: Any, inputs: list[str]) -
 def test_usual_rows_that_are_late_are_not_blamed_on_an_input(asked: Any) -> None:
     found = finding(asked(Model(lambda row: True), seconds=0.5), "usual rows do")
     assert (found.key, found.evidence["inputs"]) == ("usual", [])
+
+
+def test_a_row_of_the_holdout_that_is_late_is_found_though_no_move_makes_it(asked: Any, bench: Bench) -> None:
+    """It is slow beside its own word alone: no move of one input, nor a mixture, is known to lead there."""
+    asked(Model(), latency=60_000, seconds=0.5)
+    late = list(csv.DictReader((bench.folder / "hold.csv").read_text().splitlines()))[57]
+    outcome = asked(Model(lambda row: row["a"] == float(late["a"]) and row["w"] == late["w"]))
+    assert (str(outcome.status), measure(outcome, f"{CHECK}.slowest").low >= NAP * 1000) == ("fail", True)
+    assert measure(outcome, f"{CHECK}.usual").high < NAP * 1000
+
+
+def test_nothing_is_asked_beside_what_is_timed() -> None:
+    from assay.adapters.again import LOCAL
+    from assay.adapters.predictor_base import BasePredictor
+
+    asked: list[int] = []
+
+    class One(BasePredictor):
+        features, rate = ("a",), LOCAL
+
+        def _score(self, rows: Any) -> Any:
+            asked.append(rows.num_rows)
+            return np.zeros(rows.num_rows)
+
+    model, row = One("m"), pa.table({"a": [1.0]})
+    with model.undisturbed():
+        for _ in range(20):
+            model.scores(row)
+    assert asked == [1] * 20
+    for _ in range(20):
+        model.scores(row)
+    assert len(asked) > 40
 
 
 def test_a_promise_that_is_kept_is_no_finding(asked: Any) -> None:

@@ -30,6 +30,8 @@ def test_a_table_that_keeps_its_contract_passes(bench: Bench) -> None:
         ("a", [100, 200, 250, 400], {"min": 0, "step": 100}, "a is not on the step 100 in 1 row", 2),
         ("a", [0.1, 0.2, 0.30000000000000004, 0.4], {"step": 0.1}, "", None),
         ("a", [0.01, 2.0, 954_831_132.56, 9_902_782_047.37], {"step": 0.01}, "", None),
+        ("a", [1000, 1_700_000_000_000_000_500, 3000, 4000], {"step": 1000}, "a is not on the step 1000 in 1 row", 1),
+        ("a", [0.01, 6e12 + 0.5, 6e12 + 0.505, 0.03], {"step": 0.01}, "a is not on the step 0.01 in 1 row", 2),
         ("a", [0.01, 0.02, 123_456_789.015, 0.03], {"step": 0.01}, "a is not on the step 0.01 in 1 row", 2),
         ("a", [1, None, 3, 4], {"nullable": False}, "a is missing in 1 row", 1),
         ("a", [1, None, 3, 4], {"nullable": True}, "", None),

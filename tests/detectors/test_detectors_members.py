@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from assay.detectors.members import MOST_CROSSED, Grouping, People, crossed
+from assay.detectors.members import MOST_CROSSED, Grouping, People, _merged, crossed
 
 
 def halves(columns: int, rows: int = 400) -> tuple[list[Grouping], People]:
@@ -59,3 +59,13 @@ def test_groups_of_few_draws_are_nobodys() -> None:
     assert pair.names == ("a & a", "a & b", "b & a", "b & b")
     assert (pair.code == both).all()
     assert (pair.left_out, pair.share) == (0, 1.0)
+
+
+def test_a_group_that_one_row_outweighs_is_told_and_one_of_few_rows_is_not() -> None:
+    code = np.repeat([0, 1, 2], [200, 60, 5])
+    same = np.arange(265)
+    for heavy, shrunk in ((1, ()), (250, ("b",))):
+        draw = np.concatenate([same, np.full(heavy, 210)])  # one row of b, again and again
+        people = People(np.ones(len(draw)), draw, 50)
+        merged = _merged("c", np.concatenate([code, np.ones(heavy, dtype=int)]), ["a", "b", "d"], people)
+        assert merged.shrunk == shrunk

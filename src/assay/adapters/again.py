@@ -13,19 +13,20 @@ TOLERANCE = 1e-5
 KEPT = 64
 LAST = 16
 # So many may differ, and one in so many more: sums that round another way turn what lies on a border.
-SLIPS, SLIPS_OF_LABELS = (1, 64), (3, 16)
+SLIPS, SLIPS_OF_LABELS = (1, 256), (2, 32)
 
 
 class Rate(NamedTuple):
-    """How often rows are asked again: one every so many `calls`, and one in so many `rows` of a call, at `most`."""
+    """How often rows are asked again: one every so many `calls`, and one in so many `rows` of a call until `most` of a
+    check were."""
 
     calls: int
     rows: int
     most: int
 
 
-LOCAL = Rate(calls=4, rows=256, most=16)
-REMOTE = Rate(calls=8, rows=256, most=8)  # every one is a request
+LOCAL = Rate(calls=4, rows=32, most=64)
+REMOTE = Rate(calls=8, rows=128, most=16)  # every one is a request
 
 
 class UnsteadyError(CouldNotLook):
@@ -52,7 +53,7 @@ class Again:
 
     def hear(self, rows: ArrowTable, scores: FloatArray) -> None:
         """Take note of what was answered, and ask a part of what was noted. Raises UnsteadyError where it differs."""
-        count = min(self._rate.most, rows.num_rows // self._rate.rows)
+        count = max(0, min(self._rate.most - self._asked, rows.num_rows // self._rate.rows))
         noted = count + (len(self._kept) < LAST or self._draw.randrange(self._rate.calls) == 0)
         for at in self._draw.sample(range(rows.num_rows), min(noted, rows.num_rows)):
             place = len(self._kept) if len(self._kept) < KEPT else self._draw.randrange(KEPT)
@@ -61,10 +62,10 @@ class Again:
         self._look(count + (self._calls % self._rate.calls == 0))
 
     def settle(self) -> None:
-        """Ask some once more at the end, when nobody can wait any longer. Raises UnsteadyError where they differ."""
-        asked, differ = self._asked, self._differ
+        """At the end of a check: ask some once more, and begin anew. Raises UnsteadyError where they differ."""
         self._look(LAST)
-        self._judge(self._asked - asked, self._differ - differ)
+        self._kept.clear()
+        self._calls = self._asked = self._differ = 0
 
     def _look(self, count: int) -> None:
         for place in sorted(self._draw.sample(range(len(self._kept)), min(count, len(self._kept))), reverse=True):
@@ -74,11 +75,8 @@ class Again:
             if not abs(now - before) <= TOLERANCE * max(1.0, abs(before)):
                 self._differ += 1
                 del self._kept[place]  # one row counts once
-        self._judge(self._asked, self._differ)
-
-    def _judge(self, asked: int, differ: int) -> None:
         free, share = self._slips
-        self._caught = self._caught or differ > free + asked // share
+        self._caught = self._caught or self._differ > free + self._asked // share
         if self._caught:
             raise UnsteadyError(
                 f"{self._where}: the sanity test failed: rows got other answers when they were asked again alone: the "

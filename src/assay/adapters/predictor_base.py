@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from assay.adapters.again import Again, Rate
@@ -69,6 +70,15 @@ class BasePredictor:
         """Whether score >= threshold for each row, shape (n,), bool."""
         return self.scores(rows) >= self.threshold
 
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """While it is timed nothing is asked beside."""
+        rate, self.rate = self.rate, None
+        try:
+            yield
+        finally:
+            self.rate = rate
+
     def settle(self) -> None:
         """At the end of what was asked: some of it is asked again. Raises CouldNotLook where an answer changed."""
         if self._again is not None:
@@ -76,10 +86,11 @@ class BasePredictor:
 
     def _heard(self, rows: ArrowTable, scores: FloatArray) -> None:
         """A sample of what was answered is asked again alone. Raises CouldNotLook where the answer is another."""
-        if self._again is None and self.rate is not None:
+        if self.rate is None:
+            return
+        if self._again is None:
             self._again = Again(self._alone, self.where, self.rate, labels=self.access == "label")
-        if self._again is not None:
-            self._again.hear(rows, scores)
+        self._again.hear(rows, scores)
 
     def _alone(self, row: ArrowTable) -> FloatArray:
         """The score (1,) of one row that was asked before."""

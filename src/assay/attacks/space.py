@@ -86,9 +86,10 @@ class Axis:
             if any(_short(p, d) and not same_value(p, d) for d in listed for p in present):
                 what = f"{self.name} is stored as float32, in which the numbers that are listed of it are others"
                 raise CouldNotLook(f"{what}; store it as double")
-            found = [next((p for p in present if same_value(p, d)), spelled(d, type_)) for d in listed]
-            return tuple(p for p in found if p is not None)
-        levels = tuple(sorted((p for p in present if p is not None), key=str))
+            one = bool(self.feature.order)  # a place in an order is one value
+            found = [p for d in listed for p in _spellings(d, present, type_)[: 1 if one else None]]
+            return tuple(dict.fromkeys(found))
+        levels = tuple(sorted((p for p in present if p is not None and _held(p, type_) is not None), key=str))
         if len(levels) > MOST_LEVELS:
             raise CouldNotLook(f"{self.name} has {len(levels)} categories; list those that count in `categories:`")
         return levels
@@ -269,6 +270,28 @@ def spelled(level: Any, type_: Any) -> Any:
     told = canonical_text(level) if pa.types.is_string(type_) or pa.types.is_large_string(type_) else level
     try:
         return pa.scalar(told, type_).as_py()
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        return None
+
+
+def _spellings(listed: Any, present: list[Any], type_: Any) -> list[Any]:
+    """How the data spell a listed value: as it is written; where no row holds that, as it is written all the same, if
+    it is a word. Then the other spellings of truth values that rows hold: a model need not take `TRUE` for `yes`."""
+    same = [q for p in present if same_value(p, listed) and (q := _held(p, type_)) is not None]
+    text = canonical_text(listed)
+    own = [q for q in same if canonical_text(q) == text]
+    others = [q for q in same if canonical_text(q) != text]
+    if not own and (not others or isinstance(listed, str)):
+        own = [q for q in (spelled(listed, type_),) if q is not None]
+    return [*own, *others]
+
+
+def _held(value: Any, type_: Any) -> Any:
+    """A value of another table as a column of an Arrow type holds it; None where it cannot."""
+    import pyarrow as pa
+
+    try:
+        return pa.scalar(value, type_).as_py()
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
         return None
 

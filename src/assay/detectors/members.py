@@ -25,7 +25,8 @@ MOST = 0.8  # of the rows must be in a group that is large enough, for three col
 class Grouping(msgspec.Struct, frozen=True, kw_only=True):
     """Rows by what `columns` say: `code` int (n,) is the place in `names`, −1 for rows that are not judged.
 
-    `left_out` groups were too small; `share` is how much of the rows (by weight) is judged.
+    `left_out` groups were too small; `share` is how much of the rows (by weight) is judged. `shrunk` are those of
+    different rows enough that count as too few, as some weigh so much more than others.
     """
 
     columns: tuple[str, ...]
@@ -33,6 +34,7 @@ class Grouping(msgspec.Struct, frozen=True, kw_only=True):
     code: Array
     left_out: int
     share: float
+    shrunk: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -146,13 +148,15 @@ def _merged(column: str, code: Array, names: list[str], people: People) -> Group
 
     from assay.detectors.groups import OTHER
 
-    there = np.bincount(code, minlength=len(names)) > 0
-    small = there & (people.sizes(code, len(names)) < people.least)
+    drawn = np.unique(np.column_stack([code, people.draw]), axis=0)[:, 0].astype(np.int64)
+    there = np.bincount(drawn, minlength=len(names))
+    small = (there > 0) & (people.sizes(code, len(names)) < people.least)
+    shrunk = tuple(visible(names[g], 40) for g in np.flatnonzero(small & (there >= people.least)))
     other = names.index(OTHER) if OTHER in names else len(names)
     names = names if OTHER in names else [*names, OTHER]
     code = np.where(small[code], other, code)
     kept = people.sizes(code, len(names)) >= people.least
-    return _kept((column,), code, names, kept, int(small.sum()), people)
+    return msgspec.structs.replace(_kept((column,), code, names, kept, int(small.sum()), people), shrunk=shrunk)
 
 
 def _together(parts: Sequence[Grouping], people: People) -> Grouping:

@@ -18,6 +18,7 @@ Learner = Literal["trees", "tree decisions", "linear", "logistic", "network"]
 Margin = Callable[[Array], Array]  # rows (n, d) → how far above the decision (n,), not below 0 where flagged
 FOLDS, TRIED = 2, 1_000  # cross-validation rests on so many answers
 NETWORK_ROWS, EPOCH_ROWS = 10_000, 40_000
+COARSE = 3  # decimals of a score that tell a share and hardly a logit
 LEVELS = 30  # of a category that get a column of their own
 LEAST_FOLD = 30  # answers
 FOLDS_SMALL, SMALL, LEAST_FLAGGED = 3, 3_000, 5
@@ -58,12 +59,15 @@ def learners(answers: Answers) -> tuple[Learner, ...]:
     if answers.scores is None:
         return ("tree decisions",) if one else ("tree decisions", "linear", "network")
     trees: tuple[Learner, ...] = ("trees",) if one else ("trees", "tree decisions")
-    soft: tuple[Learner, ...] = ("logistic",) if _probable(answers.scores) else ()
+    # Of scores in full a logit says more, and one learner more to choose from is one more to be chosen by chance.
+    soft: tuple[Learner, ...] = ("logistic",) if _coarse(answers.scores) else ()
     return (*trees, "linear", *soft, "network")
 
 
-def _probable(scores: Array) -> bool:
-    return bool(scores.min() >= 0 and scores.max() <= 1)
+def _coarse(scores: Array) -> bool:
+    """Whether they are probabilities that somebody rounded."""
+    probable = scores.min() >= 0 and scores.max() <= 1
+    return bool(probable and np.allclose(scores, np.round(scores, COARSE), rtol=0, atol=1e-9))
 
 
 def fitted(

@@ -164,7 +164,8 @@ def _tests(data: Dataset, name: str, feature: Feature) -> list[tuple[str, str, s
     if feature.step is not None:
         origin = feature.min or 0.0
         off = f"abs(({number} - {origin!r}) / {feature.step!r} - round(({number} - {origin!r}) / {feature.step!r}))"
-        near = f"1e-6 + 8.9e-16 * abs({number}) / {feature.step!r}"  # beside what a double can hold of such a number
+        # Beside what a double can hold of such a number: half of what lies between two, and what dividing rounds.
+        near = f"least(0.25, 1e-6 + 2.3e-16 * abs({number}) / {feature.step!r})"
         tests.append(("step", f"{off} > {near}", f"is not on the step {feature.step:g}"))
     known = feature.order or feature.categories
     if known:

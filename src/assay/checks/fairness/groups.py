@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     stage=Stage.MODEL,
     severity=Severity.HIGH,
     needs="ml",
-    version=5,
+    version=6,
     tags=("nist-ai-rmf:MEASURE 2.11", "eu-ai-act:Art.10", "eu-ai-act:Art.15", "owasp-aitg:AITG-APP-10"),
     reads=("data", "holdout"),
     wants=("holdout",),
@@ -89,9 +89,10 @@ def groups(
     The intervals of all columns and metrics hold together at 95% (Bonferroni; half of the error for columns, half for
     combinations), and of all pairs of groups (studentized range), so that one fair model in twenty, at most, has any
     finding. A metric that one of the groups is too small for does not pass. Undecided columns leave the check open;
-    combinations that are undecided, as most of few rows are, are only counted. A finding is medium, and high where the
-    whole interval is twice as far off as the bound. Combinations are found only where no column of theirs was. The
-    threshold curves show what another operating point would do.
+    so does a group that has different rows enough and counts as too small, as copies or weights outweigh them;
+    combinations that are undecided, as most of few rows are, are only counted. A finding is medium, and high where
+    the whole interval is twice as far off as the bound. Combinations are found only where no column of theirs was.
+    The threshold curves show what another operating point would do.
 
     Columns whose headers name sex, age, race and the like, and that are not declared, are told as info: who is judged
     declares, and could leave out whom the model treats worse. A policy pins the declaration by `contract: {digest}`.
@@ -182,6 +183,13 @@ def _settle(alone: Sequence[Judged], crossed: Crossed, found: Answers) -> None:
     reasons = [found.unlabelled] if found.target is None else []
     if parts:
         reasons.append(f"the intervals reach to both sides of what is asked: {'; '.join(parts)}")
+    for grouping in {one.grouping.columns: one.grouping for one in alone}.values():
+        if grouping.shrunk:
+            names = ", ".join(grouping.shrunk[:6])
+            reasons.append(
+                f"{grouping.title}: different rows of {names} are as many as a group needs, and count as fewer, as "
+                "some weigh much more than others (`weight:`, copies)"
+            )
     if crossed.pairs:
         reasons.append(
             f"{crossed.unasked} combinations of protected columns were not asked, {crossed.pairs} of them pairs: at "

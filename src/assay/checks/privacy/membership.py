@@ -69,9 +69,10 @@ def membership(
 
     How it decides: a finding where the lower bound of an attack's true positive rate at 1% or at 0.1% false positives
     exceeds that rate by `factor`, and what its placebo reaches; the attacks are RMIA, LiRA and the loss, and the one
-    that surely tells most is named. Open where there is none and an upper bound still exceeds it. Members are rows of
-    `data`, others rows of `holdout`, up to `rows` of each. Rows that share all inputs with any other row of both tables
-    are left out on both sides (a twin answers for them), as are rows of an entity that is in both.
+    that surely tells most is named. Open where there is none and an upper bound at 1% still exceeds it: as a rule that
+    takes some 3,000 rows of each. Members are rows of `data`, others rows of `holdout`, up to `rows` of each. Rows that
+    share all inputs with any other row of both tables are left out on both sides (a twin answers for them), as are rows
+    of an entity that is in both.
 
     Reference models are trained by the model's own recipe (a clone of the scikit-learn estimator inside its sandbox,
     the parameters that a LightGBM file lists; else LightGBM's defaults stand in, and the measures say so) on halves of
@@ -121,18 +122,15 @@ def membership(
 
 
 def _unsure(attacks: tuple[Found, ...], factor: float) -> str:
-    """What keeps a model without a finding from passing: a rate that may lie above the limit all the same."""
+    """What keeps a model without a finding from passing: a rate at 1% that may lie above the limit all the same."""
     from assay.attacks.membership.verdict import FPRS
 
-    for at, fpr in enumerate(FPRS):
-        rates = [(rate, attack.name) for attack in attacks if (rate := attack.rates[at]) is not None]
-        rate, name = max(rates, key=lambda pair: pair[0].high, default=(None, ""))
-        if rate is not None and rate.high > factor * fpr:
-            told = (
-                f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%}) at {fpr:.1%} false positives, by {WORDS[name]}"
-            )
-            return f"{told}: whether that is above {factor * fpr:.1%} these rows cannot tell; name a larger holdout"
-    return ""
+    rates = [(attack.rates[0], attack.name) for attack in attacks if attack.rates[0] is not None]
+    rate, name = max(rates, key=lambda pair: pair[0].high)
+    if rate.high <= factor * FPRS[0]:
+        return ""
+    told = f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%}) at {FPRS[0]:.1%} false positives, by {WORDS[name]}"
+    return f"{told}: whether that is above {factor * FPRS[0]:.1%} these rows cannot tell; more of both tables may"
 
 
 def _apart(case: ModelCase, attack: Found) -> str:

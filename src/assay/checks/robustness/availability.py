@@ -33,6 +33,7 @@ NAME = "robustness.availability"
     severity=Severity.HIGH,
     needs="ml",
     cost="minutes",
+    version=2,
     cacheable=False,  # a clock is read
     tags=("atlas:AML.T0029", "atlas:AML.T0034", "eu-ai-act:Art.15"),
     reads=("data", "holdout"),
@@ -58,13 +59,14 @@ def availability(
     Why: who can send one row that takes a second can stop a service that answers a thousand a second with a handful of
     them. Usual rows never show it.
 
-    How it decides: only where the model's subject says `latency: MS`, the milliseconds promised for a row, for a clock
-    has no place in a report that promises the same bytes; its outcome is never cached. Within `features:` and
+    How it decides: only where the model's subject says `latency: MS`, the milliseconds promised for a row, for a
+    clock has no place in a report that promises the same bytes; its outcome is never cached. Within `features:` and
     `constraints:` (what an attacker cannot change stays; without a contract anything goes) it looks for the slowest
-    row: every input alone at its ends, missing, 0, tiny (denormal) and huge numbers, unseen and very long words; then
-    400 rows of drawn values for all inputs at once, in which any two values of two inputs of ten values each meet in
-    98 of 100 searches; then the slowest so far, with one input changed or crossed with each other, in four rounds. It
-    stops after `seconds`. A time is the lesser of two, one row at a time; what does not make a row slow is put back.
+    row: the holdout's own, for a quarter of `seconds`; then every input alone at its ends, missing, 0, tiny
+    (denormal) and huge numbers, unseen and very long words; then 400 rows of drawn values for all inputs at once, in
+    which any two values of two inputs of ten values each meet in 98 of 100 searches; then the slowest so far, with
+    one input changed or crossed with each other, in four rounds. It stops `seconds` after those. A time is the lesser
+    of two, one row at a time; what does not make a row slow is put back.
 
     The slowest of many measurements is partly luck. So it is measured again, `repeats` times in turn with usual rows,
     after the search is over: medians, with percentile intervals of a bootstrap. The finding is that the lower end of
@@ -81,8 +83,9 @@ def availability(
     References: Shumailov et al. 2021 (sponge examples); Kuhn et al. 2013 (combinations of two).
     """
     import numpy as np
+    import pyarrow as pa
 
-    from assay.attacks.latency.clock import compared
+    from assay.attacks.latency.clock import compared, slowest
     from assay.attacks.latency.moves import moves
     from assay.attacks.latency.sponge import sponge
 
@@ -92,19 +95,23 @@ def availability(
         raise CouldNotLook("answers of a served model are kept, so that its time cannot be measured; name its file")
     columns = {*inputs, *_related(case)}
     table = data.table([c.name for c in data.columns if c.name in columns])
-    drawn = np.random.default_rng(seed).permutation(table.num_rows)[:USUAL]
-    if not len(drawn):
+    if not table.num_rows:
         raise CouldNotLook(f"{data.name} has no rows")
-    usual = table.take(drawn)
+    rows = table.take(np.random.default_rng(seed).permutation(table.num_rows))
+    usual = rows.slice(0, USUAL)
     offered = moves((case.train or data).table(inputs), inputs, {c.name: c.kind for c in data.columns}, case.contract)
-    found = sponge(model, usual, offered, seconds=seconds, seed=seed, progress=progress)
+    with model.undisturbed():
+        worst = slowest(model, rows, seconds / 4)
+        start = usual if worst < USUAL else pa.concat_tables([usual, rows.slice(worst, 1)])
+        found = sponge(model, start, offered, seconds=seconds, seed=seed, progress=progress)
     yield _refused(found)
     yield from _broken(case, found)
     if found.dead:
         raise CouldNotLook("the model answers no row any more, so that no time could be measured")
     if found.row is None:
         raise CouldNotLook("no row was answered, so that no time could be measured")
-    slow = compared(model, found.row, usual, repeats, seed)
+    with model.undisturbed():
+        slow = compared(model, found.row, usual, repeats, seed)
     yield from _measures(slow, seed, promised)
     yield _picture(slow, promised)
     yield from _late(case, found, slow, promised)
