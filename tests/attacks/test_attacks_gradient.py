@@ -269,7 +269,7 @@ def test_saturated_scores_do_not_mask_as_the_margin_is_followed() -> None:
     net = weights(6, (6, 10, 1))
     net[1] = (net[1][0] * 300, net[1][1] * 300)
     model = served(net)
-    space, passing = space_of(model, 6, {n: Feature(**RANGE) for n in names(6)})
+    space, passing = space_of(model, 6, {n: Feature(**RANGE) for n in names(6)}, rows=8)
     found = confirmed(model, space, attack_gradient(model, space, passing, "l2", np.inf), "l2")
     assert np.isfinite(found.distance).all()
 
@@ -323,7 +323,7 @@ def test_a_grid_in_linf_does_not_fail_the_sanity_test(seed: int) -> None:
     free = ("x0", "x1", "x2")
     contract = Contract(features={n: Feature(**told, mutable=n in free) for n in model.features})
     kinds = dict.fromkeys(model.features, "integer")
-    space = Space(table.filter(pa.array(flagged)).slice(0, 10), contract, table, kinds, model.features)
+    space = Space(table.filter(pa.array(flagged)).slice(0, 6), contract, table, kinds, model.features)
     found = attack_gradient(model, space, table.filter(pa.array(~flagged)), "linf", np.inf, seed=seed)
     assert np.isfinite(confirmed(model, space, found, "linf").distance).any()
 

@@ -177,7 +177,7 @@ def test_an_ordinary_network_of_float32_keeps_its_bounds(norm: Any) -> None:
     told = []
     for kind in (SINGLE, DOUBLE):
         model = served(net, "Relu", kind)
-        space, passing = space_of(model, 7, features, rows=8)
+        space, passing = space_of(model, 7, features, rows=6)
         told.append(attack_gradient(model, space, passing, norm, np.inf))
         budget = float(np.median(told[-1].distance))
         verdicts = attack_gradient(model, space, passing, norm, budget).verdicts(budget)

@@ -156,7 +156,8 @@ def test_the_attack_finds_the_holes_in_a_small_space(seed: int, relations: tuple
     assert (model.queries > before) == (access == "score")  # with labels only the holes say all there is to say
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.heavy)])
+@pytest.mark.heavy
+@pytest.mark.parametrize("seed", [0, 1])
 def test_the_attack_finds_the_holes_where_no_two_rows_share_a_value(seed: int) -> None:
     model, space, passing = numbers(seed)
     assert not any((a.codes == a.codes[:1]).all() and a.cost.shape[1] < 20 for a in space.axes)

@@ -27,7 +27,8 @@ from assay.core.subject import Contract, Feature  # noqa: E402
 LIMIT = 150
 
 
-@pytest.mark.parametrize("norm", ["cost", pytest.param("l2", marks=pytest.mark.heavy)])
+@pytest.mark.heavy
+@pytest.mark.parametrize("norm", ["cost", "l2"])
 def test_copies_come_near_what_gradients_find(norm: Any) -> None:
     model = served(weights(3, (6, 12, 1)))
     space, passing = space_of(model, 3, {n: Feature(min=-3.0, max=3.0) for n in names(6)}, rows=6)

@@ -187,7 +187,7 @@ def test_a_threshold_where_scores_round_to_an_end_is_refused(threshold: float) -
 
 
 @pytest.mark.parametrize("norm", ["linf", *(pytest.param(n, marks=pytest.mark.heavy) for n in ("l1", "l2", "cost"))])
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(seed=st.integers(0, 10_000), strict=st.booleans(), single=st.booleans())
 def test_it_is_as_near_as_the_nearest_of_all_cells(norm: Norm, seed: int, strict: bool, single: bool) -> None:
     trees = grown(seed, strict=strict, single=single)
@@ -289,7 +289,7 @@ def test_missing_values_stay_and_go_where_the_trees_send_them(seed: int) -> None
         assert agrees(model, where, Whitebox(trees, where, "linf", 0.5).run(search=1e7), "linf") == rows.num_rows
 
 
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(seed=st.integers(0, 10_000))
 def test_a_relation_is_never_broken_and_bounds_hold_under_it(seed: int) -> None:
     trees = grown(seed)

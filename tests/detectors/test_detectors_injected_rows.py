@@ -157,6 +157,7 @@ def test_columns_that_say_nothing_are_not_odd(values) -> None:
     assert not found.far.any()
 
 
+@pytest.mark.heavy
 def test_five_thousand_columns_are_bounded() -> None:
     matrix = np.random.default_rng(1).integers(0, 9, (600, 5000)).astype(float)
     found = injected(as_encoded(matrix), 0)

@@ -162,9 +162,9 @@ def test_a_compliant_model_fails_in_one_of_twenty_at_most(rows: int, ratio: floa
 
 
 def test_an_unfair_model_is_found_and_a_fair_one_passes() -> None:
-    assert verdicts(2000, 0.6)["fail"] > 0.95
-    assert verdicts(2000, 1.0)["pass"] > 0.9
-    assert verdicts(2000, 0.7)["pass"] == 0.0
+    assert verdicts(2000, 0.6, 200)["fail"] > 0.95
+    assert verdicts(2000, 1.0, 200)["pass"] > 0.9
+    assert verdicts(2000, 0.7, 200)["pass"] == 0.0
 
 
 @pytest.mark.parametrize("groups", [2, 6])
