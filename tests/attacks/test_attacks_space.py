@@ -71,13 +71,29 @@ def test_a_listed_level_is_told_as_it_is_listed() -> None:
         (["TRUE", "FALSE"], (True, False), ("TRUE", "FALSE")),
         (["yes", "no"], (True, False), ("yes", "no")),
         (["no"], ("yes", "no"), ("yes", "no")),
-        ([True, False], ("yes", "no"), ("yes", "no")),
         (["01", "2"], (1, 2), ("01", "2")),
     ],
 )
 def test_every_spelling_of_a_truth_value_is_a_level_of_its_own(known: list[Any], listed: Any, levels: Any) -> None:
     """Two rows of a table that nobody pinned took `yes` and `no` away, and the model was certified."""
     assert one(["no", "yes"], Feature(categories=listed), "category", known).axes[0].levels == levels
+
+
+@pytest.mark.parametrize(
+    ("rows", "known", "feature", "kind"),
+    [
+        (["no", "yes"], [True, False], Feature(categories=("yes", "no")), "category"),
+        ([0, 1], [True, False], Feature(categories=(True, False)), "category"),
+        ([True, False], [0, 1], Feature(categories=(0, 1)), "category"),
+        ([True, False], [0, 1], Feature(), "category"),
+        ([1, 2], ["1", "2"], Feature(), "text"),
+        ([1, 2], ["1", "A"], Feature(), "number"),
+    ],
+)
+def test_tables_that_hold_a_column_otherwise_are_refused(rows: Any, known: Any, feature: Feature, kind: str) -> None:
+    """Levels that the holdout's column cannot hold were left out without a word, and rows were certified."""
+    with pytest.raises(CouldNotLook, match=r"x is stored as .* and holds other things in the other; store both alike"):
+        one(rows, feature, kind, known)
 
 
 def test_a_place_in_an_order_is_one_value() -> None:

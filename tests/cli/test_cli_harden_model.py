@@ -364,3 +364,47 @@ def test_entities_of_the_training_data_in_the_holdout_are_told() -> None:
     assert _shared_entities(rows(["a", "b", "c"]), rows(["c", "d", "a", "e"])) == 0.5
     assert _shared_entities(rows(["a"]), rows(["b"])) == 0
     assert _shared_entities(rows(None), rows(["a"])) == 0
+
+
+def test_a_model_that_changes_meanwhile_and_a_file_put_there_meanwhile_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source that is named is the one that was measured; and what somebody else wrote is nobody's to replace."""
+    from assay.core.errors import InputError, UsageError
+    from assay.flow import harden_model as flow
+
+    monkeypatch.setattr(chosen, "ATTACKS", ("whitebox",))
+    put(tmp_path, rows(1200, 0), rows(1600, 1))
+    train, holdout, threat = (tmp_path / n for n in ("train.parquet", "hold.parquet", "threat.yaml"))
+    asked = Asked(
+        train=train, holdout=holdout, threat=threat, label="y", norm="linf", budget=0.5, access="whitebox",
+        alarms=0.05, margin=0.03, rows=50, queries=60, only=("adversarial",), weak=True,
+    )  # fmt: skip
+    evaded, made = flow._evaded, tmp_path / "m.hardened.onnx"
+
+    def meanwhile(scene: Any) -> Any:
+        found = evaded(scene)
+        made.write_bytes(b"precious")
+        return found
+
+    monkeypatch.setattr(flow, "_evaded", meanwhile)
+    with pytest.raises(UsageError, match="is there by now"):
+        harden_model(tmp_path / "m.onnx", asked)
+    assert made.read_bytes() == b"precious"
+    made.unlink()
+
+    def changed(scene: Any) -> Any:
+        found = evaded(scene)
+        (tmp_path / "m.onnx").write_bytes(b"this is no model at all")
+        return found
+
+    monkeypatch.setattr(flow, "_evaded", changed)
+    with pytest.raises(InputError, match="changed while it was measured"):
+        harden_model(tmp_path / "m.onnx", asked)
+    assert not made.exists()
+
+
+def test_the_threat_model_is_not_replaced_even_if_forced(planted: Any) -> None:
+    folder, _ = planted
+    done = assay("harden", "m.onnx", *ON, *QUICK, "-o", "threat.yaml", "--force", cwd=folder)
+    assert "is what this command reads" in one_line(done, code=2)

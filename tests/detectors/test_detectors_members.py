@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from assay.detectors.groups import OTHER
 from assay.detectors.members import MOST_CROSSED, Grouping, People, _merged, crossed
 
 
@@ -62,10 +63,12 @@ def test_groups_of_few_draws_are_nobodys() -> None:
 
 
 def test_a_group_that_one_row_outweighs_is_told_and_one_of_few_rows_is_not() -> None:
-    code = np.repeat([0, 1, 2], [200, 60, 5])
-    same = np.arange(265)
-    for heavy, shrunk in ((1, ()), (250, ("b",))):
-        draw = np.concatenate([same, np.full(heavy, 210)])  # one row of b, again and again
-        people = People(np.ones(len(draw)), draw, 50)
-        merged = _merged("c", np.concatenate([code, np.ones(heavy, dtype=int)]), ["a", "b", "d"], people)
-        assert merged.shrunk == shrunk
+    """Alone, and where small groups are one: twelve spellings of a group hid it so."""
+    for parts, told in (([120], ("b", OTHER)), ([30] * 4, (OTHER,))):
+        code = np.repeat(np.arange(len(parts) + 2), [200, *parts, 5])
+        names = ["a", *("b" * (i + 1) for i in range(len(parts))), "d"]
+        for heavy, shrunk in ((1, ()), (400, told)):
+            draw = np.concatenate([np.arange(len(code)), np.full(heavy, 210)])  # one row of the first, again and again
+            people = People(np.ones(len(draw)), draw, 50)
+            merged = _merged("c", np.concatenate([code, np.ones(heavy, dtype=int)]), names, people)
+            assert merged.shrunk == shrunk

@@ -11,14 +11,14 @@ from assay.core.protocols import ArrowTable, FloatArray
 
 TOLERANCE = 1e-5
 KEPT = 64
-LAST = 16
+LAST, LATER = 16, 8
 # So many may differ, and one in so many more: sums that round another way turn what lies on a border.
 SLIPS, SLIPS_OF_LABELS = (1, 256), (2, 32)
 
 
 class Rate(NamedTuple):
     """How often rows are asked again: one every so many `calls`, and one in so many `rows` of a call until `most` of a
-    check were."""
+    check were, then one in LATER times as many."""
 
     calls: int
     rows: int
@@ -53,7 +53,8 @@ class Again:
 
     def hear(self, rows: ArrowTable, scores: FloatArray) -> None:
         """Take note of what was answered, and ask a part of what was noted. Raises UnsteadyError where it differs."""
-        count = max(0, min(self._rate.most - self._asked, rows.num_rows // self._rate.rows))
+        size = rows.num_rows // self._rate.rows
+        count = max(min(size, self._rate.most - self._asked), min(size // LATER, LAST))
         noted = count + (len(self._kept) < LAST or self._draw.randrange(self._rate.calls) == 0)
         for at in self._draw.sample(range(rows.num_rows), min(noted, rows.num_rows)):
             place = len(self._kept) if len(self._kept) < KEPT else self._draw.randrange(KEPT)

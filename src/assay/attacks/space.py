@@ -24,6 +24,7 @@ FINER = 0.05 * 0.25 ** np.arange(1, 9)  # down to under a millionth of a standar
 COPIED = 3  # of the row's other numbers, the nearest
 PLACE = 1e-6  # of a step: how far from a place of its grid a value may lie
 DIGITS = 12  # decimals that a place is rounded to where its step is written with no more
+_UNLIKE = "{} is stored as {} in one table and holds other things in the other; store both alike"
 _PARTS = 1000  # the largest denominator of a step on whole numbers
 WIDEST = 1e50  # the largest cost or scale, and the least is 1 over it: their squares and quotients stay numbers
 _NOISE = 1e-12  # of the largest value: a column that spreads less is constant, but for how it is written
@@ -71,7 +72,11 @@ class Axis:
             self.fine = np.zeros(self.codes.shape, dtype=bool)
         else:
             self.origin = column.to_numpy(zero_copy_only=False).astype(float)
-            self.codes, self.fine = self._numbers(reference.column(name).to_numpy().astype(float), beside)
+            try:
+                known = reference.column(name).to_numpy().astype(float)
+            except (TypeError, ValueError):
+                raise CouldNotLook(_UNLIKE.format(name, column.type)) from None
+            self.codes, self.fine = self._numbers(known, beside)
         self.ordered = not self.levels or bool(feature.order)
         self.entry = np.array([_price(feature, level) for level in self.levels])
         self.price = self.unit / self.scale * feature.cost
@@ -88,10 +93,16 @@ class Axis:
                 raise CouldNotLook(f"{what}; store it as double")
             one = bool(self.feature.order)  # a place in an order is one value
             found = [p for d in listed for p in _spellings(d, present, type_)[: 1 if one else None]]
-            return tuple(dict.fromkeys(found))
-        levels = tuple(sorted((p for p in present if p is not None and _held(p, type_) is not None), key=str))
+            return self._held(tuple(dict.fromkeys(found)), type_)
+        levels = self._held(tuple(sorted((p for p in present if p is not None), key=str)), type_)
         if len(levels) > MOST_LEVELS:
             raise CouldNotLook(f"{self.name} has {len(levels)} categories; list those that count in `categories:`")
+        return levels
+
+    def _held(self, levels: tuple[Any, ...], type_: Any) -> tuple[Any, ...]:
+        """The levels, which have to be values that the column can hold: what is left out would never be tried."""
+        if not all(_holds(type_, level) for level in levels):
+            raise CouldNotLook(_UNLIKE.format(self.name, type_))
         return levels
 
     def _numbers(self, known: Array, beside: Array | None) -> tuple[Array, Array]:
@@ -277,23 +288,23 @@ def spelled(level: Any, type_: Any) -> Any:
 def _spellings(listed: Any, present: list[Any], type_: Any) -> list[Any]:
     """How the data spell a listed value: as it is written; where no row holds that, as it is written all the same, if
     it is a word. Then the other spellings of truth values that rows hold: a model need not take `TRUE` for `yes`."""
-    same = [q for p in present if same_value(p, listed) and (q := _held(p, type_)) is not None]
+    same = [p for p in present if same_value(p, listed)]
     text = canonical_text(listed)
-    own = [q for q in same if canonical_text(q) == text]
-    others = [q for q in same if canonical_text(q) != text]
+    own = [p for p in same if canonical_text(p) == text]
+    others = [p for p in same if canonical_text(p) != text]
     if not own and (not others or isinstance(listed, str)):
-        own = [q for q in (spelled(listed, type_),) if q is not None]
+        own = [p for p in (spelled(listed, type_),) if p is not None]
     return [*own, *others]
 
 
-def _held(value: Any, type_: Any) -> Any:
-    """A value of another table as a column of an Arrow type holds it; None where it cannot."""
+def _holds(type_: Any, value: Any) -> bool:
+    """Whether a column of an Arrow type holds a value of another table as it is."""
     import pyarrow as pa
 
     try:
-        return pa.scalar(value, type_).as_py()
+        return bool(pa.scalar(value, type_).as_py() == value)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        return None
+        return False
 
 
 def _short(present: Any, listed: Any) -> bool:

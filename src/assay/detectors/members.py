@@ -26,7 +26,7 @@ class Grouping(msgspec.Struct, frozen=True, kw_only=True):
     """Rows by what `columns` say: `code` int (n,) is the place in `names`, −1 for rows that are not judged.
 
     `left_out` groups were too small; `share` is how much of the rows (by weight) is judged. `shrunk` are those of
-    different rows enough that count as too few, as some weigh so much more than others.
+    twice the different rows that a group needs that count as too few, as some weigh so much more than others.
     """
 
     columns: tuple[str, ...]
@@ -148,15 +148,23 @@ def _merged(column: str, code: Array, names: list[str], people: People) -> Group
 
     from assay.detectors.groups import OTHER
 
-    drawn = np.unique(np.column_stack([code, people.draw]), axis=0)[:, 0].astype(np.int64)
-    there = np.bincount(drawn, minlength=len(names))
-    small = (there > 0) & (people.sizes(code, len(names)) < people.least)
-    shrunk = tuple(visible(names[g], 40) for g in np.flatnonzero(small & (there >= people.least)))
+    small = (np.bincount(code, minlength=len(names)) > 0) & (people.sizes(code, len(names)) < people.least)
+    shrunk = _shrunk(code, names, people)
     other = names.index(OTHER) if OTHER in names else len(names)
     names = names if OTHER in names else [*names, OTHER]
     code = np.where(small[code], other, code)
     kept = people.sizes(code, len(names)) >= people.least
+    shrunk = tuple(dict.fromkeys((*shrunk, *_shrunk(code, names, people))))  # the small ones together too
     return msgspec.structs.replace(_kept((column,), code, names, kept, int(small.sum()), people), shrunk=shrunk)
+
+
+def _shrunk(code: Array, names: list[str], people: People) -> tuple[str, ...]:
+    """The groups of twice as many different rows as a group needs that count as fewer than it needs."""
+    import numpy as np
+
+    drawn = np.unique(np.column_stack([code, people.draw]), axis=0)[:, 0].astype(np.int64)
+    many = np.bincount(drawn, minlength=len(names)) >= 2 * people.least
+    return tuple(visible(names[g], 40) for g in np.flatnonzero(many & (people.sizes(code, len(names)) < people.least)))
 
 
 def _together(parts: Sequence[Grouping], people: People) -> Grouping:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import tempfile
 from contextlib import closing
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from assay.adapters.layout import check_file
 from assay.adapters.predictor_base import BasePredictor
-from assay.adapters.predictors import open_predictor
+from assay.adapters.predictors import MAX_MODEL_BYTES, open_predictor
 from assay.adapters.tables import Dataset, open_dataset
 from assay.config.manifest import load_threat
 from assay.core.canonical import digest_file
-from assay.core.errors import CouldNotLook, InputError, UsageError
-from assay.core.files import write_whole
+from assay.core.errors import CouldNotLook, InputError, UsageError, os_words
+from assay.core.files import write_new, write_whole
 from assay.core.protocols import Progress, silent
 from assay.core.subject import Access, Contract, Feature, Kind, Norm, Subject
 from assay.flow.data import require_label
@@ -93,7 +95,9 @@ def harden_model(path: Path, asked: Asked, *, root: Path | None = None, progress
             what = f"{known:.0%} of its rows are rows of the training data"
             raise InputError(what, where=str(asked.holdout), fix="name untouched rows")
         contract = contract or Contract(features={name: Feature() for name in train.features}, free=True)
-        subject = Subject(name="model", kind=Kind.MODEL, uri=str(path))
+        uri = str(path)
+        check_file(root / path, uri, MAX_MODEL_BYTES)
+        subject = Subject(name="model", kind=Kind.MODEL, uri=uri, digest=digest_file(root / path))
         model = open_predictor(subject, root, data=train, weak_sandbox=asked.weak)
         model.tables = lambda: (train, holdout)
         try:
@@ -185,7 +189,7 @@ def _story(
     scene: _Scene, found: Found, shop: Workshop, setup: dict[str, str | float | int], places: dict[str, Path],
     known: float,
 ) -> ModelHardened:  # fmt: skip
-    asked, source = scene.asked, _part(scene.root / scene.subject.uri, scene.subject.uri, scene.model.kind)
+    asked, source = scene.asked, _source(scene)
     result, threshold, notes = None, None, []
     if found.made is not None:
         threshold = found.made.predictor.threshold
@@ -239,13 +243,15 @@ def _file(scene: _Scene, found: Found, shop: Workshop, places: dict[str, Path]) 
     else:
         content, format_ = written(found.made, rows, shop.positive)
     _same(model, content, format_, scene.train, scene.holdout)
-    write_whole(places[format_], content)
+    _source(scene)  # its bytes may have been read anew for this
+    _written(places[format_], content, force=scene.asked.force)
     notes = [f"the file holds no threshold: deploy it at {model.threshold:.9g}"] if format_ == "lightgbm" else []
     if found.made.decided is not None:
         from assay.harden.hardening.graph import DECIDED
 
         notes.append(f"a row whose score reaches the threshold while `{DECIDED}` does not goes to a person")
-    return _part(places[format_], str(places[format_]), format_), notes
+    digest = "sha256:" + hashlib.sha256(content).hexdigest()
+    return Part(path=str(places[format_]), format=format_, digest=digest, size=len(content)), notes
 
 
 def _without_recipe(against: Against, shop: Workshop) -> str:
@@ -333,7 +339,8 @@ def _places(path: Path, asked: Asked) -> dict[str, Path]:
     for output in named.values():
         if output.is_dir():
             raise UsageError("is a folder", where=str(output), fix="name a file with --output")
-        if output.exists() and any(output.samefile(p) for p in (path, asked.train, asked.holdout) if p.exists()):
+        read = [p for p in (path, asked.train, asked.holdout, asked.threat) if p is not None and p.exists()]
+        if output.exists() and any(output.samefile(p) for p in read):
             raise UsageError("is what this command reads", where=str(output), fix="name another --output")
         if output.exists() and not asked.force:
             raise UsageError("is there already", where=str(output), fix="--force replaces it, --output names another")
@@ -342,5 +349,29 @@ def _places(path: Path, asked: Asked) -> dict[str, Path]:
     return named
 
 
-def _part(path: Path, name: str, format_: str) -> Part:
-    return Part(path=name, format=format_, digest=digest_file(path), size=path.stat().st_size)
+def _source(scene: _Scene) -> Part:
+    """The file that was measured. Raises InputError where it is another one by now."""
+    path, uri = scene.root / scene.subject.uri, scene.subject.uri
+    try:
+        digest, size = digest_file(path), path.stat().st_size
+    except OSError:
+        digest, size = "", 0
+    if digest != scene.subject.digest:
+        raise InputError("changed while it was measured", where=uri, fix="run again when nobody writes it")
+    return Part(path=uri, format=scene.model.kind, digest=digest, size=size)
+
+
+def _written(place: Path, content: bytes, *, force: bool) -> None:
+    """Raises UsageError where somebody put a file there meanwhile, InputError where it cannot be written."""
+    if force:
+        write_whole(place, content)
+        return
+    try:
+        write_new(place, content)
+    except FileExistsError:
+        raise UsageError(
+            "is there by now", where=str(place), fix="--output names another, --force replaces it"
+        ) from None
+    except OSError as error:
+        what = f"cannot be written: {os_words(error)}"
+        raise InputError(what, where=str(place), fix="choose a writable place") from None

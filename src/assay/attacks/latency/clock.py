@@ -14,7 +14,7 @@ from assay.core.protocols import ArrowTable, Predictor
 Array = Any
 Clock = Callable[[], float]
 DRAWS = 1000
-AGAIN = 6
+AGAIN = 32
 
 
 class Slow(NamedTuple):

@@ -89,10 +89,10 @@ def groups(
     The intervals of all columns and metrics hold together at 95% (Bonferroni; half of the error for columns, half for
     combinations), and of all pairs of groups (studentized range), so that one fair model in twenty, at most, has any
     finding. A metric that one of the groups is too small for does not pass. Undecided columns leave the check open;
-    so does a group that has different rows enough and counts as too small, as copies or weights outweigh them;
-    combinations that are undecided, as most of few rows are, are only counted. A finding is medium, and high where
-    the whole interval is twice as far off as the bound. Combinations are found only where no column of theirs was.
-    The threshold curves show what another operating point would do.
+    so does a group of twice the different rows that it needs that counts as too small, as copies or weights outweigh
+    them; combinations that are undecided, as most of few rows are, are only counted. A finding is medium, and high
+    where the whole interval is twice as far off as the bound. Combinations are found only where no column of theirs
+    was. The threshold curves show what another operating point would do.
 
     Columns whose headers name sex, age, race and the like, and that are not declared, are told as info: who is judged
     declares, and could leave out whom the model treats worse. A policy pins the declaration by `contract: {digest}`.
@@ -187,8 +187,8 @@ def _settle(alone: Sequence[Judged], crossed: Crossed, found: Answers) -> None:
         if grouping.shrunk:
             names = ", ".join(grouping.shrunk[:6])
             reasons.append(
-                f"{grouping.title}: different rows of {names} are as many as a group needs, and count as fewer, as "
-                "some weigh much more than others (`weight:`, copies)"
+                f"{grouping.title}: different rows of {names} are twice what a group needs, and count as fewer than it "
+                "needs, as some weigh much more than others (`weight:`, copies): bring more rows, or a lower `least`"
             )
     if crossed.pairs:
         reasons.append(
