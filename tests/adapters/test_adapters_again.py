@@ -28,10 +28,10 @@ def asked(score: Callable[[Any], Any], times: int, size: int = 20, rate: Rate = 
 
 def test_an_honest_model_is_never_refused_though_its_sums_round() -> None:
     rng = np.random.default_rng(1)
-    asked(lambda x: x * 3 + 1e-7 * rng.random(len(x)), 200).settle()
-    asked(lambda x: x, 3, size=5_000).settle()
-    asked(lambda x: x, 40, size=1).settle()
-    Again(lambda t: t, "m", LOCAL, labels=False).settle()
+    assert asked(lambda x: x * 3 + 1e-7 * rng.random(len(x)), 200).settle() is None
+    assert asked(lambda x: x, 3, size=5_000).settle() is None
+    assert asked(lambda x: x, 40, size=1).settle() is None
+    assert Again(lambda t: t, "m", LOCAL, labels=False).settle() is None
 
 
 @pytest.mark.parametrize(("times", "size"), [(8, 20), (1, 1000)])
