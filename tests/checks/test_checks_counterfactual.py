@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from checks_models import FACTS, INPUTS, lightgbm_model, onnx_model, two_tables
 from checks_tools import Bench, finding, measure
@@ -183,6 +184,39 @@ def test_notices_are_sparse_different_rounded_and_true(linear: Any) -> None:
                     at = changed.schema.get_field_index(c.column)
                     changed = changed.set_column(at, c.column, [[c.new]])
                 assert not case.predictor.flagged(changed)[0]
+
+
+@pytest.mark.parametrize("step", [None, 25.0], ids=["any", "grid"])
+@pytest.mark.parametrize("side", [1, -1], ids=["up", "down"])
+def test_the_nearest_value_of_one_number_is_told_though_farther_ones_fail(side: int, step: float | None) -> None:
+    """What passes is an island and, behind a gap, all that is far; every whole number is asked as the oracle."""
+    from assay.adapters.predictor_base import BasePredictor
+    from assay.attacks.recourse.actions import Known
+    from assay.attacks.recourse.notices import notices
+    from assay.core.subject import Contract, Feature
+
+    class Islands(BasePredictor):
+        features = ("a", "b")
+
+        def _score(self, rows: Any) -> Any:
+            a = side * np.asarray(rows["a"])
+            return np.where(((a >= 3010) & (a < 3700)) | (a >= 7000), 0.1, 0.9) + 0.01 * np.asarray(rows["b"])
+
+    rng = np.random.default_rng(0)
+    table = pa.table({"a": side * np.round(rng.uniform(0, 10_000, 400) / 25) * 25, "b": rng.uniform(0, 1, 400)})
+    ends = sorted((0.0, side * 10_000.0))
+    may = {
+        n: Feature(min=low, max=high, step=step if n == "a" else None) for n, low, high in [("a", *ends), ("b", 0, 1)]
+    }
+    model = Islands("islands")
+    known = Known(Contract(features=may), table, dict.fromkeys("ab", "number"), table.filter(~model.flagged(table)))
+    row = pa.table({"a": [side * 1000.0], "b": [0.5]})
+    (told,) = [n for n in notices(model, row, known).notices if [c.column for c in n.changes] == ["a"]]
+    every = pa.table({"a": side * np.arange(0, 10_000, step or 1.0), "b": np.full(int(10_000 / (step or 1)), 0.5)})
+    least = np.abs(np.asarray(every["a"])[~model.flagged(every)] - side * 1000).min()
+    moved = abs(told.changes[0].new - side * 1000)
+    assert least <= moved <= 1.1 * least
+    assert step is None or told.changes[0].new % step == 0
 
 
 @pytest.mark.parametrize(

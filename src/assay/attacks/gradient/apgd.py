@@ -35,15 +35,23 @@ class Sloped(Protocol):
 
 
 class Search:
-    """The best point of every row, its `distance` (n,), inf where there is none; all rows are asked together."""
+    """The best point of every row, its `distance` (n,), inf where there is none; all rows are asked together.
 
-    def __init__(self, network: Sloped, moves: Moves, target: float, seed: int) -> None:
-        self.network, self.moves, self.target = network, moves, target
+    Rows whose distance is no more than `enough` (n,) are not `unsettled`: nothing nearer is looked for at length.
+    """
+
+    def __init__(self, network: Sloped, moves: Moves, target: float, seed: int, enough: Array | float = 0.0) -> None:
+        self.network, self.moves, self.target, self.enough = network, moves, target, enough
         self.rows = np.arange(moves.space.size)
         self.best = moves.start_at(self.rows)
         self.distance = np.full(len(self.rows), np.inf)
         self.rng = np.random.default_rng(seed)
         self.height = network.forward(moves.lifted) - target
+
+    @property
+    def unsettled(self) -> Array:
+        """Rows with a find that may not be the nearest."""
+        return self.rows[np.isfinite(self.distance) & (self.distance > self.enough)]
 
     def keep(self, ids: Array, point: Point, margins: Array) -> Array:
         """Take over points that evade nearer than the known; which evade and are permitted, (q,) bool."""

@@ -25,6 +25,8 @@ from assay.core.text import visible
 
 SLACK = 2e-6
 """How far a margin must lie below the threshold to count as passing: the real model adds up in float32."""
+NEAREST = 1.0001
+"""A find that costs no more times its bound is the nearest."""
 _SCORE = 8.0
 """Roundings of a score by the sigmoid or softmax that gives it."""
 WIDER = 10.0
@@ -58,10 +60,11 @@ def attack_gradient(
     if least == -np.inf:
         return _written(space, moves.codes(np.arange(space.size), moves.start_at(np.arange(space.size))), np.inf)
     donors = np.column_stack([a.place(passing.column(a.name).to_pylist()) for a in space.axes])
-    exact = network.linear and not moves.knapsack and not space.constraints
-    search = searched(network, moves, least - slack, donors, seed, drawn=not exact, progress=progress)
     top = least + _slack(network, model.threshold, least)
-    low = _bound(network, moves, top, search.distance, budget)
+    low = _closed(network, moves, top) if network.linear else np.zeros(space.size)
+    search = searched(network, moves, least - slack, donors, seed, enough=low * NEAREST, progress=progress)
+    if not network.linear:
+        low = bounds(network, moves, top, search.distance, budget, HALVED)
     low = _settled(network, search, top, low, budget)
     for _ in range(2):  # where the real model does not agree it must be clearer
         wrong = _disagreeing(model, space, moves, search)
@@ -113,13 +116,10 @@ def _once_more(network: Network, search: Search, rows: Array, target: float, don
     search.best.value[rows], search.best.pick[rows] = again.best.value[rows], again.best.pick[rows]
 
 
-def _bound(network: Network, moves: Moves, target: float, found: Array, budget: float) -> Array:
-    """The distance (n,) below which nothing passes: in closed form for a linear model, else by linear bounds."""
+def _closed(network: Network, moves: Moves, target: float) -> Array:
+    """The distance (n,) below which nothing passes a linear model."""
     ids = np.arange(moves.space.size)
-    whole = all(one.whole for one in moves.listed)
-    if not network.linear:
-        return bounds(network, moves, target, found, budget, HALVED)
-    if not whole:
+    if not all(one.whole for one in moves.listed):
         return np.zeros(len(ids))
     margins, gradient = network.sloped(moves.lifted)
     lost, share = straight(network, moves)

@@ -9,7 +9,7 @@ import numpy as np
 
 from assay.attacks.gradient.apgd import BALLS, INSIDE, Search, Sloped
 from assay.attacks.gradient.moves import Moves, Point
-from assay.attacks.gradient.starts import TURNS, few, scattered
+from assay.attacks.gradient.starts import few, scattered
 from assay.attacks.space import Array
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import Progress, silent
@@ -19,14 +19,14 @@ DEARER, SURE = 1.5, 0.01
 
 def searched(
     network: Sloped, moves: Moves, target: float, donors: Array, seed: int, *, masked: bool = True,
-    drawn: bool = True, progress: Progress = silent,
+    enough: Array | float = 0.0, progress: Progress = silent,
 ) -> Search:  # fmt: skip
     """All that the ensemble does, in turn. `donors` (d, m) are codes of rows that pass.
 
-    Without `drawn` nothing starts from drawn places: a closed form needs none. Raises CouldNotLook where values
-    borrowed from rows that pass do clearly better than gradients (`masked`).
+    Rows found at `enough` (n,) or nearer are searched no further from drawn places and in balls. Raises CouldNotLook
+    where values borrowed from rows that pass do clearly better than gradients (`masked`).
     """
-    search = Search(network, moves, target, seed)
+    search = Search(network, moves, target, seed, enough)
     start = moves.start_at(search.rows)
     search.single()
     if moves.space.constraints:
@@ -34,7 +34,7 @@ def searched(
     search.follow(search.rows, start)
     search.put_back()
     search.again()
-    scattered(search, search.rng, TURNS if drawn else 0)
+    scattered(search, search.rng)
     progress(1, 4, "along gradients")
     by_slope = search.distance.copy()
     search.distance[:] = np.inf
@@ -51,7 +51,7 @@ def searched(
     search.ends()
     few(search, search.rng)
     for ball in range(BALLS):
-        rows = search.rows[np.isfinite(search.distance)]
+        rows = search.unsettled
         before = search.distance.copy()
         for point in (moves.start_at(rows)._replace(pick=search.best.pick[rows]), search.best.take(rows)):
             search.inside(rows, search.distance[rows] * INSIDE ** (ball + 1), point)
@@ -61,7 +61,7 @@ def searched(
         search.put_back()
         search.again()
         progress(3, 4, "inside a ball")
-    scattered(search, search.rng, TURNS if drawn else 0)
+    scattered(search, search.rng)
     return search
 
 

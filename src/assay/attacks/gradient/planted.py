@@ -76,13 +76,14 @@ def refuse_blind(network: Sloped, moves: Moves, target: float, found: Array, don
     # A find on a grid may lie a place further; where the largest change counts, in any column that may move.
     moved = point.value != moves.origin[rows] if moves.additive else (moves.up[rows] > 0) | (moves.down[rows] < 0)
     place = np.where(moved, moves.step * moves.price, 0.0).max(axis=1, initial=0.0)
-    again = searched(Planted(network, origin, way, height), small, target, donors[:0], seed, masked=False)
-    _refuse(again.distance, least * dearer + place)
+    most = least * dearer + place
+    slopes = Planted(network, origin, way, height)
+    _refuse(searched(slopes, small, target, donors[:0], seed, masked=False, enough=most).distance, most)
     # Draws and single moves may find such a slope without a gradient. Where it is steeper than all that the network
     # itself does there, what follows gradients must find it alone, from the row.
     real = offers(moves, rows, network.sloped(origin)[1])
-    most = np.abs(lowered(moves, real, least)[1]) + np.abs(network.forward(origin) - target)
-    steep = Planted(network, origin, way, (height + most) * STEEPEST)
+    falls = np.abs(lowered(moves, real, least)[1]) + np.abs(network.forward(origin) - target)
+    steep = Planted(network, origin, way, (height + falls) * STEEPEST)
     nearest = _on_the_way(steep, small, point, target)
     follows, steps = Search(steep, small, target, seed), Search(steep, small, target, seed)
     follows.follow(follows.rows, small.start_at(follows.rows))

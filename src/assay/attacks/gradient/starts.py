@@ -28,7 +28,8 @@ def scattered(search: Search, rng: np.random.Generator, turns: int = TURNS) -> N
     since = np.zeros(len(search.rows))
     before = search.distance.copy()
     for turn in range(turns):
-        rows = search.rows[np.isfinite(search.distance) & (search.distance > 0) & (since < PATIENCE)]
+        rows = search.unsettled
+        rows = rows[since[rows] < PATIENCE]
         if not len(rows):
             break
         radius = search.distance[rows] * rng.choice(SHARES, len(rows))
@@ -93,7 +94,7 @@ def _picked(search: Search, rows: Array, radius: Array, rng: np.random.Generator
 def few(search: Search, rng: np.random.Generator) -> None:
     """Each move alone at several lengths inside the best distance, then one more beside the most promising, and so on:
     a beam of BEAM points, DEPTH moves."""
-    rows = search.rows[np.isfinite(search.distance) & (search.distance > 0)]
+    rows = search.unsettled
     if not len(rows):
         return
     ids, point = rows, search.moves.start_at(rows)

@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from assay.adapters.ensembles.trees import Trees
 from assay.adapters.predictor_base import BasePredictor
 from assay.attacks.recourse.actions import Actions, Known, actions, space_of, with_column
-from assay.attacks.space import Axis, Space
+from assay.attacks.space import Array, Axis, Space
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable
 
@@ -23,6 +24,8 @@ FROZEN = 6
 DEARER = 1.1
 """What a round number may cost beside the nearest one that passes."""
 DIGITS = 12
+SECTIONS, TURNS = 64, 4
+"""Values asked between two at a time, and how often: to a 16-millionth of their distance."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -70,12 +73,13 @@ def notices(model: BasePredictor, row: ArrowTable, known: Known, seed: int = 0) 
 def _singles(
     model: BasePredictor, row: ArrowTable, known: Known, space: Space, whole: Actions, seed: int
 ) -> list[Actions]:
-    """The cheapest change of each column that alters the decision alone, beside that which `whole` is."""
+    """The cheapest change of each column that alters the decision alone; not of trees, where that is `whole`."""
     found, used = [], _used(whole)
     can = space.possible()[0]
+    trees = model.readable(known.rows) and isinstance(model.read(known.rows), Trees)
     for j, axis in enumerate(space.axes):
         places = np.flatnonzero(can[j])
-        if not len(places) or used == [axis.name]:
+        if not len(places) or (trees and used == [axis.name]):
             continue
         choice = space.keep(len(places))
         choice[:, j] = places
@@ -84,9 +88,50 @@ def _singles(
         if len(passes) and axis.levels:  # these are all that it can be: the cheapest that passes is the answer
             best = passes[np.argmin(space.costs[0, j, places[passes]])]
             found.append(_alone(axis, table.slice(int(best), 1), float(space.costs[0, j, places[best]])))
-        elif len(passes):
+        elif len(passes) and trees:  # exact, where a cell may lie between two values
             found += _tried(model, row, known.only({axis.name}), seed)
+        elif len(passes):
+            found += _nearer(model, space, j, axis.codes[0, places[passes]])
     return found
+
+
+def _nearer(model: BasePredictor, space: Space, j: int, passing: Array) -> list[Actions]:
+    """The nearest change of one number up, and down, that passes: between one of its values that does, of `passing`
+    (k,), and the person's own the first of SECTIONS that passes, again and again."""
+    axis, found = space.axes[j], []
+    own = float(axis.origin[0])
+    for side in (passing[passing > own], passing[passing < own]):
+        if not len(side):
+            continue
+        near, far = float(side[np.argmin(np.abs(side - own))]), own
+        for _ in range(TURNS):
+            codes = _between(axis, far, near)
+            if not len(codes):
+                break
+            passes = np.flatnonzero(_pass(model, space, _moved(space, j, codes)))
+            first = int(passes[0]) if len(passes) else len(codes)
+            near = float(codes[first]) if len(passes) else near
+            far = float(codes[first - 1]) if first else far
+        price = float(axis.costs(np.array(own), np.array(near)))
+        found.append(_alone(axis, _moved(space, j, np.array([near])), price))
+    return found
+
+
+def _between(axis: Axis, far: float, near: float) -> Array:
+    """Up to SECTIONS permitted values between two, in order from the first."""
+    start, step = axis.grid
+    codes = np.linspace(far, near, SECTIONS + 2)[1:-1]
+    if step:
+        codes = axis.spelled(start + step * np.round((codes - start) / step))
+    codes = codes[np.isfinite(axis.costs(axis.origin[0], codes)) & ((codes - far) * (near - codes) > 0)]
+    return np.unique(codes)[:: 1 if near > far else -1]
+
+
+def _moved(space: Space, j: int, codes: Array) -> ArrowTable:
+    """The row with each of the values (q,) of one column."""
+    moves = np.full((len(codes), len(space.axes)), np.nan)
+    moves[:, j] = codes
+    return space.moved(np.zeros(len(codes), dtype=int), moves)
 
 
 def _alone(axis: Axis, table: ArrowTable, cost: float) -> Actions:
@@ -124,13 +169,14 @@ def _notice(model: BasePredictor, space: Space, table: ArrowTable, names: frozen
         if not axis.levels:
             table = _rounded(model, space, table, axis)
     cost = float(space.price(np.zeros(1, dtype=int), table)[0])
-    if not _passes(model, space, table) or not math.isfinite(cost):
+    if not _pass(model, space, table)[0] or not math.isfinite(cost):
         return None
     return Notice(tuple(_change(axis, space.rows, table) for axis in axes), cost)
 
 
-def _passes(model: BasePredictor, space: Space, table: ArrowTable) -> bool:
-    return not bool(model.flagged(table)[0]) and bool(space.valid(table)[0])
+def _pass(model: BasePredictor, space: Space, table: ArrowTable) -> Array:
+    """Whether each row (q,) passes, and keeps every relation."""
+    return ~np.asarray(model.flagged(table)) & space.valid(table)
 
 
 def _rounded(model: BasePredictor, space: Space, table: ArrowTable, axis: Axis) -> ArrowTable:
@@ -146,7 +192,7 @@ def _rounded(model: BasePredictor, space: Space, table: ArrowTable, axis: Axis) 
             continue
         type_ = table.schema.field(axis.name).type
         tried = with_column(table, axis.name, axis.written(np.array([code]), type_))
-        if _passes(model, space, tried):
+        if _pass(model, space, tried)[0]:
             return tried
     return table
 
