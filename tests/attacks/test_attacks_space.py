@@ -68,7 +68,7 @@ def test_a_listed_level_is_told_as_it_is_listed() -> None:
     [
         (["TRUE", "FALSE", "yes", "no"], ("yes", "no"), ("yes", "TRUE", "no", "FALSE")),
         (["TRUE", "FALSE"], ("yes", "no"), ("yes", "TRUE", "no", "FALSE")),
-        (["TRUE", "FALSE"], (True, False), ("TRUE", "FALSE")),
+        (["TRUE", "FALSE"], (True, False), ("TRUE", "yes", "FALSE", "no")),
         (["yes", "no"], (True, False), ("yes", "no")),
         (["no"], ("yes", "no"), ("yes", "no")),
         (["01", "2"], (1, 2), ("01", "2")),
@@ -96,9 +96,52 @@ def test_tables_that_hold_a_column_otherwise_are_refused(rows: Any, known: Any, 
         one(rows, feature, kind, known)
 
 
-def test_a_place_in_an_order_is_one_value() -> None:
-    axis = one(["no", "yes"], Feature(order=("no", "yes")), "category", ["FALSE", "TRUE", "no", "yes"]).axes[0]
-    assert axis.levels == ("no", "yes")
+@pytest.mark.parametrize(
+    ("known", "order"),
+    [
+        (["FALSE", "TRUE", "no", "yes"], ("no", "yes")),
+        (["TRUE", "true", "false"], ("false", "true")),
+        (["01", "1", "2", "3"], ("1", "2", "3")),
+        (["01", "1", "2", "3"], (1, 2, 3)),
+        (["01", "2", "3"], ("1", "2", "3")),
+    ],
+)
+def test_a_place_in_an_order_is_one_value(known: list[str], order: tuple[Any, ...]) -> None:
+    """The first spelling that was met stood for the place, and a row that the other lets pass was certified."""
+    with pytest.raises(CouldNotLook, match="in more ways than one, and it has one place"):
+        one(known[:2], Feature(order=order), "category", known)
+    listed = Feature(order=tuple(known))
+    assert one(known[:2], listed, "category", known).axes[0].levels == tuple(known), "every spelling has its place"
+
+
+@pytest.mark.parametrize(
+    ("values", "listed"),
+    [([0, 1, 2], (0, 1, 1.5)), ([0, 1, 2], (0, 1, "1.5")), ([True, False], (True, False, "maybe")), ([1, 2], (1, "x"))],
+)
+@pytest.mark.parametrize("which", ["order", "categories"])
+def test_a_listed_value_that_the_column_cannot_hold_is_refused(values: list[Any], listed: Any, which: str) -> None:
+    """It was left out without a word, and rows that it lets pass were certified."""
+    with pytest.raises(CouldNotLook, match=r"x lists .* cannot hold; store it otherwise"):
+        one(values, Feature(**{which: listed}), "category")
+
+
+@pytest.mark.parametrize(
+    ("costs", "prices"),
+    [
+        ({"TRUE": None}, {"yes": 1.0, "no": 1.0, "TRUE": np.inf}),
+        ({"yes": None, "TRUE": 2.0}, {"yes": np.inf, "no": 1.0, "TRUE": 2.0}),
+        ({"yes": 2.0}, {"yes": 2.0, "no": 1.0, "TRUE": 1.0}),
+    ],
+)
+def test_a_price_is_that_of_the_word_that_it_names(costs: Any, prices: dict[str, float]) -> None:
+    """A price of `TRUE` was one of `yes` too: what nobody had forbidden was never tried, or the other way round."""
+    words = ["yes", "no", "TRUE"]
+    axis = one(words, Feature(categories=tuple(words), costs=costs), "category").axes[0]
+    assert dict(zip(axis.levels, axis.entry.tolist(), strict=True)) == prices
+    spelled = one(words, Feature(categories=("yes", "no"), costs={"yes": None}), "category").axes[0]
+    entry = dict(zip(spelled.levels, spelled.entry.tolist(), strict=True))
+    assert entry == {"yes": np.inf, "TRUE": np.inf, "no": 1.0}, "a spelling that is not listed is what it spells"
+    assert spelled.change(1.0, spelled.levels.index("TRUE")) == "→ another spelling of yes"
 
 
 def test_listed_numbers_that_are_stored_as_float32_are_refused() -> None:

@@ -254,7 +254,7 @@ def test_the_sentences_are_plain() -> None:
         "With two fewer past claims (3 instead of 5) and another day (Tue instead of none), the decision would differ."
     )
     assert said(Change("Claims", "more than 4", "none", -3)) == (
-        "With a lower claims (none instead of more than 4), the decision would differ."
+        "With fewer claims (none instead of more than 4), the decision would differ."
     )
     assert sentences(Told((), True)) == [PROVED]
     assert sentences(Told((), False)) == [NOT_FOUND]

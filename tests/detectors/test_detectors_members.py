@@ -64,7 +64,7 @@ def test_groups_of_few_draws_are_nobodys() -> None:
 
 def test_a_group_that_one_row_outweighs_is_told_and_one_of_few_rows_is_not() -> None:
     """Alone, and where small groups are one: twelve spellings of a group hid it so."""
-    for parts, told in (([120], ("b", OTHER)), ([30] * 4, (OTHER,))):
+    for parts, told in (([120], ("b", OTHER)), ([60], ("b", OTHER)), ([30] * 4, (OTHER,)), ([20, 20], ())):
         code = np.repeat(np.arange(len(parts) + 2), [200, *parts, 5])
         names = ["a", *("b" * (i + 1) for i in range(len(parts))), "d"]
         for heavy, shrunk in ((1, ()), (400, told)):
@@ -72,3 +72,19 @@ def test_a_group_that_one_row_outweighs_is_told_and_one_of_few_rows_is_not() -> 
             people = People(np.ones(len(draw)), draw, 50)
             merged = _merged("c", np.concatenate([code, np.ones(heavy, dtype=int)]), names, people)
             assert merged.shrunk == shrunk
+
+
+def test_a_group_of_two_columns_that_one_row_outweighs_is_told_too() -> None:
+    """Of 265 people whom the model treats worse one was copied 60 times, and they were in no figure any more."""
+    for rows, heavy, told in ((265, 1, ()), (265, 60, ("b & b",)), (90, 60, ())):
+        size = np.array([400, 400, 400, rows])
+        both = np.repeat(np.arange(4), size)
+        single = [
+            Grouping(columns=(n,), names=("a", "b"), code=code, left_out=0, share=1.0)
+            for n, code in (("x", both // 2), ("y", both % 2))
+        ]
+        weight = np.ones(len(both))
+        weight[-1] = heavy
+        found = crossed(single, People(weight / weight.max(), np.arange(len(both)), 50))
+        assert [g.shrunk for g in found.shrunk] == ([told] if told else [])
+        assert ("b & b" in found.asked[0].names) == (heavy == 1)

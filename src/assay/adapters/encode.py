@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -100,9 +101,17 @@ def codes(column: Any, given: tuple[Scalar, ...] | None) -> tuple[FloatArray, tu
         )
     else:
         levels = given
-    place = {text: float(code) for code, text in reversed([(i, canonical_text(v)) for i, v in enumerate(levels)])}
-    exact = {value: float(code) for code, value in enumerate(levels) if isinstance(value, str)}
-    codes = np.array([exact.get(v, place.get(canonical_text(v), np.nan)) for v in values] + [np.nan], dtype=np.float64)
+    at = [(float(i), v) for i, v in reversed(list(enumerate(levels)))]  # of equal ones the first counts
+    words = {v: i for i, v in at if isinstance(v, str)}
+    others = {canonical_text(v): i for i, v in at if not isinstance(v, str)}
+    every = {canonical_text(v): i for i, v in at}
+
+    def place(value: Any) -> float:  # two words are one level only if they are written alike
+        if isinstance(value, str):
+            return words[value] if value in words else others.get(canonical_text(value), math.nan)
+        return every.get(canonical_text(value), math.nan)
+
+    codes = np.array([*map(place, values), np.nan], dtype=np.float64)
     indices = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
     out = codes[indices]
     present = indices < len(values)

@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from assay.adapters.values import same_value
-from assay.attacks.space import spelled
+from assay.attacks.levels import spellings
 from assay.core.errors import CouldNotLook, InputError
 from assay.core.finding import Finding, Location, Severity
 from assay.core.protocols import ArrowTable, Predictor
-from assay.core.subject import Contract
+from assay.core.subject import Contract, called
 
 
 class Accepted(NamedTuple):
@@ -48,28 +47,28 @@ def accepted(model: Predictor, rows: ArrowTable, contract: Contract, known: Arro
         listed = told.order or told.categories
         if not listed or not told.mutable or name not in model.features or not rows.num_rows:
             continue
-        present = known.column(name).unique().to_pylist()
-        unseen = [level for level in listed if not any(same_value(p, level) for p in present)]
-        refused = [level for level in unseen if _refuses(model, rows.slice(0, 1), name, level)]
+        present = [p for p in known.column(name).unique().to_pylist() if p is not None]
+        type_ = rows.schema.field(name).type
+        asked = {level: spellings(level, present, listed, type_) for level in listed}
+        unseen = {level: own[0] for level, (own, _) in asked.items() if own and own[0] not in present}
+        refused = [d for d, value in unseen.items() if _refuses(model, rows.slice(0, 1), name, value)]
         left = tuple(level for level in listed if level not in refused)
         if refused:
             refusals[name] = len(refused)
         if refused and told.order:
             features[name] = replace(told, order=left)
         elif refused:
-            costs = {k: v for k, v in told.costs.items() if not any(same_value(level, k) for level in refused)}
+            gone = {name for level in refused for name in called(level)}
+            costs = {k: v for k, v in told.costs.items() if k not in gone}
             features[name] = replace(told, categories=left, costs=costs)
     return Accepted(replace(contract, features=features), refusals)
 
 
-def _refuses(model: Predictor, row: ArrowTable, name: str, level: Any) -> bool:
+def _refuses(model: Predictor, row: ArrowTable, name: str, value: Any) -> bool:
     import pyarrow as pa
 
     place = row.schema.get_field_index(name)
     field = row.schema.field(place)
-    value = spelled(level, field.type)
-    if value is None:
-        return True  # the column cannot hold it
     try:
         model.flagged(row.set_column(place, field, pa.array([value], field.type)))
     except (CouldNotLook, InputError):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.adapters.values import canonical_text, same_value
+from assay.attacks.levels import UNLIKE, levels_of, price
 from assay.attacks.relations import relations, satisfied, short
 from assay.core.errors import CouldNotLook
 from assay.core.subject import Contract, Feature, Norm
@@ -18,13 +18,11 @@ from assay.core.text import visible
 
 Array = Any
 MOST = 100
-MOST_LEVELS = 500
 STEPS = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0])
 FINER = 0.05 * 0.25 ** np.arange(1, 9)  # down to under a millionth of a standard deviation
 COPIED = 3  # of the row's other numbers, the nearest
 PLACE = 1e-6  # of a step: how far from a place of its grid a value may lie
 DIGITS = 12  # decimals that a place is rounded to where its step is written with no more
-_UNLIKE = "{} is stored as {} in one table and holds other things in the other; store both alike"
 _PARTS = 1000  # the largest denominator of a step on whole numbers
 WIDEST = 1e50  # the largest cost or scale, and the least is 1 over it: their squares and quotients stay numbers
 _NOISE = 1e-12  # of the largest value: a column that spreads less is constant, but for how it is written
@@ -61,12 +59,14 @@ class Axis:
             )
         self.integer = kind == "integer" or feature.integer or str(column.type).startswith("int")
         self.levels: tuple[Any, ...] = ()
+        self.listed: tuple[Any, ...] = ()
         self.low, self.high, self.start, self.unit, self.scale = -math.inf, math.inf, 0.0, 1.0, 1.0
         self.respelled = np.zeros(0)
         self._digits: int | None = None
         listed = feature.order or feature.categories
         if listed or kind in ("category", "text", "boolean"):
-            self.levels = self._levels(listed, reference.column(name).unique().to_pylist(), column.type)
+            known, own = (c.unique().to_pylist() for c in (reference.column(name), column))
+            self.levels, self.listed = levels_of(name, feature, known, own, column.type)
             self.codes = np.broadcast_to(np.arange(len(self.levels), dtype=float), (len(column), len(self.levels)))
             self.origin = self.place(column.to_pylist())
             self.fine = np.zeros(self.codes.shape, dtype=bool)
@@ -75,35 +75,15 @@ class Axis:
             try:
                 known = reference.column(name).to_numpy().astype(float)
             except (TypeError, ValueError):
-                raise CouldNotLook(_UNLIKE.format(name, column.type)) from None
+                raise CouldNotLook(UNLIKE.format(name, column.type)) from None
             self.codes, self.fine = self._numbers(known, beside)
         self.ordered = not self.levels or bool(feature.order)
-        self.entry = np.array([_price(feature, level) for level in self.levels])
+        self.entry = np.array([price(feature, listed) for listed in self.listed])
         self.price = self.unit / self.scale * feature.cost
         self.cost = self.costs(self.origin[:, None], self.codes)
         if not self.levels:  # clipping and rounding give the same value more than once
             again = np.diff(self.codes, axis=1, prepend=np.nan) == 0
             self.cost = np.where(again, np.inf, self.cost)
-
-    def _levels(self, listed: tuple[Any, ...], present: list[Any], type_: Any) -> tuple[Any, ...]:
-        """All that are listed, as the data spell them; those that no row holds too, where the column can hold them."""
-        if listed:
-            if any(_short(p, d) and not same_value(p, d) for d in listed for p in present):
-                what = f"{self.name} is stored as float32, in which the numbers that are listed of it are others"
-                raise CouldNotLook(f"{what}; store it as double")
-            one = bool(self.feature.order)  # a place in an order is one value
-            found = [p for d in listed for p in _spellings(d, present, type_)[: 1 if one else None]]
-            return self._held(tuple(dict.fromkeys(found)), type_)
-        levels = self._held(tuple(sorted((p for p in present if p is not None), key=str)), type_)
-        if len(levels) > MOST_LEVELS:
-            raise CouldNotLook(f"{self.name} has {len(levels)} categories; list those that count in `categories:`")
-        return levels
-
-    def _held(self, levels: tuple[Any, ...], type_: Any) -> tuple[Any, ...]:
-        """The levels, which have to be values that the column can hold: what is left out would never be tried."""
-        if not all(_holds(type_, level) for level in levels):
-            raise CouldNotLook(_UNLIKE.format(self.name, type_))
-        return levels
 
     def _numbers(self, known: Array, beside: Array | None) -> tuple[Array, Array]:
         """Candidates (n, k), sorted, and which are fine: the whole grid where it is small, else steps from the origin
@@ -266,61 +246,14 @@ class Axis:
             return f"{places:+d} place{'s' if abs(places) != 1 else ''}".replace("-", "−")
         if self.levels:
             # A level that the contract does not list is a cell of somebody's row.
-            level, declared = self.levels[int(code)], self.feature.categories
-            told = (f"→ {visible(short(self.name, str(d)), 40)}" for d in declared if same_value(level, d))
-            return next(told, "→ another level")
+            level, listed = self.levels[int(code)], self.listed[int(code)]
+            if not self.feature.categories:
+                return "→ another level"
+            told = visible(short(self.name, str(listed)), 40)
+            return f"→ another spelling of {told}" if isinstance(listed, str) and level != listed else f"→ {told}"
         moved = code - origin
         plain = 1000 <= round(abs(moved)) < 1e15
         return (f"{moved:+,.0f}" if plain else f"{moved:+.4g}").replace("-", "−")
-
-
-def spelled(level: Any, type_: Any) -> Any:
-    """A level as a column of an Arrow type would hold it; None where it cannot."""
-    import pyarrow as pa
-
-    told = canonical_text(level) if pa.types.is_string(type_) or pa.types.is_large_string(type_) else level
-    try:
-        return pa.scalar(told, type_).as_py()
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        return None
-
-
-def _spellings(listed: Any, present: list[Any], type_: Any) -> list[Any]:
-    """How the data spell a listed value: as it is written; where no row holds that, as it is written all the same, if
-    it is a word. Then the other spellings of truth values that rows hold: a model need not take `TRUE` for `yes`."""
-    same = [p for p in present if same_value(p, listed)]
-    text = canonical_text(listed)
-    own = [p for p in same if canonical_text(p) == text]
-    others = [p for p in same if canonical_text(p) != text]
-    if not own and (not others or isinstance(listed, str)):
-        own = [p for p in (spelled(listed, type_),) if p is not None]
-    return [*own, *others]
-
-
-def _holds(type_: Any, value: Any) -> bool:
-    """Whether a column of an Arrow type holds a value of another table as it is."""
-    import pyarrow as pa
-
-    try:
-        return bool(pa.scalar(value, type_).as_py() == value)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        return False
-
-
-def _short(present: Any, listed: Any) -> bool:
-    """Whether a value of the data is a listed number as float32 holds it: 0.10000000149 for 0.1."""
-    if not (isinstance(present, float) and isinstance(listed, float)):
-        return False
-    with np.errstate(over="ignore"):
-        return present == float(np.float32(listed))
-
-
-def _price(feature: Feature, level: Any) -> float:
-    """What a change into a category costs, inf where it is not possible."""
-    for name, price in feature.costs.items():
-        if same_value(level, name) or str(level) == name:
-            return math.inf if price is None else price
-    return feature.cost
 
 
 class Space:
@@ -417,6 +350,13 @@ class Space:
     def valid(self, table: Any) -> Array:
         """Whether each row satisfies every relation, shape (q,), bool."""
         return satisfied(self.constraints, table)
+
+    def with_levels(self, axis: Axis) -> Any:
+        """The first row with each level of an axis, as an Arrow table."""
+        table = self.rows.take(np.zeros(len(axis.levels), dtype=np.int64))
+        place = table.schema.get_field_index(axis.name)
+        field = table.schema.field(place)
+        return table.set_column(place, field, axis.written(np.arange(len(axis.levels), dtype=float), field.type))
 
     def possible(self) -> Array:
         """Whether each single move is allowed and keeps every relation, shape (n, m, k)."""

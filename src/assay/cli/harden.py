@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -165,11 +166,11 @@ def is_table(path: Path) -> bool:
     """Whether a file is taken for a table: by what it begins with, else by its suffix."""
     from assay.formats.models.boosters import looks_like_lightgbm
 
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(64)
-    except OSError:
-        head = b""
+    head = b""
+    with suppress(OSError):
+        if path.is_file():  # a pipe would be waited for
+            with path.open("rb") as stream:
+                head = stream.read(64)
     if looks_like_lightgbm(head):
         return False  # a model, though its name ends as a table's does
     return head.startswith(_MAGIC) or head[8:12] == b"DUCK" or path.suffix.lower() in _TABLES

@@ -49,6 +49,9 @@ def harden_attacked(
                 return _json({"schema": "assay/1", "verdict": "open", "reasons": [said]})
             return f"open     {said}; nothing is claimed, nothing is written"
     context.meta["assay.code"] = CODES[done.verdict]
+    if done.result is not None:  # known too where the report cannot be printed
+        at = f", {done.result.digest}, threshold {done.threshold:.9g}"
+        click.echo(f"wrote {visible(done.result.path)}{at}", err=True)
     return _json(done) if format_ == "json" else "\n".join(lines(done))
 
 

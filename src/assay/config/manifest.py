@@ -15,7 +15,7 @@ from assay.config.strict_yaml import Document, convert, parse, read_text
 from assay.core.errors import UsageError
 from assay.core.finding import Json, Scalar
 from assay.core.report import SystemInfo
-from assay.core.subject import Attacker, Contract, Feature, Kind, Person, Subject
+from assay.core.subject import Attacker, Contract, Feature, Kind, Person, Subject, called
 from assay.core.text import nearest
 
 NAME = "assay.yaml"
@@ -380,7 +380,7 @@ def _check_change(document: Document, at: str, change: Feature | Person, column:
         if value is not None and (not math.isfinite(value) or (key in positive and value <= 0)):
             word = "positive" if key in positive else "a finite number"
             raise document.error(f"{at}.{key}", f"is {value:g}, not {word}", "mend the number")
-    listed = {str(level) for level in column.categories or column.levels}
+    listed = {name for level in column.categories or column.levels for name in called(level)}
     if change.costs and (column.order or not listed >= change.costs.keys()):
         whose = "the group does not hold" if column.one_hot else "`categories:` does not list"
         fix = f"its values are called as {column.levels[0]!r} is" if column.one_hot else "list every priced category"

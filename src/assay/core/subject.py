@@ -71,6 +71,15 @@ class Person(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     costs: dict[str, float | None] = {}
 
 
+def called(level: Scalar) -> tuple[str, ...]:
+    """How `costs:` may call a listed value: a word as it is written, a truth value or number as YAML writes it too."""
+    if isinstance(level, bool):
+        return str(level), str(level).lower()
+    if isinstance(level, float) and level.is_integer():
+        return str(level), str(int(level))
+    return (str(level),)
+
+
 class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What is known of one input column, and what an attacker can change in it.
 

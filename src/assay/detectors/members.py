@@ -19,14 +19,16 @@ Array = Any
 MOST_LEVELS = 8  # a column of more different numbers is cut into bands
 BANDS = 4
 MOST_CROSSED = 66  # all pairs of 12 columns
+TIMES = 2  # of columns together hundreds of groups are asked: rows that weigh a little unevenly leave none open
 MOST = 0.8  # of the rows must be in a group that is large enough, for three columns together to be asked
 
 
 class Grouping(msgspec.Struct, frozen=True, kw_only=True):
     """Rows by what `columns` say: `code` int (n,) is the place in `names`, −1 for rows that are not judged.
 
-    `left_out` groups were too small; `share` is how much of the rows (by weight) is judged. `shrunk` are those of
-    twice the different rows that a group needs that count as too few, as some weigh so much more than others.
+    `left_out` groups were too small; `share` is how much of the rows (by weight) is judged. `shrunk` are those with as
+    many different rows as a group needs (of columns together twice as many) that count as too few, as some weigh so
+    much more than others.
     """
 
     columns: tuple[str, ...]
@@ -57,9 +59,11 @@ class People(msgspec.Struct, frozen=True):
 
 
 class Crossed(msgspec.Struct, frozen=True, kw_only=True):
-    """Columns two by two and by three, and how many `pairs` and `triples` were left out, for there are too many."""
+    """Columns two by two and by three, and how many `pairs` and `triples` were left out, for there are too many;
+    `shrunk` are those with such groups, asked or not."""
 
     asked: tuple[Grouping, ...]
+    shrunk: tuple[Grouping, ...] = ()
     pairs: int = 0
     triples: int = 0
 
@@ -93,22 +97,26 @@ def crossed(usable: Sequence[Grouping], people: People, most: int = MOST_CROSSED
     columns whose groups leave out more than a fifth of the rows.
     """
     asked: list[Grouping] = []
+    shrunk: list[Grouping] = []
     for place, chosen in enumerate(combinations(usable, 2)):
         if len(asked) == most:
-            return Crossed(asked=tuple(asked), pairs=comb(len(usable), 2) - place, triples=comb(len(usable), 3))
+            left = {"pairs": comb(len(usable), 2) - place, "triples": comb(len(usable), 3)}
+            return Crossed(asked=tuple(asked), shrunk=tuple(shrunk), **left)
         pair = _together(chosen, people)
+        shrunk += [pair] if pair.shrunk else []
         if len(pair.names) > 1:
             asked.append(pair)
-    left = 0
+    triples = 0
     for trio in combinations(usable, 3):
         three = _together(trio, people)
+        shrunk += [three] if three.shrunk else []
         if len(three.names) < 2 or three.share < MOST:
             continue
         if len(asked) < most:
             asked.append(three)
         else:
-            left += 1
-    return Crossed(asked=tuple(asked), triples=left)
+            triples += 1
+    return Crossed(asked=tuple(asked), shrunk=tuple(shrunk), triples=triples)
 
 
 def _levels(data: Dataset, name: str, cuts: Sequence[float]) -> tuple[Array, list[str]]:
@@ -158,12 +166,12 @@ def _merged(column: str, code: Array, names: list[str], people: People) -> Group
     return msgspec.structs.replace(_kept((column,), code, names, kept, int(small.sum()), people), shrunk=shrunk)
 
 
-def _shrunk(code: Array, names: list[str], people: People) -> tuple[str, ...]:
-    """The groups of twice as many different rows as a group needs that count as fewer than it needs."""
+def _shrunk(code: Array, names: list[str], people: People, times: int = 1) -> tuple[str, ...]:
+    """The groups of `times` as many different rows as a group needs that count as fewer than it needs."""
     import numpy as np
 
-    drawn = np.unique(np.column_stack([code, people.draw]), axis=0)[:, 0].astype(np.int64)
-    many = np.bincount(drawn, minlength=len(names)) >= 2 * people.least
+    drawn = np.unique(np.column_stack([code, people.draw])[code >= 0], axis=0)[:, 0].astype(np.int64)
+    many = np.bincount(drawn, minlength=len(names)) >= times * people.least
     return tuple(visible(names[g], 40) for g in np.flatnonzero(many & (people.sizes(code, len(names)) < people.least)))
 
 
@@ -177,7 +185,9 @@ def _together(parts: Sequence[Grouping], people: People) -> Grouping:
     sizes = people.sizes(code, len(names))
     there = np.bincount(code[code >= 0], minlength=len(names)) > 0
     kept = sizes >= people.least
-    return _kept(tuple(c for p in parts for c in p.columns), code, names, kept, int((there & ~kept).sum()), people)
+    columns = tuple(c for p in parts for c in p.columns)
+    found = _kept(columns, code, names, kept, int((there & ~kept).sum()), people)
+    return msgspec.structs.replace(found, shrunk=_shrunk(code, names, people, TIMES))
 
 
 def _kept(

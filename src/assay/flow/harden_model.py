@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -96,6 +97,8 @@ def harden_model(path: Path, asked: Asked, *, root: Path | None = None, progress
             raise InputError(what, where=str(asked.holdout), fix="name untouched rows")
         contract = contract or Contract(features={name: Feature() for name in train.features}, free=True)
         uri = str(path)
+        if (root / path).is_dir():
+            raise InputError("is a folder, not a model's file", where=uri, fix="name the file")
         check_file(root / path, uri, MAX_MODEL_BYTES)
         subject = Subject(name="model", kind=Kind.MODEL, uri=uri, digest=digest_file(root / path))
         model = open_predictor(subject, root, data=train, weak_sandbox=asked.weak)
@@ -339,6 +342,9 @@ def _places(path: Path, asked: Asked) -> dict[str, Path]:
     for output in named.values():
         if output.is_dir():
             raise UsageError("is a folder", where=str(output), fix="name a file with --output")
+        if os.path.lexists(output) and not output.is_file():
+            what = "is a link to nothing" if output.is_symlink() else "is no regular file"
+            raise UsageError(what, where=str(output), fix="name another with --output")
         read = [p for p in (path, asked.train, asked.holdout, asked.threat) if p is not None and p.exists()]
         if output.exists() and any(output.samefile(p) for p in read):
             raise UsageError("is what this command reads", where=str(output), fix="name another --output")

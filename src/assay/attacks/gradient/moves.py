@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from assay.adapters.networks.network import Network
-from assay.adapters.values import canonical_text
 from assay.attacks.space import Axis, Space, length
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import FloatArray as Array
@@ -111,9 +110,8 @@ class Moves:
             known = network.levels.get(axis.name)
             if known is None and any(isinstance(level, str) for level in axis.levels):
                 raise CouldNotLook(f"{axis.name}: its categories are no numbers, as the model reads it")
-            at = {canonical_text(level): float(i) for i, level in enumerate(known or ())}
             codes = np.broadcast_to(np.arange(len(axis.levels), dtype=float), (space.size, len(axis.levels)))
-            read = [float(v) if known is None else at.get(canonical_text(v), np.nan) for v in axis.levels]
+            read = network.read(space.with_levels(axis))[:, j]
             table = np.full((len(read), len(network.columns)), np.nan)
             table[:, j] = read
             effect = np.broadcast_to(network.lifted(table)[:, places], (space.size, len(read), len(places)))

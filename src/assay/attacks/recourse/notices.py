@@ -29,8 +29,8 @@ SECTIONS, TURNS = 64, 4
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One column of a notice: its value as it is and as it would have to be; `places` up or down where it is ordered
-    or a whole number, else 0; `listed` says that it is a category, though numbers may tell it."""
+    """One column of a notice: its value as it is and as it would have to be; `places` up or down where it is ordered,
+    by how much where whole numbers tell it, else 0; `listed` says that it is a category, though numbers may tell it."""
 
     column: str
     old: Any
@@ -67,7 +67,10 @@ def notices(model: BasePredictor, row: ArrowTable, known: Known, seed: int = 0) 
             made[names] = notice
     least = {names: n for names, n in made.items() if not any(other < names for other in made)}
     order = sorted(least.values(), key=lambda n: (len(n.changes), n.cost, [c.column for c in n.changes]))
-    return Told(tuple(order[:MOST]), False)
+    told = order[:MOST]
+    if order and (cheapest := min(order, key=lambda n: n.cost)) not in told:
+        told[-1] = cheapest
+    return Told(tuple(told), False)
 
 
 def _singles(
@@ -199,9 +202,9 @@ def _rounded(model: BasePredictor, space: Space, table: ArrowTable, axis: Axis) 
 
 def _change(axis: Axis, old: ArrowTable, new: ArrowTable) -> Change:
     now, then = (t.column(axis.name)[0].as_py() for t in (old, new))
-    places = 0
+    places, words = 0, any(isinstance(v, bool) or not isinstance(v, int | float) for v in (now, then))
     if axis.ordered and (axis.levels or axis.integer):
-        origin, code = (axis.place([v])[0] for v in (now, then))
+        origin, code = (axis.place([v])[0] if words else float(v) for v in (now, then))
         if np.isfinite([origin, code]).all() and float(origin).is_integer() and float(code).is_integer():
             places = int(code - origin)
     return Change(axis.name, now, then, places, bool(axis.levels) and not axis.ordered)

@@ -10,6 +10,7 @@ from assay.attacks.relations import short
 from assay.core.text import visible
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_MORE = (("a lower", "a higher"), ("fewer", "more"))  # of one thing, of several
 _COUNTED = re.compile(r"\b(?:number|no|num|count) of ", re.IGNORECASE)
 PROVED = "No change that you can make would alter the decision; that is proved, for every permitted value."
 NOT_FOUND = "No change that you can make and that alters the decision was found; it is not proved that there is none."
@@ -51,11 +52,10 @@ def _phrase(change: Change) -> str:
         more = "more" if change.places > 0 else "fewer"
         return f"{word} {more} {_one(counted) if count == 1 else counted} {instead}"
     numbers = isinstance(old, int | float) and isinstance(new, int | float) and not isinstance(old, bool)
-    if numbers and not change.listed:
-        return f"a {'higher' if new > old else 'lower'} {name} {instead}"
-    if change.places:
-        return f"a {'higher' if change.places > 0 else 'lower'} {name} {instead}"
-    return f"another {name} {instead}"
+    if (numbers and not change.listed) or change.places:
+        up = new > old if numbers else change.places > 0
+        return f"{_MORE[bool(counted)][up]} {name} {instead}"
+    return f"{'other' if counted else 'another'} {name} {instead}"
 
 
 def _things(name: str) -> str:
@@ -69,6 +69,8 @@ def _things(name: str) -> str:
 def _one(things: str) -> str:
     if things.endswith("ies") and len(things) > 4:
         return f"{things[:-3]}y"
+    if things.endswith(("sses", "xes", "shes", "ches", "zes")):
+        return things[:-2]
     return things[:-1] if things.endswith("s") else things
 
 

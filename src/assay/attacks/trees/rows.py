@@ -192,11 +192,7 @@ class Rows:
 
     def _codes(self, j: int, axis: Axis) -> Array:
         """The levels of an axis as the model's codes, NaN for one that it takes for a missing value."""
-        one = self.space.rows.take(np.zeros(len(axis.levels), dtype=np.int64))
-        place = one.schema.get_field_index(axis.name)
-        field = one.schema.field(place)
-        written = axis.written(np.arange(len(axis.levels), dtype=float), field.type)
-        return np.asarray(self.read(one.set_column(place, field, written))[:, j])
+        return np.asarray(self.read(self.space.with_levels(axis))[:, j])
 
     def values(self, block: list[Column], row: int, point: Array, places: list[Array]) -> Array:
         """The codes (m,) of the space's axes for a point of the whole row; NaN where a value is kept."""

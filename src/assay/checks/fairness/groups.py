@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     stage=Stage.MODEL,
     severity=Severity.HIGH,
     needs="ml",
-    version=6,
+    version=7,
     tags=("nist-ai-rmf:MEASURE 2.11", "eu-ai-act:Art.10", "eu-ai-act:Art.15", "owasp-aitg:AITG-APP-10"),
     reads=("data", "holdout"),
     wants=("holdout",),
@@ -89,8 +89,9 @@ def groups(
     The intervals of all columns and metrics hold together at 95% (Bonferroni; half of the error for columns, half for
     combinations), and of all pairs of groups (studentized range), so that one fair model in twenty, at most, has any
     finding. A metric that one of the groups is too small for does not pass. Undecided columns leave the check open;
-    so does a group of twice the different rows that it needs that counts as too small, as copies or weights outweigh
-    them; combinations that are undecided, as most of few rows are, are only counted. A finding is medium, and high
+    so does a group that has the different rows that it needs (of columns together twice as many) and counts as too
+    small, as copies or weights outweigh them; combinations that are undecided, as most of few rows are, are only
+    counted. A finding is medium, and high
     where the whole interval is twice as far off as the bound. Combinations are found only where no column of theirs
     was. The threshold curves show what another operating point would do.
 
@@ -183,13 +184,12 @@ def _settle(alone: Sequence[Judged], crossed: Crossed, found: Answers) -> None:
     reasons = [found.unlabelled] if found.target is None else []
     if parts:
         reasons.append(f"the intervals reach to both sides of what is asked: {'; '.join(parts)}")
-    for grouping in {one.grouping.columns: one.grouping for one in alone}.values():
-        if grouping.shrunk:
-            names = ", ".join(grouping.shrunk[:6])
-            reasons.append(
-                f"{grouping.title}: different rows of {names} are twice what a group needs, and count as fewer than it "
-                "needs, as some weigh much more than others (`weight:`, copies): bring more rows, or a lower `least`"
-            )
+    single = {one.grouping.columns: one.grouping for one in alone}.values()
+    if shrunk := [f"{g.title}: {', '.join(g.shrunk[:6])}" for g in (*single, *crossed.shrunk) if g.shrunk]:
+        reasons.append(
+            f"groups have the different rows that one needs, and count as fewer, as some weigh much more than others "
+            f"(`weight:`, copies): bring more rows, or a lower `least` ({'; '.join(shrunk[:6])})"
+        )
     if crossed.pairs:
         reasons.append(
             f"{crossed.unasked} combinations of protected columns were not asked, {crossed.pairs} of them pairs: at "
