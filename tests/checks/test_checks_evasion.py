@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from checks_models import FACTS, INPUTS, lightgbm_model, onnx_model, two_tables
-from checks_tools import Bench, measure
+from checks_tools import Bench, finding, measure
 from msgspec.structs import replace
 
 from assay.core.exhibit import Curve, Table
@@ -93,8 +93,24 @@ def test_too_few_caught_rows_are_open(model: Bench) -> None:
     model.model("m.txt", reads=READS, threshold=0.9999)
     outcome = model.ask(CHECK, "model")
     assert str(outcome.status) == "open"
-    assert "at its threshold 0.9999: at least 10 are needed; attack more rows (`--rows`, or `rows:`" in outcome.reason
-    assert outcome.reason.endswith("or lower the threshold")
+    assert "at its threshold 0.9999: at least 10 are needed; none of them scores so high: lower" in outcome.reason
+    model.model("m.txt", reads=READS, threshold=-1.0)
+    outcome = model.ask(CHECK, "model")
+    assert "lets 0 rows pass at its threshold -1: at least 10 are needed to attack toward; raise" in outcome.reason
+
+
+def test_what_the_budget_cannot_move_is_named_and_where_it_moves_nothing_it_is_open(model: Bench) -> None:
+    """Whole numbers move by whole numbers: a tenth of one changes none, which certified every row."""
+    whole = {n: {"min": 0, "max": 1000, "integer": True, "scale": 1.0} for n in INPUTS}
+    model.features(**whole)
+    outcome = model.ask(CHECK, "model", rows=60, norm="linf", budget=0.5)
+    assert str(outcome.status) == "open"
+    assert outcome.reason.startswith("nothing was attacked: a budget of 0.5 in linf pays for no change of ")
+    first = INPUTS[0]
+    model.features(**{**whole, first: {"min": 0, "max": 1000, "integer": True, "scale": 10.0}})
+    outcome = model.ask(CHECK, "model", rows=60, norm="linf", budget=0.5)
+    assert finding(outcome, "pays for no change of").evidence["inputs"] == [n for n in INPUTS if n != first]
+    assert str(outcome.status) != "open"
 
 
 def test_no_holdout_is_open(model: Bench) -> None:

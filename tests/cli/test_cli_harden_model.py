@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -92,10 +93,11 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
 
 def test_a_shortcut_is_unlearned_and_the_result_is_written_with_its_digest_and_threshold(planted: Any) -> None:
     folder, done = planted
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0
     said = json.loads(done.out)
     assert (said["verdict"], said["chosen"]) == ("helps", "adversarial")
     result = folder / said["result"]["path"]
+    assert done.err == f"wrote m.hardened.onnx, {digest_file(result)}, threshold {said['threshold']:.9g}\n"
     assert result.name == "m.hardened.onnx"
     assert said["result"]["digest"] == digest_file(result)
     over = {g["over"]: g["attacked"] for g in said["gains"]}
@@ -121,6 +123,20 @@ def test_no_file_is_replaced_unless_forced(planted: Any) -> None:
     assert done.code == 2
     assert "is there already" in one_line(done, code=2)
     assert digest_file(folder / "m.hardened.onnx") == before
+
+
+def test_what_is_no_file_is_no_place_for_the_result(planted: Any, tmp_path: Path) -> None:
+    """It was found after the whole run, and a device was replaced by a file."""
+    folder, _ = planted
+    (folder / "nowhere.onnx").symlink_to("not-there")
+    os.mkfifo(folder / "pipe.onnx")
+    for name, said in (("nowhere.onnx", "is a link to nothing"), ("pipe.onnx", "is no regular file")):
+        done = assay("harden", "m.onnx", *ON, *QUICK, "-o", name, "--force", cwd=folder)
+        assert said in one_line(done, code=2)
+    done = assay("harden", "pipe.onnx", *ON, *QUICK, cwd=folder)
+    assert "is not a regular file" in one_line(done, code=2)
+    done = assay("harden", ".", *ON, *QUICK, cwd=folder)
+    assert "is a folder, not a model's file" in one_line(done, code=2)
 
 
 def test_where_a_model_already_holds_nothing_helps_and_nothing_is_written(tmp_path: Path) -> None:

@@ -156,6 +156,9 @@ class ModelCase:
         """
         used, self._used = self._used, None
         mine = tuple(f"{self.name}: {note}" for note in used.notes) if used is not None else ()
+        if used is not None and len(used.classes) > 2:
+            more = f"has {len(used.classes)} classes: rows are flagged by its score of the positive one alone"
+            mine = (*mine, f"{self.name}: {more}")
         champion = self.__dict__.get("champion")
         return (*mine, *champion.take_notes()) if champion is not None else mine
 

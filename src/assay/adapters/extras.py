@@ -19,6 +19,9 @@ def library(module: str, extra: str = "ml") -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        root = module.partition(".")[0]
-        name = {"sklearn": "scikit-learn"}.get(root, root)
-        raise MissingExtra(name, extra) from error
+        raise MissingExtra(package(module.partition(".")[0]), extra) from error
+
+
+def package(module: str) -> str:
+    """The distribution that brings a top-level module."""
+    return {"sklearn": "scikit-learn"}.get(module, module)

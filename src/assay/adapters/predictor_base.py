@@ -225,7 +225,8 @@ def require_columns(where: str, wanted: tuple[str, ...], data: Dataset | None) -
         extra = [name for name in data.features if name not in wanted]
         what = f"the model reads {listing(missing)}, which {data.subject.uri} lacks"
         what += f"; the data has {listing(extra)} instead" if extra else ""
-        raise CouldNotLook(f"{where}: {what}; set `inputs:` to the columns in the model's order")
+        fix = "name the table that it was trained on, or set `inputs:` to the columns in the model's order"
+        raise CouldNotLook(f"{where}: {what}; {fix}")
 
 
 def require_count(where: str, names: tuple[str, ...], count: int, source: str) -> None:

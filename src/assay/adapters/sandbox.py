@@ -28,7 +28,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from assay.adapters import sandbox_child
-from assay.adapters.extras import library
+from assay.adapters.extras import library, package
 from assay.core.errors import CouldNotLook, os_words
 from assay.core.protocols import ArrowTable, FloatArray
 from assay.core.text import visible
@@ -36,6 +36,7 @@ from assay.core.text import visible
 _MAX_NOTE = 4 << 20
 _MAX_BLOCK = 32 << 20
 _MAX_ANSWERS = 1 << 30
+_ABSENT = re.compile(r"ModuleNotFoundError: No module named '([A-Za-z0-9_]+)")
 _OF_ROWS = frozenset({"predicting", "training again"})  # in which a library's words may quote values of rows
 # What interpreters and numeric libraries read beside their own folders: the linker's cache, the machine's processors.
 _SYSTEM = (
@@ -314,6 +315,8 @@ class Sandbox:
             fix = ""
             if "contains NaN" in text:
                 text, fix = text.partition("\n")[0], "; leave out rows with missing values, or put an imputer before it"
+            elif absent := _ABSENT.match(text):
+                fix = f"; pip install {package(absent[1])} where assay runs"
             elif "categorical_feature do not match" in text:
                 fix = "; numbers were its categories in training: save it as LightGBM's `.txt`"
             raise CouldNotLook(f"{self._where}: failed while {doing}: {visible(_unquoted(text, doing), 240)}{fix}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
 
+from assay.attacks.attacked import HAIR
 from assay.attacks.space import Axis
 from assay.core.protocols import ArrowTable
 from assay.core.subject import Contract, Norm
@@ -67,3 +68,16 @@ def _bounded(distance: float, axis: Axis) -> float:
     if axis.levels:
         return float(int(distance)) if distance < len(axis.levels) - 1 else np.inf
     return distance if distance < axis.high - axis.low else np.inf
+
+
+def stuck(axes: Sequence[Axis], budget: float, norm: Norm) -> tuple[str, ...]:
+    """The inputs of which the least change, one place of a grid or one category, is more than the budget."""
+    return tuple(axis.name for axis in axes if _least(axis, norm) > budget * (1 + HAIR))
+
+
+def _least(axis: Axis, norm: Norm) -> float:
+    """The least change of an input, in the norm; 0 of a number that may take any value."""
+    if axis.levels:
+        return float(axis.feature.cost if axis.ordered else axis.entry.min(initial=np.inf)) if norm == "cost" else 1.0
+    step = axis.grid[1] / (axis.scale if norm == "cost" else axis.feature.scale or 1.0)
+    return float(step * (axis.feature.cost if norm == "cost" else 1.0))

@@ -167,7 +167,8 @@ def attack(
 
     For a project the manifest's own data, threat and budget are used. A threat model says of every input of the model
     whether and how an attacker can change it, one a line: `Sex: {mutable: false}`, `Amount: {min: 0, max: 500, cost:
-    2}`, `Day: {categories: [Mon, Tue]}`; `assay attack init` drafts it. Without one everything may change.
+    2}`, `Day: {categories: [Mon, Tue]}`; `assay attack init` drafts it. Without one everything may change,
+    columns that are stored as whole numbers by whole numbers.
     """
     from assay.core.dossier import Dossier
 

@@ -170,6 +170,9 @@ def load_project(where: Path) -> Project:
 def load_threat(path: Path) -> Contract:
     """Read a threat file, or the same keys of a manifest, into a contract. Raises InputError or UsageError."""
     document = parse(read_text(path, by="assay attack init"), str(path))
+    if not isinstance(document.value, dict):
+        fix = "name a YAML file with `features:` (`assay attack init` drafts one)"
+        raise document.error("$", "is no threat model", fix)
     whole = isinstance(document.value, dict) and "subjects" in document.value
     threat = convert(document, Manifest) if whole else convert(document, Threat)
     _check_features(document, threat)

@@ -76,6 +76,8 @@ def attack_model(
     facts: dict[str, Json] = {"label": what.label, "positive": what.positive}
     facts |= {k: list(v) for k, v in (("protected", what.protected), ("drop", what.drop)) if v}
     served, name = _served(what), what.name
+    if isinstance(what.model, Path) and not ((root or Path.cwd()) / what.model).exists():
+        raise InputError("does not exist", where=str(what.model), fix="check the path")
     contract, torn = _anything(what, facts, root) if what.threat is None else (load_threat(what.threat), False)
     require_label(what.data, facts, root or Path.cwd())
     if EVASION in select(settings):

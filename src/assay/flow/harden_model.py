@@ -72,6 +72,8 @@ def harden_model(path: Path, asked: Asked, *, root: Path | None = None, progress
     root = root or Path.cwd()
     _known(asked)
     _fitting(asked)
+    if (root / path).is_dir():
+        raise InputError("is a folder, not a model's file", where=str(path), fix="name the file")
     places = _places(path, asked)
     facts: dict[str, Any] = {"label": asked.label, "positive": asked.positive}
     facts |= {k: v for k, v in (("drop", list(asked.drop)), ("entity", asked.entity)) if v}
@@ -97,8 +99,6 @@ def harden_model(path: Path, asked: Asked, *, root: Path | None = None, progress
             raise InputError(what, where=str(asked.holdout), fix="name untouched rows")
         contract = contract or Contract(features={name: Feature() for name in train.features}, free=True)
         uri = str(path)
-        if (root / path).is_dir():
-            raise InputError("is a folder, not a model's file", where=uri, fix="name the file")
         check_file(root / path, uri, MAX_MODEL_BYTES)
         subject = Subject(name="model", kind=Kind.MODEL, uri=uri, digest=digest_file(root / path))
         model = open_predictor(subject, root, data=train, weak_sandbox=asked.weak)

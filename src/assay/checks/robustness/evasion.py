@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from assay.adapters.cases import ModelCase
+from assay.adapters.predictor_base import listing
 from assay.adapters.tables import Dataset
 from assay.core.adversaries import Adversaries
 from assay.core.check import check
@@ -19,6 +20,7 @@ from assay.core.finding import Direction, Finding, Location, Measure, Severity
 from assay.core.protocols import ArrowTable, Progress, silent
 from assay.core.share import WHOLE, Piece, Share
 from assay.core.subject import Access, Attacker, Contract, Kind, Norm, Stage, budget_of
+from assay.core.text import visible
 from assay.stats.intervals import wilson
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ Method = Literal["search", "transfer"]
     severity=Severity.INFO,
     needs="ml",
     cost="minutes",
-    version=16,
+    version=17,
     tags=("owasp-ml-2023:ML01", "atlas:AML.T0043", "eu-ai-act:Art.15"),
     reads=("data", "holdout"),
     libraries=("numpy", "pyarrow", "onnxruntime", "lightgbm", "scikit-learn"),
@@ -187,6 +189,7 @@ def evasion(
     yield from _row(model, space, found, asked)
     found = msgspec.structs.replace(found, table=fold.unfolded(found.table))
     yield adversaries(ID, asked.norm, asked.budget, places, flags, sample, found)
+    yield from _stuck(case, space, asked)
 
 
 def _says(case: ModelCase, asked: Asked) -> bool:
@@ -302,10 +305,33 @@ def _enough(caught: int, sample: int, passing: int, threshold: float) -> None:
         what = (
             f"the model flags {caught} of {sample} positive rows of different inputs at its threshold {threshold:.9g}"
         )
-        more = "attack more rows (`--rows`, or `rows:` of the policy or assay.yaml; a larger holdout if these are all)"
-        raise CouldNotLook(f"{what}: at least {LEAST} are needed; {more}, or lower the threshold")
+        more = "attack more rows (`--rows`, or `rows:` of the policy or assay.yaml; a larger holdout if these are all),"
+        more = f"{more} or" if caught else "none of them scores so high:"
+        raise CouldNotLook(f"{what}: at least {LEAST} are needed; {more} lower the threshold")
     if passing < LEAST:
-        raise CouldNotLook(f"the model lets {passing} rows pass: at least {LEAST} are needed to attack toward")
+        what = f"the model lets {passing} rows pass at its threshold {threshold:.9g}"
+        raise CouldNotLook(f"{what}: at least {LEAST} are needed to attack toward; raise the threshold")
+
+
+def _stuck(case: ModelCase, space: Space, asked: Asked) -> Iterator[Finding]:
+    """Inputs that the budget pays no change of, as a note: nobody shall take them for what holds. Raises CouldNotLook
+    where it pays none of any."""
+    from assay.attacks.left import told
+    from assay.attacks.reach import stuck
+
+    still = stuck(space.axes, asked.budget, asked.norm)
+    some = listing([visible(name, 60) for name in still])
+    what = f"a budget of {told(asked.budget, asked.norm)} pays for no change of {some}: one place or category of each "
+    what += "is more (columns of whole numbers move by whole numbers)"
+    if len(still) == len(space.axes):
+        raise CouldNotLook(f"nothing was attacked: {what}")
+    if still:
+        yield Finding(
+            message=what, location=Location(uri=case.subject.uri), key="still", severity=Severity.INFO,
+            evidence={"inputs": list(still)},
+            fix="where an attacker can send fractions of them, store them as such; `scale:` and `cost:` of `features:` "
+            "say how much one place is",
+        )  # fmt: skip
 
 
 def _note(case: ModelCase, left: Left, asked: Asked) -> Iterator[Finding]:

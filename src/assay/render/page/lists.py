@@ -108,7 +108,7 @@ def subjects(view: View) -> str:
     read, used = len(asked) - len(blind), sum(n in lent for n in names if not by_subject[n])
     caption = f"{plural(read, *view.noun)} of {len(names)} {'was' if read == 1 else 'were'} read to the end"
     caption += f", {used} more by the checks of {'another' if used == 1 else 'others'}" if used else ""
-    note = "Nothing was executed to be judged. What could not be read to the end is open, never clean."
+    note = "Nothing untrusted was executed to be judged. What could not be read to the end is open, never clean."
     if len(names) > MOST_SUBJECTS:
         note = f"{plural(len(names) - MOST_SUBJECTS, 'more subject')} not shown. {note}"
     state = _all_read(len(names), read, used, len(blind))
