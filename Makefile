@@ -6,6 +6,9 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 CONSTRAINTS := $(firstword $(wildcard constraints/py$(VERSION).txt) constraints/py3.11.txt)
 STAMP := $(VENV)/.installed-$(VERSION)
 
+# Tests start hundreds of processes: where no bytecode may be written each of them compiles everything anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test test-all bench fuzz docs lint types imports unit clean
 
 $(STAMP): pyproject.toml $(CONSTRAINTS)

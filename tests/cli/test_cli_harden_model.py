@@ -22,6 +22,8 @@ from sklearn.linear_model import LogisticRegression  # noqa: E402
 from assay.adapters.networks.network import Inputs, Layer, Network  # noqa: E402
 from assay.adapters.networks.onnx_network import reader  # noqa: E402
 from assay.core.canonical import digest_file  # noqa: E402
+from assay.core.errors import InputError, UsageError  # noqa: E402
+from assay.flow import harden_model as flow  # noqa: E402
 from assay.flow.harden_model import Asked, harden_model  # noqa: E402
 from assay.harden.hardening import adversarial, chosen, splits  # noqa: E402
 from assay.harden.hardening.graph import network_to_onnx  # noqa: E402
@@ -382,13 +384,21 @@ def test_entities_of_the_training_data_in_the_holdout_are_told() -> None:
     assert _shared_entities(rows(None), rows(["a"])) == 0
 
 
-def test_a_model_that_changes_meanwhile_and_a_file_put_there_meanwhile_end_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The source that is named is the one that was measured; and what somebody else wrote is nobody's to replace."""
-    from assay.core.errors import InputError, UsageError
-    from assay.flow import harden_model as flow
+def test_a_file_put_there_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    """What somebody else wrote is nobody's to replace; with --force it was said that it may be."""
+    place = tmp_path / "m.hardened.onnx"
+    flow._written(place, b"first", force=False)
+    with pytest.raises(UsageError, match="is there by now"):
+        flow._written(place, b"second", force=False)
+    assert place.read_bytes() == b"first"
+    flow._written(place, b"third", force=True)
+    assert place.read_bytes() == b"third"
+    with pytest.raises(InputError, match="cannot be written"):
+        flow._written(tmp_path / "nowhere" / "m.onnx", b"fourth", force=False)
 
+
+def test_a_model_that_changes_meanwhile_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The source that is named is the one that was measured."""
     monkeypatch.setattr(chosen, "ATTACKS", ("whitebox",))
     put(tmp_path, rows(1200, 0), rows(1600, 1))
     train, holdout, threat = (tmp_path / n for n in ("train.parquet", "hold.parquet", "threat.yaml"))
@@ -396,18 +406,7 @@ def test_a_model_that_changes_meanwhile_and_a_file_put_there_meanwhile_end_the_r
         train=train, holdout=holdout, threat=threat, label="y", norm="linf", budget=0.5, access="whitebox",
         alarms=0.05, margin=0.03, rows=50, queries=60, only=("adversarial",), weak=True,
     )  # fmt: skip
-    evaded, made = flow._evaded, tmp_path / "m.hardened.onnx"
-
-    def meanwhile(scene: Any) -> Any:
-        found = evaded(scene)
-        made.write_bytes(b"precious")
-        return found
-
-    monkeypatch.setattr(flow, "_evaded", meanwhile)
-    with pytest.raises(UsageError, match="is there by now"):
-        harden_model(tmp_path / "m.onnx", asked)
-    assert made.read_bytes() == b"precious"
-    made.unlink()
+    evaded = flow._evaded
 
     def changed(scene: Any) -> Any:
         found = evaded(scene)
@@ -417,7 +416,7 @@ def test_a_model_that_changes_meanwhile_and_a_file_put_there_meanwhile_end_the_r
     monkeypatch.setattr(flow, "_evaded", changed)
     with pytest.raises(InputError, match="changed while it was measured"):
         harden_model(tmp_path / "m.onnx", asked)
-    assert not made.exists()
+    assert not (tmp_path / "m.hardened.onnx").exists()
 
 
 def test_the_threat_model_is_not_replaced_even_if_forced(planted: Any) -> None:
