@@ -64,10 +64,13 @@ def reaches(
 
 
 def _bounded(distance: float, axis: Axis) -> float:
-    """A distance in whole places of an order; inf where it crosses the whole range."""
+    """A distance in whole places of an order or a grid; inf where it crosses the whole range."""
     if axis.levels:
         return float(int(distance)) if distance < len(axis.levels) - 1 else np.inf
-    return distance if distance < axis.high - axis.low else np.inf
+    if distance >= axis.high - axis.low:
+        return np.inf
+    step = axis.grid[1]
+    return float(np.floor(distance / step * (1 + HAIR)) * step) if step else distance
 
 
 def stuck(axes: Sequence[Axis], budget: float, norm: Norm) -> tuple[str, ...]:

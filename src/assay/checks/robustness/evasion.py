@@ -350,7 +350,8 @@ def _note(case: ModelCase, left: Left, asked: Asked) -> Iterator[Finding]:
         key="evaded",
         severity=Severity.INFO,
         evidence={"evaded": evaded, "caught": left.caught, "before": before, "after": after},
-        fix="say in the policy how much must be left: measure robustness.evasion.recall_under_attack",
+        fix="say in the policy how much must be left: measure robustness.evasion.recall_under_attack; `assay harden` "
+        "tries what may help",
     )
 
 
