@@ -107,6 +107,12 @@ def test_a_model_is_attacked_and_hardened_in_a_notebook(tmp_path: Path) -> None:
     again = assay.attack(tmp_path / "m.txt", frame, label="y", jobs=1, only="robustness.evasion", **told)
     (same,) = again.body.outcomes
     assert {m.name: m.value for m in same.measures} == {m.name: m.value for m in evasion.measures}
+    told_by = {m.name: m for m in evasion.measures}["robustness.evasion.recall_certified"]
+    assert again.measure("robustness.evasion.recall_certified") == told_by
+    with pytest.raises(UsageError, match=r"has no robustness\.evasion\.recall \(it has .*recall_under_attack"):
+        again.measure("robustness.evasion.recall")
+    with pytest.raises(UsageError, match=r"a Booster is no file \(save it first: assay\.to_onnx"):
+        assay.attack(lightgbm.Booster(model_file=tmp_path / "m.txt"), frame, label="y", norm="linf")
     with pytest.raises(UsageError, match="linf or l2 or l1 or cost"):
         assay.attack(tmp_path / "m.txt", frame, label="y", norm="l7")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"nothing\.csv"):

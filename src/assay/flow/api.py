@@ -10,9 +10,11 @@ from msgspec.structs import asdict
 
 from assay.adapters.frames import written
 from assay.core.dossier import Dossier
-from assay.core.finding import Json
+from assay.core.errors import UsageError
+from assay.core.finding import Json, Measure
 from assay.core.report import Report
 from assay.core.subject import Kind, Subject
+from assay.core.text import visible
 from assay.engine.plan import Settings
 from assay.flow import examine, project
 
@@ -22,6 +24,20 @@ if TYPE_CHECKING:
 
 class ShownReport(Report, frozen=True, kw_only=True):
     """A report that a notebook shows as its page."""
+
+    def measure(self, name: str, subject: str = "") -> Measure:
+        """The one figure of that name, of `subject` where several have it. Raises UsageError for none or several."""
+        told = [(o.subject, m) for o in self.body.outcomes for m in o.measures if m.name == name]
+        found = [m for whose, m in told if subject in ("", whose)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            which = ", ".join(visible(whose, 60) for whose, _ in told)
+            raise UsageError(f"several have {name}", where="Report.measure", fix=f"say of which subject: {which}")
+        names = sorted({m.name for o in self.body.outcomes for m in o.measures})
+        raise UsageError(
+            f"the report has no {visible(name, 80)}", where="Report.measure", fix=f"it has {', '.join(names) or 'none'}"
+        )
 
     def _repr_html_(self) -> str:
         return framed(Dossier(report=self))
@@ -50,7 +66,7 @@ def on_disk(rows: Any, role: str, folder: Path) -> Path:
     return Path(f"{role}.parquet")
 
 
-def scan(*paths: str | Path, only: tuple[str, ...] = (), full: bool = False, seed: int = 0) -> Report:
+def scan(*paths: str | Path, only: tuple[str, ...] = (), full: bool = False, seed: int = 0) -> ShownReport:
     """Examine files, folders and addresses (https://, hf://, mlflow:) without loading them.
 
     A file that cannot be read is an open outcome.

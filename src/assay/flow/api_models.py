@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -9,8 +10,8 @@ from typing import Any, Literal
 from msgspec.structs import asdict
 
 from assay.config.manifest import load_threat
+from assay.core.errors import UsageError
 from assay.core.finding import Json
-from assay.core.report import Report
 from assay.core.subject import Access, Norm
 from assay.engine.plan import Settings
 from assay.flow import harden_model as flow
@@ -44,7 +45,7 @@ def attack(
     examples: str | Path | None = None,
     seed: int = 0,
     jobs: int = 0,
-) -> Report:
+) -> ShownReport:
     """Attack a model file, or the address of a served one, on rows that it has not seen.
 
     `data` and `train` are paths (CSV, Parquet or Arrow), or frames of pandas, Polars or Arrow. `budget` is in units of
@@ -64,7 +65,7 @@ def attack(
     )
     with TemporaryDirectory(prefix="assay-frames-") as folder:
         what = Attack(
-            model=model if isinstance(model, str) and "://" in model else Path(model).absolute(),
+            model=model if isinstance(model, str) and "://" in model else _model(model).absolute(),
             data=on_disk(data, "data", Path(folder)), label=label, positive=positive, threshold=threshold,
             threat=_path(threat), train=None if train is None else on_disk(train, "train", Path(folder)),
             protected=protected, drop=drop, endpoint=tuple(f"{key}={said}" for key, said in (endpoint or {}).items()),
@@ -111,7 +112,14 @@ def harden_model(
             entity=entity, threat=_path(threat), norm=norm, budget=budget, access=access, alarms=alarms, margin=margin,
             rows=rows, queries=queries, only=_several(only), seed=seed, output=_path(output), force=force, weak=weak,
         )  # fmt: skip
-        return flow.harden_model(Path(model), asked)
+        return flow.harden_model(_model(model), asked)
+
+
+def _model(value: Any) -> Path:
+    if isinstance(value, (str, PathLike)):
+        return Path(value)
+    fix = "save it first: assay.to_onnx writes scikit-learn and LightGBM, joblib.dump scikit-learn"
+    raise UsageError(f"a {type(value).__name__} is no file", where="model", fix=fix)
 
 
 def _path(value: str | Path | None) -> Path | None:
