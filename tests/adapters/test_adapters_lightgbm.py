@@ -205,6 +205,23 @@ def stump(path: Path, spelled: str, field: str = "threshold") -> None:
     path.write_text(f"{head}\n{tree}end of trees{tail}", encoding="utf-8")
 
 
+@pytest.mark.parametrize("kind", [12, 13, 14, 15])
+def test_a_kind_of_missing_that_lightgbm_does_not_know_is_refused(tmp_path: Path, predictor: Any, kind: int) -> None:
+    """LightGBM takes NaN for 0 there and the reader followed the default: rows that pass were certified."""
+    stump(tmp_path / "m.txt", str(kind), "decision_type")
+    with pytest.raises(CouldNotLook, match="decision_type"):
+        predictor("m.txt")
+
+
+def test_linear_trees_are_called_so(tmp_path: Path, predictor: Any) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2))
+    settings = {"objective": "regression", "linear_tree": True, "verbose": -1, "num_threads": 1}
+    lgb.train(settings, lgb.Dataset(x, x[:, 0] * x[:, 1]), 2).save_model(tmp_path / "m.txt")
+    with pytest.raises(CouldNotLook, match="linear trees, which are not supported"):
+        predictor("m.txt")
+
+
 ODD = [
     "6_0",
     "\u0666",

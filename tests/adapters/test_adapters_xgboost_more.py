@@ -248,7 +248,11 @@ PARAM = ("learner", "learner_model_param")
         pytest.param((*TREE, "tree_param", "size_leaf_vector"), "-1", "several values", id="negative leaf"),
         pytest.param((*TREE, "split_type", 0), 7, "kind", id="kind of split"),
         pytest.param((*TREE, "default_left", 0), 7, "nowhere", id="way for missing"),
-        pytest.param((*TREE, "split_conditions", 0), 1e39, "no number", id="threshold beyond float32"),
+        pytest.param((*TREE, "split_conditions", 0), 1e39, "no float32", id="threshold beyond float32"),
+        pytest.param(
+            (*TREE, "split_conditions", 0), 2.0000001192092896, "between two of float32", id="above the middle"
+        ),
+        pytest.param((*TREE, "split_conditions", 0), 1.000000178813934326, "between two of float32", id="the middle"),
         pytest.param((*TREE, "categories_sizes", 0), 0, "torn", id="empty set"),
     ],
 )
@@ -266,6 +270,16 @@ def test_what_xgboost_trusts_is_refused(
     with pytest.raises(CouldNotLook, match=says) as refused:
         predictor("m.json")
     assert "\n" not in str(refused.value)
+
+
+def test_numbers_as_xgboost_writes_them_are_plain() -> None:
+    """The shortest decimals of some large float32 lie in the middle of two, and are read as the even one by all."""
+    from assay.adapters.xgboost_model import _digits, _halfway
+
+    assert _halfway(96385420.0)
+    assert len(_digits(b"9.638542E7")) == 7
+    assert len(_digits(b"9.6385420000000001E7")) == 17
+    assert not any(map(_halfway, (0.0, -0.5, 3.4028234663852886e38, 0.1, 1e-50, 16777216.0, 1.2345678)))
 
 
 def test_children_apart_are_refused(tmp_path: Path, predictor: Any) -> None:

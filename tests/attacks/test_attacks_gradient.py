@@ -13,6 +13,7 @@ optimize = pytest.importorskip("scipy.optimize")
 
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
+from msgspec import structs  # noqa: E402
 from networks_tools import names, served, space_of, weights  # noqa: E402
 
 from assay.adapters.networks.network import Inputs, Layer, Network  # noqa: E402
@@ -20,7 +21,7 @@ from assay.attacks.attacked import confirmed  # noqa: E402
 from assay.attacks.gradient import planted  # noqa: E402
 from assay.attacks.gradient.attack import SLACK, attack_gradient  # noqa: E402
 from assay.attacks.gradient.bounds import lowest  # noqa: E402
-from assay.attacks.gradient.linear import nearest, offers  # noqa: E402
+from assay.attacks.gradient.linear import lowered, nearest, offers  # noqa: E402
 from assay.attacks.gradient.moves import Moves, Point  # noqa: E402
 from assay.attacks.space import Space  # noqa: E402
 from assay.core.errors import CouldNotLook  # noqa: E402
@@ -274,6 +275,39 @@ def test_saturated_scores_do_not_mask_as_the_margin_is_followed() -> None:
     assert np.isfinite(found.distance).all()
 
 
+@pytest.mark.parametrize("norm", ["cost", "l1", "l2", "linf"])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(s, marks=pytest.mark.heavy) for s in (0, 2, 3))])
+def test_bounds_hold_where_a_stronger_level_is_dearer_for_its_gain(norm: Any, seed: int) -> None:
+    """A price at which each level is bought was taken for one at which the strongest is: rows that slip past were
+    certified. Every combination of levels is the oracle."""
+    rng = np.random.default_rng(seed)
+    model = served([(rng.normal(size=(3, 1)) * 2, np.zeros(1))])
+    places = rng.integers(0, 4, (300, 3))
+    values = np.array([0.0, 1.0, 1.2, 5.0])
+    table = pa.table({n: values[places[:, j]] for j, n in enumerate(model.features)})
+    listed = tuple(values.tolist())
+    prices = {str(v): float(p) for v, p in zip(listed, (1.0, 0.3, 1.9, 2.5), strict=True)}
+    features = {
+        "x0": Feature(categories=listed, costs=prices), "x1": Feature(order=listed), "x2": Feature(categories=listed)
+    }  # fmt: skip
+    flagged = model.flagged(table)
+    caught = table.filter(pa.array(flagged)).slice(0, 12)
+    space = Space(caught, Contract(features=features), table, dict.fromkeys(model.features, "category"), model.features)
+    every = pa.table({n: values[p].ravel() for n, p in zip(model.features, np.indices((4, 4, 4)), strict=True)})
+    margin = np.log(1 / model.scores(every) - 1)
+    found = attack_gradient(model, space, table.filter(pa.array(~flagged)), norm, 20.0, seed=0)
+    network = model.network(caught)
+    moves = Moves(network, space, norm)
+    of = offers(moves, np.arange(space.size), network.sloped(moves.lifted)[1])
+    for row in range(space.size):
+        far = space.price(np.full(64, row), every, norm)
+        assert found.bound[row] <= far[margin > 0].min(initial=np.inf) * (1 + 1e-6) + 1e-9
+        own = float(np.log(1 / model.scores(caught.slice(row, 1)) - 1)[0])
+        for radius in (0.5, 1.0, 2.2, 3.0, 8.0):
+            most = lowered(moves, of, np.full(space.size, radius))[1][row]
+            assert most >= (margin - own)[far <= radius].max(initial=0.0) - 1e-6
+
+
 @pytest.mark.parametrize("norm", ["l1", "l2"])
 @pytest.mark.parametrize("wide", [1e3, 1e7])
 def test_a_short_move_in_a_wide_range_is_not_taken_to_its_end(norm: Any, wide: float) -> None:
@@ -342,3 +376,29 @@ def test_an_attack_that_does_nothing_fails_its_sanity_test(monkeypatch: pytest.M
     monkeypatch.setattr(planted, "searched", blind)
     with pytest.raises(CouldNotLook, match="planted"):
         attack_gradient(model, space, passing, "l2", np.inf)
+
+
+def test_what_is_neither_found_nor_proved_is_asked_of_the_real_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model answers otherwise than what is read of it, within its rounding: white-box left what labels slip past."""
+    from assay.attacks import strike
+
+    model = served(weights(5, (4, 1)))
+    space, passing = space_of(model, 5, {n: Feature(**RANGE) for n in names(4)}, rows=6)
+    real = strike.attack_gradient
+
+    def blind(*args: Any, **options: Any) -> Any:
+        found = real(*args, **options)
+        nothing = np.full(space.size, np.inf)
+        return structs.replace(found, distance=nothing, bound=np.zeros(space.size), table=space.rows)
+
+    def near(attack: Any) -> Any:
+        monkeypatch.setattr(strike, "attack_gradient", attack)
+        against = Contract(features=space_features), passing, dict.fromkeys(model.features, "number"), model.features
+        return strike.struck(model, space.rows, passing, against, strike.Asked("l2", "whitebox", 50.0, 600))[1]
+
+    space_features = {n: Feature(**RANGE) for n in names(4)}
+    exact, asked = near(real), near(blind)
+    assert np.isfinite(asked.distance).all()
+    assert (asked.distance >= exact.distance * (1 - 1e-6)).all()
+    assert (asked.distance <= exact.distance * 1.5 + 0.05).all()
+    assert asked.queries.min() > exact.queries.max()

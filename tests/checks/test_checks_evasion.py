@@ -105,7 +105,8 @@ def test_what_the_budget_cannot_move_is_named_and_where_it_moves_nothing_it_is_o
     model.features(**whole)
     outcome = model.ask(CHECK, "model", rows=60, norm="linf", budget=0.5)
     assert str(outcome.status) == "open"
-    assert outcome.reason.startswith("nothing was attacked: a budget of 0.5 in linf pays for no change of ")
+    said = "what is left says nothing of the model: a budget of 0.5 in linf pays for no change of "
+    assert outcome.reason.startswith(said)
     first = INPUTS[0]
     model.features(**{**whole, first: {"min": 0, "max": 1000, "integer": True, "scale": 10.0}})
     outcome = model.ask(CHECK, "model", rows=60, norm="linf", budget=0.5)

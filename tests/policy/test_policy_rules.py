@@ -141,6 +141,11 @@ MEASURES = [
     (measured(complete=False), I, "not complete"),
     (measured(at=LONG_AGO), I, "stale"),
     (measured(name="performance.precision"), I, "another measure"),
+    (measured(value=7.0, low=6.0, high=8.0, unit="share"), I, "a share of seven is no figure of a check"),
+    (measured(value=0.9, low=0.8, high=1.2, unit="share"), I, "nor is an interval beyond one"),
+    (measured(n=0, unit="share"), I, "a share of no rows"),
+    (measured(n=-4), I, "less than no rows"),
+    (measured(value=1.0, low=0.9, high=1.0 + 1e-12, unit="share"), A, "rounding is no reason"),
 ]
 
 

@@ -29,6 +29,7 @@ _BORDER = re.compile(rf"{_DECIMAL}|inf")  # where only missing values go the oth
 _STATISTIC = re.compile(rf"{_DECIMAL}|-?inf|-?nan")  # gains and weights of training, which no answer rests on
 _OBJECTIVE = re.compile(rf"[a-z_0-9]+( [a-z_]+(:{_DECIMAL})?){{0,6}}")
 _CATEGORICAL = 1
+_MOST_KIND = 11  # its bits: a set, missing goes left, and what counts as missing: nothing, 0, NaN
 _TAIL = "end of trees\n\nparameters:\nend of parameters\n\npandas_categorical:null\n"
 
 
@@ -162,11 +163,11 @@ def _tail(text: str, width: int, split_by_sets: bool) -> tuple[tuple[int, ...], 
 
 
 def _tree(fields: dict[str, str], width: int, number: int) -> None:
+    _require(fields.get("is_linear", "0") == "0", "it has linear trees, which are not supported")
     _require(fields.keys() <= _TREE_FIELDS, f"tree {number} has a field that is not known")
     leaves = _whole(fields["num_leaves"])
     splits = leaves - 1
     _require(1 <= leaves <= 10_000_000, f"tree {number} has {leaves} leaves")
-    _require(fields.get("is_linear", "0") == "0", "it has linear trees, which are not supported")
     _numbers(fields["leaf_value"], leaves, "leaf_value")
     categories = _whole(fields["num_cat"])
     _numbers(fields.get("shrinkage", "1"), 1, "shrinkage")
@@ -180,7 +181,7 @@ def _tree(fields: dict[str, str], width: int, number: int) -> None:
         if fields.get(name):
             _numbers(fields[name], splits, name, _STATISTIC)
     _indices(fields["split_feature"], splits, 0, width - 1, "split_feature")
-    kinds = _indices(fields["decision_type"], splits, 0, 15, "decision_type")
+    kinds = _indices(fields["decision_type"], splits, 0, _MOST_KIND, "decision_type")
     thresholds = _numbers(fields["threshold"], splits, "threshold", _BORDER)
     left = _indices(fields["left_child"], splits, -leaves, splits - 1, "left_child")
     right = _indices(fields["right_child"], splits, -leaves, splits - 1, "right_child")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import re
 from typing import Any
 
@@ -21,6 +22,9 @@ from assay.formats.reading import Limits
 _MOST_NODES = 50_000_000
 _MOST_OUTPUTS = 10_000
 _LARGEST = 3.4028234663852886e38  # of float32
+_SMALLEST, _HALF = -125, 1e-8
+DIGITS = 9  # that tell every float32 apart
+_NUMBER = re.compile(rb"-?[0-9][0-9.]*(?:[eE][-+]?[0-9]+)?")
 _NO_PARENT = (-1, 2**31 - 1)
 _CATEGORICAL = 1
 
@@ -185,6 +189,7 @@ def sound(content: bytes, where: str) -> tuple[Learner, bytes]:
         raw: Any = msgspec.json.decode(content) if _is_json(content) else _ubj(content)
         learner = msgspec.convert(raw, _Document, strict=False).learner
         _check(learner)
+        _require(not _is_json(content) or _plain(content, learner), "a number of its trees lies between two of float32")
         _cut(raw["learner"], learner)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError, OverflowError, IndexError) as error:
         said = str(error) if isinstance(error, _UnsoundError) else "a field is missing or of another kind"
@@ -276,6 +281,29 @@ def _single(value: float) -> bool:
     return -_LARGEST <= value <= _LARGEST
 
 
+def _halfway(value: float) -> bool:
+    """Whether it lies halfway between two float32, as a double tells."""
+    places = math.ldexp(value, 24 - max(math.frexp(value)[1], _SMALLEST))  # in units of the last bit of a float32
+    return abs(places % 1.0 - 0.5) <= _HALF
+
+
+def _plain(content: bytes, learner: Learner) -> bool:
+    """Whether every number of the trees is one float32, however it is read.
+
+    XGBoost rounds the decimals themselves and writes at most DIGITS of them; who reads them as a double first rounds
+    twice, and takes what lies a hair beside the middle of two float32 for the other one.
+    """
+    numbers = (*(t.split_conditions for t in learner.forest.trees), learner.gradient_booster.weight_drop, learner.bases)
+    between = {value for listed in numbers for value in listed if _halfway(value)}
+    written = (m.group() for m in _NUMBER.finditer(content)) if between else ()
+    return not any(float(n) in between and len(_digits(n)) > DIGITS for n in written)
+
+
+def _digits(number: bytes) -> bytes:
+    """The digits of a decimal that count."""
+    return re.sub(rb"[^0-9]", b"", re.split(rb"[eE]", number)[0]).strip(b"0")
+
+
 def _tree(tree: Tree, width: int, number: int) -> None:
     count = len(tree.left_children)
     columns = (tree.right_children, tree.split_indices, tree.split_conditions, tree.default_left, tree.parents)
@@ -285,7 +313,7 @@ def _tree(tree: Tree, width: int, number: int) -> None:
     _require(len(tree.split_type) in (0, count), f"tree {number} has columns of other lengths")
     _require(set(tree.split_type) <= {0, _CATEGORICAL}, f"tree {number} has a split of a kind that is not known")
     _require(set(tree.default_left) <= {0, 1}, f"tree {number} sends missing values nowhere")
-    _require(all(map(_single, tree.split_conditions)), f"tree {number} has a value that is no number")
+    _require(all(map(_single, tree.split_conditions)), f"tree {number} has a value that is no float32")
     _require(tree.parents[0] in _NO_PARENT, f"tree {number} is not a tree")
     _require(all(0 <= p < count for p in tree.parents[1:]), f"tree {number} is not a tree")
     _sets(tree, number)

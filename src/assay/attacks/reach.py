@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from assay.attacks.attacked import HAIR
-from assay.attacks.space import Axis
+from assay.attacks.space import PLACE, Axis
 from assay.core.protocols import ArrowTable
 from assay.core.subject import Contract, Norm
 
@@ -74,13 +74,21 @@ def _bounded(distance: float, axis: Axis) -> float:
 
 
 def stuck(axes: Sequence[Axis], budget: float, norm: Norm) -> tuple[str, ...]:
-    """The inputs of which the least change, one place of a grid or one category, is more than the budget."""
+    """The inputs of which the least change in any row, one place of a grid or one category, is more than the budget."""
     return tuple(axis.name for axis in axes if _least(axis, norm) > budget * (1 + HAIR))
 
 
 def _least(axis: Axis, norm: Norm) -> float:
     """The least change of an input, in the norm; 0 of a number that may take any value."""
-    if axis.levels:
-        return float(axis.feature.cost if axis.ordered else axis.entry.min(initial=np.inf)) if norm == "cost" else 1.0
-    step = axis.grid[1] / (axis.scale if norm == "cost" else axis.feature.scale or 1.0)
-    return float(step * (axis.feature.cost if norm == "cost" else 1.0))
+    origin = axis.origin[:, None]
+    codes = axis.codes
+    if not axis.levels:
+        start, step = axis.grid
+        if not step:
+            return 0.0
+        place = (origin - start) / step
+        ends = [np.ceil((axis.low - start) / step - PLACE), np.floor((axis.high - start) / step + PLACE)]
+        beside = np.hstack([np.ceil(place - PLACE) - 1, np.floor(place + PLACE) + 1])
+        codes = axis.spelled(start + step * np.hstack([beside, np.broadcast_to(ends, beside.shape)]))
+    least = float(axis.parts(origin, codes, norm).min(initial=np.inf))
+    return float(np.sqrt(least)) if norm == "l2" else least

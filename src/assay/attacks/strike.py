@@ -29,8 +29,8 @@ COPIED = 4
 """One in how many queries of a search by price is kept back for copies of the model, where it can spare them."""
 PROVED = 16
 """Rows whose proofs are held against single changes."""
-RELATED, _PROOF = 600, 1e-6
-"""Queries a row of the search beside white-box under relations; how much farther than its bound a find is proved."""
+BESIDE, _PROOF = 600, 1e-6
+"""Queries a row of the search beside white-box; how much farther than its bound a find is proved."""
 
 
 class Asked(NamedTuple):
@@ -73,8 +73,8 @@ def struck(
     elif asked.access == "whitebox":
         strike = _whitebox(model, caught)
         found = strike(model, space, passing, asked.norm, asked.budget, seed=asked.seed, progress=asked.progress)
-        if strike is attack_trees and space.constraints:
-            found = _related(model, lambda rows: Space(caught.take(rows), *against), passing, asked, found)
+        unsure = _unsure(found, asked.budget, related=strike is attack_trees and bool(space.constraints))
+        found = _asked_too(model, lambda rows: Space(caught.take(rows), *against), passing, asked, found, unsure)
     elif asked.norm == "cost":
         found = _priced(model, space, lambda rows: Space(caught.take(rows), *against), passing, asked)
     else:
@@ -106,26 +106,30 @@ def _whitebox(model: BasePredictor, rows: ArrowTable) -> Callable[..., Attacked]
     return attack_trees if isinstance(model.read(rows), Trees) else attack_gradient
 
 
-def _related(
-    model: BasePredictor, of: Callable[[Array], Space], passing: ArrowTable, asked: Asked, found: Attacked
-) -> Attacked:
-    """What white-box found on trees under relations, and the rows without a proof searched by queries too.
+def _unsure(found: Attacked, budget: float, *, related: bool) -> Array:
+    """The rows (u,) that white-box neither slips past within the budget nor certifies; of trees under relations those
+    without a proof of the nearest: a cell has one value in the search by cells, its nearest, and of those that the
+    trees do not tell apart a relation may permit another one alone."""
+    beyond = found.bound < found.distance * (1 - _PROOF) if related else ~found.within(budget)
+    return np.flatnonzero(beyond & (found.bound < budget))
 
-    A cell has one value in the search by cells, its nearest, and of those that the trees do not tell apart a relation
-    may permit another one alone.
-    """
-    rows = np.flatnonzero((found.bound < found.distance * (1 - _PROOF)) & (found.bound < asked.budget))
+
+def _asked_too(
+    model: BasePredictor, of: Callable[[Array], Space], passing: ArrowTable, asked: Asked, found: Attacked, rows: Array
+) -> Attacked:
+    """What white-box found, and `rows` searched by queries of the real model too: it may answer otherwise than what was
+    read of it, within its rounding."""
     if not len(rows):
         return found
     access: Literal["label", "score"] = "label" if model.access == "label" else "score"
     try:
         space = of(rows)
         if asked.norm == "cost":
-            near = attack(model, space, passing, access=access, limit=RELATED, seed=asked.seed)
+            near = attack(model, space, passing, access=access, limit=BESIDE, seed=asked.seed)
             table = space.build(np.arange(space.size), near.choice)
             searched = Attacked(distance=near.cost, bound=np.zeros(len(rows)), queries=near.queries, table=table)
         else:
-            searched = attack_boundary(model, space, passing, asked.norm, access=access, limit=RELATED, seed=asked.seed)
+            searched = attack_boundary(model, space, passing, asked.norm, access=access, limit=BESIDE, seed=asked.seed)
     except CouldNotLook:  # what was read out of the model stands
         return found
     return _nearer(found, rows, searched)

@@ -375,7 +375,8 @@ def _bucket(fact: OutcomeFact, cover: dict[Severity, frozenset[str]]) -> list[tu
 def _told(value: Json) -> str:
     if isinstance(value, float) and (value.is_integer() or math.isinf(value)):
         return "unlimited" if math.isinf(value) else f"{value:.15g}"
-    return "unset" if value is None else str(value)
+    text = isinstance(value, str) and not value.isidentifier()  # '40' is not 40
+    return "unset" if value is None else repr(value) if text else str(value)
 
 
 def _same(wanted: Json, had: Json) -> bool:

@@ -13,6 +13,7 @@ from assay.core.finding import Measure, Status, measure_key
 from assay.core.subject import Feature
 from assay.policy.evidence import AGAIN, EvidenceIndex, Gap, told_wrong
 
+_SLACK = 1e-9
 BOUND = "name the checks that can fail, and bound what the others measure: `measure: {name: …, min: …}`"
 
 
@@ -250,6 +251,9 @@ def _judge_value(rule: MeasureRule, trace: RuleTrace, fact: OutcomeFact, measure
         return replace(base, verdict=Verdict.INDETERMINATE, reason=reason, value=None)
     assert measure.value is not None
     assert read is not None
+    if not _possible(measure):
+        reason = "no check gives such a figure: a share is no more than 1, and rests on rows"
+        return replace(base, verdict=Verdict.INDETERMINATE, reason=reason)
     if rule.bound != "value" and not _ordered(measure):
         return replace(base, verdict=Verdict.INDETERMINATE, reason="the interval does not hold the value")
     if rule.min_n and (measure.n is None or measure.n < rule.min_n):
@@ -267,9 +271,17 @@ def _broken(value: float | None) -> bool:
     return value is None or not math.isfinite(value)
 
 
+def _possible(measure: Measure) -> bool:
+    """Whether a check can have measured it: a share, or a difference of two, is no more than 1, and rests on rows."""
+    if measure.unit != "share":
+        return measure.n is None or measure.n >= 0
+    ends = [v for v in (measure.value, measure.low, measure.high) if v is not None]
+    return all(abs(v) <= 1.0 + _SLACK for v in ends) and (measure.n is None or measure.n > 0)
+
+
 def _ordered(measure: Measure) -> bool:
     """Whether the interval's ends that are given lie on their sides of the value (to rounding)."""
-    value, slack = measure.value or 0.0, 1e-9 * max(1.0, abs(measure.value or 0.0))
+    value, slack = measure.value or 0.0, _SLACK * max(1.0, abs(measure.value or 0.0))
     low = measure.low if measure.low is not None else value
     high = measure.high if measure.high is not None else value
     return low <= value + slack and high >= value - slack

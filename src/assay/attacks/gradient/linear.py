@@ -311,10 +311,20 @@ def _largest(moves: Moves, of: Offers) -> Array:
     each = 2 * moves.price**2 * far / gain if moves.square else np.broadcast_to(moves.price / gain, far.shape)
     each = np.where((np.abs(of.gain) > 0) & (far > 0), each, 0.0)
     ends = [each.max(axis=1, initial=0.0)]
-    for one, gains in zip(moves.listed, of.listed, strict=True):
-        there = np.isfinite(one.parts[ids]) & (gains > 0)
-        ends.append(np.where(there, one.parts[ids] / np.where(there, gains, 1.0), 0.0).max(axis=1, initial=0.0))
+    ends += [_strongest(one.parts[ids], gains) for one, gains in zip(moves.listed, of.listed, strict=True)]
     return np.minimum(np.max(ends, axis=0) * 2 + _SPREAD, 1e200)
+
+
+def _strongest(parts: Array, gains: Array) -> Array:
+    """The price (q,) from which the level of the largest gain is chosen, before dearer and cheaper ones and none."""
+    there = np.isfinite(parts)
+    most = np.where(there, gains, 0.0).max(axis=1, initial=0.0)
+    part = np.where(there & (gains == most[:, None]), parts, np.inf).min(axis=1, initial=np.inf)
+    part = np.where(most > 0, part, 0.0)
+    less = there & (gains < most[:, None]) & (gains > 0)
+    with np.errstate(all="ignore"):
+        before = np.where(less, (part[:, None] - parts) / (most[:, None] - gains), 0.0).max(axis=1, initial=0.0)
+        return np.where(most > 0, np.maximum(part / most, before), 0.0)
 
 
 def _filled(moves: Moves, of: Offers, less: Chosen, more: Chosen, need: Array) -> Point:

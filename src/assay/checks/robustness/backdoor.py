@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NAME = "robustness.backdoor"
 SHOWN = 20
 STEERING = ("steered", "undecided", "rule")
+MISSES = "the search misses many, so that to find none is no proof that there is none"
 NO_PROOF = "none was found by this search, which is no proof that there is none"
 
 
@@ -31,7 +32,7 @@ NO_PROOF = "none was found by this search, which is no proof that there is none"
     severity=Severity.MEDIUM,
     needs="ml",
     cost="seconds",
-    version=3,
+    version=4,
     tags=("atlas:AML.T0018.000", "atlas:AML.T0043.004", "owasp-ml-2023:ML10"),
     reads=("data", "holdout"),
     libraries=("numpy", "pyarrow", "lightgbm", "onnxruntime", "scikit-learn"),
@@ -120,6 +121,8 @@ def backdoor(case: ModelCase, *, seed: int = 0, progress: Progress = silent) -> 
         raise NotApplicable(uncounted)
     if found.unseen:
         raise CouldNotLook(f"{_unseen(found)}: declare a `holdout:` with more of them")
+    if not steered and not found.silent:
+        yield _none(case, found)
 
 
 def _uncounted(found: Looked, steered: list[Weighed]) -> str:
@@ -254,6 +257,19 @@ def _counted(one: Weighed) -> dict[str, Any]:
         "training_rows": box.trained, "training_rows_of": box.trained_of, "holdout_rows": box.held,
         "holdout_rows_of": box.held_of, "holdout_rows_expected": round(box.expected, 1), "chance": box.p,
     }  # fmt: skip
+
+
+def _none(case: ModelCase, found: Looked) -> Finding:
+    """What finding none is worth, as a note: nobody shall read it as the proof that there is none."""
+    part = "" if found.whole else ", of which not all were asked about"
+    return Finding(
+        message=f"of {found.candidates:,} sets of values{part} none steers without a reason in known rows; {MISSES}",
+        location=Location(uri=case.subject.uri),
+        key="none",
+        severity=Severity.INFO,
+        evidence={"candidates": found.candidates},
+        fix="know who trained it, and on what; `assay explain robustness.backdoor` says how many are missed",
+    )
 
 
 def _silent(case: ModelCase, found: Looked) -> Finding:

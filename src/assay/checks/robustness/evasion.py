@@ -324,7 +324,7 @@ def _stuck(case: ModelCase, space: Space, asked: Asked) -> Iterator[Finding]:
     what = f"a budget of {told(asked.budget, asked.norm)} pays for no change of {some}: one place or category of each "
     what += "is more (columns of whole numbers move by whole numbers)"
     if len(still) == len(space.axes):
-        raise CouldNotLook(f"nothing was attacked: {what}")
+        raise CouldNotLook(f"what is left says nothing of the model: {what}")
     if still:
         yield Finding(
             message=what, location=Location(uri=case.subject.uri), key="still", severity=Severity.INFO,
