@@ -272,6 +272,38 @@ def test_what_xgboost_trusts_is_refused(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("key", ["split\\u005fconditions", "split_conditions"], ids=["spelled", "twice"])
+def test_json_that_is_two_models_is_refused(tmp_path: Path, predictor: Any, key: str) -> None:
+    """XGBoost compares keys as they are written: it took the trees, and what was judged were the decoy's."""
+    train(tmp_path / "m.json")
+    text = (tmp_path / "m.json").read_text()
+    assert '"split_conditions":' in text
+    decoy = f'"{key}":[0.5],"split_conditions":'
+    (tmp_path / "m.json").write_text(text.replace('"split_conditions":', decoy))
+    with pytest.raises(CouldNotLook, match=r"twice|by their numbers.*in two ways"):
+        predictor("m.json")
+
+
+def test_ubjson_with_a_key_twice_is_refused(tmp_path: Path, predictor: Any) -> None:
+    train(tmp_path / "m.ubj")
+    content = (tmp_path / "m.ubj").read_bytes()
+    mark = b"L" + len("split_conditions").to_bytes(8, "big") + b"split_conditions"
+    assert mark in content
+    (tmp_path / "m.ubj").write_bytes(content.replace(mark, mark + b"Z" + mark))
+    with pytest.raises(CouldNotLook, match="gives a key twice"):
+        predictor("m.ubj")
+
+
+def test_a_decimal_whose_double_is_the_middle_of_two_float32_is_refused(tmp_path: Path, predictor: Any) -> None:
+    train(tmp_path / "m.json")
+    content = document(tmp_path / "m.json")
+    forest(content)["trees"][0]["split_conditions"][0] = 123456.5
+    text = json.dumps(content).replace("123456.5", "967498269e-19")
+    (tmp_path / "m.json").write_text(text)
+    with pytest.raises(CouldNotLook, match="between two of float32"):
+        predictor("m.json")
+
+
 def test_numbers_as_xgboost_writes_them_are_plain() -> None:
     """The shortest decimals of some large float32 lie in the middle of two, and are read as the even one by all."""
     from assay.adapters.xgboost_model import _digits, _halfway

@@ -9,12 +9,14 @@ import io
 import itertools
 import math
 import re
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from assay.core.errors import CouldNotLook
 from assay.formats.models.boosters import looks_like_xgboost
+from assay.formats.models.json_alike import TwofoldError, read_alike
 from assay.formats.models.source import Cursor, Source
 from assay.formats.models.ubjson import load
 from assay.formats.reading import Limits
@@ -186,11 +188,14 @@ def sound(content: bytes, where: str) -> tuple[Learner, bytes]:
     if not looks_like_xgboost(content[:64], where) or content.startswith((b"binf", b"bs64")):
         raise CouldNotLook(f"{where}: is no XGBoost model in JSON or UBJSON; save it again as `.json`")
     try:
-        raw: Any = msgspec.json.decode(content) if _is_json(content) else _ubj(content)
+        raw: Any = read_alike(content) if _is_json(content) else _ubj(content)
         learner = msgspec.convert(raw, _Document, strict=False).learner
         _check(learner)
-        _require(not _is_json(content) or _plain(content, learner), "a number of its trees lies between two of float32")
+        if _is_json(content) and not _plain(content, learner):
+            raise TwofoldError("has a number between two of float32, which parsers round in two ways")
         _cut(raw["learner"], learner)
+    except TwofoldError as error:
+        raise CouldNotLook(f"{where}: {error}; save it again with XGBoost") from None
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError, OverflowError, IndexError) as error:
         said = str(error) if isinstance(error, _UnsoundError) else "a field is missing or of another kind"
         raise CouldNotLook(f"{where}: is a torn or damaged XGBoost model: {said}") from None
@@ -296,7 +301,12 @@ def _plain(content: bytes, learner: Learner) -> bool:
     numbers = (*(t.split_conditions for t in learner.forest.trees), learner.gradient_booster.weight_drop, learner.bases)
     between = {value for listed in numbers for value in listed if _halfway(value)}
     written = (m.group() for m in _NUMBER.finditer(content)) if between else ()
-    return not any(float(n) in between and len(_digits(n)) > DIGITS for n in written)
+    return not any(_twofold(n) for n in written if float(n) in between)
+
+
+def _twofold(number: bytes) -> bool:
+    """Whether a decimal whose double lies halfway is not that double, or has more digits than a float32 needs."""
+    return len(_digits(number)) > DIGITS or Decimal(number.decode()) != Decimal(float(number))
 
 
 def _digits(number: bytes) -> bytes:

@@ -31,6 +31,7 @@ from assay.adapters.catboost.parts import (
     table_of,
 )
 from assay.adapters.extras import library
+from assay.formats.models.json_alike import read_alike
 
 _MOST_JSON = 512 << 20
 
@@ -90,9 +91,12 @@ class Document(msgspec.Struct, omit_defaults=True):
 
 
 def read_json(content: bytes) -> tuple[Model, bytes]:
-    """(the model in a JSON file, JSON of what was understood). Raises UnsoundError or what msgspec raises."""
+    """(the model in a JSON file, JSON of what was understood).
+
+    Raises UnsoundError, TwofoldError or what msgspec raises.
+    """
     require(len(content) <= _MOST_JSON, f"its JSON has more than {_MOST_JSON >> 20} MB")
-    document = msgspec.json.decode(content, type=Document)
+    document = msgspec.convert(read_alike(content), Document)
     features = document.features_info
     others = (features.text_features, features.embedding_features, features.estimated_features)
     require_plain(any(others))

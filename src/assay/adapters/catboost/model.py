@@ -29,6 +29,7 @@ from assay.adapters.catboost.parts import (
 )
 from assay.adapters.extras import library
 from assay.core.errors import CouldNotLook
+from assay.formats.models.json_alike import TwofoldError
 from assay.formats.models.source import SpentError, TornError
 
 _MOST_FEATURES = 1_000_000
@@ -48,6 +49,8 @@ def sound(content: bytes, where: str) -> tuple[Model, bytes]:
         _check(model)
     except (TornError, SpentError, UnsoundError) as error:
         raise CouldNotLook(f"{where}: is a torn or damaged CatBoost model: {error}") from None
+    except TwofoldError as error:
+        raise CouldNotLook(f"{where}: {error}; save it again with CatBoost") from None
     except (msgspec.MsgspecError, ValueError, TypeError, KeyError, RecursionError, OverflowError, IndexError):
         what = "is a torn or damaged CatBoost model: a field is missing or of another kind"
         raise CouldNotLook(f"{where}: {what}") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 
 from assay.core.finding import Json
+from assay.formats.models.json_alike import TwofoldError
 from assay.formats.models.source import Cursor, TornError
 
 _NUMBERS = {b"i": "b", b"U": "B", b"I": "h", b"l": "i", b"L": "q"}
@@ -100,7 +101,8 @@ class Walk:
 
 
 def load(cursor: Cursor) -> Json:
-    """The value at a cursor (big-endian), whole, with its numbers. Raises ValueError or TornError where it is none."""
+    """The value at a cursor (big-endian), whole, with its numbers. Raises ValueError or TornError where it is none,
+    TwofoldError for a key that comes twice."""
     return _Load(cursor).whole()
 
 
@@ -138,6 +140,8 @@ class _Load(Walk):
                 break
             if mark == b"{":
                 name = self.cursor.take(self._length()).decode("utf-8")
+                if name in keyed:
+                    raise TwofoldError("gives a key twice, of which parsers take the first or the last")
                 keyed[name] = self._read(kind or self._mark(), depth + 1)
             else:
                 items.append(self._read(kind or self._mark(), depth + 1))
