@@ -325,6 +325,7 @@ for _ in range(300):
         pytest.param(("ctr_data",), {}, "lacks a table of counters", id="no counters"),
         pytest.param(("scale_and_bias",), [1, [0, 0]], "leaves that its splits ask for", id="bias"),
         pytest.param(("scale_and_bias",), [1, []], "leaves that", id="no outputs"),
+        pytest.param(("scale_and_bias",), [1, [2**53 + 1]], "CatBoost reads as 0", id="a bias that is too large"),
         pytest.param(("model_info", "params"), NESTED, "nested too deeply", id="nested"),
         pytest.param(("features_info",), None, "missing", id="no features"),
     ],

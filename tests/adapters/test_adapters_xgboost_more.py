@@ -254,6 +254,10 @@ PARAM = ("learner", "learner_model_param")
         ),
         pytest.param((*TREE, "split_conditions", 0), 1.000000178813934326, "between two of float32", id="the middle"),
         pytest.param((*TREE, "categories_sizes", 0), 0, "torn", id="empty set"),
+        pytest.param(("learner", "gradient_booster", "weight_drop"), [0.0], "only a dart booster", id="weights"),
+        pytest.param(
+            ("learner", "gradient_booster", "gbtree"), {"model": {}}, "only a dart|no trees", id="decoy trees"
+        ),
     ],
 )
 def test_what_xgboost_trusts_is_refused(

@@ -28,6 +28,7 @@ _FINITE = re.compile(_DECIMAL)
 _BORDER = re.compile(rf"{_DECIMAL}|inf")  # where only missing values go the other way
 _STATISTIC = re.compile(rf"{_DECIMAL}|-?inf|-?nan")  # gains and weights of training, which no answer rests on
 _OBJECTIVE = re.compile(rf"[a-z_0-9]+( [a-z_]+(:{_DECIMAL})?){{0,6}}")
+_OTHER_ENDS = re.compile(rb"[\r\v\f]")
 _CATEGORICAL = 1
 _MOST_KIND = 11  # its bits: a set, missing goes left, and what counts as missing: nothing, 0, NaN
 _TAIL = "end of trees\n\nparameters:\nend of parameters\n\npandas_categorical:null\n"
@@ -75,7 +76,8 @@ def _fields(lines: list[str]) -> dict[str, str]:
     for line in lines:
         key, equals, value = line.partition("=")
         _require(key not in fields, "a field is given twice")
-        _require(bool(equals) or line in _BARE_LINES, "a line is no field")
+        _require((bool(equals) and bool(key)) or line in _BARE_LINES, "a line is no field")
+        _require(not value.startswith("="), "a line is no field")  # LightGBM passes over the second
         fields[key] = value
     return fields
 
@@ -107,6 +109,8 @@ def _indices(text: str, count: int, low: int, high: int, what: str) -> list[int]
 def _check(content: bytes) -> TextModel:
     start = content.find(b"\nTree=") + 1
     _require(content.startswith(b"tree\n") and b"\0" not in content and start > 0, "it has no header or no trees")
+    # LightGBM ends lines there too: what follows is another header, or other trees, than those that are read here.
+    _require(not _OTHER_ENDS.search(content), "it has lines that end in two ways")
     header = _fields([line for line in content[:start].decode().split("\n") if line])
     width = _whole(header["max_feature_idx"]) + 1
     classes = _whole(header["num_class"])
@@ -128,15 +132,21 @@ def _check(content: bytes) -> TextModel:
     sizes = [_whole(size) for size in header["tree_sizes"].split(" ")]
     _require(len(sizes) % classes == 0 and min(sizes) > 0, "its number of trees does not fit its classes")
     split_by_sets = False
+    sets: set[int] = set()
     for number, size in enumerate(sizes):
         lines = content[start : start + size].decode().split("\n")
         _require(lines[0] == f"Tree={number}" and lines[-1] == "", f"tree {number} is not where it should be")
-        fields = _fields([line for line in lines[1:] if line])
+        told = lines[1:] if "" not in lines else lines[1 : lines.index("")]
+        _require(not any(lines[1 + len(told) :]), f"tree {number} has an empty line inside")
+        fields = _fields(told)
         _tree(fields, width, number)
         split_by_sets = split_by_sets or fields["num_cat"] != "0"
+        kinds, split = (fields.get(name, "").split() for name in ("decision_type", "split_feature"))
+        sets |= {int(j) for j, kind in zip(split, kinds, strict=True) if int(kind) & _CATEGORICAL}
         start += size
     _require(content[start:].startswith(b"end of trees\n"), "its trees do not end where they should")
     places, levels = _tail(content[start:].decode(), width, split_by_sets)
+    _require(not levels or sets <= set(places), "trees split a column by categories that is not among the listed ones")
     return TextModel(
         text=content[:start].decode() + _TAIL,
         features=names,
@@ -149,6 +159,8 @@ def _check(content: bytes) -> TextModel:
 
 def _tail(text: str, width: int, split_by_sets: bool) -> tuple[tuple[int, ...], tuple[tuple[Any, ...], ...]]:
     """(places of the categorical columns, their levels) from what follows the trees."""
+    for once in (r"^pandas_categorical:", r"^\[categorical_feature:"):
+        _require(len(re.findall(once, text, re.MULTILINE)) <= 1, "its categories are listed twice")
     listed = re.search(r"^\[categorical_feature: ([0-9,]*)\]$", text, re.MULTILINE)
     places = tuple(sorted(_whole(p) for p in listed.group(1).split(","))) if listed and listed.group(1) else ()
     _require(all(p < width for p in places), "categorical_feature points outside the model")

@@ -240,7 +240,10 @@ def _check(learner: Learner) -> None:
         return
     _require(learner.gradient_booster.name in ("gbtree", "dart"), "its booster is not known")
     _require(0 < len(forest.trees) <= 1_000_000, "it has no trees")
-    drop = learner.gradient_booster.weight_drop
+    drop, dart = learner.gradient_booster.weight_drop, learner.gradient_booster.name == "dart"
+    inner = learner.gradient_booster.gbtree is not None
+    _require(dart or not (drop or inner), "it has what only a dart booster has, which XGBoost passes over")
+    _require(inner or not dart, "its dart booster has no trees where XGBoost looks for them")
     _require(len(drop) in (0, len(forest.trees)), "its weights do not fit its trees")
     _require(all(map(_single, drop)), "a weight of its trees is no number")
     _require(sum(len(t.left_children) for t in forest.trees) <= _MOST_NODES, "it has too many nodes")

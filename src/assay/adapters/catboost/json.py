@@ -90,13 +90,27 @@ class Document(msgspec.Struct, omit_defaults=True):
     ctr_data: dict[str, Counters] = {}
 
 
+_UNWEIGHED = ("ctr_data", "model_info")  # hashes, and what no answer rests on
+
+
+def _small(value: Any) -> bool:
+    """Whether all whole numbers are ones that a double tells apart: CatBoost takes larger ones for 0."""
+    if isinstance(value, dict):
+        return all(map(_small, value.values()))
+    if isinstance(value, list):
+        return all(map(_small, value))
+    return not isinstance(value, int) or abs(value) <= 1 << 53
+
+
 def read_json(content: bytes) -> tuple[Model, bytes]:
     """(the model in a JSON file, JSON of what was understood).
 
     Raises UnsoundError, TwofoldError or what msgspec raises.
     """
     require(len(content) <= _MOST_JSON, f"its JSON has more than {_MOST_JSON >> 20} MB")
-    document = msgspec.convert(read_alike(content), Document)
+    raw = read_alike(content)
+    require(_small({k: v for k, v in raw.items() if k not in _UNWEIGHED}), "a whole number is one CatBoost reads as 0")
+    document = msgspec.convert(raw, Document)
     features = document.features_info
     others = (features.text_features, features.embedding_features, features.estimated_features)
     require_plain(any(others))

@@ -57,6 +57,8 @@ class Facts:
         onnx = library("onnx")
         self.graph = graph
         self.made = {name: node for node in graph.node for name in node.output if name}
+        if graph.sparse_initializer:  # one may stand for a dense one of its name
+            raise CouldNotLook("its graph has sparse constants, which are not read; attack it with `access: label`")
         self.constants = {item.name: onnx.numpy_helper.to_array(item) for item in graph.initializer}
         for node in graph.node:
             if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":

@@ -41,6 +41,8 @@ class Follow:
         onnx = library("onnx")
         graph = model.graph
         self.where, self.features = where, features
+        if graph.sparse_initializer:  # one may stand for a dense one of its name
+            raise CouldNotLook(f"{where}: has sparse constants, which are not read; attack it with `access: label`")
         self.constants: dict[str, FloatArray] = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
         self.nodes = {name: node for node in graph.node for name in node.output if name}
         self.outputs = [o.name for o in graph.output]
