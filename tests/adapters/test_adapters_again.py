@@ -77,9 +77,9 @@ def test_who_was_caught_stays_so() -> None:
 
 def test_a_border_that_rounds_to_either_side_is_no_lie() -> None:
     """One label in fifty that turns is what sums in another order do where an attack looks for the border."""
-    asked(
-        lambda x: np.where((x < 0.02) & (len(x) > 1), 1 - (x > 0.5), x > 0.5).astype(float), 400, labels=True
-    ).settle()
+    again = asked(lambda x: np.where((x < 0.02) & (len(x) > 1), 1 - (x > 0.5), x > 0.5).astype(float), 400, labels=True)
+    again.settle()
+    assert not again._caught
 
 
 def test_which_rows_are_asked_nobody_can_foresee_and_few_are_kept() -> None:

@@ -364,6 +364,14 @@ def test_a_full_table_of_hashes_is_refused(tmp_path: Path, predictor: Any) -> No
         predictor("m.cbm")
 
 
+def test_json_that_is_no_object_is_refused() -> None:
+    from assay.adapters.catboost.model import sound
+
+    for content in (b"[]", b"1", b"null"):
+        with pytest.raises(CouldNotLook, match="torn or damaged CatBoost model: it is no object"):
+            sound(content, "m.json")
+
+
 def test_rubbish_behind_a_model_is_refused(tmp_path: Path, predictor: Any) -> None:
     train(tmp_path / "m.cbm")
     (tmp_path / "m.cbm").write_bytes((tmp_path / "m.cbm").read_bytes() + b"more")

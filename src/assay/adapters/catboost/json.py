@@ -109,6 +109,7 @@ def read_json(content: bytes) -> tuple[Model, bytes]:
     """
     require(len(content) <= _MOST_JSON, f"its JSON has more than {_MOST_JSON >> 20} MB")
     raw = read_alike(content)
+    require(isinstance(raw, dict), "it is no object")
     require(_small({k: v for k, v in raw.items() if k not in _UNWEIGHED}), "a whole number is one CatBoost reads as 0")
     document = msgspec.convert(raw, Document)
     features = document.features_info

@@ -23,11 +23,11 @@ BEAM, DEPTH, WIDEST = 3, 3, 2048
 _CELLS = 4_000_000
 
 
-def scattered(search: Search, rng: np.random.Generator, turns: int = TURNS) -> None:
+def scattered(search: Search, rng: np.random.Generator) -> None:
     """Steps inside balls below what is known, from drawn points; a row is left when draws find nothing nearer."""
     since = np.zeros(len(search.rows))
     before = search.distance.copy()
-    for turn in range(turns):
+    for turn in range(TURNS):
         rows = search.unsettled
         rows = rows[since[rows] < PATIENCE]
         if not len(rows):

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+TWICE = "gives a key twice, of which parsers take the first or the last"
 _SPELLED = re.compile(rb"\\u00[2-7]")
 
 
@@ -28,7 +29,7 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object of keys and values. Raises TwofoldError for a key that comes twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise TwofoldError("gives a key twice, of which parsers take the first or the last")
+        raise TwofoldError(TWICE)
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 
 from assay.core.finding import Json
-from assay.formats.models.json_alike import TwofoldError
+from assay.formats.models.json_alike import TWICE, TwofoldError
 from assay.formats.models.source import Cursor, TornError
 
 _NUMBERS = {b"i": "b", b"U": "B", b"I": "h", b"l": "i", b"L": "q"}
@@ -141,7 +141,7 @@ class _Load(Walk):
             if mark == b"{":
                 name = self.cursor.take(self._length()).decode("utf-8")
                 if name in keyed:
-                    raise TwofoldError("gives a key twice, of which parsers take the first or the last")
+                    raise TwofoldError(TWICE)
                 keyed[name] = self._read(kind or self._mark(), depth + 1)
             else:
                 items.append(self._read(kind or self._mark(), depth + 1))
