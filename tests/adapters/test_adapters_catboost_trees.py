@@ -203,3 +203,13 @@ def test_any_row_goes_the_same_way(grow: str, nan: str, drawn: Any) -> None:
     row["c"] = pa.array([drawn.draw(st.none() | st.sampled_from(WORDS) | st.text(max_size=90))], pa.string())
     row["d"] = pa.array([drawn.draw(st.none() | st.sampled_from([10, 20, 30]) | st.integers(-99, 99))], pa.int64())
     assert require_parity(trees, model, pa.table(row)) < 1e-9
+
+
+def test_the_trees_are_those_that_catboost_holds(
+    tmp_path: Path, predictor: Any, data: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever we read of the file: a row in a corner where two readers differ was certified."""
+    train(tmp_path / "m.cbm")
+    model = predictor("m.cbm", data)
+    monkeypatch.setattr(model, "_booster", train(tmp_path / "other.cbm", iterations=3))
+    assert len(agrees(model, table()).roots) == 3

@@ -181,6 +181,7 @@ def test_no_damage_reaches_lightgbm(tmp_path: Path, data: Any) -> None:
         (b"\nfeature_infos", b"\nzz=1\rTree=0\nfeature_infos", "lines that end in two ways"),
         (b"objective=binary", b"=objective=binary", "a line is no field"),
         (b"pandas_categorical:", b"pandas_categorical:null\npandas_categorical:", "listed twice"),
+        (rb"(pandas_categorical:.*\n)", rb"\1more\n", "not its last line"),
         (rb"\[categorical_feature: 1,2\]", b"[categorical_feature: 0,2]", "split a column by categories"),
         (b"end of trees", b"end of treez", "do not end"),
         (b"tree\n", b"tree\n\xff", "not UTF-8"),
@@ -307,3 +308,18 @@ def test_gains_beyond_all_numbers_are_natural(tmp_path: Path, predictor: Any) ->
     """LightGBM writes `inf` for the gain of a split where labels are huge; no answer rests on it."""
     stump(tmp_path / "m.txt", "inf", "split_gain")
     assert predictor("m.txt", inputs=["x"]).scores(pa.table({"x": [1.0, 90.0]})).shape == (2,)
+
+
+def test_the_trees_are_those_that_lightgbm_holds(
+    tmp_path: Path, data: Any, predictor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever we read of the file: a row in a corner where two readers differ was certified."""
+    from assay.adapters.ensembles.trees import require_parity
+
+    train(tmp_path / "m.txt")
+    model = predictor("m.txt", data)
+    before = len(model.trees().feature)
+    monkeypatch.setattr(model, "_booster", train(tmp_path / "other.txt", num_leaves=3))
+    trees = model.trees()
+    assert len(trees.feature) < before
+    assert require_parity(trees, model, data.table()) < 1e-9

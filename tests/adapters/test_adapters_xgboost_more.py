@@ -365,3 +365,45 @@ def test_truth_values_of_old_files_are_read(tmp_path: Path, predictor: Any) -> N
     model = predictor("m.json")
     np.testing.assert_allclose(model.scores(table(rows)), own, atol=1e-6)
     np.testing.assert_allclose(model.trees().scores(model.trees().margins(rows)), own, atol=1e-5)
+
+
+def test_the_trees_are_those_that_xgboost_holds(
+    tmp_path: Path, predictor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever we read of the file: a row in a corner where two readers differ was certified."""
+    from assay.adapters.ensembles.trees import require_parity
+
+    stopped(tmp_path / "m.json")
+    model = predictor("m.json", inputs=NAMES)
+    before = len(model.trees().roots)
+    monkeypatch.setattr(model, "_booster", stopped(tmp_path / "other.json", num_parallel_tree=3).get_booster())
+    trees = model.trees()
+    assert len(trees.roots) != before
+    rows = table(coded(1)[0].astype(float))
+    best = model.booster.best_iteration + 1
+    asked = model.booster.predict(xgb.DMatrix(coded(1)[0]), iteration_range=(0, best))
+    np.testing.assert_allclose(trees.scores(trees.margins(trees.read(rows))), asked, atol=1e-5)
+    assert require_parity(trees, predictor("other.json", inputs=NAMES), rows) < 1e-5
+
+
+KEYED = b"L\x00\x00\x00\x00\x00\x00\x00\x10gradient_booster{"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (KEYED, b"i\x10gradient_booster{"),
+        (KEYED, KEYED[:-1] + b"N{"),
+        (KEYED, KEYED + b"#L\x00\x00\x00\x00\x00\x00\x00\x02"),
+        (b"[$", b"[N$"),
+        (KEYED, b"L\x80" + KEYED[2:]),
+    ],
+    ids=["short length", "nothing between", "counted object", "nothing before a kind", "negative length"],
+)
+def test_ubjson_that_xgboost_does_not_write_is_refused(tmp_path: Path, predictor: Any, old: bytes, new: bytes) -> None:
+    stopped(tmp_path / "m.ubj")
+    whole = (tmp_path / "m.ubj").read_bytes()
+    assert old in whole
+    (tmp_path / "m.ubj").write_bytes(whole.replace(old, new, 1))
+    with pytest.raises(CouldNotLook, match="torn or damaged"):
+        predictor("m.ubj", inputs=NAMES)

@@ -35,7 +35,7 @@ class LightgbmPredictor(BasePredictor):
     def __init__(self, content: bytes, subject: Subject, data: Dataset | None = None) -> None:
         super().__init__(subject.uri)
         model = sound(content, self.where)
-        self._booster, self._text = _load(model, self.where), model.text
+        self._booster = _load(model, self.where)
         self.features = self._columns(model.features, subject, data)
         require_columns(self.where, self.features, data)
         self._levels = {self.features[p]: level for p, level in zip(model.categorical, model.levels, strict=False)}
@@ -61,12 +61,12 @@ class LightgbmPredictor(BasePredictor):
         return self._levels
 
     def trees(self) -> Trees:
-        """The trees of the booster. Raises CouldNotLook where its answer is no rising function of their sum."""
+        """The trees that LightGBM holds. Raises CouldNotLook where its answer is no rising function of their sum."""
         from assay.adapters.ensembles.lightgbm_trees import lightgbm_trees
 
-        return lightgbm_trees(
-            self._text, self.where, self.features, self._matrix, self._levels, positive=self._positive
-        )
+        # What LightGBM writes of what it loaded, not what we read of the file: readers may differ where no row asks.
+        held = sound(self._open().model_to_string(num_iteration=-1).encode(), self.where)
+        return lightgbm_trees(held.text, self.where, self.features, self._matrix, self._levels, positive=self._positive)
 
     def class_scores(self, rows: ArrowTable, place: int) -> FloatArray:
         """Scores of the class at `place`, shape (n,), without counting queries."""
@@ -75,6 +75,11 @@ class LightgbmPredictor(BasePredictor):
     def close(self) -> None:
         """Let go of the booster."""
         self._booster = None
+
+    def _open(self) -> Any:
+        if self._booster is None:
+            raise CouldNotLook(f"{self.where}: is closed")
+        return self._booster
 
     def _columns(self, own: tuple[str, ...], subject: Subject, data: Dataset | None) -> tuple[str, ...]:
         """The model's feature names as columns; LightGBM writes `_` for blanks and `Column_0` for what had no name."""
@@ -99,13 +104,11 @@ class LightgbmPredictor(BasePredictor):
         return self._answer(rows, self._positive)
 
     def _answer(self, rows: ArrowTable, place: int) -> FloatArray:
-        np = library("numpy")
-        if self._booster is None:
-            raise CouldNotLook(f"{self.where}: is closed")
+        np, booster = library("numpy"), self._open()
         parts = []
         for batch in batches(rows):
             try:
-                part = self._booster.predict(self._matrix(batch), num_threads=1)
+                part = booster.predict(self._matrix(batch), num_threads=1)
             except library("lightgbm").basic.LightGBMError as error:
                 # Its words may hold values of the rows.
                 why = f"{type(error).__name__}{too_large(rows)}"

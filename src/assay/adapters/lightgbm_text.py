@@ -166,6 +166,9 @@ def _tail(text: str, width: int, split_by_sets: bool) -> tuple[tuple[int, ...], 
     _require(all(p < width for p in places), "categorical_feature points outside the model")
     written = re.search(r"^pandas_categorical:(.*)$", text, re.MULTILINE)
     _require(written is not None or not split_by_sets, "its list of categories is cut off")
+    # LightGBM looks for the list in the last line alone, and goes without it where another line follows.
+    last = written is None or text[written.end() :] in ("", "\n")
+    _require(last, "its list of categories is not its last line, where LightGBM looks for it")
     value = json.loads(written.group(1)) if written else None
     if not value:
         return places, ()

@@ -146,15 +146,13 @@ class Boosted(LightgbmPredictor):
         matrix = self._matrix(rows.select(list(self.features)))
         self._booster = _boosted(matrix, places, parameters, rounds, categorical, seed, self.where)
         self.content = _as_file(self._booster, like, categorical)
-        self._text = sound(self.content, self.where).text
 
 
 def _as_file(booster: Any, like: LightgbmPredictor, categorical: list[int]) -> bytes:
     """A booster as LightGBM's text file, its columns and categories as the model that it is `like` has them."""
-    names = re.search(r"^feature_names=.*$", like._text, re.MULTILINE)
+    names = f"feature_names={' '.join(like.booster.feature_name())}"
     text = booster.model_to_string(num_iteration=-1)
-    if names is not None:
-        text = re.sub(r"^feature_names=.*$", lambda _: names[0], text, count=1, flags=re.MULTILINE)
+    text = re.sub(r"^feature_names=.*$", lambda _: names, text, count=1, flags=re.MULTILINE)
     levels = [like.levels[like.features[place]] for place in categorical if like.features[place] in like.levels]
     written = json.dumps([list(level) for level in levels]) if levels else "null"
     head, _, _ = text.rpartition("pandas_categorical:")

@@ -60,16 +60,21 @@ class XgboostPredictor(BasePredictor):
         return self._booster
 
     def trees(self) -> Trees:
-        """The trees of the booster. Raises CouldNotLook where its answer is no rising function of their sum."""
+        """The trees that XGBoost holds. Raises CouldNotLook where its answer is no rising function of their sum."""
         from assay.adapters.ensembles.xgboost_trees import xgboost_trees
 
-        return xgboost_trees(
-            self._learner, self.where, self.features, self._matrix, self._levels, positive=self._positive
-        )
+        # What XGBoost writes of what it loaded, not what we read of the file: two readers may differ where no row asks.
+        held, _ = sound(bytes(self._open().save_raw("json")), self.where)
+        return xgboost_trees(held, self.where, self.features, self._matrix, self._levels, positive=self._positive)
 
     def close(self) -> None:
         """Let go of the booster."""
         self._booster = None
+
+    def _open(self) -> Any:
+        if self._booster is None:
+            raise CouldNotLook(f"{self.where}: is closed")
+        return self._booster
 
     def _columns(self, learner: Learner, subject: Subject, data: Dataset | None) -> tuple[str, ...]:
         if declared := declared_inputs(subject):
@@ -106,16 +111,14 @@ class XgboostPredictor(BasePredictor):
 
     def _score(self, rows: ArrowTable) -> FloatArray:
         np = library("numpy")
-        if self._booster is None:
-            raise CouldNotLook(f"{self.where}: is closed")
-        xgboost = library("xgboost", "xgboost")
+        booster, xgboost = self._open(), library("xgboost", "xgboost")
         parts = []
         for batch in batches(rows):
             with np.errstate(over="ignore"):  # beyond float32's range it is infinite, as where the model is served
                 matrix = self._matrix(batch).astype(np.float32)
             try:
-                answer = self._booster.predict(
-                    xgboost.DMatrix(matrix, nthread=1, feature_types=self._booster.feature_types),
+                answer = booster.predict(
+                    xgboost.DMatrix(matrix, nthread=1, feature_types=booster.feature_types),
                     validate_features=False,
                 )
             except (xgboost.core.XGBoostError, ValueError) as error:

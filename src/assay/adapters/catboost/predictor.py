@@ -20,7 +20,7 @@ from assay.adapters.catboost.categories import (
     words_of,
 )
 from assay.adapters.catboost.model import sound
-from assay.adapters.catboost.parts import LOGISTIC
+from assay.adapters.catboost.parts import LOGISTIC, Model
 from assay.adapters.encode import numbers
 from assay.adapters.ensembles.trees import Trees
 from assay.adapters.extras import library
@@ -138,8 +138,8 @@ class CatboostPredictor(BasePredictor):
         return self._booster
 
     def trees(self) -> Trees:
-        """The trees, one node a split. Raises CouldNotLook where the answer is no rising function of their sum, or
-        where splits mix more categories than can be written out."""
+        """The trees that CatBoost holds, one node a split. Raises CouldNotLook where the answer is no rising function
+        of their sum, or where splits mix more categories than can be written out."""
         from assay.adapters.catboost.trees import Codes, catboost_trees
 
         if self._trees is not None:  # counters that mix columns take a while to write out
@@ -150,10 +150,17 @@ class CatboostPredictor(BasePredictor):
             codes[place] = Codes(words.categories, category_hash(words.missing))
         levels = {name: words.levels for name, words in self._words.items()}
         self._trees = catboost_trees(
-            self._model, self.where, self.features, self._matrix, levels, codes,
+            self._held(), self.where, self.features, self._matrix, levels, codes,
             loss=self._loss, positive=self._positive,
         )  # fmt: skip
         return copy(self._trees)
+
+    def _held(self) -> Model:
+        """What CatBoost writes of what it loaded, not what we read of the file: two readers may differ where no row
+        asks."""
+        with _written(b"") as path:
+            self._open().save_model(path, format="cbm")
+            return sound(Path(path).read_bytes(), self.where)[0]
 
     def close(self) -> None:
         """Let go of the model."""

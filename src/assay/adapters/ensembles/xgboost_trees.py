@@ -40,14 +40,14 @@ def xgboost_trees(
         raise CouldNotLook(f"{where}: has a tree for each of several classes; attack it with `access: label`")
     if objective not in _LOGISTIC | _IDENTITY:
         raise CouldNotLook(f"{where}: its objective {objective!r} is not one whose trees can be reasoned about here")
-    base = learner.base
+    base = float(np.float32(learner.base))  # XGBoost holds its numbers so
     if objective in _LOGISTIC:
         if not 0.0 < base < 1.0:
             raise CouldNotLook(f"{where}: its base score is no probability")
         base = math.log(base / (1.0 - base))
     nodes = Nodes()
     trees = learner.trees
-    weights = booster.weight_drop[: len(trees)] or [1.0] * len(trees)
+    weights = [float(np.float32(w)) for w in booster.weight_drop[: len(trees)]] or [1.0] * len(trees)
     wide = 1 + max((max(t.categories, default=0) for t in trees), default=0)
     wide = max([wide, *(len(known) for known in levels.values())])
     if wide * sum(len(t.categories_nodes) for t in trees) > _MOST_CODES:

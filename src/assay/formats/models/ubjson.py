@@ -1,6 +1,8 @@
 """UBJSON (draft 12, typed and counted containers): a bounded walk that passes over arrays of numbers, and a loader.
 
-The walk keeps only values that are short and near the root: what a model says of itself, not its numbers.
+The walk keeps only values that are short and near the root: what a model says of itself, not its numbers. The loader
+reads the part of UBJSON that XGBoost writes, so that no other reader of a file can take it for something else: lengths
+are of eight bytes, objects end by their mark, typed lists hold numbers, and nothing stands between values.
 """
 
 from __future__ import annotations
@@ -110,7 +112,7 @@ class _Load(Walk):
     """Builds what `Walk` passes over."""
 
     def whole(self) -> Json:
-        value = self._read(self._mark(), 0)
+        value = self._read(self.cursor.take(1), 0)
         if self.cursor.place != self.cursor.source.size:
             raise ValueError("bytes after its end")
         return value
@@ -128,38 +130,41 @@ class _Load(Walk):
             return self.cursor.take(length).decode("utf-8")
         if mark not in (b"[", b"{") or depth >= _MOST_DEPTH:
             raise ValueError("a byte that begins no value here, or values nested too deeply")
-        kind, count = self._head()
-        if mark == b"[" and kind in _CODES:
-            return self._numbers(kind, count)
-        items: list[Json] = []
-        keyed: dict[str, Json] = {}
-        close, at = b"}" if mark == b"{" else b"]", 0
-        while at != count:
-            if count < 0 and self._peek() == close:
-                self.cursor.skip(1)
-                break
-            if mark == b"{":
-                name = self.cursor.take(self._length()).decode("utf-8")
-                if name in keyed:
-                    raise TwofoldError(TWICE)
-                keyed[name] = self._read(kind or self._mark(), depth + 1)
-            else:
-                items.append(self._read(kind or self._mark(), depth + 1))
-            at += 1
-        return keyed if mark == b"{" else items
+        return self._object(depth) if mark == b"{" else self._list(depth)
 
-    def _head(self) -> tuple[bytes, int]:
-        """The kind of all values (b"" where each says its own) and how many there are (-1 where an end is marked)."""
-        kind, count = b"", -1
+    def _object(self, depth: int) -> Json:
+        found: dict[str, Json] = {}
+        while self._peek() != b"}":
+            name = self.cursor.take(self._length()).decode("utf-8")
+            if name in found:
+                raise TwofoldError(TWICE)
+            found[name] = self._read(self.cursor.take(1), depth + 1)
+        self.cursor.skip(1)
+        return found
+
+    def _list(self, depth: int) -> Json:
         if self._peek() == b"$":
             self.cursor.skip(1)
             kind = self.cursor.take(1)
-            if self._peek() != b"#":
-                raise ValueError("a typed list without its length")
+            if kind not in _CODES or self.cursor.take(1) != b"#":
+                raise ValueError("a typed list without its length, or of no numbers")
+            return self._numbers(kind, self._length())
         if self._peek() == b"#":
             self.cursor.skip(1)
-            count = self._length()
-        return kind, count
+            return [self._read(self.cursor.take(1), depth + 1) for _ in range(self._length())]
+        items: list[Json] = []
+        while self._peek() != b"]":
+            items.append(self._read(self.cursor.take(1), depth + 1))
+        self.cursor.skip(1)
+        return items
+
+    def _length(self) -> int:
+        if self.cursor.take(1) != b"L":
+            raise ValueError("a length that is not of eight bytes")
+        length = self.cursor.number("q")
+        if length < 0:
+            raise ValueError("a negative length")
+        return length
 
     def _numbers(self, kind: bytes, count: int) -> list[Json]:
         if count * _WIDTHS[kind] > self.cursor.source.size - self.cursor.place:
