@@ -362,6 +362,30 @@ def test_a_grid_in_linf_does_not_fail_the_sanity_test(seed: int) -> None:
     assert np.isfinite(confirmed(model, space, found, "linf").distance).any()
 
 
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.heavy) for s in range(1, 6))])
+def test_grids_beside_numbers_in_l2_do_not_fail_the_sanity_test(seed: int) -> None:
+    """Three in eight logistic regressions with whole numbers and steps were refused."""
+    net = weights(seed, (6, 1))
+    model = served(net)
+    rng = np.random.default_rng([seed, 6])
+    table = pa.table({n: rng.integers(-3, 4, 400) if n in ("x0", "x1") else rng.normal(size=400) for n in names(6)})
+    flagged = model.flagged(table)
+    whole, plain = Feature(min=-9.0, max=9.0, integer=True), Feature(min=-9.0, max=9.0)
+    contract = Contract(features={n: whole if n in ("x0", "x1") else plain for n in names(6)})
+    kinds = {n: "integer" if n in ("x0", "x1") else "number" for n in names(6)}
+    space = Space(table.filter(pa.array(flagged)).slice(0, 40), contract, table, kinds, model.features)
+    found = attack_gradient(model, space, table.filter(pa.array(~flagged)), "l2", np.inf, seed=seed)
+    slope = net[0][0][:, 0]
+    need = np.column_stack(space.rows.columns) @ slope + net[0][1]
+    steps = np.array([(i, j) for i in range(-6, 7) for j in range(-6, 7)])  # that may be best
+    left = np.maximum(need[:, None] - steps @ -slope[:2], 0.0) / np.sqrt((slope[2:] ** 2).sum())
+    at = np.column_stack([space.rows[n].to_numpy() for n in ("x0", "x1")])[:, None, :] + steps
+    least = np.where((np.abs(at) <= 9).all(axis=2), np.sqrt((steps**2).sum(axis=1) + left**2), np.inf).min(axis=1)
+    assert (found.bound <= least * (1 + 1e-9)).all()
+    assert (found.distance >= least * (1 - 1e-9)).all()
+    assert (found.distance <= least * 1.3).all(), "exact but for last steps on a grid"
+
+
 def test_an_attack_that_does_nothing_fails_its_sanity_test(monkeypatch: pytest.MonkeyPatch) -> None:
     model = served(weights(2, (6, 10, 1)))
     space, passing = space_of(model, 2, {n: Feature(**RANGE) for n in names(6)})

@@ -73,9 +73,10 @@ def refuse_blind(network: Sloped, moves: Moves, target: float, found: Array, don
     way = ahead / (ahead**2).sum(axis=1, keepdims=True)
     height = np.maximum(network.forward(origin + ahead) - target, 0.0) * STEEPER + 1e-6 * (1 + abs(target))
     dearer = COARSE if moves.additive and (moves.step > 0).any() else DEARER
-    # A find on a grid may lie a place further; where the largest change counts, in any column that may move.
+    # A find on a grid may lie a place further, in each column of the plant; where the largest change counts, in any.
     moved = point.value != moves.origin[rows] if moves.additive else (moves.up[rows] > 0) | (moves.down[rows] < 0)
-    place = np.where(moved, moves.step * moves.price, 0.0).max(axis=1, initial=0.0)
+    places = np.where(moved, moves.step * moves.price, 0.0)
+    place = np.sqrt((places**2).sum(axis=1)) if moves.square else places.max(axis=1, initial=0.0)
     most = least * dearer + place
     slopes = Planted(network, origin, way, height)
     _refuse(searched(slopes, small, target, donors[:0], seed, masked=False, enough=most).distance, most)
@@ -89,7 +90,10 @@ def refuse_blind(network: Sloped, moves: Moves, target: float, found: Array, don
     follows.follow(follows.rows, small.start_at(follows.rows))
     _refuse(follows.distance, nearest * dearer + place)
     if not moves.knapsack and moves.norm in ("linf", "l2"):  # in a sum of parts a step takes many numbers at once
-        steps.inside(steps.rows, nearest * dearer, small.start_at(steps.rows))
+        # Where squares add up, what rounding to a grid takes of a step goes to no other number.
+        ball = nearest * dearer + (place if moves.square else 0.0)
+        steps.inside(steps.rows, ball, small.start_at(steps.rows))
+        steps.put_back()
         _refuse(steps.distance, nearest * dearer * (1 + 1e-6) + place)
     return ""
 
