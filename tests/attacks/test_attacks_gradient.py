@@ -301,7 +301,9 @@ def test_bounds_hold_where_a_stronger_level_is_dearer_for_its_gain(norm: Any, se
     of = offers(moves, np.arange(space.size), network.sloped(moves.lifted)[1])
     for row in range(space.size):
         far = space.price(np.full(64, row), every, norm)
-        assert found.bound[row] <= far[margin > 0].min(initial=np.inf) * (1 + 1e-6) + 1e-9
+        least = far[margin > 0].min(initial=np.inf)
+        assert found.bound[row] <= least * (1 + 1e-6) + 1e-9
+        assert found.distance[row] <= least * (1 + 1e-3)
         own = float(np.log(1 / model.scores(caught.slice(row, 1)) - 1)[0])
         for radius in (0.5, 1.0, 2.2, 3.0, 8.0):
             most = lowered(moves, of, np.full(space.size, radius))[1][row]
@@ -363,8 +365,8 @@ def test_a_grid_in_linf_does_not_fail_the_sanity_test(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.heavy) for s in range(1, 6))])
-def test_grids_beside_numbers_in_l2_do_not_fail_the_sanity_test(seed: int) -> None:
-    """Three in eight logistic regressions with whole numbers and steps were refused."""
+def test_grids_beside_numbers_in_l2_are_exact_and_pass_the_sanity_test(seed: int) -> None:
+    """Three in eight logistic regressions with whole numbers were refused, and some rows told a quarter too far."""
     net = weights(seed, (6, 1))
     model = served(net)
     rng = np.random.default_rng([seed, 6])
@@ -382,8 +384,8 @@ def test_grids_beside_numbers_in_l2_do_not_fail_the_sanity_test(seed: int) -> No
     at = np.column_stack([space.rows[n].to_numpy() for n in ("x0", "x1")])[:, None, :] + steps
     least = np.where((np.abs(at) <= 9).all(axis=2), np.sqrt((steps**2).sum(axis=1) + left**2), np.inf).min(axis=1)
     assert (found.bound <= least * (1 + 1e-9)).all()
-    assert (found.distance >= least * (1 - 1e-9)).all()
-    assert (found.distance <= least * 1.3).all(), "exact but for last steps on a grid"
+    np.testing.assert_allclose(found.distance, least, rtol=1e-3)
+    np.testing.assert_allclose(found.bound, least, rtol=1e-3)
 
 
 def test_an_attack_that_does_nothing_fails_its_sanity_test(monkeypatch: pytest.MonkeyPatch) -> None:

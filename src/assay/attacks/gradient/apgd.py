@@ -15,6 +15,7 @@ from assay.attacks.gradient.gaps import bridged
 from assay.attacks.gradient.integer import programmed
 from assay.attacks.gradient.linear import careful, nearest, offers
 from assay.attacks.gradient.moves import KEEP, Moves, Point
+from assay.attacks.gradient.squares import squared
 from assay.core.protocols import FloatArray as Array
 
 FOLLOWED, STEPS, BALLS = 24, 30, 3
@@ -92,8 +93,8 @@ class Search:
             need = np.maximum(plane * over, 0.02 * self.height[ids])
             of = offers(moves, ids, gradient)
             near = (bridged(moves, of, need, careful) if last else nearest(moves, of, need))[0]
-            if last and turn < PROGRAMMED and moves.knapsack:
-                point = programmed(moves, of, need)[0]
+            if last and turn < PROGRAMMED and (moves.knapsack or moves.squares):
+                point = (squared if moves.squares else programmed)(moves, of, need)[0]
                 point = Point(moves.snapped(ids, point.value, -gradient[:, moves.places]), point.pick)
                 self.ask(ids, point)
             step = 1.0 if turn < 4 else max(0.25, 1.0 - 0.06 * (turn - 4))

@@ -17,6 +17,7 @@ from assay.attacks.gradient.linear import offers
 from assay.attacks.gradient.moves import Moves
 from assay.attacks.gradient.planted import refuse_blind
 from assay.attacks.gradient.rounding import straight
+from assay.attacks.gradient.squares import squared
 from assay.attacks.space import Array, Space
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, Predictor, Progress, silent
@@ -128,6 +129,8 @@ def _closed(network: Network, moves: Moves, target: float) -> Array:
     low = bridged(moves, offers(moves, ids, gradient), need)[2]
     if moves.knapsack:
         low = np.maximum(low, bounded(moves, offers(moves, ids, gradient), need))
+    elif moves.squares:
+        low = np.maximum(low, squared(moves, offers(moves, ids, gradient), need)[1])
     return np.where(room > 0, low, 0.0) * (1 - 1e-6)
 
 

@@ -179,6 +179,20 @@ def nearest(moves: Moves, of: Offers, need: Array) -> tuple[Point, Array, Array]
 
     The bound is exact in L-infinity, and where no grid or level is the last to move; it is inf where nothing does it.
     """
+    low, high, bound, whole = prices(moves, of, need)
+    can = whole.gain >= need
+    more = _at(moves, of, high)
+    if moves.additive:
+        point = _filled(moves, of, _at(moves, of, low), more, need)
+        bound = np.sqrt(np.maximum(bound, 0)) if moves.square else bound
+    else:
+        point, bound = more.point, low
+    return point, can, np.where(can, np.maximum(bound, 0.0), np.where(whole.gain < need * (1 - 1e-12), np.inf, 0.0))
+
+
+def prices(moves: Moves, of: Offers, need: Array) -> tuple[Array, Array, Array, Chosen]:
+    """(the price, or radius, (q,) at which too little is chosen, one at which enough is, the dual's bound (q,) on the
+    least sum of parts, what is chosen of everything)."""
     high = _largest(moves, of)
     whole = _at(moves, of, high)
     can = whole.gain >= need
@@ -195,15 +209,9 @@ def nearest(moves: Moves, of: Offers, need: Array) -> tuple[Point, Array, Array]
         low, high, near = _bracketed(moves, of, need, low, high)
         halvings = _SURE if (near | ~can).all() else halvings
     low, high = _between(moves, of, low, high, asked, halvings, done=~can)
-    more = _at(moves, of, high)
     if moves.additive:
-        less = _at(moves, of, low)
-        asked(low, less)
-        point = _filled(moves, of, less, more, need)
-        bound = np.sqrt(np.maximum(bound, 0)) if moves.square else bound
-    else:
-        point, bound = more.point, low
-    return point, can, np.where(can, np.maximum(bound, 0.0), np.where(whole.gain < need * (1 - 1e-12), np.inf, 0.0))
+        asked(low, _at(moves, of, low))
+    return low, high, bound, whole
 
 
 def _bracketed(moves: Moves, of: Offers, need: Array, low: Array, high: Array) -> tuple[Array, Array, Array]:

@@ -79,6 +79,11 @@ class Moves:
         """Whether parts add up, and some move by steps: the least change is then an integer program."""
         return self.additive and not self.square and (bool((self.step > 0).any()) or bool(self.listed))
 
+    @property
+    def squares(self) -> bool:
+        """The same where squares add up."""
+        return self.square and (bool((self.step > 0).any()) or bool(self.listed))
+
     def _numbers(self, axes: list[Axis]) -> None:
         n = self.space.size
         shape = (n, len(axes))
