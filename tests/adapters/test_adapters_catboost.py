@@ -383,3 +383,48 @@ def test_the_words_of_the_rows_cover_every_branch_of_the_hash() -> None:
     lengths = {len(word.encode()) for word in WORDS}
     assert min(lengths) <= 3
     assert max(lengths) > 64
+
+
+def classified() -> Any:
+    settings = {"iterations": 5, "depth": 3, "verbose": 0, "thread_count": 1, "allow_writing_files": False}
+    return catboost.CatBoostClassifier(**settings).fit(frame(False), label(False))
+
+
+@pytest.mark.parametrize("name", ["m.cbm", "m.json"])
+def test_the_threshold_that_was_set_in_a_model_is_the_one_it_answers_by(
+    tmp_path: Path, predictor: Any, name: str
+) -> None:
+    """That of a JSON file was passed over: 124 of 500 rows were answered otherwise than by the model."""
+    classifier = catboost.CatBoostClassifier(
+        iterations=5, depth=3, verbose=0, thread_count=1, allow_writing_files=False
+    )
+    classifier.fit(frame(False), label(False))
+    classifier.set_probability_threshold(0.8)
+    classifier.save_model(str(tmp_path / name), format=name[2:])
+    model = predictor(name)
+    assert model.threshold == 0.8
+    np.testing.assert_array_equal(model.flagged(table(False)), classifier.predict(frame(False)) == 1)
+    declared = predictor(name, threshold=0.5)
+    assert declared.threshold == 0.5
+    assert "a threshold of 0.8 is set in the file" in " ".join(declared.notes)
+
+
+@pytest.mark.parametrize("told", ["0", "1", "2", "-1", "0,9", "nan", "1_0"])
+def test_a_threshold_that_catboost_takes_for_another_is_refused(tmp_path: Path, predictor: Any, told: str) -> None:
+    classifier = catboost.CatBoostClassifier(
+        iterations=3, depth=2, verbose=0, thread_count=1, allow_writing_files=False
+    )
+    classifier.fit(frame(False), label(False))
+    classifier.get_metadata()["binclass_probability_threshold"] = told
+    classifier.save_model(str(tmp_path / "m.cbm"))
+    with pytest.raises(CouldNotLook, match="none between 0 and 1"):
+        predictor("m.cbm")
+    assert predictor("m.cbm", threshold=0.5).threshold == 0.5
+
+
+def test_a_threshold_of_probabilities_beside_no_probabilities_is_refused(tmp_path: Path, predictor: Any) -> None:
+    model = train(tmp_path / "m.cbm", loss_function="RMSE")
+    model.get_metadata()["binclass_probability_threshold"] = "0.9"
+    model.save_model(str(tmp_path / "m.cbm"))
+    with pytest.raises(CouldNotLook, match="an objective that gives none"):
+        predictor("m.cbm")

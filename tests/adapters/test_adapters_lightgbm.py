@@ -182,6 +182,9 @@ def test_no_damage_reaches_lightgbm(tmp_path: Path, data: Any) -> None:
         (b"objective=binary", b"=objective=binary", "a line is no field"),
         (b"pandas_categorical:", b"pandas_categorical:null\npandas_categorical:", "listed twice"),
         (rb"(pandas_categorical:.*\n)", rb"\1more\n", "not its last line"),
+        (rb"pandas_categorical:", rb"\tpandas_categorical:", "cut off"),
+        (rb'\["a", "b", "q"\]', rb'["a", "b", "b"]', "lists a category twice"),
+        (rb'\["a", "b", "q"\]', rb'["a", NaN, "q"]', "one that is none"),
         (rb"\[categorical_feature: 1,2\]", b"[categorical_feature: 0,2]", "split a column by categories"),
         (b"end of trees", b"end of treez", "do not end"),
         (b"tree\n", b"tree\n\xff", "not UTF-8"),
@@ -323,3 +326,28 @@ def test_the_trees_are_those_that_lightgbm_holds(
     trees = model.trees()
     assert len(trees.feature) < before
     assert require_parity(trees, model, data.table()) < 1e-9
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\u00a0", "\x1c"])
+def test_a_list_of_categories_behind_a_blank_is_not_passed_over(tmp_path: Path, predictor: Any, blank: str) -> None:
+    """LightGBM strips the line and codes whole numbers by the list: rows were scored as if there were none."""
+    stump(tmp_path / "m.txt", "0.5")
+    text = (tmp_path / "m.txt").read_text(encoding="utf-8")
+    assert "pandas_categorical:null" in text
+    (tmp_path / "m.txt").write_text(text.replace("pandas_categorical:null", f"{blank}pandas_categorical:[[0,9]]"))
+    with pytest.raises(CouldNotLook, match="blank before it"):
+        predictor("m.txt")
+
+
+def test_a_tree_that_does_not_end_is_refused(tmp_path: Path, predictor: Any) -> None:
+    """LightGBM read on into the next tree, and aborted the process."""
+    train(tmp_path / "m.txt")
+    head, *trees = (tmp_path / "m.txt").read_text().split("\nTree=")
+    last, end, tail = trees[-1].partition("end of trees")
+    parts = [f"Tree={t}\n" for t in (*trees[:-1], last.removesuffix("\n"))]
+    parts[0] = parts[0].rstrip("\n") + "\n"
+    sizes = " ".join(str(len(p)) for p in parts)
+    head = re.sub("tree_sizes=.*", f"tree_sizes={sizes}", head)
+    (tmp_path / "m.txt").write_text(f"{head}\n{''.join(parts)}{end}{tail}")
+    with pytest.raises(CouldNotLook, match="tree 0 does not end with an empty line"):
+        predictor("m.txt")

@@ -13,6 +13,7 @@ from assay.core.errors import CouldNotLook
 pytest.importorskip("duckdb", reason="the ml extra is not installed")
 xgb = pytest.importorskip("xgboost", reason="xgboost is not installed")
 pa = pytest.importorskip("pyarrow", reason="the ml extra is not installed")
+pd = pytest.importorskip("pandas", reason="the ml extra is not installed")
 np = pytest.importorskip("numpy", reason="the ml extra is not installed")
 
 ROWS = 300
@@ -407,3 +408,47 @@ def test_ubjson_that_xgboost_does_not_write_is_refused(tmp_path: Path, predictor
     (tmp_path / "m.ubj").write_bytes(whole.replace(old, new, 1))
     with pytest.raises(CouldNotLook, match="torn or damaged"):
         predictor("m.ubj", inputs=NAMES)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "says"),
+    [
+        (("sorted_idx",), [1, 0, 2], "order of its categories"),
+        (("sorted_idx",), [], "order of its categories"),
+        (("feature_segments",), [0, 0, 2], "order of its categories"),
+        (("enc", 1, "values"), [97, 97, 99], "twice"),
+        (("enc", 1, "values"), [97, 98], "end where they should"),
+        (("enc", 1, "offsets"), [0, 1, 1, 3], "end where they should|twice|order"),
+        (("enc", 1, "offsets"), [0, 2, 1, 3], "end where they should"),
+        (("enc",), [{"offsets": [0, 1], "values": [97]}], "fit its features"),
+    ],
+    ids=["order", "no order", "segments", "twice", "cut", "empty", "falling", "fewer"],
+)
+def test_categories_that_xgboost_looks_up_otherwise_are_refused(
+    tmp_path: Path, predictor: Any, place: tuple[Any, ...], value: Any, says: str
+) -> None:
+    """XGBoost finds a category of a frame by an order of its own: another one scored other words."""
+    rng = np.random.default_rng(3)
+    words = pd.Categorical.from_codes(rng.integers(0, 3, 300), ["a", "b", "c"])
+    df = pd.DataFrame({"x": rng.normal(size=300), "k": words})
+    data = xgb.DMatrix(df, (df.x + (words == "b") > 0.4).astype(int), enable_categorical=True, nthread=1)
+    xgb.train({"objective": "binary:logistic", "nthread": 1}, data, 3).save_model(tmp_path / "m.json")
+    content = document(tmp_path / "m.json")
+    assert predictor("m.json").scores(pa.table({"x": df.x, "k": df.k.astype(str)})).shape == (300,)
+    at: Any = forest(content)["cats"]
+    assert at["sorted_idx"] == [0, 1, 2]
+    for step in place[:-1]:
+        at = at[step]
+    at[place[-1]] = value
+    (tmp_path / "m.json").write_text(json.dumps(content))
+    with pytest.raises(CouldNotLook, match=says):
+        predictor("m.json")
+
+
+def test_half_a_letter_is_refused_in_a_line(tmp_path: Path, predictor: Any) -> None:
+    stopped(tmp_path / "m.json")
+    content = document(tmp_path / "m.json")
+    content["learner"]["attributes"]["a"] = "\ud800"
+    (tmp_path / "m.json").write_text(json.dumps(content))
+    with pytest.raises(CouldNotLook, match="another kind"):
+        predictor("m.json", inputs=NAMES)

@@ -136,7 +136,9 @@ def _check(content: bytes) -> TextModel:
     for number, size in enumerate(sizes):
         lines = content[start : start + size].decode().split("\n")
         _require(lines[0] == f"Tree={number}" and lines[-1] == "", f"tree {number} is not where it should be")
-        told = lines[1:] if "" not in lines else lines[1 : lines.index("")]
+        # LightGBM reads a tree up to an empty line: without one it takes what the next tree says, and aborts.
+        _require("" in lines[:-1], f"tree {number} does not end with an empty line")
+        told = lines[1 : lines.index("")]
         _require(not any(lines[1 + len(told) :]), f"tree {number} has an empty line inside")
         fields = _fields(told)
         _tree(fields, width, number)
@@ -169,11 +171,16 @@ def _tail(text: str, width: int, split_by_sets: bool) -> tuple[tuple[int, ...], 
     # LightGBM looks for the list in the last line alone, and goes without it where another line follows.
     last = written is None or text[written.end() :] in ("", "\n")
     _require(last, "its list of categories is not its last line, where LightGBM looks for it")
+    # It looks for it in a line that is stripped of blanks first, as Python knows them.
+    _require(text.count("pandas_categorical:") == (written is not None), "its list of categories has a blank before it")
     value = json.loads(written.group(1)) if written else None
     if not value:
         return places, ()
     _require(isinstance(value, list) and all(isinstance(v, list) for v in value), "its categories are unreadable")
     _require(len(value) == len(places), f"it lists {len(value)} categorical columns and {len(places)} places")
+    for known in value:
+        plain = all(isinstance(v, str | int | float) and v == v for v in known)
+        _require(plain and len(set(known)) == len(known), "it lists a category twice, or one that is none")
     return places, tuple(tuple(v) for v in value)
 
 

@@ -64,9 +64,12 @@ class Encoding(msgspec.Struct):
 
 
 class Categories(msgspec.Struct):
-    """The categories of every column."""
+    """The categories of every column; where those of each start among all, and their order by value, in which XGBoost
+    looks up the categories of a frame."""
 
     enc: list[Encoding] = []
+    feature_segments: list[int] = []
+    sorted_idx: list[int] = []
 
 
 class ForestParam(msgspec.Struct):
@@ -194,12 +197,13 @@ def sound(content: bytes, where: str) -> tuple[Learner, bytes]:
         if _is_json(content) and not _plain(content, learner):
             raise TwofoldError("has a number between two of float32, which parsers round in two ways")
         _cut(raw["learner"], learner)
+        passed = msgspec.json.encode(raw)
     except TwofoldError as error:
         raise CouldNotLook(f"{where}: {error}; save it again with XGBoost") from None
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError, OverflowError, IndexError) as error:
         said = str(error) if isinstance(error, _UnsoundError) else "a field is missing or of another kind"
         raise CouldNotLook(f"{where}: is a torn or damaged XGBoost model: {said}") from None
-    return learner, msgspec.json.encode(raw)
+    return learner, passed
 
 
 class _UnsoundError(ValueError):
@@ -248,6 +252,7 @@ def _check(learner: Learner) -> None:
     _require(all(map(_single, drop)), "a weight of its trees is no number")
     _require(sum(len(t.left_children) for t in forest.trees) <= _MOST_NODES, "it has too many nodes")
     _rounds(learner)
+    _listed(forest.cats, learner.width)
     for number, tree in enumerate(forest.trees):
         _require(tree.id == number, "its trees are not in their order")
         _tree(tree, learner.width, number)
@@ -264,6 +269,25 @@ def _rounds(learner: Learner) -> None:
     risen = all(a < b for a, b in itertools.pairwise(starts))
     _require(starts[0] == 0 and starts[-1] == count and risen, "its rounds do not fit its trees")
     _require(1 <= learner.answering < len(starts), "the round at which its training stopped early is not there")
+
+
+def _listed(cats: Categories, width: int) -> None:
+    """The order in which XGBoost looks categories up, and where each ends, are those of the ones that are told."""
+    _require(len(cats.enc) in (0, width), "its lists of categories do not fit its features")
+    if not all(0 <= v < 128 for one in cats.enc if one.offsets for v in one.values):
+        return  # beyond ASCII XGBoost itself cuts words off: refused where they are asked for
+    starts, order = [0], list[int]()
+    for one in cats.enc:
+        words: list[Any] = list(one.values)
+        if ends := one.offsets:
+            rising = ends[0] == 0 and ends[-1] == len(words) and all(a <= b for a, b in itertools.pairwise(ends))
+            _require(rising and all(v == int(v) for v in words), "its categories do not end where they should")
+            words = [bytes(map(int, words[a:b])) for a, b in itertools.pairwise(ends)]
+        _require(len(set(words)) == len(words), "it lists a category twice")
+        starts.append(starts[-1] + len(words))
+        order += sorted(range(len(words)), key=words.__getitem__)
+    told = (cats.feature_segments, cats.sorted_idx) == (starts, order)
+    _require(not cats.enc or told, "the order of its categories is not theirs")
 
 
 def _cut(raw: Any, learner: Learner) -> None:

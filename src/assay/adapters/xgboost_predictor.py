@@ -43,7 +43,7 @@ class XgboostPredictor(BasePredictor):
             self.notes += (f"{what}, as XGBClassifier has it; a bare Booster asks all {rounds}",)
         self.features = self._columns(self._learner, subject, data)
         require_columns(self.where, self.features, data)
-        self._levels = self._categories(self._learner)
+        self._levels = self._categories()
         self.classes = tuple(range(max(2, self._learner.outputs)))
         self._positive = positive_index(subject, data, self.classes)
         self._probability = self._learner.objective.name in _PROBABILITIES
@@ -63,8 +63,7 @@ class XgboostPredictor(BasePredictor):
         """The trees that XGBoost holds. Raises CouldNotLook where its answer is no rising function of their sum."""
         from assay.adapters.ensembles.xgboost_trees import xgboost_trees
 
-        # What XGBoost writes of what it loaded, not what we read of the file: two readers may differ where no row asks.
-        held, _ = sound(bytes(self._open().save_raw("json")), self.where)
+        held = self._held()
         return xgboost_trees(held, self.where, self.features, self._matrix, self._levels, positive=self._positive)
 
     def close(self) -> None:
@@ -75,6 +74,10 @@ class XgboostPredictor(BasePredictor):
         if self._booster is None:
             raise CouldNotLook(f"{self.where}: is closed")
         return self._booster
+
+    def _held(self) -> Learner:
+        """What XGBoost writes of what it loaded, not what we read of the file: readers may differ where no row asks."""
+        return sound(bytes(self._open().save_raw("json")), self.where)[0]
 
     def _columns(self, learner: Learner, subject: Subject, data: Dataset | None) -> tuple[str, ...]:
         if declared := declared_inputs(subject):
@@ -87,10 +90,11 @@ class XgboostPredictor(BasePredictor):
         require_count(self.where, data.features, learner.width, data.subject.uri)
         return data.features
 
-    def _categories(self, learner: Learner) -> dict[str, tuple[Any, ...]]:
+    def _categories(self) -> dict[str, tuple[Any, ...]]:
         """The levels of categorical columns by name, where the file lists them."""
         found: dict[str, tuple[Any, ...]] = {}
-        for place, encoding in enumerate(learner.forest.cats.enc[: len(self.features)]):
+        listed = any(encoding.values for encoding in self._learner.forest.cats.enc)
+        for place, encoding in enumerate(self._held().forest.cats.enc[: len(self.features)] if listed else ()):
             if not encoding.values:
                 continue
             if not encoding.offsets:

@@ -7,8 +7,6 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
 from assay.adapters.catboost.parts import (
     CTR_TYPES,
     EMPTY,
@@ -34,6 +32,7 @@ from assay.adapters.catboost.parts import Table as Counts
 from assay.adapters.extras import library
 from assay.core.protocols import FloatArray
 from assay.formats.models.flatbuffer import FlatBuffer, Table
+from assay.formats.models.json_alike import read_alike
 from assay.formats.models.source import Cursor, Source
 from assay.formats.reading import Limits
 
@@ -115,7 +114,7 @@ def _info(core: Table) -> dict[str, Any]:
         require(name not in found, "it says something twice")
         found[name] = text
         if text.lstrip().startswith(("{", "[")):
-            found[name] = msgspec.json.decode(text.encode())
+            found[name] = read_alike(text.encode())
             require_shallow(found[name])
     return found
 

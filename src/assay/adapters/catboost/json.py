@@ -15,6 +15,7 @@ from assay.adapters.catboost.parts import (
     MEANS,
     MOST_DEPTH,
     MOST_SPLITS,
+    THRESHOLD,
     Base,
     Category,
     Ctr,
@@ -129,7 +130,8 @@ def read_json(content: bytes) -> tuple[Model, bytes]:
         name = key(base)
         require(name not in tables, "it has a table of counters twice")
         tables[name], counters[name.decode()] = _table(found, base.type)
-    info = {k: v for k, v in document.model_info.items() if k in ("class_params", "params", "loss_function")}
+    told = ("class_params", "params", "loss_function", THRESHOLD)
+    info = {k: v for k, v in document.model_info.items() if k in told}
     require_shallow(info)
     document.model_info = _kept(info)
     document.ctr_data = counters

@@ -14,6 +14,7 @@ MOST_SPLITS = 16  # of an oblivious tree
 EMPTY = (1 << 64) - 1  # the hash of an empty place
 LOGISTIC = frozenset({"Logloss", "CrossEntropy"})
 MEANS, TOTALS = ("BinarizedTargetMeanValue", "FloatTargetMeanValue"), ("Counter", "FeatureFreq")
+THRESHOLD = "binclass_probability_threshold"  # under which a model keeps the one that was set in it
 CTR_TYPES = ("Borders", "Buckets", *MEANS, *TOTALS)
 CtrType = Literal[
     "Borders", "Buckets", "BinarizedTargetMeanValue", "FloatTargetMeanValue", "Counter", "FeatureFreq"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from copy import copy
@@ -20,7 +21,7 @@ from assay.adapters.catboost.categories import (
     words_of,
 )
 from assay.adapters.catboost.model import sound
-from assay.adapters.catboost.parts import LOGISTIC, Model
+from assay.adapters.catboost.parts import LOGISTIC, THRESHOLD, Model
 from assay.adapters.encode import numbers
 from assay.adapters.ensembles.trees import Trees
 from assay.adapters.extras import library
@@ -42,6 +43,7 @@ from assay.adapters.values import listed
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, FloatArray
 from assay.core.subject import Subject
+from assay.core.text import visible
 
 _SEVERAL = frozenset({"MultiClass", "MultiClassOneVsAll"})
 
@@ -196,8 +198,15 @@ class CatboostPredictor(BasePredictor):
         self._positive = positive_index(subject, data, self.classes)
         self._probability = several or self._loss in LOGISTIC
         default = 0.5 if self._probability else 0.0
-        if self._probability and not several:
-            default = _deployed(model.option("binclass_probability_threshold"), default)
+        set_in_it = None if several else model.option(THRESHOLD)
+        if set_in_it is not None and subject.options.get("threshold") is not None:
+            told = visible(str(set_in_it), 20)
+            self.notes += (f"a threshold of {told} is set in the file; what is declared is judged",)
+        elif set_in_it is not None:
+            if not self._probability:
+                what = "has a threshold for probabilities set in it, and an objective that gives none"
+                raise CouldNotLook(f"{self.where}: {what}; say `threshold:` in the manifest")
+            default = _deployed(set_in_it, self.where)
             default = default if self._positive == 1 else 1.0 - default
         self.threshold = threshold_of(subject, default)
 
@@ -303,13 +312,15 @@ class CatboostPredictor(BasePredictor):
         return of_class(np.concatenate(parts), self._positive, probability=False)  # that is told of every class
 
 
-def _deployed(told: Any, default: float) -> float:
-    """The threshold that was set in the model itself, where it is one."""
-    try:
-        value = float(told)
-    except (TypeError, ValueError):
-        return default
-    return value if 0.0 < value < 1.0 else default
+def _deployed(told: Any, where: str) -> float:
+    """The threshold that was set in the model itself. Raises CouldNotLook where CatBoost takes it for another one."""
+    plain = re.fullmatch(r"[0-9]*\.?[0-9]+(?:[eE]-?[0-9]{1,3})?", str(told))
+    value = float(told) if plain else -1.0
+    if not 0.0 < value < 1.0:
+        raise CouldNotLook(
+            f"{where}: the threshold set in it is none between 0 and 1; say `threshold:` in the manifest"
+        )
+    return value
 
 
 def _load(content: bytes, where: str) -> Any:
