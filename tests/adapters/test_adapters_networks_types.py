@@ -215,3 +215,29 @@ def test_a_pickled_encoder_takes_a_number_between_levels_for_none(encoder: str) 
     asked = np.array([0.0, 1.0, 2.0, 2.5, 3.0, 0.5])
     mine = network.scores(network.margins(network.read(pa.table({"k": asked}))))
     assert mine == pytest.approx(model.predict_proba(asked[:, None])[:, 1], abs=1e-6)
+
+
+def test_a_pickled_pipeline_is_read_whatever_its_columns_are_called() -> None:
+    """Converters spell `a-b` as `a_b`; the columns were then taken for one tensor of all."""
+    pytest.importorskip("sklearn")
+    pytest.importorskip("skl2onnx")
+    pd = pytest.importorskip("pandas")
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    from assay.adapters.networks.sklearn_network import estimator_network
+
+    rng = np.random.default_rng(4)
+    names = ("y-ear", "mar_Married-civ", "a b", "w-w")
+    frame = pd.DataFrame(rng.normal(size=(80, 3)) * [1, 5, 20], columns=names[:3])
+    frame = frame.assign(**{"w-w": rng.choice(["p", "q"], 80)})[[names[3], *names[:3]]]
+    steps = make_column_transformer(
+        (StandardScaler(), list(names[:3])), (OneHotEncoder(handle_unknown="ignore"), ["w-w"])
+    )
+    model = make_pipeline(steps, LogisticRegression()).fit(frame, frame["y-ear"] - frame["a b"] / 10 > 0)
+    told = Converts(model)
+    network = estimator_network(told, "m.pkl", tuple(frame), frozenset({"w-w"}), 1)  # type: ignore[arg-type]
+    mine = network.scores(network.margins(network.read(pa.Table.from_pandas(frame))))
+    assert mine == pytest.approx(model.predict_proba(frame)[:, 1], abs=1e-6)

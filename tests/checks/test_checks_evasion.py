@@ -9,10 +9,12 @@ from checks_models import FACTS, INPUTS, lightgbm_model, onnx_model, two_tables
 from checks_tools import Bench, finding, measure
 from msgspec.structs import replace
 
+from assay.core.errors import CouldNotLook
 from assay.core.exhibit import Curve, Table
 from assay.core.subject import Attacker
 
 np = pytest.importorskip("numpy")
+pa = pytest.importorskip("pyarrow")
 pytest.importorskip("lightgbm")
 CHECK = "robustness.evasion"
 UNDER = "robustness.evasion.recall_under_attack"
@@ -382,3 +384,15 @@ def test_a_budget_that_the_norm_does_not_read_is_not_ignored(
     outcome = model.ask(CHECK, "model", rows=20, **asked)
     assert (str(outcome.status), outcome.measures) == ("open", ())
     assert said in outcome.reason
+
+
+def test_a_constant_model_is_called_so() -> None:
+    """It was told that no row scores high enough, and to lower the threshold."""
+    from types import SimpleNamespace
+
+    from assay.checks.robustness.evasion import _drawn
+
+    predictor = SimpleNamespace(scores=lambda rows: np.full(rows.num_rows, 0.3), threshold=0.5)
+    case: Any = SimpleNamespace(predictor=predictor)
+    with pytest.raises(CouldNotLook, match=r"answers 0\.3 to each of 40 rows: it is constant"):
+        _drawn(case, pa.table({"x": np.arange(40.0)}), np.ones(40, dtype=bool), 20, 0)

@@ -146,6 +146,18 @@ def test_batches_are_as_large_as_declared_and_the_pace_is_kept(serve: Serve, dat
     assert waits.slept == pytest.approx([0.5 * turn for turn in range(1, 8)], abs=0.3)
 
 
+def test_what_is_asked_again_at_the_end_is_counted_too(serve: Serve, data: Any, tmp_path: Path) -> None:
+    site = serve(NAMES, rule)
+    with opened(site.oip, data, answers=tmp_path) as model:
+        model.scores(rows())
+        told = int(model.notes[1].split(" rows were sent in ")[0])
+        before = site.requests
+        model.settle()
+        again = site.requests - before
+        assert again
+        assert model.notes[1].startswith(f"{told + again} rows were sent in "), "every one of them alone"
+
+
 @pytest.mark.parametrize(
     "fault", [status(429, Retry_After="3"), status(503, Retry_After="3"), status(503)], ids=["429", "503", "no header"]
 )

@@ -167,7 +167,10 @@ class EndpointPredictor(BasePredictor):
 
     def _alone(self, row: ArrowTable) -> FloatArray:
         """What it answers now, whatever was kept."""
-        now = self._values(self._answered(self._speech.rows(row)))
+        try:
+            now = self._values(self._answered(self._speech.rows(row)))
+        finally:
+            self._tell()
         self.queries += 1
         return library("numpy").array(now)
 

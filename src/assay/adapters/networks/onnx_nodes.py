@@ -48,6 +48,9 @@ class Follow:
         self.outputs = [o.name for o in graph.output]
         inputs = [i for i in graph.input if i.name not in self.constants]
         self.entries = {i.name: i.type.tensor_type.elem_type for i in inputs}
+        # One input a column: in their order where a converter spells them otherwise (`a-b` becomes `a_b`).
+        alike = len(inputs) != len(features) or {i.name for i in inputs} == set(features)
+        self._places = {name: j for j, name in enumerate(features if alike else self.entries)}
         self.kinds = dict(self.entries)
         self.layers: list[Layer] = []
         self.levels: dict[str, tuple[Any, ...]] = {}
@@ -110,7 +113,7 @@ class Follow:
     def _entry(self, name: str) -> Value:
         """An input of the graph: a column, or all of them."""
         kind = self.entries[name]
-        columns = [self.features.index(name)] if name in self.features else list(range(len(self.features)))
+        columns = [self._places[name]] if name in self._places else list(range(len(self.features)))
         if kind == TEXT:
             if len(columns) != 1:
                 raise self.odd("one tensor of text")

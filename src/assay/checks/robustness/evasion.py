@@ -171,7 +171,8 @@ def evasion(
         yield from _affordable(model, caught, passing, against, asked)
     if not any(case.contract.columns[name].mutable for name in case.predictor.features):
         yield adversaries(ID, asked.norm, asked.budget, places, flags, sample, None)
-        raise CouldNotLook("the contract lets an attacker change no input of the model, so nothing was attacked")
+        what = "the contract lets an attacker change no input of the model"
+        raise CouldNotLook(f"{what}: none of {caught.num_rows} caught rows is evaded, and nothing was attacked")
     _enough(caught.num_rows, sample.num_rows, passing.num_rows, case.threshold)
     parts = shares(rows, caught.num_rows)
     if share.part is not None:
@@ -288,8 +289,12 @@ def _drawn(case: ModelCase, table: ArrowTable, usable: Any, rows: int, seed: int
 
     rng = np.random.default_rng(seed)
     order = np.random.default_rng([seed, 1]).permutation(table.num_rows)  # its place must not tell what a row is
+    scores = np.asarray(case.predictor.scores(table.take(order)))
+    if len(scores) > 1 and scores.min() == scores.max():
+        what = f"the model answers {scores[0]:.9g} to each of {len(scores)} rows"
+        raise CouldNotLook(f"{what}: it is constant here, and there is nothing to attack; look at what serves it")
     flagged = np.empty(table.num_rows, dtype=bool)
-    flagged[order] = case.predictor.flagged(table.take(order))
+    flagged[order] = scores >= case.predictor.threshold
     mine = rng.permutation(table.num_rows)
     mine = mine[np.asarray(usable)[mine]]  # who is left out changes nobody else's place
     same = same_rows(table.take(mine).select(telling(case.contract, case.predictor.features)))
