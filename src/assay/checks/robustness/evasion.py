@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 LEAST = 10
 MOST_EXCLUDED = 0.05
 ID = "robustness.evasion"
+_FORBIDDEN = (
+    "the contract lets an attacker change no input of the model: none of {} caught rows is evaded, and nothing was "
+    "attacked"
+)
 Method = Literal["search", "transfer"]
 
 
@@ -171,8 +175,7 @@ def evasion(
         yield from _affordable(model, caught, passing, against, asked)
     if not any(case.contract.columns[name].mutable for name in case.predictor.features):
         yield adversaries(ID, asked.norm, asked.budget, places, flags, sample, None)
-        what = "the contract lets an attacker change no input of the model"
-        raise CouldNotLook(f"{what}: none of {caught.num_rows} caught rows is evaded, and nothing was attacked")
+        raise CouldNotLook(_FORBIDDEN.format(caught.num_rows))
     _enough(caught.num_rows, sample.num_rows, passing.num_rows, case.threshold)
     parts = shares(rows, caught.num_rows)
     if share.part is not None:
