@@ -20,6 +20,7 @@ from assay.core.protocols import FloatArray as Array
 _BATCH = 12
 _PROMISING = 4
 _SWEEPS, _ASKED = 10, 64
+_AXIS = 1 << 32  # an axis and a cell as one number
 _FULL = 1 << 20
 """Boxes that wait at once, at most."""
 Holds = Callable[[Array], bool]
@@ -179,24 +180,20 @@ class _Search:
         """Halve a box where the lowest leaves on either side have most to lose."""
         p = self.problem
         best, pick = -1.0, (int(clash[0]), -1, np.uint64(0))
-        for a in clash.tolist():
+        clashes = np.zeros(len(p.by_set), dtype=bool)
+        clashes[clash] = True
+        some = (clashes & ~p.by_set)[axis]
+        if some.any():
+            best, pick = _best_cut(box, axis[some], p.low[at[some]], p.high[at[some]], weight[some], pick)
+        for a in clash[p.by_set[clash]].tolist():
             mine = axis == a
             heavy = weight[mine]
-            if p.by_set[a]:
-                masks = np.unique(p.mask[at[mine]] & box.bits[a])
-                inside = (masks[:, None] & p.mask[at[mine]]) != 0
-                score = np.minimum(inside @ heavy, ~inside @ heavy)
-                k = int(score.argmax())
-                if score[k] > best and int(masks[k]) > 0 and masks[k] != box.bits[a]:
-                    best, pick = float(score[k]), (a, -1, masks[k])
-                continue
-            low, high = p.low[at[mine]], p.high[at[mine]]
-            cuts = np.unique(np.concatenate([low[low > box.low[a]], high[high < box.high[a]] + 1]))
-            up, down = (low[:, None] >= cuts).T @ heavy, (high[:, None] < cuts).T @ heavy
-            score = np.minimum(up, down)
+            masks = np.unique(p.mask[at[mine]] & box.bits[a])
+            inside = (masks[:, None] & p.mask[at[mine]]) != 0
+            score = np.minimum(inside @ heavy, ~inside @ heavy)
             k = int(score.argmax())
-            if score[k] > best:
-                best, pick = float(score[k]), (a, int(cuts[k]), np.uint64(0))
+            if score[k] > best and int(masks[k]) > 0 and masks[k] != box.bits[a]:
+                best, pick = float(score[k]), (a, -1, masks[k])
         self._cut(box, *pick, halves)
 
     def _cut(self, box: Waiting, a: int, cut: int, mask: Array, halves: Boxes) -> None:
@@ -225,3 +222,28 @@ class _Search:
             self._cut(box, a, -1, np.uint64(1) << np.uint64(point[a]), halves)
             return
         self._cut(box, a, int(point[a]) + 1 if point[a] < box.high[a] else int(point[a]), np.uint64(0), halves)
+
+
+def _best_cut(
+    box: Waiting, axis: Array, low: Array, high: Array, weight: Array, pick: tuple[int, int, Array]
+) -> tuple[float, tuple[int, int, Array]]:
+    """(what the lighter side of the best cut weighs, its axis and cell) of conditions (c,) on ranges of cells; `pick`
+    where there is none."""
+    start = axis.astype(np.int64) * _AXIS
+    first, last = start + low, start + high
+    cuts = np.unique(np.concatenate([first[low > box.low[axis]], last[high < box.high[axis]] + 1]))
+    if not len(cuts):
+        return -1.0, pick
+    own = cuts - cuts % _AXIS
+    up = _weighed(first, weight, own + _AXIS) - _weighed(first, weight, cuts)
+    down = _weighed(last, weight, cuts) - _weighed(last, weight, own)
+    score = np.minimum(up, down)
+    k = int(score.argmax())
+    return float(score[k]), (int(cuts[k] // _AXIS), int(cuts[k] % _AXIS), pick[2])
+
+
+def _weighed(places: Array, weight: Array, below: Array) -> Array:
+    """What all places below each of `below` weigh together."""
+    order = places.argsort()
+    total = np.append(0.0, weight[order].cumsum())
+    return total[places[order].searchsorted(below)]
