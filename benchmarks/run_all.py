@@ -24,6 +24,7 @@ BENCHES = (
     "bench_detectors.py",
     "bench_fairness.py",
     "bench_watch.py",
+    "bench_refusals.py",
 )
 
 TABLES = (
