@@ -46,8 +46,8 @@ def attack_gradient(
 ) -> Attacked:
     """The nearest evasion found of every row of `space`, and a bound below which there is none.
 
-    Exact for linear models. The network is read out of the model, which
-    must score `space.rows` and `passing` as it does; holes planted in it must be found. Raises CouldNotLook.
+    Exact for linear models. The network is read out of the model, which must score `space.rows` and `passing` as it
+    does; holes planted in it must be found. Raises CouldNotLook.
     """
     from assay.adapters.ensembles.trees import require_parity
 

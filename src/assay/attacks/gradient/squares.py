@@ -17,7 +17,7 @@ from assay.core.protocols import FloatArray as Array
 
 MOST = 100_000
 """Combinations of a row that are looked at; a row of more keeps what the dual tells."""
-_NEAR, _AHEAD, _ROOM = 2e-5, 1e-9, 1e-9
+_NEAR, _AHEAD, _ROOM = 2e-5, 1e-8, 1e-9
 """How far the dual may lie below what is known before more is tried; what a change goes beyond its need; rounding."""
 
 
@@ -37,12 +37,12 @@ class Filling:
 
     def __init__(self, gain: Array, price: Array, room: Array) -> None:
         full = 2 * price**2 * room / gain  # the price at which each is at its end
-        self.order = np.argsort(full)
-        gain, price, room = gain[self.order], price[self.order], room[self.order]
+        order = np.argsort(full)
+        gain, price, room, full = gain[order], price[order], room[order], full[order]
         self.filled = np.concatenate([[0.0], np.cumsum(gain * room)])
         self.spent = np.concatenate([[0.0], np.cumsum((price * room) ** 2)])
         self.pace = np.concatenate([np.cumsum((gain**2 / (2 * price**2))[::-1])[::-1], [0.0]])
-        self.reached = self.filled[:-1] + self.pace[:-1] * full[self.order]
+        self.reached = self.filled[:-1] + self.pace[:-1] * full
 
     def cost(self, need: Array) -> tuple[Array, Array]:
         """(the least cost (q,) of lowering a sum by `need` (q,), inf where they cannot; the price it takes)."""
@@ -51,9 +51,8 @@ class Filling:
         k = np.minimum(np.searchsorted(self.reached, need), len(self.reached) - 1)
         paid = np.maximum(need - self.filled[k], 0.0) / self.pace[k]
         cost = self.spent[k] + paid**2 * self.pace[k] / 2
-        return np.where(need <= 0, 0.0, np.where(need <= self.reached[-1], cost, np.inf)), np.where(
-            need <= 0, 0.0, paid
-        )
+        cost, none = np.where(need <= self.reached[-1] * (1 + _ROOM), cost, np.inf), need <= 0
+        return np.where(none, 0.0, cost), np.where(none, 0.0, paid)
 
 
 def squared(moves: Moves, of: Offers, need: Array) -> tuple[Point, Array]:
@@ -119,7 +118,8 @@ def _filled(
     gain = np.abs(of.gain[i])
     room = np.where(of.gain[i] > 0, moves.up[i], -moves.down[i])
     free = np.flatnonzero((moves.step == 0) & (room > 0) & (gain > 0))
-    rest, paid = Filling(gain[free], moves.price[free], room[free]).cost(need - lowers)
+    # What lacks no more than rounding is reached: a bound must not rest on that.
+    rest, paid = Filling(gain[free], moves.price[free], room[free]).cost(need * (1 - _ROOM) - lowers)
     best = int((cost + rest).argmin())
     least = float(cost[best] + rest[best])
     if not least < known:
