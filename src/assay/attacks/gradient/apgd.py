@@ -92,9 +92,12 @@ class Search:
             plane = margins + (gradient * (moves.lifted[ids] - x)).sum(axis=1) - self.target
             need = np.maximum(plane * over, 0.02 * self.height[ids])
             of = offers(moves, ids, gradient)
-            near = (bridged(moves, of, need, careful) if last else nearest(moves, of, need))[0]
+            if last and moves.squares:
+                near = (squared(moves, of, need) if turn < PROGRAMMED else careful(moves, of, need))[0]
+            else:
+                near = (bridged(moves, of, need, careful) if last else nearest(moves, of, need))[0]
             if last and turn < PROGRAMMED and (moves.knapsack or moves.squares):
-                point = (squared if moves.squares else programmed)(moves, of, need)[0]
+                point = near if moves.squares else programmed(moves, of, need)[0]
                 point = Point(moves.snapped(ids, point.value, -gradient[:, moves.places]), point.pick)
                 self.ask(ids, point)
             step = 1.0 if turn < 4 else max(0.25, 1.0 - 0.06 * (turn - 4))

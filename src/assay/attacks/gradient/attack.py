@@ -46,8 +46,8 @@ def attack_gradient(
 ) -> Attacked:
     """The nearest evasion found of every row of `space`, and a bound below which there is none.
 
-    Exact for linear models. The network is read out of the model, which must score `space.rows` and `passing` as it
-    does; holes planted in it must be found. Raises CouldNotLook.
+    Exact for linear models (in L2 but for the bounds of rows outside a range). The network is read out of the model,
+    which must score `space.rows` and `passing` as it does; holes planted in it must be found. Raises CouldNotLook.
     """
     from assay.adapters.ensembles.trees import require_parity
 
@@ -126,11 +126,10 @@ def _closed(network: Network, moves: Moves, target: float) -> Array:
     lost, share = straight(network, moves)
     room = margins - target - ROUNDING * (np.abs(gradient) * np.abs(moves.lifted)).sum(axis=1) - lost
     need = np.maximum(room, 0.0) / (1 + share)
-    low = bridged(moves, offers(moves, ids, gradient), need)[2]
+    of = offers(moves, ids, gradient)
+    low = squared(moves, of, need)[1] if moves.squares else bridged(moves, of, need)[2]
     if moves.knapsack:
-        low = np.maximum(low, bounded(moves, offers(moves, ids, gradient), need))
-    elif moves.squares:
-        low = np.maximum(low, squared(moves, offers(moves, ids, gradient), need)[1])
+        low = np.maximum(low, bounded(moves, of, need))
     return np.where(room > 0, low, 0.0) * (1 - 1e-6)
 
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay.attacks.gradient.linear import Offers, at_price, nearest, prices, taken, told
+from assay.attacks.gradient.gaps import bridged
+from assay.attacks.gradient.linear import Offers, at_price, careful, nearest, prices, taken, told
 from assay.attacks.gradient.moves import KEEP, Moves, Point
 from assay.core.protocols import FloatArray as Array
 
@@ -58,13 +59,17 @@ class Filling:
 def squared(moves: Moves, of: Offers, need: Array) -> tuple[Point, Array]:
     """(the least change (q,) in L2 that lowers the sum by `need` (q,), a bound (q,) below what any costs).
 
-    Rows with a number outside its range, or of more than MOST combinations, keep what the dual finds and tells.
+    Rows with a number without a grid outside its range, or of more than MOST combinations, keep what the dual tells.
     """
     point, can, bound = nearest(moves, of, need)
-    cost = told(moves, of, point).cost
-    price, dual = _priced(moves, of, need)
     edge = moves.edges(of.ids, of.gain)
     plain = ((edge == 0) | (moves.step > 0)).all(axis=1)
+    if len(rows := np.flatnonzero(~plain)):
+        outside = Offers(of.ids[rows], of.gain[rows], [gains[rows] for gains in of.listed])
+        at, can[rows], bound[rows] = bridged(moves, outside, need[rows], careful)
+        point.value[rows], point.pick[rows] = at
+    cost = told(moves, of, point).cost
+    price, dual = _priced(moves, of, need)
     here = taken(moves, of.ids)
     for i in np.flatnonzero(can & plain & (cost > dual * (1 + _NEAR)) & np.isfinite(cost)).tolist():
         columns = _columns(here, of, i, edge[i], float(price[i]), float(cost[i] - dual[i]) * (1 + _ROOM))
@@ -137,11 +142,12 @@ def _filled(
 
 def _places(gain: float, price: float, room: float, step: float, first: float, paid: float, apart: float) -> Options:
     """The shifts of a number on a grid that are worse than its best one by no more than `apart` at a price `paid`."""
-    best = paid * gain / (2 * price**2)
-    far = np.sqrt(apart) / price + step
+    best = paid * gain / (2 * price**2)  # of any amount; a shift is worse by the squares of how far from it both lie
     last = np.floor((room - first) / step + 1e-9)
-    low = np.clip(np.floor((best - far - first) / step), 0, max(last, 0))
-    high = np.clip(np.ceil((best + far - first) / step), -1, last)
+    beside = first + step * np.clip(np.round((best - first) / step), 0, last) if last >= 0 else 0.0
+    far = np.sqrt(apart / price**2 + min(best, abs(best - beside)) ** 2) * (1 + _ROOM)
+    low = np.clip(np.ceil((best - far - first) / step - 1e-9), 0, last + 1)
+    high = np.clip(np.floor((best + far - first) / step + 1e-9), -1, last)
     count = min(int(max(high - low + 1, 0)), MOST + 1)
     shift = np.concatenate([[0.0], first + step * (low + np.arange(count))])
     return _kept(gain * shift, (price * shift) ** 2, shift, paid, apart)
