@@ -24,23 +24,24 @@ from assay.core.subject import Contract, Feature  # noqa: E402
 SIZE = st.floats(0.01, 100.0)
 
 
-@given(gain=SIZE, price=SIZE, room=SIZE, step=SIZE, ahead=st.floats(0.01, 3.0), paid=SIZE, apart=SIZE)
+@given(
+    gain=SIZE, price=SIZE, count=st.integers(0, 40), step=SIZE, ahead=st.floats(0.01, 4.0), best=st.floats(0.0, 60.0),
+    share=st.floats(0.0, 1.0),
+)  # fmt: skip
 def test_no_place_that_matters_is_left_out(
-    gain: float, price: float, room: float, step: float, ahead: float, paid: float, apart: float
+    gain: float, price: float, count: int, step: float, ahead: float, best: float, share: float
 ) -> None:
     """Where the best was the last one, or the first beyond a gap, some were: rows that slip past were certified."""
-    first = step * ahead
-    count = int(max(np.floor((room - first) / step + 1e-9), -1)) + 1
-    if count > 20_000:
-        return
+    first, paid = step * ahead, best * step * 2 * price**2 / gain  # a price that pays for `best` steps
     every = np.concatenate([[0.0], first + step * np.arange(count)])
     worth = (price * every) ** 2 - paid * gain * every
-    wanted = every[worth - worth.min() < apart * (1 - 1e-9) - 1e-9 * np.abs(worth).max()]
-    kept = _places(gain, price, room, step, first, paid, apart).name
-    assert len(wanted) == 0 or np.abs(kept[:, None] - wanted).min(axis=0).max() <= 1e-6 * step
+    apart = share * float(np.ptp(worth)) + 1e-9
+    wanted = every[worth - worth.min() < apart * (1 - 1e-9)]
+    kept = _places(gain, price, float(every[-1]), step, first, paid, apart).name
+    assert np.abs(kept[:, None] - wanted).min(axis=0).max() <= 1e-6 * step
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.heavy) for s in range(1, 8))])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(s, marks=pytest.mark.heavy) for s in (0, *range(2, 8)))])
 def test_at_the_ends_of_their_ranges_grids_are_exact_too(seed: int) -> None:
     """Every point of four columns is the oracle; many optima lie at the end of a range."""
     rng = np.random.default_rng([seed, 9])
