@@ -351,3 +351,10 @@ def test_a_tree_that_does_not_end_is_refused(tmp_path: Path, predictor: Any) -> 
     (tmp_path / "m.txt").write_text(f"{head}\n{''.join(parts)}{end}{tail}")
     with pytest.raises(CouldNotLook, match="tree 0 does not end with an empty line"):
         predictor("m.txt")
+
+
+def test_categories_that_the_model_does_not_know_are_noted(tmp_path: Path, dataset: Any, predictor: Any) -> None:
+    train(tmp_path / "m.txt")
+    data = dataset("x,c,d,y\n0.1,a,10,1\n0.2,zebra,10,0\n0.3,owl,20,1\n0.4,,30,0\n", label="y")
+    what = "2 of 3 categories of c are unknown to the model, which takes them for missing"
+    assert predictor("m.txt", data).notes == (what,)

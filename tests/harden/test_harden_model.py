@@ -345,6 +345,7 @@ def test_an_option_must_beat_every_control_and_keep_recall_and_alarms() -> None:
     assert _judged((-0.1, 0.2), (-0.005, 0.02)) == "nothing helps"
     assert _judged((-0.1, 0.3), (-0.005, 0.02)) == "cannot tell", "it may gain more than anybody would want to miss"
     assert _judged((0.1, 0.3), (-0.05, -0.02)) == "nothing helps"
+    assert _judged((-0.1, 0.3), (-0.05, -0.02)) == "nothing helps", "no larger holdout gives the clean recall back"
     assert _judged((0.1, 0.3), (-0.05, 0.02)) == "cannot tell"
     assert _judged((0.1, 0.3), (-0.005, 0.02), (0.02, 0.05)) == "cannot tell"
     assert _judged((0.1, 0.3), (-0.005, 0.02), (0.02, 0.05), before=(0.02, 0.05)) == "helps"

@@ -20,6 +20,7 @@ from assay.adapters.predictor_base import (
     require_numeric,
     threshold_of,
     too_large,
+    unknown_levels,
 )
 from assay.adapters.tables import Dataset
 from assay.core.errors import CouldNotLook
@@ -49,6 +50,7 @@ class LightgbmPredictor(BasePredictor):
             table = data.table(self.features)
             require_numeric(self.where, table, tuple(n for n in self.features if n not in self._levels))
             self._matrix(table.slice(0, 1))
+            self.notes += unknown_levels(table, self._levels)
 
     @property
     def booster(self) -> Any:

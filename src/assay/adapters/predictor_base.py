@@ -249,6 +249,18 @@ def coded_matrix(
     return matrix
 
 
+def unknown_levels(rows: ArrowTable, levels: Mapping[str, tuple[Any, ...]]) -> tuple[str, ...]:
+    """Notes on columns with values that none of the model's `levels` is: they are missing to it."""
+    notes = []
+    for name, known in levels.items():
+        values = rows.column(name).drop_null().unique()
+        unknown = codes(library("pyarrow").chunked_array([values]), known)[2]
+        if unknown:
+            what = f"{unknown} of {len(values)} categories of {listing([name])} are unknown to the model"
+            notes.append(f"{what}, which takes them for missing")
+    return tuple(notes)
+
+
 def require_numeric(where: str, rows: ArrowTable, names: tuple[str, ...]) -> None:
     """Refuse text columns where the model wants numbers; a column without any value is none. Raises CouldNotLook naming
     them and what they hold."""

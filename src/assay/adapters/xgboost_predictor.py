@@ -19,6 +19,7 @@ from assay.adapters.predictor_base import (
     require_numeric,
     threshold_of,
     too_large,
+    unknown_levels,
 )
 from assay.adapters.tables import Dataset
 from assay.adapters.xgboost_model import Learner, sound
@@ -53,6 +54,7 @@ class XgboostPredictor(BasePredictor):
             table = data.table(self.features)
             require_numeric(self.where, table, tuple(n for n in self.features if n not in self._levels))
             self._matrix(table.slice(0, 1))
+            self.notes += unknown_levels(table, self._levels)
 
     @property
     def booster(self) -> Any:

@@ -134,8 +134,8 @@ def command(file: Path, format_: str, **options: Any) -> None:
     --against theft compare milder recipes, rounded scores and decisions alone by what they leak, or how well a copy
     agrees.
 
-    Exit code 0: written and proved; 1: refused, or nothing helps; 2: wrong use, or no file for this; 3: something could
-    not look, or cannot be told.
+    Exit code 0: written and proved (what helps by serving otherwise, as decisions alone do, is told and not written);
+    1: refused, or nothing helps; 2: wrong use, or no file for this; 3: something could not look, or cannot be told.
     """
     context = click.get_current_context()
     table = is_table(file)

@@ -224,8 +224,8 @@ def _story(
 
 
 def _again(measured: tuple[Measured, ...]) -> bool:
-    """Whether the control that is trained again has every figure of the original."""
-    told = {m.name: (m.threshold, m.clean, m.alarms, m.attacked, m.copied, m.leak) for m in measured}
+    """Whether the control that is trained again has every figure of the original; what leaks is drawn at each look."""
+    told = {m.name: (m.threshold, m.clean, m.alarms, m.attacked, m.copied) for m in measured}
     return "retrained" in told and "original" in told and told["retrained"] == told["original"]
 
 

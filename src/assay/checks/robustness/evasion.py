@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from assay.attacks.strike import Asked
 
 LEAST = 10
+FEW, ROUNDED = 30, 4  # scores that tell whether a model rounds, and to how many decimals at most
 MOST_EXCLUDED = 0.05
 ID = "robustness.evasion"
 _FORBIDDEN = (
@@ -296,6 +297,7 @@ def _drawn(case: ModelCase, table: ArrowTable, usable: Any, rows: int, seed: int
     if len(scores) > 1 and scores.min() == scores.max():
         what = f"the model answers {scores[0]:.9g} to each of {len(scores)} rows"
         raise CouldNotLook(f"{what}: it is constant here, and there is nothing to attack; look at what serves it")
+    _rounded(case.predictor, scores)
     flagged = np.empty(table.num_rows, dtype=bool)
     flagged[order] = scores >= case.predictor.threshold
     mine = rng.permutation(table.num_rows)
@@ -306,6 +308,20 @@ def _drawn(case: ModelCase, table: ArrowTable, usable: Any, rows: int, seed: int
     sample = mine[places][ordered]
     passing = rng.permutation(np.flatnonzero(~flagged))[:500]
     return sample, flagged[sample], count[ordered], table.take(passing)
+
+
+def _rounded(model: BasePredictor, scores: Any) -> None:
+    """Note of a model that rounds its scores; a remote one says so itself."""
+    import numpy as np
+
+    if model.kind == "endpoint" or model.access == "label" or len(scores) < FEW:
+        return
+    for digits in range(ROUNDED + 1):
+        if np.allclose(scores, np.round(scores, digits), rtol=0, atol=1e-9):
+            model.notes += (
+                f"its scores are rounded to {digits} digits, which hides small steps from attacks by score",
+            )
+            return
 
 
 def _enough(caught: int, sample: int, passing: int, threshold: float) -> None:

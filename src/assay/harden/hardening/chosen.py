@@ -322,10 +322,13 @@ def judged(
     assert mine.alarms is not None
     own = looks(last, gains)
     short = [g for g in gains if not _beaten(g, terms.margin, own)]
-    if short:
-        return _short(chosen, short, [g for g in gains if g.over in own], original, words)
     clean = next(g.clean for g in gains if g.over == ORIGINAL)
     between = f"{clean.value:+.3f} ({clean.low:+.3f} to {clean.high:+.3f}), at most {terms.margin:g} may be lost"
+    if short:
+        verdict, why_not = _short(chosen, short, [g for g in gains if g.over in own], original, words)
+        if clean.high < -terms.margin:  # a larger holdout will not change that
+            return "nothing helps", (*why_not, f"it surely costs clean recall, too: {between}")
+        return verdict, why_not
     if clean.high < -terms.margin:
         return "nothing helps", (f"{chosen}, the best, costs clean recall: {between}",)
     if clean.low <= -terms.margin:
