@@ -358,3 +358,12 @@ def test_categories_that_the_model_does_not_know_are_noted(tmp_path: Path, datas
     data = dataset("x,c,d,y\n0.1,a,10,1\n0.2,zebra,10,0\n0.3,owl,20,1\n0.4,,30,0\n", label="y")
     what = "2 of 3 categories of c are unknown to the model, which takes them for missing"
     assert predictor("m.txt", data).notes == (what,)
+
+
+def test_what_is_missing_is_no_unknown_category() -> None:
+    from assay.adapters.predictor_base import unknown_levels
+
+    table = pa.table({"f": [1.0, None, float("nan"), 2.0], "w": pa.array(["a", None, "b", "b"]).dictionary_encode()})
+    assert unknown_levels(table, {"f": (1.0, 2.0), "w": ("a", "b")}) == ()
+    (note,) = unknown_levels(table, {"f": (1.0,), "w": ("a", "b")})
+    assert note.startswith("1 of 2 categories of f are unknown")

@@ -398,12 +398,12 @@ def test_a_constant_model_is_called_so() -> None:
         _drawn(case, pa.table({"x": np.arange(40.0)}), np.ones(40, dtype=bool), 20, 0)
 
 
-@pytest.mark.parametrize(("digits", "told"), [(0, "0 digits"), (2, "2 digits"), (9, "")])
-def test_a_model_that_rounds_is_told(digits: int, told: str) -> None:
+@pytest.mark.parametrize(("digits", "told"), [(0, "steps of 1,"), (2, "steps of 0.01,"), (9, "")])
+def test_a_model_whose_scores_come_in_steps_is_told(digits: int, told: str) -> None:
     from types import SimpleNamespace
 
     from assay.checks.robustness.evasion import _rounded
 
     model: Any = SimpleNamespace(kind="onnx", access="score", notes=())
     _rounded(model, np.round(np.random.default_rng(0).uniform(size=50), digits))
-    assert " ".join(model.notes).count(told or "rounded") == (1 if told else 0)
+    assert " ".join(model.notes).count(told or "steps") == (1 if told else 0)

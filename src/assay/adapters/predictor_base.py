@@ -11,7 +11,7 @@ from assay.adapters.again import Again, Rate
 from assay.adapters.encode import codes, numbers
 from assay.adapters.extras import library
 from assay.adapters.tables import Dataset
-from assay.adapters.values import same_value
+from assay.adapters.values import listed, same_value
 from assay.core.errors import CouldNotLook
 from assay.core.protocols import ArrowTable, FloatArray
 from assay.core.subject import Access, Subject
@@ -253,8 +253,8 @@ def unknown_levels(rows: ArrowTable, levels: Mapping[str, tuple[Any, ...]]) -> t
     """Notes on columns with values that none of the model's `levels` is: they are missing to it."""
     notes = []
     for name, known in levels.items():
-        values = rows.column(name).drop_null().unique()
-        unknown = codes(library("pyarrow").chunked_array([values]), known)[2]
+        values = [v for v in listed(rows.column(name).unique()) if v is not None and v == v]
+        unknown = codes(library("pyarrow").chunked_array([values]), known)[2] if values else 0
         if unknown:
             what = f"{unknown} of {len(values)} categories of {listing([name])} are unknown to the model"
             notes.append(f"{what}, which takes them for missing")

@@ -311,16 +311,15 @@ def _drawn(case: ModelCase, table: ArrowTable, usable: Any, rows: int, seed: int
 
 
 def _rounded(model: BasePredictor, scores: Any) -> None:
-    """Note of a model that rounds its scores; a remote one says so itself."""
+    """Note of a model whose scores come in steps, rounded or as shares of votes; a remote one says so itself."""
     import numpy as np
 
     if model.kind == "endpoint" or model.access == "label" or len(scores) < FEW:
         return
     for digits in range(ROUNDED + 1):
         if np.allclose(scores, np.round(scores, digits), rtol=0, atol=1e-9):
-            model.notes += (
-                f"its scores are rounded to {digits} digits, which hides small steps from attacks by score",
-            )
+            note = f"its scores come in steps of {10.0**-digits:g}, which hides small moves from attacks by score"
+            model.notes += () if note in model.notes else (note,)
             return
 
 
