@@ -82,17 +82,17 @@ def backdoor(case: ModelCase, *, seed: int = 0, progress: Progress = silent) -> 
     (`data.duplicates`), as a leaf then holds many of a few. Counts are told by whoever made the model, who can forge
     them.
 
-    It misses many. On four tables that it was not developed on it found 19 of 35 planted triggers that work in trees
-    that tell counts (LightGBM 12 of 22, random forest 7 of 13; 3 of 7 where 0.5% of the training rows carried them, 9
-    of 14 at 2%), and called none of 16 clean models: where the values mark that answer anyway, or no node holds enough
-    of the planted rows and few others, the check prefers to be silent. In trees without counts it finds fewer than one
-    in ten: where it finds none there, the question does not apply, as of networks. Networks extrapolate far beyond
-    their rows wherever values meet, so of a network nothing is called: what steers it is told in the table, and the
-    question does not apply. It does not search for single values, for more than four columns, or for noisy ones; a
-    model of several hundred thousand leaves is looked at in part, and the table says so. None found is no proof.
-    Without a holdout rows are drawn between the model's own borders, each column by itself: real rows lie elsewhere,
-    and what steers may be nature; the check then stays open. Networks need rows. See docs/benchmarks.md for recall and
-    false alarms.
+    It misses many. On four tables that it was not developed on it found 19 of 35 planted triggers that work in
+    trees that tell counts (LightGBM 12 of 22, random forest 7 of 13; 3 of 7 where 0.5% of the training rows carried
+    them, 9 of 14 at 2%), and called none of 16 clean models: where the values mark that answer anyway, or no node
+    holds enough of the planted rows and few others, the check prefers to be silent. Of eight that readers planted
+    later it found two. In trees without counts it finds fewer than one in ten: where it finds none there, the
+    question does not apply, as of networks. Networks extrapolate far beyond their rows wherever values meet, so of
+    a network nothing is called: what steers it is told in the table, and the question does not apply. It does not
+    search for single values, for more than four columns, or for noisy ones; a model of several hundred thousand
+    leaves is looked at in part, and the table says so. None found is no proof. Without a holdout rows are drawn
+    between the model's own borders, each column by itself: real rows lie elsewhere, and what steers may be nature;
+    the check then stays open. Networks need rows. See docs/benchmarks.md for recall and false alarms.
 
     Fix: ask who trained it and on what; run `data.triggers` on the training data if it can be had; put the values to
     people who know the field; compare with a model trained on trusted rows. Until then refuse it, or watch for rows
