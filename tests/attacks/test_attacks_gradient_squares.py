@@ -16,6 +16,7 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from networks_tools import names, served  # noqa: E402
 
+from assay.attacks.gradient import squares  # noqa: E402
 from assay.attacks.gradient.attack import attack_gradient  # noqa: E402
 from assay.attacks.gradient.squares import Filling, _places  # noqa: E402
 from assay.attacks.space import Space  # noqa: E402
@@ -75,6 +76,20 @@ def test_numbers_fill_up_at_one_price(columns: list[tuple[float, float, float]],
     moves = np.minimum(paid * gain / (2 * price**2), room)
     assert float((gain * moves).sum()) == pytest.approx(need, rel=1e-6, abs=1e-9)
     assert float(((price * moves) ** 2).sum()) == pytest.approx(cost, rel=1e-6, abs=1e-9)
+
+
+def test_where_there_is_too_much_to_try_the_bound_is_the_duals(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = served([(np.array([[1.0], [0.7]]), np.array([-2.05]))])
+    features = {n: Feature(min=0.0, max=9.0, step=3.0) for n in names(2)}
+    table = pa.table({"x0": [6.0, 9.0, 0.0, 3.0], "x1": [9.0, 3.0, 0.0, 0.0]})
+    space = Space(table.slice(0, 2), Contract(features=features), table, dict.fromkeys(names(2), "number"), names(2))
+    bounds = []
+    for most in (1, squares.MOST):
+        monkeypatch.setattr(squares, "MOST", most)
+        bounds.append(attack_gradient(model, space, table.slice(2), "l2", np.inf).bound)
+    least = [np.sqrt(6**2 + 9**2), np.sqrt(9**2 + 3**2)]  # to (0, 0), all that passes: 3 x 0.7 is too much
+    assert (bounds[0] < np.array(least) * (1 - 1e-3)).all()
+    np.testing.assert_allclose(bounds[1], least, rtol=1e-3)
 
 
 def test_what_numbers_cannot_reach_costs_without_end() -> None:

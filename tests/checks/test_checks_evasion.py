@@ -404,6 +404,11 @@ def test_a_model_whose_scores_come_in_steps_is_told(digits: int, told: str) -> N
 
     from assay.checks.robustness.evasion import _rounded
 
-    model: Any = SimpleNamespace(kind="onnx", access="score", notes=())
-    _rounded(model, np.round(np.random.default_rng(0).uniform(size=50), digits))
-    assert " ".join(model.notes).count(told or "steps") == (1 if told else 0)
+    drawn = np.round(np.random.default_rng(0).uniform(size=50), digits)
+    for scores in (drawn, drawn.astype(np.float32).astype(float)):
+        model: Any = SimpleNamespace(kind="onnx", access="score", notes=())
+        _rounded(model, scores)
+        assert " ".join(model.notes).count(told or "steps") == (1 if told else 0)
+    small: Any = SimpleNamespace(kind="onnx", access="score", notes=())
+    _rounded(small, drawn * 1e-12)
+    assert small.notes == (), "as small as they are, they are no steps"

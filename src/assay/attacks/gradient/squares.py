@@ -73,8 +73,6 @@ def squared(moves: Moves, of: Offers, need: Array) -> tuple[Point, Array]:
     here = taken(moves, of.ids)
     for i in np.flatnonzero(can & plain & (cost > dual * (1 + _NEAR)) & np.isfinite(cost)).tolist():
         columns = _columns(here, of, i, edge[i], float(price[i]), float(cost[i] - dual[i]) * (1 + _ROOM))
-        if columns is None:
-            continue
         least = _filled(here, of, i, float(need[i]), columns, float(cost[i]), point)
         bound[i] = max(bound[i], np.sqrt(least) * (1 - _ROOM))
     return point, bound
@@ -90,9 +88,8 @@ def _priced(moves: Moves, of: Offers, need: Array) -> tuple[Array, Array]:
     return np.where(more > less, high, low), np.maximum(more, less)
 
 
-def _columns(moves: Moves, of: Offers, i: int, edge: Array, paid: float, apart: float) -> dict[int, Options] | None:
-    """What is left to choose for every column of row i that moves by steps, by its place (levels after the numbers);
-    None where there are too many combinations."""
+def _columns(moves: Moves, of: Offers, i: int, edge: Array, paid: float, apart: float) -> dict[int, Options]:
+    """What is left to choose for every column of row i that moves by steps, by its place (levels after the numbers)."""
     gain, count = np.abs(of.gain[i]), len(moves.price)
     room = np.where(of.gain[i] > 0, moves.up[i], -moves.down[i])
     first = np.abs(np.where(edge != 0, edge, moves.step))
@@ -102,13 +99,14 @@ def _columns(moves: Moves, of: Offers, i: int, edge: Array, paid: float, apart: 
     }
     for at, one in enumerate(moves.listed):
         found[count + at] = _levels(of.listed[at][i], one.parts[i], paid, apart)
-    return found if max((len(o.name) for o in found.values()), default=0) <= MOST else None
+    return found
 
 
 def _filled(
     moves: Moves, of: Offers, i: int, need: float, columns: dict[int, Options], known: float, point: Point
 ) -> float:
-    """The least sum of squares of row i, its change written into `point` where it is less than the `known`."""
+    """The least sum of squares of row i, its change written into `point` where it is less than the `known`; 0, which
+    bounds everything, where there are more than MOST combinations."""
     lowers, cost, worse, chosen = np.zeros(1), np.zeros(1), np.zeros(1), np.zeros((1, 0), dtype=int)
     ranked = sorted(columns, key=lambda c: len(columns[c].name))
     apart = columns[ranked[0]].apart if ranked else 0.0

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from assay.attacks.strike import Asked
 
 LEAST = 10
-FEW, ROUNDED = 30, 4  # scores that tell whether a model rounds, and to how many decimals at most
+FEW, ROUNDED, HAIR = 30, 4, 1e-7  # scores that tell whether a model rounds, to how many decimals, but for float32
 MOST_EXCLUDED = 0.05
 ID = "robustness.evasion"
 _FORBIDDEN = (
@@ -317,7 +317,8 @@ def _rounded(model: BasePredictor, scores: Any) -> None:
     if model.kind == "endpoint" or model.access == "label" or len(scores) < FEW:
         return
     for digits in range(ROUNDED + 1):
-        if np.allclose(scores, np.round(scores, digits), rtol=0, atol=1e-9):
+        wide = np.ptp(scores) >= 10.0**-digits * (1 - HAIR)
+        if wide and np.allclose(scores, np.round(scores, digits), rtol=HAIR, atol=HAIR):
             note = f"its scores come in steps of {10.0**-digits:g}, which hides small moves from attacks by score"
             model.notes += () if note in model.notes else (note,)
             return
